@@ -1,0 +1,2 @@
+//! Placeholder, replaced in the first commits.
+fn main() {}

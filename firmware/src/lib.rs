@@ -1,0 +1,2 @@
+#![no_std]
+//! Placeholder, replaced in the first commits.
