@@ -1,0 +1,75 @@
+//! The running hash over a login's messages.
+
+use sha2::{Digest, Sha256};
+
+/// Domain separation of the signature over a challenge.
+pub const CHALLENGE_LABEL: &[u8] = b"assay/challenge/v1";
+const LOGIN_LABEL: &[u8] = b"assay/login/v1";
+const QUOTE_LABEL: &[u8] = b"assay/quote/v1";
+
+/// Who sent a message. Part of the hash, so a reflected message is not the same message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[repr(u8)]
+pub enum Direction {
+    /// From the agent.
+    Agent = 1,
+    /// From the verifier.
+    Verifier = 2,
+}
+
+/// The hash of all messages of a login so far, over the bytes as they travelled.
+///
+/// Messages are hashed as received and not re-encoded, so two encodings of one meaning are two transcripts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Transcript([u8; 32]);
+
+impl Transcript {
+    /// The transcript of a login in which nothing was said yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(Sha256::digest(LOGIN_LABEL).into())
+    }
+
+    /// The transcript after one more message.
+    #[must_use]
+    pub fn then(self, direction: Direction, message: &[u8]) -> Self {
+        // A message is at most a few KiB, so the length always fits; the saturated value would still bind.
+        let len = u32::try_from(message.len()).unwrap_or(u32::MAX);
+        let mut hash = Sha256::new();
+        hash.update(self.0);
+        hash.update([direction as u8]);
+        hash.update(len.to_be_bytes());
+        hash.update(message);
+        Self(hash.finalize().into())
+    }
+
+    /// The 32 bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl Default for Transcript {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What a verifier signs and an agent checks: the label, the transcript before the challenge, the challenge.
+///
+/// Three pieces to be hashed one after the other, since a node has no buffer to join them in.
+#[must_use]
+pub fn challenge_message<'a>(before: &'a Transcript, body: &'a [u8]) -> [&'a [u8]; 3] {
+    [CHALLENGE_LABEL, before.as_bytes(), body]
+}
+
+/// The `qualifyingData` of a quote in this login; `transcript` includes the challenge that asks for it.
+#[must_use]
+pub fn quote_nonce(transcript: &Transcript) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update(QUOTE_LABEL);
+    hash.update(transcript.0);
+    hash.finalize().into()
+}

@@ -1,0 +1,109 @@
+//! Names of attestation methods.
+
+use serde::{Deserialize, Serialize};
+
+/// An attestation method: a number on the line, a name in policies, logs and documents.
+///
+/// A number and not a closed enum, so that an old peer can carry a method it does not know. Numbers are
+/// assigned once and for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct AttestorKind(pub u8);
+
+macro_rules! kinds {
+    ($($(#[$meta:meta])* $name:ident = $value:literal, $text:literal;)*) => {
+        impl AttestorKind {
+            $($(#[$meta])* pub const $name: Self = Self($value);)*
+
+            /// Every method this version knows by name.
+            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+
+            /// The method's type identifier; `None` for a number this version does not know.
+            #[must_use]
+            pub const fn name(self) -> Option<&'static str> {
+                match self.0 {
+                    $($value => Some($text),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// A TPM's endorsement key, and an attestation key in the same TPM.
+    TPM_EK = 1, "tpm_ek";
+    /// PCR values quoted by the attestation key that `tpm_ek` or `tpm_devid` bound in the same login.
+    TPM_QUOTE = 2, "tpm_quote";
+    /// A device identity key (TCG DevID) in a TPM.
+    TPM_DEVID = 3, "tpm_devid";
+    /// AWS instance identity document.
+    AWS_IID = 4, "aws_iid";
+    /// AWS web identity token.
+    AWS_TOKEN = 5, "aws_token";
+    /// Azure attested instance metadata.
+    AZURE_IMDS = 6, "azure_imds";
+    /// Azure managed identity.
+    AZURE_MSI = 7, "azure_msi";
+    /// A JWT of any configured issuer.
+    CUSTOM_JWT = 8, "custom_jwt";
+    /// An operator's own executable and webhook.
+    EXTENSION = 9, "extension";
+    /// GCP instance identity token.
+    GCP_IIT = 10, "gcp_iit";
+    /// Control of a DNS name, over HTTP.
+    HTTP_DNS = 11, "http_dns";
+    /// A token that an operator made, good for one login.
+    JOIN_TOKEN = 12, "join_token";
+    /// Kubernetes service account token, checked by its signature.
+    K8S_TOKEN = 13, "k8s_token";
+    /// Kubernetes projected service account token, checked by TokenReview.
+    K8S_PSAT = 14, "k8s_psat";
+    /// Legacy Kubernetes service account token.
+    K8S_SAT = 15, "k8s_sat";
+    /// An SSH host certificate.
+    SSH_POP = 16, "ssh_pop";
+    /// An X.509 certificate.
+    X509POP = 17, "x509pop";
+}
+
+impl AttestorKind {
+    /// The method with the given type identifier, matched whole and case-sensitively.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|kind| kind.name() == Some(name))
+    }
+}
+
+impl core::fmt::Display for AttestorKind {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self.name() {
+            Some(name) => f.write_str(name),
+            None => write!(f, "method {}", self.0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::AttestorKind;
+
+    #[test]
+    fn names_and_numbers_are_unique_and_go_both_ways() {
+        for (i, kind) in AttestorKind::ALL.iter().enumerate() {
+            let name = kind.name().unwrap_or_default();
+            assert_eq!(AttestorKind::from_name(name), Some(*kind));
+            assert_eq!(usize::from(kind.0), i + 1, "{name}");
+        }
+    }
+
+    #[test]
+    fn names_are_matched_whole() {
+        assert_eq!(AttestorKind::from_name("tpm"), None);
+        assert_eq!(AttestorKind::from_name("TPM_EK"), None);
+        assert_eq!(AttestorKind::from_name("tpm_ek "), None);
+    }
+}

@@ -1,0 +1,203 @@
+//! Messages: round trips, truncation, trailing bytes, unknown variants.
+
+use assay_common::method::tpm_ek::EkPayload;
+use assay_common::policy::AttestorKind;
+use assay_common::protocol::message::{DecodeError, Items};
+use assay_common::protocol::version::VersionRange;
+use assay_common::protocol::{
+    AgentMessage, BlobRef, Challenge, Denied, DenyCode, Grant, Hello, Item, Proofs, SealedGrant,
+    SignedChallenge, Trouble, TroubleCode, VerifierMessage, decode, encode,
+};
+use serde::Serialize;
+
+pub fn bytes<T: Serialize>(value: &T) -> Vec<u8> {
+    let mut out = [0; 4096];
+    encode(value, &mut out).unwrap().to_vec()
+}
+
+pub fn hello() -> AgentMessage<'static> {
+    AgentMessage::Hello(Hello {
+        versions: VersionRange { min: 1, max: 1 },
+        cluster: "lab",
+        methods: &[1, 2],
+        agent_nonce: [0xA5; 32],
+        key_share: &[],
+        untrusted_board: "stm32f405",
+        untrusted_version: "0.1.0",
+    })
+}
+
+pub fn items() -> Items<'static> {
+    Items::from_slice(&[
+        Item {
+            kind: AttestorKind::TPM_EK,
+            payload: &[],
+        },
+        Item {
+            kind: AttestorKind::TPM_QUOTE,
+            payload: &[1, 2, 3],
+        },
+    ])
+    .unwrap()
+}
+
+pub fn challenge() -> Challenge<'static> {
+    Challenge {
+        version: 1,
+        login_id: [1; 16],
+        round: 0,
+        server_nonce: [2; 32],
+        items: items(),
+    }
+}
+
+pub fn grant() -> Grant<'static> {
+    Grant {
+        session_id: [3; 16],
+        issued_at: 1_700_000_000,
+        expires_at: 1_700_003_600,
+        spiffe_id: "spiffe://example.org/node/1",
+        sealed_secret: [4; 32],
+    }
+}
+
+pub fn agent_messages() -> Vec<AgentMessage<'static>> {
+    vec![
+        hello(),
+        AgentMessage::Proofs(Proofs {
+            login_id: [1; 16],
+            round: 0,
+            items: items(),
+        }),
+        AgentMessage::Trouble(Trouble {
+            code: TroubleCode::TPM_COMMAND,
+            detail: 0x1C4,
+            command: 0x158,
+            attempt: 3,
+            retry_in_ms: 4000,
+        }),
+    ]
+}
+
+pub fn verifier_messages() -> Vec<VerifierMessage<'static>> {
+    vec![
+        VerifierMessage::Challenge(SignedChallenge {
+            body: &[1, 2, 3],
+            signature: &[9; 64],
+        }),
+        VerifierMessage::Granted(SealedGrant {
+            body: &[1, 2, 3],
+            tag: [5; 32],
+        }),
+        VerifierMessage::Denied(Denied {
+            code: DenyCode::REFUSED,
+            reason: "proof refused",
+            retry_after_s: 30,
+        }),
+    ]
+}
+
+#[test]
+fn every_message_is_read_as_it_was_written() {
+    for message in agent_messages() {
+        assert_eq!(decode::<AgentMessage<'_>>(&bytes(&message)), Ok(message));
+    }
+    for message in verifier_messages() {
+        assert_eq!(decode::<VerifierMessage<'_>>(&bytes(&message)), Ok(message));
+    }
+    assert_eq!(
+        decode::<Challenge<'_>>(&bytes(&challenge())),
+        Ok(challenge())
+    );
+    assert_eq!(decode::<Grant<'_>>(&bytes(&grant())), Ok(grant()));
+}
+
+#[test]
+fn a_message_cut_at_any_byte_is_refused() {
+    for message in agent_messages() {
+        let whole = bytes(&message);
+        for cut in 0..whole.len() {
+            assert_eq!(
+                decode::<AgentMessage<'_>>(&whole[..cut]),
+                Err(DecodeError::Invalid),
+                "{message:?} at {cut}"
+            );
+        }
+    }
+    for message in verifier_messages() {
+        let whole = bytes(&message);
+        for cut in 0..whole.len() {
+            assert_eq!(
+                decode::<VerifierMessage<'_>>(&whole[..cut]),
+                Err(DecodeError::Invalid),
+                "{message:?} at {cut}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_byte_after_a_message_is_refused() {
+    for message in agent_messages() {
+        let mut long = bytes(&message);
+        long.push(0);
+        assert_eq!(
+            decode::<AgentMessage<'_>>(&long),
+            Err(DecodeError::Trailing)
+        );
+    }
+}
+
+#[test]
+fn an_unknown_variant_is_refused() {
+    assert_eq!(
+        decode::<AgentMessage<'_>>(&[3, 0, 0]),
+        Err(DecodeError::Invalid)
+    );
+    assert_eq!(
+        decode::<VerifierMessage<'_>>(&[3, 0, 0]),
+        Err(DecodeError::Invalid)
+    );
+}
+
+#[test]
+fn a_list_longer_than_its_limit_is_refused_before_it_is_read() {
+    // Proofs with 9 items, and with a length that would be 4 GiB.
+    let mut message = vec![1];
+    message.extend([0; 16]);
+    message.push(0);
+    for count in [&[9][..], &[0xFF, 0xFF, 0xFF, 0xFF, 0x0F]] {
+        let mut long = message.clone();
+        long.extend(count);
+        long.extend([1, 0].repeat(9));
+        assert_eq!(decode::<AgentMessage<'_>>(&long), Err(DecodeError::Invalid));
+    }
+}
+
+#[test]
+fn unknown_codes_and_methods_are_carried_as_numbers() {
+    let denied = VerifierMessage::Denied(Denied {
+        code: DenyCode(250),
+        reason: "",
+        retry_after_s: 1,
+    });
+    assert_eq!(decode::<VerifierMessage<'_>>(&bytes(&denied)), Ok(denied));
+    assert_eq!(DenyCode(250).name(), None);
+    assert_eq!(AttestorKind(99).to_string(), "method 99");
+}
+
+#[test]
+fn the_largest_ek_payload_fits_an_agent_message() {
+    let blob = BlobRef {
+        blob: 7,
+        len: u32::MAX,
+        sha256: [0xFF; 32],
+    };
+    let payload = EkPayload {
+        ek_public: &[0xFF; 570],
+        ak_public: &[0xFF; 280],
+        ek_certificate: Some(blob),
+        ek_chain: (0..6).map(|_| blob).collect(),
+    };
+    assert!(bytes(&payload).len() + 64 < assay_common::protocol::MAX_AGENT_MESSAGE);
+}
