@@ -1,0 +1,67 @@
+//! What a method concluded.
+
+use assay_common::policy::AttestorKind;
+
+/// One attribute, e.g. `tpm_ek.public_hash`. An attribute with several values is several of these.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Attribute {
+    /// The method that vouches for it.
+    pub origin: AttestorKind,
+    /// Its full name, with the origin's: `tpm_ek.public_hash`.
+    pub name: String,
+    /// Its value.
+    pub value: String,
+}
+
+/// As logs and audit records show it: `tpm_ek:tpm_ek.public_hash="…"`.
+impl core::fmt::Display for Attribute {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{}:{}={:?}", self.origin, self.name, self.value)
+    }
+}
+
+/// A key that a method has proven to live in the TPM that it proved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BoundKey {
+    /// Its public area (TPMT_PUBLIC) as the TPM returned it.
+    pub public: Vec<u8>,
+    /// Its TPM Name: algorithm number and digest, computed here.
+    pub name: Vec<u8>,
+}
+
+/// Where a TPM's clocks and counters stood, out of a verified attestation structure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BootState {
+    /// `TPMS_CLOCK_INFO.clock`, milliseconds.
+    pub clock: u64,
+    /// `TPMS_CLOCK_INFO.resetCount`.
+    pub reset_count: u32,
+    /// `TPMS_CLOCK_INFO.restartCount`.
+    pub restart_count: u32,
+    /// `TPMS_CLOCK_INFO.safe`.
+    pub safe: bool,
+    /// `TPMS_ATTEST.firmwareVersion`.
+    pub firmware_version: u64,
+}
+
+/// What a method has proven that other methods and the node's record build on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// Who the node is: the lower-case hex SHA-256 of the EK's SubjectPublicKeyInfo.
+    pub subject: Option<String>,
+    /// The attestation key in the subject's TPM.
+    pub attestation_key: Option<BoundKey>,
+    /// Where the TPM's counters stand.
+    pub boot: Option<BootState>,
+}
+
+/// The result of a method, made only after its last check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claims {
+    /// The method.
+    pub kind: AttestorKind,
+    /// What is now known of the node.
+    pub attributes: Vec<Attribute>,
+    /// What others build on.
+    pub facts: Facts,
+}

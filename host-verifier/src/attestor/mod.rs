@@ -1,0 +1,134 @@
+//! Attestation methods: payload in, challenge out, claims at the end. One folder per method.
+//!
+//! A method knows nothing of transports, policies, stores or other methods. What it may use is in
+//! [`LoginContext`]; what it concludes is in [`Claims`]. It does no I/O and reads no clock.
+//!
+//! # How a login uses a method
+//!
+//! 1. [`MethodConfig`] is read from a policy's `config:` when the policy is loaded, and built into an
+//!    [`Attestor`]: one object per entry of `requiredAttestors`, so two policies may ask for the same
+//!    method with different settings.
+//! 2. The login asks each attestor whose facts are there ([`Attestor::stands_on`]) for its
+//!    [`request`](Attestor::request). One challenge item per method travels, so the attestors of one method
+//!    fold their wishes into one request.
+//! 3. Every attestor of the method judges the same answer ([`Attestor::judge`]). Either it concludes, or it
+//!    wants a second step: a [`Pending`] step makes one challenge, and judges the response to it.
+//!    Attestors of one method share the login's secret, so one challenge serves them all.
+//!
+//! # Adding a method
+//!
+//! A folder here, `pub mod` below, and one line in [`registry`].
+
+pub mod claims;
+pub mod error;
+pub mod registry;
+
+use assay_common::login::{LoginKeys, Transcript};
+use assay_common::policy::{AttestorKind, AttestorSet};
+
+pub use claims::{Attribute, BootState, BoundKey, Claims, Facts};
+pub use error::{AttestError, ConfigError, Fault};
+
+use crate::blobs::Blobs;
+use crate::random::SecureRandom;
+
+/// What a method may use to judge a message, besides the message.
+#[derive(Clone, Copy)]
+pub struct LoginContext<'a> {
+    /// When the message arrived.
+    pub now: jiff::Timestamp,
+    /// All messages up to and including the challenge that asked for the one being judged.
+    pub transcript: &'a Transcript,
+    /// The item payload that asked: exactly what the agent was told to answer.
+    pub request: &'a [u8],
+    /// Long fields that the agent sent ahead of its message.
+    pub blobs: &'a Blobs,
+    /// What other methods have proven in this login so far.
+    pub facts: &'a Facts,
+    /// What the store knows of the node that `facts` names, from its last login.
+    pub last_boot: Option<&'a BootState>,
+    /// The keys of this login's credential. A fresh secret for every login; it leaves the verifier
+    /// only inside a credential.
+    pub keys: &'a LoginKeys,
+}
+
+/// One entry of `requiredAttestors`: a method with its settings.
+pub trait Attestor: Send + Sync + core::fmt::Debug {
+    /// Which method.
+    fn kind(&self) -> AttestorKind;
+
+    /// Methods whose claims must exist in the same login before this one can be judged.
+    fn stands_on(&self) -> AttestorSet {
+        AttestorSet::EMPTY
+    }
+
+    /// The item payload that asks the agent for this method.
+    ///
+    /// `so_far` is the request of the attestors of the same method that were asked before; the answer
+    /// must satisfy both. An empty payload is a request too.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::Misconfigured`] when the two cannot be had at once.
+    fn request(&self, so_far: Option<&[u8]>) -> Result<Vec<u8>, AttestError>;
+
+    /// Judges the agent's answer to the request.
+    ///
+    /// # Errors
+    ///
+    /// Any failed check. Nothing of the payload may be used then.
+    fn judge(&self, cx: &LoginContext<'_>, payload: &[u8]) -> Result<Judged, AttestError>;
+}
+
+/// What comes of a judged payload.
+#[derive(Debug)]
+pub enum Judged {
+    /// Every check passed.
+    Proven(Claims),
+    /// The checks so far passed; a challenge decides.
+    Challenge(Box<dyn Pending>),
+}
+
+/// A proof that waits for the response to its challenge.
+pub trait Pending: Send + Sync + core::fmt::Debug {
+    /// Who the proof says it is, to look up what is known of it: nothing is proven yet.
+    fn untrusted_subject(&self) -> Option<String> {
+        None
+    }
+
+    /// The item payload of the challenge: hides `secret` so that only the right key finds it.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::Refused`] when the agent's key cannot be used, [`Fault::Internal`] otherwise.
+    fn challenge(
+        &self,
+        secret: &[u8; 32],
+        random: &dyn SecureRandom,
+    ) -> Result<Vec<u8>, AttestError>;
+
+    /// Judges the response. `cx.transcript` includes the challenge.
+    ///
+    /// # Errors
+    ///
+    /// Any failed check.
+    fn finish(
+        self: Box<Self>,
+        cx: &LoginContext<'_>,
+        response: &[u8],
+    ) -> Result<Claims, AttestError>;
+}
+
+/// A method's settings as they stand in a policy, shape checked.
+pub trait MethodConfig: Send + Sync + core::fmt::Debug {
+    /// Checks the meaning, reads the files that the settings name (relative to `base`), and builds the
+    /// attestor.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`]: an empty or unreadable allow-list is one, never an attestor that lets all pass.
+    fn build(
+        &self,
+        base: &std::path::Path,
+    ) -> Result<std::sync::Arc<dyn Attestor>, ConfigError>;
+}

@@ -1,0 +1,43 @@
+//! The methods that are built: one line each, and no other place lists them.
+
+use assay_common::policy::AttestorKind;
+use serde::Deserialize;
+
+use super::MethodConfig;
+
+macro_rules! methods {
+    ($($kind:ident => $config:ty;)*) => {
+        /// Every method that has an attestor.
+        pub const BUILT: &[AttestorKind] = &[$(AttestorKind::$kind),*];
+
+        /// Reads a policy's `config:` for `kind`, so that errors carry their place in the document.
+        ///
+        /// # Errors
+        ///
+        /// The deserializer's; also when `kind` has no attestor.
+        pub fn deserialize_config<'de, D: serde::Deserializer<'de>>(
+            kind: AttestorKind,
+            deserializer: D,
+        ) -> Result<Box<dyn MethodConfig>, D::Error> {
+            let _ = &deserializer;
+            match kind {
+                $(AttestorKind::$kind => {
+                    <$config>::deserialize(deserializer)
+                        .map(|config| Box::new(config) as Box<dyn MethodConfig>)
+                })*
+                _ => Err(serde::de::Error::custom(format_args!("{kind} has no attestor"))),
+            }
+        }
+
+        /// The settings of `kind` when a policy gives none; `None` when it needs some or has no attestor.
+        #[must_use]
+        pub fn default_config(kind: AttestorKind) -> Option<Box<dyn MethodConfig>> {
+            let empty = serde::de::value::MapDeserializer::<_, serde::de::value::Error>::new(
+                core::iter::empty::<(&str, &str)>(),
+            );
+            deserialize_config(kind, empty).ok()
+        }
+    };
+}
+
+methods! {}
