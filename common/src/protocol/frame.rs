@@ -167,6 +167,8 @@ pub struct FrameDecoder<const N: usize> {
     fault: Option<FrameError>,
     /// Whether any byte came since the last zero.
     begun: bool,
+    /// Length of the last whole packet, while it still stands in the buffer.
+    whole: usize,
 }
 
 impl<const N: usize> FrameDecoder<N> {
@@ -180,12 +182,14 @@ impl<const N: usize> FrameDecoder<N> {
             owes_zero: false,
             fault: None,
             begun: false,
+            whole: 0,
         }
     }
 
     /// Takes one byte; returns a packet (or why it was dropped) when the byte ended a frame that was not
-    /// empty. The packet stays in the decoder's buffer until the next call.
-    pub fn push(&mut self, byte: u8) -> Option<Result<(FrameKind, &[u8]), FrameError>> {
+    /// empty. The packet's body stays at [`body`](Self::body) until the next call.
+    pub fn push(&mut self, byte: u8) -> Option<Result<FrameKind, FrameError>> {
+        self.whole = 0;
         if byte == 0 {
             return self.end();
         }
@@ -204,6 +208,13 @@ impl<const N: usize> FrameDecoder<N> {
         None
     }
 
+    /// The body of the packet that the last [`push`](Self::push) completed; empty at any other time.
+    #[must_use]
+    pub fn body(&self) -> &[u8] {
+        let end = self.whole.saturating_sub(4);
+        self.packet.get(1..end).unwrap_or(&[])
+    }
+
     fn store(&mut self, byte: u8) {
         match self.packet.get_mut(self.len) {
             Some(slot) => {
@@ -214,7 +225,7 @@ impl<const N: usize> FrameDecoder<N> {
         }
     }
 
-    fn end(&mut self) -> Option<Result<(FrameKind, &[u8]), FrameError>> {
+    fn end(&mut self) -> Option<Result<FrameKind, FrameError>> {
         let (begun, len, left, fault) = (self.begun, self.len, self.left, self.fault.take());
         (self.begun, self.len, self.left, self.owes_zero) = (false, 0, 0, false);
         if !begun {
@@ -226,7 +237,11 @@ impl<const N: usize> FrameDecoder<N> {
         if left != 0 {
             return Some(Err(FrameError::Cobs));
         }
-        Some(check_packet(self.packet.get(..len).unwrap_or(&[])))
+        let kind = check_packet(self.packet.get(..len).unwrap_or(&[]));
+        if kind.is_ok() {
+            self.whole = len;
+        }
+        Some(kind)
     }
 }
 
@@ -236,11 +251,11 @@ impl<const N: usize> Default for FrameDecoder<N> {
     }
 }
 
-fn check_packet(packet: &[u8]) -> Result<(FrameKind, &[u8]), FrameError> {
+fn check_packet(packet: &[u8]) -> Result<FrameKind, FrameError> {
     let (checked, crc) = packet.split_last_chunk::<4>().ok_or(FrameError::TooShort)?;
-    let (kind, body) = checked.split_first().ok_or(FrameError::TooShort)?;
+    let kind = checked.first().ok_or(FrameError::TooShort)?;
     if CRC.checksum(checked) != u32::from_le_bytes(*crc) {
         return Err(FrameError::Crc);
     }
-    Ok((FrameKind(*kind), body))
+    Ok(FrameKind(*kind))
 }

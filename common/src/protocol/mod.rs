@@ -9,6 +9,7 @@ pub mod codes;
 pub mod frame;
 pub mod message;
 pub mod version;
+pub mod writer;
 
 pub use blob::{BlobRef, Chunk, MAX_BLOB, MAX_BLOBS, MAX_CHUNK};
 pub use codes::{DenyCode, Trouble, TroubleCode};
@@ -20,3 +21,4 @@ pub use message::{
     AgentMessage, Challenge, DecodeError, Denied, EncodeError, Grant, Hello, Item, Items, Proofs,
     SealedGrant, SignedChallenge, VerifierMessage, decode, encode,
 };
+pub use writer::MessageWriter;

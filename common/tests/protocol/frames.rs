@@ -21,7 +21,7 @@ fn decode<const N: usize>(bytes: &[u8]) -> Seen {
     let mut seen = Vec::new();
     for byte in bytes {
         if let Some(result) = decoder.push(*byte) {
-            seen.push(result.map(|(kind, body)| (kind.0, body.to_vec())));
+            seen.push(result.map(|kind| (kind.0, decoder.body().to_vec())));
         }
     }
     seen

@@ -201,3 +201,43 @@ fn the_largest_ek_payload_fits_an_agent_message() {
     };
     assert!(bytes(&payload).len() + 64 < assay_common::protocol::MAX_AGENT_MESSAGE);
 }
+
+#[test]
+fn a_message_written_in_pieces_is_the_one_postcard_writes() {
+    use assay_common::protocol::MessageWriter;
+    for len in [0, 1, 126, 127, 128, 129, 500, 1500] {
+        let payload = vec![0x5A; len];
+        let items = Items::from_slice(&[
+            Item { kind: AttestorKind::TPM_EK, payload: &payload },
+            Item { kind: AttestorKind::TPM_QUOTE, payload: &[1] },
+        ])
+        .unwrap();
+        let whole = bytes(&AgentMessage::Proofs(Proofs { login_id: [7; 16], round: 1, items }));
+
+        let mut buffer = [0; 2048];
+        let mut writer = MessageWriter::new(&mut buffer);
+        writer.value(&1u8);
+        writer.value(&[7u8; 16]);
+        writer.value(&1u8);
+        writer.value(&2u8);
+        writer.value(&AttestorKind::TPM_EK);
+        let field = writer.begin();
+        writer.raw(&payload);
+        writer.end(field);
+        writer.value(&AttestorKind::TPM_QUOTE);
+        writer.bytes(&[1]);
+        assert_eq!(writer.finish().unwrap(), whole, "{len}");
+    }
+}
+
+#[test]
+fn a_message_that_does_not_fit_is_never_sent_in_part() {
+    use assay_common::protocol::MessageWriter;
+    let mut buffer = [0; 8];
+    let mut writer = MessageWriter::new(&mut buffer);
+    let field = writer.begin();
+    writer.raw(&[1; 7]);
+    writer.end(field);
+    writer.raw(&[]);
+    assert!(writer.finish().is_err());
+}
