@@ -1,0 +1,70 @@
+//! The verifier has asked; the agent collects what it asks for.
+
+use assay_common::login::{Direction, Transcript};
+use assay_common::protocol::{Challenge, MessageWriter, TroubleCode};
+
+use super::waiting::Waiting;
+use super::{Failure, ProtocolError};
+use crate::evidence::{EvidenceError, EvidenceSource, Request};
+use crate::link::BlobSink;
+
+/// The number of [`AgentMessage::Proofs`](assay_common::protocol::AgentMessage) among its siblings.
+const PROOFS_VARIANT: u8 = 1;
+
+/// An authentic challenge, not answered yet.
+#[derive(Debug)]
+pub struct Proving<'p, 'm> {
+    waiting: Waiting<'p>,
+    transcript: Transcript,
+    challenge: Challenge<'m>,
+}
+
+impl<'p, 'm> Proving<'p, 'm> {
+    pub(super) const fn new(waiting: Waiting<'p>, transcript: Transcript, challenge: Challenge<'m>) -> Self {
+        Self { waiting, transcript, challenge }
+    }
+
+    /// The challenge's round.
+    #[must_use]
+    pub const fn round(&self) -> u8 {
+        self.challenge.round
+    }
+
+    /// Collects every proof asked for and writes the answer to `out`; long fields go to `blobs` on the way.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Evidence`] when a proof cannot be made, [`ProtocolError::TooLong`] when they do not fit.
+    pub fn prove<'o>(
+        self,
+        source: &mut dyn EvidenceSource,
+        blobs: &mut dyn BlobSink,
+        out: &'o mut [u8],
+    ) -> Result<(&'o [u8], Waiting<'p>), Failure> {
+        let mut writer = MessageWriter::new(out);
+        writer.value(&PROOFS_VARIANT);
+        writer.value(&self.challenge.login_id);
+        writer.value(&self.challenge.round);
+        writer.value(&self.challenge.items.len());
+        let mut keys = None;
+        for item in &self.challenge.items {
+            if !source.kinds().contains(item.kind) {
+                let code = TroubleCode::UNSUPPORTED_REQUEST;
+                return Err(EvidenceError { code, detail: item.kind.0.into(), command: 0 }.into());
+            }
+            let request = Request {
+                kind: item.kind,
+                round: self.challenge.round,
+                payload: item.payload,
+                transcript: &self.transcript,
+            };
+            writer.value(&item.kind);
+            let field = writer.begin();
+            keys = source.prove(&request, blobs, &mut writer)?.or(keys);
+            writer.end(field);
+        }
+        let message = writer.finish().map_err(|_| ProtocolError::TooLong)?;
+        let transcript = self.transcript.then(Direction::Agent, message);
+        Ok((message, self.waiting.again(transcript, keys)))
+    }
+}

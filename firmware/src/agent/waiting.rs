@@ -1,0 +1,125 @@
+//! The agent has spoken and waits for the verifier.
+
+use assay_common::identity::{SpiffeId, TrustDomain};
+use assay_common::login::{Direction, LoginKeys, Transcript};
+use assay_common::protocol::version::VersionRange;
+use assay_common::protocol::{Challenge, Denied, Grant, SealedGrant, SignedChallenge, VerifierMessage, decode};
+
+use super::authenticate::PinnedKey;
+use super::proving::Proving;
+use super::session::Session;
+use super::{Failure, MAX_ROUNDS, ProtocolError};
+
+/// Waiting for a challenge, a grant or a denial.
+#[derive(Debug)]
+pub struct Waiting<'p> {
+    key: PinnedKey,
+    trust_domain: TrustDomain<'p>,
+    /// Everything said so far.
+    transcript: Transcript,
+    /// Set by the first challenge; later ones must carry it.
+    login_id: Option<[u8; 16]>,
+    /// The round that a next challenge must have.
+    round: u8,
+    /// Set when a credential was opened; a grant needs them.
+    keys: Option<LoginKeys>,
+}
+
+/// What the verifier's message leads to.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "moved once, from this state to the next")]
+pub enum Answer<'p, 'm> {
+    /// Proofs are asked for.
+    Asked(Proving<'p, 'm>),
+    /// The login is done.
+    Granted(Session<'m>),
+}
+
+/// Why a message did not lead on.
+#[derive(Debug)]
+pub enum Refusal<'p> {
+    /// The message is not the pinned verifier's answer in this login: noise, an echo of an earlier login, or a
+    /// forgery. It changes nothing, so that nobody on the line can end a login by talking into it.
+    Ignored(Waiting<'p>, Failure),
+    /// The login is over.
+    Over(Failure),
+}
+
+impl<'p, F: Into<Failure>> From<F> for Refusal<'p> {
+    fn from(failure: F) -> Self {
+        Self::Over(failure.into())
+    }
+}
+
+impl<'p> Waiting<'p> {
+    pub(super) const fn first(key: PinnedKey, trust_domain: TrustDomain<'p>, transcript: Transcript) -> Self {
+        Self { key, trust_domain, transcript, login_id: None, round: 0, keys: None }
+    }
+
+    /// The state after proofs were sent.
+    pub(super) fn again(mut self, transcript: Transcript, keys: Option<LoginKeys>) -> Self {
+        self.transcript = transcript;
+        self.keys = keys.or(self.keys);
+        self
+    }
+
+    /// Takes a message of the verifier.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Over`] with [`Failure::Denied`] or [`Failure::Protocol`]; [`Refusal::Ignored`] gives the state back.
+    pub fn handle<'m>(self, message: &'m [u8]) -> Result<Answer<'p, 'm>, Refusal<'p>> {
+        let Ok(decoded) = decode(message) else {
+            return Err(Refusal::Ignored(self, ProtocolError::Malformed.into()));
+        };
+        match decoded {
+            VerifierMessage::Challenge(signed) => self.challenged(message, signed).map(Answer::Asked),
+            VerifierMessage::Granted(sealed) => self.granted(sealed).map(Answer::Granted),
+            VerifierMessage::Denied(Denied { code, retry_after_s, .. }) => {
+                Err(Failure::Denied { code, retry_after_s }.into())
+            }
+        }
+    }
+
+    fn challenged<'m>(
+        mut self,
+        message: &'m [u8],
+        signed: SignedChallenge<'m>,
+    ) -> Result<Proving<'p, 'm>, Refusal<'p>> {
+        // Authenticity first: nothing in the body is looked at before the signature holds.
+        let Ok(_authentic) = self.key.check(&self.transcript, signed.body, signed.signature) else {
+            return Err(Refusal::Ignored(self, Failure::UntrustedVerifier));
+        };
+        let challenge: Challenge<'m> = decode(signed.body).map_err(|_| ProtocolError::Malformed)?;
+        if !VersionRange::OURS.contains(challenge.version) {
+            return Err(ProtocolError::Version.into());
+        }
+        if challenge.round != self.round || self.round >= MAX_ROUNDS {
+            return Err(ProtocolError::Round.into());
+        }
+        if self.login_id.is_some_and(|id| id != challenge.login_id) {
+            return Err(ProtocolError::Login.into());
+        }
+        self.login_id = Some(challenge.login_id);
+        self.round += 1;
+        let transcript = self.transcript.then(Direction::Verifier, message);
+        Ok(Proving::new(self, transcript, challenge))
+    }
+
+    fn granted<'m>(self, sealed: SealedGrant<'m>) -> Result<Session<'m>, Refusal<'p>> {
+        let Some(keys) = self.keys.as_ref() else {
+            return Err(Refusal::Ignored(self, ProtocolError::Grant.into()));
+        };
+        if keys.check_grant(&self.transcript, sealed.body, &sealed.tag).is_err() {
+            return Err(Refusal::Ignored(self, ProtocolError::Grant.into()));
+        }
+        let grant: Grant<'m> = decode(sealed.body).map_err(|_| ProtocolError::Malformed)?;
+        let spiffe_id = SpiffeId::parse(grant.spiffe_id).map_err(|_| ProtocolError::Identity)?;
+        if spiffe_id.trust_domain() != self.trust_domain {
+            return Err(ProtocolError::Identity.into());
+        }
+        let lifetime_s = grant.expires_at.checked_sub(grant.issued_at).ok_or(ProtocolError::Lifetime)?;
+        let secret = keys.open_secret(&self.transcript, &grant.sealed_secret);
+        Ok(Session::new(grant.session_id, spiffe_id, lifetime_s, secret))
+    }
+}

@@ -1,0 +1,96 @@
+//! Evidence: one source per group of methods, asked by the agent and by nothing else.
+//!
+//! A source knows its methods' payloads and where they come from; it knows nothing of states, frames or the
+//! order of a login. [`tpm`] is the source for `tpm_ek` and `tpm_quote`.
+
+pub mod tpm;
+
+use assay_common::login::{LoginKeys, Transcript};
+use assay_common::policy::{AttestorKind, AttestorSet};
+use assay_common::protocol::{MessageWriter, Trouble, TroubleCode};
+
+use crate::link::BlobSink;
+
+/// One method's part of a challenge.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// The method.
+    pub kind: AttestorKind,
+    /// The challenge's round: 0 asks for a payload, later rounds ask about it.
+    pub round: u8,
+    /// The method's own data.
+    pub payload: &'a [u8],
+    /// The login so far, this challenge included. Whatever is signed is bound to it.
+    pub transcript: &'a Transcript,
+}
+
+/// Why a source has no proof.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct EvidenceError {
+    /// The cause, as it is reported.
+    pub code: TroubleCode,
+    /// A TPM_RC or another number that the code explains.
+    pub detail: u32,
+    /// The TPM command that was running, 0 for none.
+    pub command: u32,
+}
+
+impl EvidenceError {
+    /// A cause without a number.
+    #[must_use]
+    pub const fn new(code: TroubleCode) -> Self {
+        Self { code, detail: 0, command: 0 }
+    }
+
+    /// The report for the line.
+    #[must_use]
+    pub const fn trouble(self, attempt: u32, retry_in_ms: u32) -> Trouble {
+        Trouble { code: self.code, detail: self.detail, command: self.command, attempt, retry_in_ms }
+    }
+}
+
+impl core::fmt::Display for EvidenceError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{} (detail {:#x}, command {:#x})", self.code, self.detail, self.command)
+    }
+}
+
+impl core::error::Error for EvidenceError {}
+
+/// A source of proofs.
+pub trait EvidenceSource {
+    /// The methods it can prove on this node.
+    fn kinds(&self) -> AttestorSet;
+
+    /// Makes ready for a login: whatever an earlier one left behind is gone afterwards.
+    ///
+    /// # Errors
+    ///
+    /// [`EvidenceError`] when the source cannot be used now.
+    fn begin(&mut self) -> Result<(), EvidenceError>;
+
+    /// Fills in 32 bytes nobody can foresee.
+    ///
+    /// # Errors
+    ///
+    /// [`EvidenceError`]; the bytes are not to be used then.
+    fn random(&mut self, out: &mut [u8; 32]) -> Result<(), EvidenceError>;
+
+    /// Appends the method's payload or response to `out`; long fields go to `blobs` first.
+    ///
+    /// Returns the login's keys when the request was a credential and the source opened it.
+    ///
+    /// # Errors
+    ///
+    /// [`EvidenceError`]; what was appended is thrown away with the whole message.
+    fn prove(
+        &mut self,
+        request: &Request<'_>,
+        blobs: &mut dyn BlobSink,
+        out: &mut MessageWriter<'_>,
+    ) -> Result<Option<LoginKeys>, EvidenceError>;
+
+    /// Ends a login, however it went: nothing of it stays in the source.
+    fn end(&mut self);
+}

@@ -1,0 +1,23 @@
+//! What the agent asks of a board besides a bus and a serial port.
+
+/// Time, rest and the watchdog. A board implements it over its timer.
+pub trait Platform {
+    /// Microseconds since start, never going back. 64 bits do not wrap in a board's life.
+    fn now_us(&mut self) -> u64;
+
+    /// Rests until an interrupt, for about a millisecond at most. May return at once.
+    fn idle(&mut self);
+
+    /// Tells the watchdog that the agent is alive. Called at least every 10 ms while the agent waits, and never
+    /// while it hangs.
+    fn kick_watchdog(&mut self);
+}
+
+/// What a board calls itself. Both are hints for the verifier's log; nothing proves them.
+#[derive(Debug, Clone, Copy)]
+pub struct BoardInfo {
+    /// The board's folder name.
+    pub name: &'static str,
+    /// The image's version.
+    pub version: &'static str,
+}

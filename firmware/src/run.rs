@@ -1,0 +1,278 @@
+//! The run loop: joins the line, the login and the evidence, and never gives up.
+//!
+//! A board's `main` ends here. Each attempt is one login from the start; whatever goes wrong in it is reported as a
+//! [`Trouble`](assay_common::protocol::Trouble) on the line, and the next attempt comes after a wait that doubles, so a
+//! TPM that comes back or a verifier that is restarted needs nobody to touch the node.
+
+use assay_common::protocol::{AgentMessage, FrameKind, MAX_AGENT_MESSAGE, encode};
+use embedded_io::{Read, ReadReady, Write};
+use sha2::{Digest, Sha256};
+
+use crate::agent::{Answer, Failure, Opening, Refusal, Waiting};
+use crate::evidence::EvidenceSource;
+use crate::fmt::{info, warning};
+use crate::link::Link;
+use crate::platform::{BoardInfo, Platform};
+
+/// How long the agent waits, and for what. All in milliseconds.
+#[derive(Debug, Clone, Copy)]
+pub struct Timing {
+    /// First pause between repeated hellos; it doubles up to eight times itself. A host that opens the port late, or an
+    /// emulator that throws away what nobody read, gets the next one.
+    pub hello_repeat_ms: u32,
+    /// How long an answer may take once the login is under way.
+    pub answer_ms: u32,
+    /// How much longer to wait for the true answer after a message that was not it.
+    pub after_forgery_ms: u32,
+    /// First wait after a failed attempt.
+    pub backoff_min_ms: u32,
+    /// Longest wait after a failed attempt.
+    pub backoff_max_ms: u32,
+    /// How long hellos are repeated before the attempt counts as failed.
+    pub hello_limit_ms: u32,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            hello_repeat_ms: 500,
+            answer_ms: 30_000,
+            after_forgery_ms: 2_000,
+            backoff_min_ms: 1_000,
+            backoff_max_ms: 60_000,
+            hello_limit_ms: 60_000,
+        }
+    }
+}
+
+/// The longest wait a denial may ask for. It is not authenticated, so it must not put a node to sleep for good.
+const MAX_RETRY_AFTER_MS: u32 = 15 * 60 * 1_000;
+
+/// A node: everything a login needs, and the one send buffer.
+pub struct Node<'r, P, S, E> {
+    platform: P,
+    link: Link<S>,
+    source: E,
+    /// The flash region with the provisioning record.
+    record: &'r [u8],
+    board: BoardInfo,
+    timing: Timing,
+    attempt: u32,
+    out: [u8; MAX_AGENT_MESSAGE],
+}
+
+/// What is left of a login when its buffers are free again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Granted {
+    /// The session's name.
+    pub session_id: [u8; 16],
+    /// How long it lasts, seconds.
+    pub lifetime_s: u64,
+}
+
+impl<'r, P, S, E> Node<'r, P, S, E>
+where
+    P: Platform,
+    S: Read + ReadReady + Write,
+    E: EvidenceSource,
+{
+    /// A node that has not said anything yet.
+    pub const fn new(
+        platform: P,
+        serial: S,
+        source: E,
+        record: &'r [u8],
+        board: BoardInfo,
+        timing: Timing,
+    ) -> Self {
+        Self {
+            platform,
+            link: Link::new(serial),
+            source,
+            record,
+            board,
+            timing,
+            attempt: 0,
+            out: [0; MAX_AGENT_MESSAGE],
+        }
+    }
+
+    /// Logs in, again before each session ends, for ever.
+    pub fn run(&mut self) -> ! {
+        loop {
+            let wait_ms = match self.attempt() {
+                // Three quarters of a session's life: time enough for several attempts before it ends.
+                Ok(granted) => {
+                    u32::try_from(granted.lifetime_s.saturating_mul(750)).unwrap_or(u32::MAX)
+                }
+                Err((_, wait_ms)) => wait_ms,
+            };
+            self.rest(wait_ms);
+        }
+    }
+
+    /// One login, with its failure counted and reported; the wait before the next comes with the error.
+    ///
+    /// # Errors
+    ///
+    /// What [`login`](Self::login) failed with, and milliseconds to wait.
+    pub fn attempt(&mut self) -> Result<Granted, (Failure, u32)> {
+        match self.login() {
+            Ok(granted) => {
+                info!("session granted, lifetime {} s", granted.lifetime_s);
+                self.attempt = 0;
+                Ok(granted)
+            }
+            Err(failure) => {
+                self.attempt = self.attempt.saturating_add(1);
+                let wait_ms = self.backoff_ms(failure);
+                warning!("login failed: attempt {}, next in {} ms", self.attempt, wait_ms);
+                self.report(failure, wait_ms);
+                Err((failure, wait_ms))
+            }
+        }
+    }
+
+    /// One login from hello to grant.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`]; nothing of the attempt is left behind in the TPM.
+    pub fn login(&mut self) -> Result<Granted, Failure> {
+        let opening = Opening::new(self.record)?;
+        self.source.begin()?;
+        let result = self.exchange(opening);
+        self.source.end();
+        result
+    }
+
+    fn exchange(&mut self, opening: Opening<'r>) -> Result<Granted, Failure> {
+        let nonce = self.nonce()?;
+        // What came before the hello belongs to no login of ours.
+        while self.link.poll()? {}
+        let (hello, mut waiting) =
+            opening.hello(nonce, self.source.kinds(), self.board, &mut self.out)?;
+        let hello_len = hello.len();
+        self.wait_for_answer_to_hello(hello_len)?;
+        loop {
+            waiting = match self.step(waiting) {
+                Ok(Step::Sent(next)) => {
+                    self.wait_for_message(self.timing.answer_ms)?;
+                    next
+                }
+                Ok(Step::Done(granted)) => return Ok(granted),
+                Err(Refusal::Over(failure)) => return Err(failure),
+                Err(Refusal::Ignored(same, failure)) => {
+                    // The reason is worth more than "no answer", if nothing better comes.
+                    self.wait_for_message(self.timing.after_forgery_ms).map_err(|error| match error {
+                        Failure::NoAnswer => failure,
+                        other => other,
+                    })?;
+                    same
+                }
+            };
+        }
+    }
+
+    /// Answers the message at hand.
+    fn step(&mut self, waiting: Waiting<'r>) -> Result<Step<'r>, Refusal<'r>> {
+        let (message, mut sender) = self.link.parts();
+        match waiting.handle(message)? {
+            Answer::Asked(proving) => {
+                let (proofs, next) = proving.prove(&mut self.source, &mut sender, &mut self.out)?;
+                sender.send(FrameKind::MESSAGE, proofs)?;
+                Ok(Step::Sent(next))
+            }
+            Answer::Granted(session) => Ok(Step::Done(Granted {
+                session_id: *session.id(),
+                lifetime_s: session.lifetime_s(),
+            })),
+        }
+    }
+
+    /// 32 bytes that neither a TPM on a tapped bus nor the clock alone decides.
+    fn nonce(&mut self) -> Result<[u8; 32], Failure> {
+        let mut random = [0; 32];
+        self.source.random(&mut random)?;
+        let mut hash = Sha256::new();
+        hash.update(random);
+        hash.update(self.platform.now_us().to_le_bytes());
+        hash.update(self.attempt.to_le_bytes());
+        Ok(hash.finalize().into())
+    }
+
+    /// Sends the hello, again and again until something comes back.
+    fn wait_for_answer_to_hello(&mut self, len: usize) -> Result<(), Failure> {
+        let mut repeat_ms = self.timing.hello_repeat_ms;
+        let mut waited_ms = 0u32;
+        while waited_ms < self.timing.hello_limit_ms {
+            let hello = self.out.get(..len).unwrap_or(&[]);
+            self.link.sender().send(FrameKind::MESSAGE, hello)?;
+            match self.wait_for_message(repeat_ms) {
+                Err(Failure::NoAnswer) => waited_ms = waited_ms.saturating_add(repeat_ms),
+                other => return other,
+            }
+            repeat_ms = (repeat_ms * 2).min(self.timing.hello_repeat_ms * 8);
+        }
+        Err(Failure::NoAnswer)
+    }
+
+    fn wait_for_message(&mut self, limit_ms: u32) -> Result<(), Failure> {
+        let end = self.platform.now_us().saturating_add(u64::from(limit_ms) * 1_000);
+        loop {
+            self.platform.kick_watchdog();
+            if self.link.poll()? {
+                return Ok(());
+            }
+            if self.platform.now_us() >= end {
+                return Err(Failure::NoAnswer);
+            }
+            self.platform.idle();
+        }
+    }
+
+    fn report(&mut self, failure: Failure, retry_in_ms: u32) {
+        let Some(error) = failure.trouble() else { return };
+        let trouble = AgentMessage::Trouble(error.trouble(self.attempt, retry_in_ms));
+        if let Ok(message) = encode(&trouble, &mut self.out) {
+            // A line that fails now will be tried again with the next attempt.
+            let _ = self.link.sender().send(FrameKind::MESSAGE, message);
+        }
+    }
+
+    /// The wait doubles with each failure; a denial's own wish is honoured within limits.
+    fn backoff_ms(&mut self, failure: Failure) -> u32 {
+        let doublings = self.attempt.saturating_sub(1).min(16);
+        let backoff = self
+            .timing
+            .backoff_min_ms
+            .saturating_mul(1 << doublings)
+            .min(self.timing.backoff_max_ms);
+        // Up to a quarter more, so that nodes that failed together do not come back together.
+        let jitter = (self.platform.now_us() % 1_024) as u32;
+        let backoff = backoff.saturating_add(backoff / 4 * jitter / 1_024);
+        match failure {
+            Failure::Denied { retry_after_s, .. } => {
+                backoff.max(retry_after_s.saturating_mul(1_000).min(MAX_RETRY_AFTER_MS))
+            }
+            _ => backoff,
+        }
+    }
+
+    /// Waits, with the watchdog kept quiet and the line drained.
+    fn rest(&mut self, wait_ms: u32) {
+        let end = self.platform.now_us().saturating_add(u64::from(wait_ms) * 1_000);
+        while self.platform.now_us() < end {
+            self.platform.kick_watchdog();
+            let _ = self.link.poll();
+            self.platform.idle();
+        }
+    }
+}
+
+/// What a message led to.
+#[expect(clippy::large_enum_variant, reason = "moved once, within the loop")]
+enum Step<'r> {
+    Sent(Waiting<'r>),
+    Done(Granted),
+}
