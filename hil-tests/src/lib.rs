@@ -1,1 +1,12 @@
-//! Placeholder, replaced in the first commits.
+//! Assay's scenarios: the same logins and the same faults in plain `cargo test`, in QEMU and on a bench.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`board`] | what `boards/*` says of itself: build, lint, sizes |
+//! | [`qemu`] | QEMU machines with a TPM, as processes that end with their owner |
+//! | [`manufacture`] | software TPMs with a certificate of their own CA |
+//! | [`scenario`] | a verifier, a TPM and a board put together, and what they do |
+//!
+//! The model of an SPI TPM is a crate of its own (`assay-spi-tpm`), since the QEMU overlay uses it as well.
+
+pub mod board;

@@ -1,0 +1,39 @@
+//! `hil`: builds boards, runs them in QEMU or on a bench, measures them. `./x` is its front door.
+
+mod boards;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "hil", about = "Assay's boards, emulated and real", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Builds the image of one board, or of all
+    Build(boards::Selection),
+    /// Runs clippy over one board, or all, each for its own target
+    Lint(boards::Selection),
+    /// Lists the boards
+    List,
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Build(selection) => boards::build(&selection),
+        Command::Lint(selection) => boards::lint(&selection),
+        Command::List => boards::list(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

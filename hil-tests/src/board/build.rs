@@ -1,0 +1,75 @@
+//! Building and linting a board for its own target.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use super::{Board, workspace_root};
+
+/// Which image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Profile {
+    /// The one that is flashed.
+    Firmware,
+}
+
+impl Profile {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Firmware => "firmware",
+        }
+    }
+}
+
+/// Builds a board and returns its ELF. Boards build in a target folder of their own, so that a test which needs an
+/// image never waits for the build that started the test.
+///
+/// # Errors
+///
+/// When the build fails; cargo's own output has gone to stderr.
+pub fn build(board: &Board, profile: Profile) -> Result<PathBuf> {
+    let target_dir = target_dir();
+    let status = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--locked", "-p", &board.package])
+        .args(["--target", &board.manifest.target, "--profile", profile.name()])
+        .env("CARGO_TARGET_DIR", &target_dir)
+        .current_dir(workspace_root())
+        .status()
+        .context("cargo does not start")?;
+    if !status.success() {
+        bail!("boards/{} does not build for {}", board.name, board.manifest.target);
+    }
+    Ok(target_dir.join(&board.manifest.target).join(profile.name()).join(&board.package))
+}
+
+/// Runs clippy over a board: plain, and once per feature its manifest names.
+///
+/// # Errors
+///
+/// When clippy finds anything.
+pub fn lint(board: &Board) -> Result<()> {
+    let features = std::iter::once(None).chain(board.manifest.features.iter().map(Some));
+    for feature in features {
+        let mut command = Command::new(env!("CARGO"));
+        command
+            .args(["clippy", "--quiet", "--locked", "-p", &board.package])
+            .args(["--target", &board.manifest.target])
+            .env("CARGO_TARGET_DIR", target_dir())
+            .current_dir(workspace_root());
+        if let Some(feature) = feature {
+            command.args(["--features", feature]);
+        }
+        let status = command.args(["--", "-D", "warnings"]).status().context("cargo does not start")?;
+        if !status.success() {
+            let with = feature.map(|f| format!(" with feature `{f}`")).unwrap_or_default();
+            bail!("boards/{}: clippy has findings{with}", board.name);
+        }
+    }
+    Ok(())
+}
+
+fn target_dir() -> PathBuf {
+    std::env::var_os("ASSAY_BOARD_TARGET_DIR")
+        .map_or_else(|| workspace_root().join("target/boards"), PathBuf::from)
+}

@@ -1,0 +1,133 @@
+//! Boards: found by listing `boards/*`, described by their own manifests, and by nothing else.
+
+mod build;
+mod image;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+
+pub use build::{Profile, build, lint};
+pub use image::{ImageSize, image_size, symbol_address};
+
+/// One folder below `boards/`.
+#[derive(Debug, Clone)]
+pub struct Board {
+    /// The folder's name.
+    pub name: String,
+    /// The package's name.
+    pub package: String,
+    /// `[package.metadata.board]`.
+    pub manifest: Manifest,
+}
+
+/// `[package.metadata.board]` of a board's `Cargo.toml`. Sizes and addresses in bytes.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Manifest {
+    /// Rust target triple.
+    pub target: String,
+    /// probe-rs' name for the chip; none for a board that is never flashed.
+    pub chip: Option<String>,
+    /// 1 tested in CI, 2 used, 3 experimental.
+    pub tier: u8,
+    /// Most bytes of flash.
+    pub flash_max: u64,
+    /// Most bytes of RAM: static data and the worst stack together.
+    pub ram_max: u64,
+    /// Most bytes of stack.
+    pub stack_max: u64,
+    /// Where the provisioning record goes.
+    pub provisioning_address: u64,
+    /// Size of the region kept for it.
+    pub provisioning_size: u64,
+    /// Features that the lints must cover, each by itself.
+    #[serde(default)]
+    pub features: Vec<String>,
+    /// How QEMU runs it; none for a board that it cannot run.
+    pub qemu: Option<Machine>,
+}
+
+/// `[package.metadata.board.qemu]`.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Machine {
+    /// `qemu-system-arm` or `qemu-system-aarch64`.
+    pub binary: String,
+    /// `-M`.
+    pub machine: String,
+    /// Whether the SPI TPM comes from the overlay plugin; else the machine has a TPM of its own.
+    #[serde(default)]
+    pub overlay: bool,
+    /// Which `-serial` of the machine is the link, from 0.
+    #[serde(default)]
+    pub serial: usize,
+    /// `-cpu`, where the machine's default does not serve.
+    pub cpu: Option<String>,
+}
+
+/// The workspace's root folder.
+#[must_use]
+pub fn workspace_root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_path_buf()
+}
+
+/// Every board, by name.
+///
+/// # Errors
+///
+/// When `cargo metadata` fails or a manifest lacks a field.
+pub fn all() -> Result<Vec<Board>> {
+    let root = workspace_root();
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
+        .current_dir(&root)
+        .output()
+        .context("cargo metadata does not start")?;
+    if !output.status.success() {
+        bail!("cargo metadata: {}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    let metadata: Metadata = serde_json::from_slice(&output.stdout).context("cargo metadata")?;
+    let folder = root.join("boards");
+    let mut boards = Vec::new();
+    for package in metadata.packages {
+        let Some(dir) = package.manifest_path.parent().filter(|dir| dir.parent() == Some(&folder)) else {
+            continue;
+        };
+        let name = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let value = package.metadata.and_then(|m| m.get("board").cloned());
+        let value = value.with_context(|| format!("boards/{name}: no [package.metadata.board]"))?;
+        let manifest = serde_json::from_value(value)
+            .with_context(|| format!("boards/{name}: [package.metadata.board]"))?;
+        boards.push(Board { name, package: package.name, manifest });
+    }
+    boards.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(boards)
+}
+
+/// The board with this folder name.
+///
+/// # Errors
+///
+/// When there is none; the error lists those there are.
+pub fn find(name: &str) -> Result<Board> {
+    let boards = all()?;
+    let names: Vec<_> = boards.iter().map(|board| board.name.clone()).collect();
+    boards
+        .into_iter()
+        .find(|board| board.name == name)
+        .with_context(|| format!("no board `{name}`; there are: {}", names.join(", ")))
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    packages: Vec<Package>,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    name: String,
+    manifest_path: PathBuf,
+    metadata: Option<serde_json::Value>,
+}
