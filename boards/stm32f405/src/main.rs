@@ -1,2 +1,60 @@
-//! Placeholder, replaced in the first commits.
-fn main() {}
+//! The Assay agent on an STM32F405 with a TPM on SPI: clocks, pins, and the agent's run loop.
+//!
+//! Without features this image runs, unmodified, in QEMU's `netduinoplus2` as well.
+
+#![no_std]
+#![no_main]
+
+#[cfg(feature = "defmt")]
+mod log;
+mod panic;
+mod pins;
+mod provisioning;
+mod ring;
+mod serial;
+mod spi;
+mod time;
+mod watchdog;
+
+use assay_firmware::bus::SpiTis;
+use assay_firmware::evidence::tpm::TpmEvidence;
+use assay_firmware::platform::BoardInfo;
+use assay_firmware::run::{Node, Timing};
+use assay_firmware::tis::Tis;
+use cortex_m_rt::entry;
+use stm32f4xx_hal::pac;
+
+use crate::serial::Link;
+use crate::spi::TpmBus;
+use crate::time::Timer;
+
+const BOARD: BoardInfo = BoardInfo {
+    name: "stm32f405",
+    version: env!("CARGO_PKG_VERSION"),
+};
+
+#[entry]
+fn main() -> ! {
+    // First, so that a crystal that does not start ends in a restart, too.
+    watchdog::start();
+    let (Some(core), Some(chip)) = (cortex_m::Peripherals::take(), pac::Peripherals::take()) else {
+        unreachable!("this is the first call")
+    };
+    let mut board = pins::take(chip);
+    let timer = Timer::start(core.SYST, &board.rcc.clocks);
+    let link = Link::new(board.usart, timer, &mut board.rcc);
+    let Ok(bus) = SpiTis::new(TpmBus::new(board.spi), board.chip_select) else {
+        unreachable!("an output pin of this chip cannot fail")
+    };
+    let tpm = Tis::new(bus, timer);
+    let source = TpmEvidence::new(tpm);
+    Node::new(
+        timer,
+        link,
+        source,
+        provisioning::region(),
+        BOARD,
+        Timing::default(),
+    )
+    .run()
+}

@@ -1,0 +1,24 @@
+//! The flash sector with the provisioning record: who this node is and whom it trusts.
+//!
+//! Written by a programmer beside the image (README.md, "Provisioning"), never by the firmware.
+
+#![expect(unsafe_code, reason = "the region is known to the linker script only")]
+
+use core::ptr::{addr_of, slice_from_raw_parts};
+
+unsafe extern "C" {
+    /// First byte of the region, from memory.x.
+    static _provisioning_start: u8;
+    /// One past its last byte.
+    static _provisioning_end: u8;
+}
+
+/// The whole region, 128 KiB: the record followed by erased flash (0xFF; 0x00 in QEMU).
+/// What is in it is for the agent to check.
+pub(crate) fn region() -> &'static [u8] {
+    let start = addr_of!(_provisioning_start);
+    let length = addr_of!(_provisioning_end).addr() - start.addr();
+    // SAFETY: memory.x gives both symbols from one memory region, which is flash of this chip:
+    // readable as bytes, without padding, and not written while the firmware runs.
+    unsafe { &*slice_from_raw_parts(start, length) }
+}

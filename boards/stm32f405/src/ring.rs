@@ -1,0 +1,72 @@
+//! A byte queue from one interrupt handler to one reader, without locks and without `unsafe`.
+//!
+//! Single producer, single consumer: `push` is called by the interrupt handler alone, `pop` by
+//! the run loop alone. Each index is written by one side only, and every cell is an `AtomicU8`,
+//! which on a Cortex-M is an ordinary byte load or store.
+
+use core::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+
+/// A queue of at most `N - 1` bytes. One cell stays empty to tell full from empty.
+pub(crate) struct Ring<const N: usize> {
+    cells: [AtomicU8; N],
+    /// Next cell to write. Owned by the producer.
+    head: AtomicUsize,
+    /// Next cell to read. Owned by the consumer.
+    tail: AtomicUsize,
+}
+
+impl<const N: usize> Ring<N> {
+    /// An empty queue, all zero, so that it lies in `.bss` and costs no flash.
+    pub(crate) const fn new() -> Self {
+        Self {
+            cells: [const { AtomicU8::new(0) }; N],
+            head: AtomicUsize::new(0),
+            tail: AtomicUsize::new(0),
+        }
+    }
+
+    /// The index after `index`; a compare is cheaper than a division by a length that is no power
+    /// of two.
+    const fn after(index: usize) -> usize {
+        if index + 1 < N { index + 1 } else { 0 }
+    }
+
+    /// Appends one byte. `false`: the queue is full and the byte is lost; the caller counts it.
+    pub(crate) fn push(&self, byte: u8) -> bool {
+        let head = self.head.load(Ordering::Relaxed);
+        let next = Self::after(head);
+        if next == self.tail.load(Ordering::Acquire) {
+            return false;
+        }
+        if let Some(cell) = self.cells.get(head) {
+            cell.store(byte, Ordering::Relaxed);
+        }
+        // Release: the byte is visible before the index that announces it.
+        self.head.store(next, Ordering::Release);
+        true
+    }
+
+    /// Takes as many bytes as there are, at most `buffer.len()`; returns how many.
+    pub(crate) fn pop(&self, buffer: &mut [u8]) -> usize {
+        let head = self.head.load(Ordering::Acquire);
+        let mut tail = self.tail.load(Ordering::Relaxed);
+        let mut taken = 0;
+        for slot in buffer {
+            if tail == head {
+                break;
+            }
+            if let Some(cell) = self.cells.get(tail) {
+                *slot = cell.load(Ordering::Relaxed);
+            }
+            tail = Self::after(tail);
+            taken += 1;
+        }
+        self.tail.store(tail, Ordering::Release);
+        taken
+    }
+
+    /// True when `pop` would return nothing.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.head.load(Ordering::Acquire) == self.tail.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,128 @@
+//! Time since start-up: SysTick interrupts at 1 kHz, its counter gives the microseconds between.
+
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use assay_firmware::platform::Platform;
+use cortex_m::peripheral::syst::SystClkSource;
+use cortex_m::peripheral::{SCB, SYST};
+use cortex_m_rt::exception;
+use embedded_hal::delay::DelayNs;
+use stm32f4xx_hal::rcc::Clocks;
+
+use crate::watchdog;
+
+/// Interrupts per second.
+const TICK_HZ: u32 = 1_000;
+const TICK_US: u32 = 1_000_000 / TICK_HZ;
+/// Shorter delays spin, since a sleep ends only at the next tick.
+const SLEEP_FROM_US: u64 = 2 * TICK_US as u64;
+
+/// Milliseconds since [`Timer::start`], low and high word: 32 bits alone wrap after 49.7 days.
+/// Written by the interrupt handler only.
+static TICKS_LOW: AtomicU32 = AtomicU32::new(0);
+static TICKS_HIGH: AtomicU32 = AtomicU32::new(0);
+
+#[exception]
+fn SysTick() {
+    let next = TICKS_LOW.load(Ordering::Relaxed).wrapping_add(1);
+    if next == 0 {
+        TICKS_HIGH.store(
+            TICKS_HIGH.load(Ordering::Relaxed).wrapping_add(1),
+            Ordering::Relaxed,
+        );
+    }
+    TICKS_LOW.store(next, Ordering::Release);
+}
+
+/// Milliseconds since start-up, wrapping after 49.7 days; for log lines, from any context.
+#[cfg(feature = "defmt")]
+pub(crate) fn milliseconds() -> u32 {
+    TICKS_LOW.load(Ordering::Relaxed)
+}
+
+/// A started SysTick. Copies read the same counter.
+#[derive(Clone, Copy)]
+pub(crate) struct Timer {
+    counts_per_us: u32,
+}
+
+impl Timer {
+    /// Starts the tick. Interrupts must be enabled for time to pass.
+    pub(crate) fn start(mut syst: SYST, clocks: &Clocks) -> Self {
+        syst.set_clock_source(SystClkSource::Core);
+        syst.set_reload(clocks.hclk().raw() / TICK_HZ - 1);
+        syst.clear_current();
+        syst.enable_interrupt();
+        syst.enable_counter();
+        Self {
+            counts_per_us: clocks.hclk().raw() / 1_000_000,
+        }
+    }
+
+    /// Microseconds since the start. Never goes back; must not be called from an interrupt handler.
+    pub(crate) fn now_us(self) -> u64 {
+        loop {
+            let high = TICKS_HIGH.load(Ordering::Relaxed);
+            let low = TICKS_LOW.load(Ordering::Acquire);
+            let left = SYST::get_current();
+            // A tick that is due but not yet counted: `left` may be of this period or the next.
+            if SCB::is_pendst_pending()
+                || low != TICKS_LOW.load(Ordering::Acquire)
+                || high != TICKS_HIGH.load(Ordering::Relaxed)
+            {
+                continue;
+            }
+            let ticks = u64::from(high) << 32 | u64::from(low);
+            let into_tick = TICK_US.saturating_sub(left / self.counts_per_us + 1);
+            return ticks * u64::from(TICK_US) + u64::from(into_tick);
+        }
+    }
+
+    /// Sleeps until the next interrupt: a tick at the latest, so at most a millisecond.
+    pub(crate) fn sleep(self) {
+        cortex_m::asm::wfi();
+    }
+}
+
+impl DelayNs for Timer {
+    /// Waits at least `ns`; from two milliseconds on it sleeps and keeps the watchdog quiet.
+    fn delay_ns(&mut self, ns: u32) {
+        self.wait_us(u64::from(ns.div_ceil(1_000)));
+    }
+
+    fn delay_us(&mut self, us: u32) {
+        self.wait_us(u64::from(us));
+    }
+
+    fn delay_ms(&mut self, ms: u32) {
+        self.wait_us(u64::from(ms) * 1_000);
+    }
+}
+
+impl Platform for Timer {
+    fn now_us(&mut self) -> u64 {
+        Timer::now_us(*self)
+    }
+
+    fn idle(&mut self) {
+        self.sleep();
+    }
+
+    fn kick_watchdog(&mut self) {
+        watchdog::kick();
+    }
+}
+
+impl Timer {
+    fn wait_us(self, us: u64) {
+        // One more, since the first microsecond has already begun.
+        let end = self.now_us() + us + 1;
+        let sleeps = us >= SLEEP_FROM_US;
+        while self.now_us() < end {
+            if sleeps {
+                watchdog::kick();
+                self.sleep();
+            }
+        }
+    }
+}

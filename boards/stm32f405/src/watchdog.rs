@@ -1,0 +1,50 @@
+//! The independent watchdog: the last resort against a hang.
+//!
+//! It runs from its own oscillator and cannot be stopped once started. QEMU does not model it;
+//! the writes go nowhere there.
+
+#![expect(
+    unsafe_code,
+    reason = "the registers of the watchdog are written from several places"
+)]
+
+use stm32f4xx_hal::pac::IWDG;
+
+/// Longest time between two kicks: 1,000 periods of 32 kHz / 256, so 8 s; the oscillator
+/// is between 17 and 47 kHz (data sheet, table 43), so at least 5.4 s. The longest stretch
+/// without a kick is a P-256 multiplication, some 0.1 s at 168 MHz.
+const RELOAD: u16 = 1_000;
+/// Prescaler 256.
+const PRESCALER: u8 = 6;
+
+/// Keys of RM0090 21.4.1.
+const KEY_UNLOCK: u16 = 0x5555;
+const KEY_START: u16 = 0xCCCC;
+const KEY_RELOAD: u16 = 0xAAAA;
+
+fn key(key: u16) {
+    // SAFETY: the key register is write-only and one store to it is the whole operation, so
+    // nobody can be disturbed half-way.
+    let iwdg = unsafe { &*IWDG::ptr() };
+    // SAFETY: the callers below pass the three keys that the register takes.
+    iwdg.kr().write(|w| unsafe { w.key().bits(key) });
+}
+
+/// Starts the countdown. From here on somebody must call [`kick`].
+pub(crate) fn start() {
+    key(KEY_START);
+    key(KEY_UNLOCK);
+    // SAFETY: called once, before any other code uses these registers.
+    let iwdg = unsafe { &*IWDG::ptr() };
+    // SAFETY: 6 is a prescaler of the register's table, and any reload value below 4,096 is one.
+    iwdg.pr().write(|w| unsafe { w.pr().bits(PRESCALER) });
+    iwdg.rlr().write(|w| w.rl().set(RELOAD));
+    // The new values count from the next reload on, after some periods of the slow oscillator;
+    // until then the reset values hold (0.5 s), which start-up does not need.
+    key(KEY_RELOAD);
+}
+
+/// Restarts the countdown; harmless before [`start`].
+pub(crate) fn kick() {
+    key(KEY_RELOAD);
+}
