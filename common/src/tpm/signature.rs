@@ -3,7 +3,7 @@
 use core::fmt;
 
 use super::alg::{AlgId, EccCurve};
-use super::codec::{DecodeError, Reader};
+use super::codec::{DecodeError, Reader, Writer};
 
 /// Longest RSA signature, in bytes (RSA-4096).
 const MAX_RSA: usize = 512;
@@ -104,6 +104,19 @@ impl<'a> Signature<'a> {
                 s: r.tpm2b_max(MAX_ECC)?,
             }),
             _ => Err(SignatureError::Unsupported(alg)),
+        }
+    }
+
+    /// Writes the `TPMT_SIGNATURE`. Lengths are not checked.
+    pub fn encode(&self, w: &mut Writer<'_>) {
+        w.u16(self.scheme().0);
+        w.u16(self.hash().0);
+        match self {
+            Self::Rsassa { sig, .. } | Self::Rsapss { sig, .. } => w.tpm2b(sig),
+            Self::Ecdsa { r, s, .. } => {
+                w.tpm2b(r);
+                w.tpm2b(s);
+            }
         }
     }
 

@@ -10,7 +10,7 @@ use core::fmt;
 
 use super::alg::{AlgId, EccCurve};
 use super::attributes::ObjectAttributes;
-use super::codec::{DecodeError, Reader};
+use super::codec::{DecodeError, EncodeError, Reader, Writer};
 
 /// Longest digest, and so longest policy, in bytes (SHA-512).
 const MAX_DIGEST: usize = 64;
@@ -160,6 +160,14 @@ impl Symmetric {
         mode: AlgId::NULL,
     };
 
+    fn encode(self, w: &mut Writer<'_>) {
+        w.u16(self.alg.0);
+        if self.alg != AlgId::NULL {
+            w.u16(self.key_bits);
+            w.u16(self.mode.0);
+        }
+    }
+
     fn read(r: &mut Reader<'_>) -> Result<Self, PublicError> {
         match AlgId(r.u16()?) {
             AlgId::NULL => Ok(Self::NULL),
@@ -195,6 +203,13 @@ impl Scheme {
     #[must_use]
     pub const fn new(alg: AlgId, hash: AlgId) -> Self {
         Self { alg, hash }
+    }
+
+    fn encode(self, w: &mut Writer<'_>) {
+        w.u16(self.alg.0);
+        if !matches!(self.alg, AlgId::NULL | AlgId::RSAES) {
+            w.u16(self.hash.0);
+        }
     }
 
     fn read_asymmetric(r: &mut Reader<'_>) -> Result<Self, PublicError> {
@@ -298,5 +313,47 @@ impl<'a> Public<'a> {
     #[must_use]
     pub const fn raw(&self) -> &'a [u8] {
         self.raw
+    }
+
+    /// Writes a `TPMT_PUBLIC`; the object type is that of `parameters`.
+    ///
+    /// Lengths are not checked against the algorithms: what is written is what was asked for.
+    /// Fails with [`EncodeError::Value`] when `unique` is of the other type.
+    pub fn encode(
+        name_alg: AlgId,
+        attributes: ObjectAttributes,
+        auth_policy: &[u8],
+        parameters: &Parameters,
+        unique: &Unique<'_>,
+        w: &mut Writer<'_>,
+    ) {
+        w.u16(match parameters {
+            Parameters::Rsa { .. } => AlgId::RSA.0,
+            Parameters::Ecc { .. } => AlgId::ECC.0,
+        });
+        w.u16(name_alg.0);
+        w.u32(attributes.0);
+        w.tpm2b(auth_policy);
+        parameters.symmetric().encode(w);
+        parameters.scheme().encode(w);
+        match (parameters, unique) {
+            (
+                Parameters::Rsa {
+                    key_bits, exponent, ..
+                },
+                Unique::Rsa(modulus),
+            ) => {
+                w.u16(*key_bits);
+                w.u32(*exponent);
+                w.tpm2b(modulus);
+            }
+            (Parameters::Ecc { curve, kdf, .. }, Unique::Ecc { x, y }) => {
+                w.u16(curve.0);
+                kdf.encode(w);
+                w.tpm2b(x);
+                w.tpm2b(y);
+            }
+            _ => w.fail(EncodeError::Value),
+        }
     }
 }

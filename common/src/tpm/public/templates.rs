@@ -76,6 +76,8 @@ pub const EK_P384_H3: [u8; 74] = join(&[&HEAD_H3, &[0; 4]]);
 
 /// Attestation key, P-256, ECDSA with SHA-256.
 pub const AK_P256: [u8; 24] = hex("0023000b00050472000000100018000b0003001000000000");
+/// Attestation key, P-384, ECDSA with SHA-384, which is the name algorithm too.
+pub const AK_P384: [u8; 24] = hex("0023000c00050472000000100018000c0004001000000000");
 /// Attestation key, RSA-2048, RSASSA with SHA-256.
 pub const AK_RSA2048: [u8; 24] = hex("0001000b00050472000000100014000b0800000000000000");
 /// Storage primary (also the null-hierarchy witness of a reset), P-256.

@@ -6,11 +6,14 @@
 //! [`extra_data`](Attest::extra_data) is its own challenge, and the signature over
 //! [`raw`](Attest::raw).
 
+mod attested;
+
 use core::fmt;
 
-use super::alg::AlgId;
-use super::codec::{DecodeError, Reader};
-use super::pcr::{PcrError, PcrSelections};
+use super::codec::{DecodeError, EncodeError, Reader, Writer};
+use super::pcr::PcrError;
+
+pub use attested::{Attested, CertifyInfo, QuoteInfo};
 
 /// `TPM_GENERATED_VALUE`, `"\xFFTCG"`: a restricted key signs nothing else that begins so.
 pub const TPM_GENERATED: u32 = 0xFF54_4347;
@@ -19,8 +22,6 @@ pub const TPM_GENERATED: u32 = 0xFF54_4347;
 const MAX_NAME: usize = 66;
 /// Longest `extraData`: size of a `TPMT_HA`, algorithm and SHA-512 digest.
 const MAX_EXTRA_DATA: usize = 66;
-/// Longest digest, in bytes (SHA-512).
-const MAX_DIGEST: usize = 64;
 
 /// Why bytes are not an attestation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -140,6 +141,14 @@ impl ClockInfo {
             safe: yes_no(r)?,
         })
     }
+
+    /// Writes the 17 bytes.
+    pub fn encode(&self, w: &mut Writer<'_>) {
+        w.u64(self.clock);
+        w.u32(self.reset_count);
+        w.u32(self.restart_count);
+        w.u8(self.safe.into());
+    }
 }
 
 /// View of a `TPMS_ATTEST` ([TPM2.0 1.83 Part 2] 10.12.12).
@@ -161,85 +170,6 @@ pub struct Attest<'a> {
     pub firmware_version: u64,
     /// What was attested.
     pub attested: Attested<'a>,
-}
-
-/// `TPMU_ATTEST` ([TPM2.0 1.83 Part 2] 10.12.11).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Attested<'a> {
-    /// `TPMS_QUOTE_INFO`.
-    Quote(QuoteInfo<'a>),
-    /// `TPMS_CERTIFY_INFO`.
-    Certify(CertifyInfo<'a>),
-    /// `TPMS_CREATION_INFO`.
-    Creation {
-        /// Name of the object.
-        object_name: &'a [u8],
-        /// Hash of its creation data.
-        creation_hash: &'a [u8],
-    },
-    /// `TPMS_NV_CERTIFY_INFO`.
-    Nv {
-        /// Name of the index.
-        index_name: &'a [u8],
-        /// Where the contents begin in the index, in bytes.
-        offset: u16,
-        /// Contents.
-        contents: &'a [u8],
-    },
-    /// `TPMS_NV_DIGEST_CERTIFY_INFO`.
-    NvDigest {
-        /// Name of the index.
-        index_name: &'a [u8],
-        /// Hash of the contents, by the signing scheme's hash.
-        digest: &'a [u8],
-    },
-    /// `TPMS_COMMAND_AUDIT_INFO`.
-    CommandAudit {
-        /// Counter of audit periods.
-        counter: u64,
-        /// Hash of the audit.
-        digest_alg: AlgId,
-        /// Audit digest.
-        audit_digest: &'a [u8],
-        /// Digest of the codes of the audited commands.
-        command_digest: &'a [u8],
-    },
-    /// `TPMS_SESSION_AUDIT_INFO`.
-    SessionAudit {
-        /// True when no other command came between.
-        exclusive: bool,
-        /// Audit digest of the session.
-        digest: &'a [u8],
-    },
-    /// `TPMS_TIME_ATTEST_INFO`.
-    Time {
-        /// Milliseconds since power came on.
-        time: u64,
-        /// Clock and counters, not shifted.
-        clock_info: ClockInfo,
-        /// Firmware version, not shifted.
-        firmware_version: u64,
-    },
-    /// A kind not listed in [`AttestType`]: the bytes, unread.
-    Other(&'a [u8]),
-}
-
-/// `TPMS_QUOTE_INFO` ([TPM2.0 1.83 Part 2] 10.12.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct QuoteInfo<'a> {
-    /// Which PCRs were quoted; may be none.
-    pub selection: PcrSelections<'a>,
-    /// Composite digest, by the signing scheme's hash, 0 to 64 bytes.
-    pub pcr_digest: &'a [u8],
-}
-
-/// `TPMS_CERTIFY_INFO` ([TPM2.0 1.83 Part 2] 10.12.3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CertifyInfo<'a> {
-    /// Name of the certified object.
-    pub name: &'a [u8],
-    /// Its Qualified Name.
-    pub qualified_name: &'a [u8],
 }
 
 impl<'a> Attest<'a> {
@@ -308,47 +238,29 @@ impl<'a> Attest<'a> {
     }
 }
 
-impl<'a> Attested<'a> {
-    fn read(kind: AttestType, r: &mut Reader<'a>) -> Result<Self, AttestError> {
-        Ok(match kind {
-            AttestType::QUOTE => Self::Quote(QuoteInfo {
-                selection: PcrSelections::read(r)?,
-                pcr_digest: r.tpm2b_max(MAX_DIGEST)?,
-            }),
-            AttestType::CERTIFY => Self::Certify(CertifyInfo {
-                name: r.tpm2b_max(MAX_NAME)?,
-                qualified_name: r.tpm2b_max(MAX_NAME)?,
-            }),
-            AttestType::CREATION => Self::Creation {
-                object_name: r.tpm2b_max(MAX_NAME)?,
-                creation_hash: r.tpm2b_max(MAX_DIGEST)?,
-            },
-            AttestType::NV => Self::Nv {
-                index_name: r.tpm2b_max(MAX_NAME)?,
-                offset: r.u16()?,
-                contents: r.tpm2b()?,
-            },
-            AttestType::NV_DIGEST => Self::NvDigest {
-                index_name: r.tpm2b_max(MAX_NAME)?,
-                digest: r.tpm2b_max(MAX_DIGEST)?,
-            },
-            AttestType::COMMAND_AUDIT => Self::CommandAudit {
-                counter: r.u64()?,
-                digest_alg: AlgId(r.u16()?),
-                audit_digest: r.tpm2b_max(MAX_DIGEST)?,
-                command_digest: r.tpm2b_max(MAX_DIGEST)?,
-            },
-            AttestType::SESSION_AUDIT => Self::SessionAudit {
-                exclusive: yes_no(r)?,
-                digest: r.tpm2b_max(MAX_DIGEST)?,
-            },
-            AttestType::TIME => Self::Time {
-                time: r.u64()?,
-                clock_info: ClockInfo::read(r)?,
-                firmware_version: r.u64()?,
-            },
-            _ => Self::Other(r.rest()),
-        })
+impl Attest<'_> {
+    /// Writes a `TPMS_ATTEST` of the kind of `attested`: what a TPM would sign.
+    ///
+    /// For software TPMs and tests; the agent never makes one. Lengths are not checked. Fails with
+    /// [`EncodeError::Value`] for [`Attested::Other`], which has no kind of its own.
+    pub fn encode(
+        qualified_signer: &[u8],
+        extra_data: &[u8],
+        clock_info: &ClockInfo,
+        firmware_version: u64,
+        attested: &Attested<'_>,
+        w: &mut Writer<'_>,
+    ) {
+        let Some(kind) = attested.kind() else {
+            return w.fail(EncodeError::Value);
+        };
+        w.u32(TPM_GENERATED);
+        w.u16(kind.0);
+        w.tpm2b(qualified_signer);
+        w.tpm2b(extra_data);
+        clock_info.encode(w);
+        w.u64(firmware_version);
+        attested.encode(w);
     }
 }
 
