@@ -22,6 +22,8 @@
 pub mod claims;
 pub mod error;
 pub mod registry;
+pub mod run;
+pub mod tpm_ek;
 
 use assay_common::login::{LoginKeys, Transcript};
 use assay_common::policy::{AttestorKind, AttestorSet};
@@ -47,8 +49,7 @@ pub struct LoginContext<'a> {
     pub facts: &'a Facts,
     /// What the store knows of the node that `facts` names, from its last login.
     pub last_boot: Option<&'a BootState>,
-    /// The keys of this login's credential. A fresh secret for every login; it leaves the verifier
-    /// only inside a credential.
+    /// The keys made from the secret that this method's challenge hides: fresh for every login and every method.
     pub keys: &'a LoginKeys,
 }
 
@@ -57,7 +58,8 @@ pub trait Attestor: Send + Sync + core::fmt::Debug {
     /// Which method.
     fn kind(&self) -> AttestorKind;
 
-    /// Methods whose claims must exist in the same login before this one can be judged.
+    /// Methods of which one must be proven in the same login before this one can be judged. A policy that
+    /// requires this method must require one of them too. Empty: stands alone.
     fn stands_on(&self) -> AttestorSet {
         AttestorSet::EMPTY
     }
@@ -127,8 +129,5 @@ pub trait MethodConfig: Send + Sync + core::fmt::Debug {
     /// # Errors
     ///
     /// [`ConfigError`]: an empty or unreadable allow-list is one, never an attestor that lets all pass.
-    fn build(
-        &self,
-        base: &std::path::Path,
-    ) -> Result<std::sync::Arc<dyn Attestor>, ConfigError>;
+    fn build(&self, base: &std::path::Path) -> Result<std::sync::Arc<dyn Attestor>, ConfigError>;
 }

@@ -1,0 +1,37 @@
+//! The `assay` command: one file per noun.
+//!
+//! Every command answers on stdout; errors go to stderr with a `hint:` line where there is something
+//! to do about them. Exit status: 0 done or accepted, 1 refused or failed, 2 bad usage or unreadable
+//! input.
+
+pub mod ek;
+pub mod report;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Operators' tool of the Assay verifier.
+#[derive(Debug, Parser)]
+#[command(name = "assay", version, about, propagate_version = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Endorsement keys and their certificates
+    #[command(subcommand)]
+    Ek(ek::Command),
+}
+
+/// Runs a command.
+#[must_use]
+pub fn run(cli: Cli) -> ExitCode {
+    match cli.command {
+        Command::Ek(command) => ek::run(command),
+    }
+}

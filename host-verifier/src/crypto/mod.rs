@@ -1,0 +1,20 @@
+//! Cryptographic primitives behind types: public keys, hashes, signature verification.
+//!
+//! Everything here is a thin, total layer over aws-lc-rs. It adds what a judge of foreign
+//! material needs and the library leaves open: limits on key sizes before any arithmetic, a
+//! refusal of schemes that do not fit the key type, and names for the reasons. X.509
+//! ([`crate::x509`]) and TPM structures ([`crate::tpm`]) both reduce to the [`PublicKey`] here, so
+//! "the same key" is one comparison.
+
+mod hash;
+mod key;
+mod roca;
+mod verify;
+
+pub use hash::{Digest, HashAlgorithm};
+pub use key::{Curve, EcPublicKey, KeyError, PublicKey, RsaPublicKey};
+pub use roca::has_roca_fingerprint;
+pub use verify::{
+    Legacy, MAX_RSA_BITS, MIN_LEGACY_RSA_BITS, MIN_RSA_BITS, PssSalt, Scheme, VerifyError,
+    ecdsa_signature_der, verify,
+};

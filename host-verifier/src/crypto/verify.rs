@@ -1,0 +1,214 @@
+//! Signature verification with the limits that foreign keys need.
+
+use aws_lc_rs::signature::{
+    self, RsaParameters, RsaPssSaltLength, RsaPublicKeyComponents, UnparsedPublicKey,
+    VerificationAlgorithm,
+};
+
+use super::{
+    Curve, HashAlgorithm, PublicKey,
+    key::{RsaPublicKey, integer, tlv, trim_leading_zeros},
+};
+
+/// Smallest RSA modulus accepted without a legacy switch.
+pub const MIN_RSA_BITS: usize = 2048;
+/// Smallest RSA modulus accepted at all.
+pub const MIN_LEGACY_RSA_BITS: usize = 1024;
+/// Largest RSA modulus accepted: verification cost grows with the square, and the key is chosen
+/// by a peer that has proven nothing yet.
+pub const MAX_RSA_BITS: usize = 4096;
+
+/// Switches that admit what is broken. All off by default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Legacy {
+    /// Accept SHA-1 signatures (EK chains of 2012 to 2015).
+    pub danger_allow_sha1: bool,
+    /// Accept RSA moduli of 1024 to 2047 bits.
+    pub danger_allow_small_rsa: bool,
+}
+
+/// Salt length of an RSASSA-PSS signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PssSalt {
+    /// As long as stated.
+    Exactly(u16),
+    /// As long as the digest, or as long as the modulus allows: TPMs do either
+    /// ([TPM2.0 Part 1] Annex B.7).
+    DigestOrMaximum,
+}
+
+/// A signature scheme with its hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// RSASSA-PKCS1-v1_5.
+    RsaPkcs1(HashAlgorithm),
+    /// RSASSA-PSS; MGF1 uses the same hash.
+    RsaPss(HashAlgorithm, PssSalt),
+    /// ECDSA, signature in DER.
+    Ecdsa(HashAlgorithm),
+}
+
+impl Scheme {
+    /// The hash of the scheme.
+    #[must_use]
+    pub fn hash(self) -> HashAlgorithm {
+        match self {
+            Self::RsaPkcs1(hash) | Self::RsaPss(hash, _) | Self::Ecdsa(hash) => hash,
+        }
+    }
+}
+
+/// Why a signature does not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum VerifyError {
+    /// The scheme belongs to another key type, for example ECDSA with an RSA key.
+    #[error("signature scheme does not fit the key type")]
+    SchemeMismatch,
+    /// The key is smaller than policy allows.
+    #[error("rsa key of {bits} bits, at least {MIN_RSA_BITS} wanted")]
+    WeakKey {
+        /// Length of the modulus in bits.
+        bits: usize,
+    },
+    /// The hash is broken and no legacy switch admits it.
+    #[error("signature uses {0}")]
+    WeakHash(HashAlgorithm),
+    /// The signature is wrong, or malformed, or the key is not a valid point.
+    #[error("signature does not verify")]
+    BadSignature,
+}
+
+/// Checks `signature` over `message` with `key`.
+///
+/// Limits: RSA moduli of 2048 to 4096 bits (1024 with [`Legacy::danger_allow_small_rsa`]);
+/// ECDSA over P-256, P-384 and P-521 with any of SHA-256, SHA-384, SHA-512. SHA-1 only with
+/// [`Legacy::danger_allow_sha1`].
+///
+/// # Errors
+/// See [`VerifyError`]. Never panics.
+pub fn verify(
+    key: &PublicKey,
+    scheme: Scheme,
+    message: &[u8],
+    signature: &[u8],
+    legacy: Legacy,
+) -> Result<(), VerifyError> {
+    let hash = scheme.hash();
+    if hash == HashAlgorithm::Sha1 && !legacy.danger_allow_sha1 {
+        return Err(VerifyError::WeakHash(hash));
+    }
+    match (key, scheme) {
+        (PublicKey::Rsa(rsa), Scheme::RsaPkcs1(hash)) => {
+            let small = rsa_is_small(rsa, legacy)?;
+            rsa_verify(rsa, &pkcs1(hash, small)?, message, signature)
+        }
+        (PublicKey::Rsa(rsa), Scheme::RsaPss(hash, salt)) => {
+            rsa_is_small(rsa, Legacy::default())?;
+            let with = |salt| {
+                let parameters = pss(hash)?.with_pss_salt_length(salt);
+                rsa_verify(rsa, &parameters, message, signature)
+            };
+            match salt {
+                PssSalt::Exactly(n) => with(RsaPssSaltLength::Custom(n)),
+                PssSalt::DigestOrMaximum => {
+                    with(RsaPssSaltLength::Digest).or_else(|_| with(RsaPssSaltLength::Max))
+                }
+            }
+        }
+        (PublicKey::Ec(ec), Scheme::Ecdsa(hash)) => {
+            let algorithm = ecdsa(ec.curve(), hash)?;
+            UnparsedPublicKey::new(algorithm, ec.point())
+                .verify(message, signature)
+                .map_err(|_| VerifyError::BadSignature)
+        }
+        _ => Err(VerifyError::SchemeMismatch),
+    }
+}
+
+/// DER of `ECDSA-Sig-Value` from big-endian `r` and `s`.
+///
+/// Leading zeros may be missing or superfluous. `None` when a number is zero or longer than the
+/// curve's order: such a signature is never valid and must not reach arithmetic.
+#[must_use]
+pub fn ecdsa_signature_der(curve: Curve, r: &[u8], s: &[u8]) -> Option<Vec<u8>> {
+    let mut numbers = Vec::with_capacity(2 * curve.field_len() + 8);
+    for number in [r, s] {
+        let number = trim_leading_zeros(number);
+        if number.is_empty() || number.len() > curve.field_len() {
+            return None;
+        }
+        numbers.extend(integer(number));
+    }
+    Some(tlv(0x30, &[&numbers]))
+}
+
+/// True when the key needs the legacy parameters.
+fn rsa_is_small(rsa: &RsaPublicKey, legacy: Legacy) -> Result<bool, VerifyError> {
+    let bits = rsa.bits();
+    let minimum = if legacy.danger_allow_small_rsa {
+        MIN_LEGACY_RSA_BITS
+    } else {
+        MIN_RSA_BITS
+    };
+    if bits < minimum {
+        return Err(VerifyError::WeakKey { bits });
+    }
+    Ok(bits < MIN_RSA_BITS)
+}
+
+fn rsa_verify(
+    rsa: &RsaPublicKey,
+    parameters: &RsaParameters,
+    message: &[u8],
+    signature: &[u8],
+) -> Result<(), VerifyError> {
+    let exponent = rsa.exponent().to_be_bytes();
+    RsaPublicKeyComponents {
+        n: rsa.modulus(),
+        e: trim_leading_zeros(&exponent),
+    }
+    .verify(parameters, message, signature)
+    .map_err(|_| VerifyError::BadSignature)
+}
+
+fn pkcs1(hash: HashAlgorithm, small: bool) -> Result<RsaParameters, VerifyError> {
+    Ok(match (hash, small) {
+        (HashAlgorithm::Sha1, false) => signature::RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY,
+        (HashAlgorithm::Sha256, false) => signature::RSA_PKCS1_2048_8192_SHA256,
+        (HashAlgorithm::Sha384, false) => signature::RSA_PKCS1_2048_8192_SHA384,
+        (HashAlgorithm::Sha512, false) => signature::RSA_PKCS1_2048_8192_SHA512,
+        (HashAlgorithm::Sha1, true) => signature::RSA_PKCS1_1024_8192_SHA1_FOR_LEGACY_USE_ONLY,
+        (HashAlgorithm::Sha256, true) => signature::RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY,
+        (HashAlgorithm::Sha512, true) => signature::RSA_PKCS1_1024_8192_SHA512_FOR_LEGACY_USE_ONLY,
+        // aws-lc-rs has no parameters for it, and such a pair has never been seen.
+        (HashAlgorithm::Sha384, true) => return Err(VerifyError::BadSignature),
+    })
+}
+
+fn pss(hash: HashAlgorithm) -> Result<RsaParameters, VerifyError> {
+    Ok(match hash {
+        HashAlgorithm::Sha1 => return Err(VerifyError::WeakHash(hash)),
+        HashAlgorithm::Sha256 => signature::RSA_PSS_2048_8192_SHA256,
+        HashAlgorithm::Sha384 => signature::RSA_PSS_2048_8192_SHA384,
+        HashAlgorithm::Sha512 => signature::RSA_PSS_2048_8192_SHA512,
+    })
+}
+
+fn ecdsa(
+    curve: Curve,
+    hash: HashAlgorithm,
+) -> Result<&'static dyn VerificationAlgorithm, VerifyError> {
+    Ok(match (curve, hash) {
+        (Curve::P256, HashAlgorithm::Sha256) => &signature::ECDSA_P256_SHA256_ASN1,
+        (Curve::P256, HashAlgorithm::Sha384) => &signature::ECDSA_P256_SHA384_ASN1,
+        (Curve::P256, HashAlgorithm::Sha512) => &signature::ECDSA_P256_SHA512_ASN1,
+        (Curve::P384, HashAlgorithm::Sha256) => &signature::ECDSA_P384_SHA256_ASN1,
+        (Curve::P384, HashAlgorithm::Sha384) => &signature::ECDSA_P384_SHA384_ASN1,
+        (Curve::P384, HashAlgorithm::Sha512) => &signature::ECDSA_P384_SHA512_ASN1,
+        (Curve::P521, HashAlgorithm::Sha256) => &signature::ECDSA_P521_SHA256_ASN1,
+        (Curve::P521, HashAlgorithm::Sha384) => &signature::ECDSA_P521_SHA384_ASN1,
+        (Curve::P521, HashAlgorithm::Sha512) => &signature::ECDSA_P521_SHA512_ASN1,
+        // No legacy chain signs with ECDSA over SHA-1.
+        (_, HashAlgorithm::Sha1) => return Err(VerifyError::WeakHash(hash)),
+    })
+}

@@ -1,0 +1,1 @@
+//! TPM structures as the verifier uses them.

@@ -1,0 +1,315 @@
+//! One certificate: what it says, and the bytes its signature covers.
+
+use core::ops::Range;
+
+use crate::crypto::{HashAlgorithm, PublicKey, Scheme, VerifyError};
+
+use super::{
+    UnixTime,
+    algorithm::SignatureAlgorithm,
+    der::{DerError, Element, Reader, tag},
+    extensions::Extensions,
+    name::Name,
+    spki::{self, SpkiError},
+};
+
+/// Longest certificate read, in bytes. EK certificates take 0.5 to 2 KiB, vendor CAs up to 3.
+pub const MAX_CERTIFICATE_LEN: usize = 16 * 1024;
+
+const MAX_SERIAL_LEN: usize = 64;
+
+/// Why bytes are not a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ParseError {
+    /// Longer than [`MAX_CERTIFICATE_LEN`].
+    #[error("certificate of {0} bytes, at most {MAX_CERTIFICATE_LEN} are read")]
+    TooLong(usize),
+    /// The structure is broken in the named field.
+    #[error("certificate, {field}: {source}")]
+    Der {
+        /// Which field.
+        field: &'static str,
+        /// What is wrong.
+        source: DerError,
+    },
+    /// The signature algorithm inside and outside the signed part differ.
+    #[error("certificate: signature algorithm inside and outside the signed part differ")]
+    AlgorithmMismatch,
+}
+
+/// A certificate that was read, and in no way verified.
+///
+/// The public key is a `Result`: a CA with a key type that is not supported is readable and only
+/// unusable, so that one odd certificate does not spoil a vendor's list.
+#[derive(Clone)]
+pub struct Certificate {
+    der: Box<[u8]>,
+    tbs: Range<usize>,
+    version: u64,
+    serial: Vec<u8>,
+    issuer: Name,
+    subject: Name,
+    not_before: UnixTime,
+    not_after: UnixTime,
+    spki: Vec<u8>,
+    key: Result<PublicKey, SpkiError>,
+    extensions: Extensions,
+    algorithm: SignatureAlgorithm,
+    signature: Vec<u8>,
+}
+
+impl Certificate {
+    /// Reads one DER certificate; nothing may follow it. Padding and wrappings are the business
+    /// of [`super::decode`].
+    ///
+    /// # Errors
+    /// See [`ParseError`]. Never panics.
+    pub fn from_der(der: &[u8]) -> Result<Self, ParseError> {
+        if der.len() > MAX_CERTIFICATE_LEN {
+            return Err(ParseError::TooLong(der.len()));
+        }
+        let at = |field| move |source| ParseError::Der { field, source };
+
+        let mut outer = Reader::new(der);
+        let mut certificate = outer.expect(tag::SEQUENCE).map_err(at("outer"))?.reader();
+        outer.finish().map_err(at("outer"))?;
+        // Where the signed part starts: everything before it is the outer header.
+        let tbs_start = der.len() - certificate.rest().len();
+        let tbs = certificate
+            .expect(tag::SEQUENCE)
+            .map_err(at("signed part"))?;
+        let outer_algorithm = certificate
+            .expect(tag::SEQUENCE)
+            .map_err(at("signature algorithm"))?;
+        let signature = certificate.bit_string_bytes().map_err(at("signature"))?;
+        certificate.finish().map_err(at("outer"))?;
+
+        let mut fields = tbs.reader();
+        let version = version(&mut fields).map_err(at("version"))?;
+        let serial = serial(&mut fields).map_err(at("serial number"))?;
+        let inner_algorithm = fields
+            .expect(tag::SEQUENCE)
+            .map_err(at("signature algorithm"))?;
+        if inner_algorithm.contents != outer_algorithm.contents {
+            return Err(ParseError::AlgorithmMismatch);
+        }
+        let algorithm = SignatureAlgorithm::from_element(&inner_algorithm)
+            .map_err(at("signature algorithm"))?;
+        let issuer = name(&mut fields).map_err(at("issuer"))?;
+        let (not_before, not_after) = validity(&mut fields).map_err(at("validity"))?;
+        let subject = name(&mut fields).map_err(at("subject"))?;
+        let spki = fields.expect(tag::SEQUENCE).map_err(at("public key"))?;
+        let extensions = extensions(&mut fields, version).map_err(at("extensions"))?;
+
+        Ok(Self {
+            tbs: tbs_start..tbs_start + tbs.raw.len(),
+            version,
+            serial: serial.to_vec(),
+            issuer,
+            subject,
+            not_before,
+            not_after,
+            spki: spki.raw.to_vec(),
+            key: spki::public_key(&spki),
+            extensions,
+            algorithm,
+            signature: signature.to_vec(),
+            der: der.into(),
+        })
+    }
+
+    /// The whole certificate.
+    #[must_use]
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// The signed part, as received.
+    #[must_use]
+    pub fn tbs(&self) -> &[u8] {
+        self.der.get(self.tbs.clone()).unwrap_or_default()
+    }
+
+    /// 0 for version 1, 2 for version 3.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// The serial number as big-endian bytes without leading zeros (one zero byte for 0).
+    #[must_use]
+    pub fn serial(&self) -> &[u8] {
+        &self.serial
+    }
+
+    /// The issuer.
+    #[must_use]
+    pub fn issuer(&self) -> &Name {
+        &self.issuer
+    }
+
+    /// The subject.
+    #[must_use]
+    pub fn subject(&self) -> &Name {
+        &self.subject
+    }
+
+    /// First second of validity.
+    #[must_use]
+    pub fn not_before(&self) -> UnixTime {
+        self.not_before
+    }
+
+    /// Last second of validity.
+    #[must_use]
+    pub fn not_after(&self) -> UnixTime {
+        self.not_after
+    }
+
+    /// `SubjectPublicKeyInfo` as received. For comparison use [`PublicKey`], since one key has
+    /// several encodings.
+    #[must_use]
+    pub fn spki(&self) -> &[u8] {
+        &self.spki
+    }
+
+    /// The subject's key.
+    ///
+    /// # Errors
+    /// [`SpkiError`] when the key is of a type that is not supported, or is none.
+    pub fn key(&self) -> Result<&PublicKey, SpkiError> {
+        self.key.as_ref().map_err(|e| *e)
+    }
+
+    /// The extensions.
+    #[must_use]
+    pub fn extensions(&self) -> &Extensions {
+        &self.extensions
+    }
+
+    /// The algorithm it was signed with.
+    #[must_use]
+    pub fn algorithm(&self) -> SignatureAlgorithm {
+        self.algorithm
+    }
+
+    /// The scheme to verify the signature with, if supported.
+    #[must_use]
+    pub fn scheme(&self) -> Option<Scheme> {
+        match self.algorithm {
+            SignatureAlgorithm::Known(scheme) => Some(scheme),
+            SignatureAlgorithm::Unsupported(_) => None,
+        }
+    }
+
+    /// True when `basicConstraints` says that the subject is a CA.
+    #[must_use]
+    pub fn is_ca(&self) -> bool {
+        self.extensions.basic_constraints.is_some_and(|b| b.ca)
+    }
+
+    /// True when issuer and subject are the same name. Says nothing about the key.
+    #[must_use]
+    pub fn is_self_issued(&self) -> bool {
+        self.issuer == self.subject
+    }
+
+    /// True when the signature verifies under the certificate's own key. SHA-1 and small keys do
+    /// not matter here: nothing is trusted because it signed itself.
+    #[must_use]
+    pub fn is_self_signed(&self) -> bool {
+        let legacy = crate::crypto::Legacy {
+            danger_allow_sha1: true,
+            danger_allow_small_rsa: true,
+        };
+        self.is_self_issued()
+            && self
+                .key()
+                .is_ok_and(|key| matches!(self.verify_signature(key, legacy), Some(Ok(()))))
+    }
+
+    /// Verifies the signature with an issuer's key; `None` when the algorithm is not supported.
+    #[must_use]
+    pub fn verify_signature(
+        &self,
+        issuer: &PublicKey,
+        legacy: crate::crypto::Legacy,
+    ) -> Option<Result<(), VerifyError>> {
+        self.scheme().map(|scheme| {
+            crate::crypto::verify(issuer, scheme, self.tbs(), &self.signature, legacy)
+        })
+    }
+
+    /// SHA-256 of the whole certificate: how records and output name it.
+    #[must_use]
+    pub fn sha256(&self) -> [u8; 32] {
+        let mut out = [0; 32];
+        out.copy_from_slice(HashAlgorithm::Sha256.hash(&[&self.der]).as_ref());
+        out
+    }
+}
+
+impl core::fmt::Debug for Certificate {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Certificate")
+            .field("subject", &format_args!("{}", self.subject))
+            .field("issuer", &format_args!("{}", self.issuer))
+            .field("serial", &hex::encode(&self.serial))
+            .finish_non_exhaustive()
+    }
+}
+
+fn version(fields: &mut Reader<'_>) -> Result<u64, DerError> {
+    match fields.optional(tag::constructed(0))? {
+        Some(wrapped) => {
+            let mut reader = wrapped.reader();
+            let version = reader.small_uint()?;
+            reader.finish()?;
+            if version > 2 {
+                return Err(DerError::Value("version"));
+            }
+            Ok(version)
+        }
+        None => Ok(0),
+    }
+}
+
+/// RFC 5280 wants positive numbers of at most 20 bytes. Vendors wrote negative ones, longer ones
+/// and ones with leading zeros; the number identifies and decides nothing.
+fn serial<'a>(fields: &mut Reader<'a>) -> Result<&'a [u8], DerError> {
+    let contents = fields.expect(tag::INTEGER)?.contents;
+    if contents.is_empty() || contents.len() > MAX_SERIAL_LEN {
+        return Err(DerError::Value("serial number"));
+    }
+    let zeros = contents.iter().take_while(|b| **b == 0).count();
+    Ok(contents
+        .get(zeros.min(contents.len() - 1)..)
+        .unwrap_or_default())
+}
+
+fn name(fields: &mut Reader<'_>) -> Result<Name, DerError> {
+    Name::from_element(&fields.expect(tag::SEQUENCE)?)
+}
+
+fn validity(fields: &mut Reader<'_>) -> Result<(UnixTime, UnixTime), DerError> {
+    let mut validity = fields.expect(tag::SEQUENCE)?.reader();
+    let time = |element: Element<'_>| UnixTime::from_element(&element);
+    let not_before = time(validity.any()?)?;
+    let not_after = time(validity.any()?)?;
+    validity.finish()?;
+    Ok((not_before, not_after))
+}
+
+/// Unique identifiers (versions 2 and 3) are skipped; they were abandoned before TPMs existed.
+fn extensions(fields: &mut Reader<'_>, version: u64) -> Result<Extensions, DerError> {
+    for identifier in [tag::context(1), tag::context(2)] {
+        fields.optional(identifier)?;
+    }
+    let extensions = match fields.optional(tag::constructed(3))? {
+        Some(_) if version < 2 => return Err(DerError::Value("extensions: not in this version")),
+        Some(wrapped) => Extensions::from_contents(wrapped.contents)?,
+        None => Extensions::default(),
+    };
+    fields.finish()?;
+    Ok(extensions)
+}

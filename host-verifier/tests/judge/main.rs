@@ -1,0 +1,12 @@
+//! Everything that judges foreign material, tested as a caller sees it.
+//!
+//! * `corpus`: real vendors' certificates, when `ASSAY_CORPUS` names them.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a panic is how a test fails"
+)]
+
+mod corpus;
