@@ -1,0 +1,64 @@
+//! Last words: a panic or an exception is reported on the link as a frame, then the machine restarts.
+
+#![expect(
+    unsafe_code,
+    reason = "the restart is a call into QEMU's firmware interface"
+)]
+
+use core::arch::asm;
+use core::convert::Infallible;
+use core::panic::PanicInfo;
+
+use assay_common::protocol::{FrameKind, write_frame};
+use assay_firmware::link::panic_frame;
+
+use crate::serial::send_last_words;
+use crate::timer::Timer;
+
+/// PSCI function SYSTEM_RESET ([DEN 0022D] 5.11). Without EL2 and EL3, `virt` takes it by `hvc`.
+const SYSTEM_RESET: u64 = 0x8400_0009;
+
+/// Between the last words and the restart: a machine that panics at every start must leave the
+/// line readable.
+const PAUSE_US: u64 = 250_000;
+
+#[panic_handler]
+fn on_panic(info: &PanicInfo<'_>) -> ! {
+    panic_frame(info, &mut send_last_words);
+    restart()
+}
+
+/// Every exception vector ends here: syndrome, address of the instruction, address it accessed.
+pub(crate) extern "C" fn on_exception(syndrome: u64, instruction: u64, accessed: u64) -> ! {
+    let mut text =
+        *b"exception 0x................ at 0x................, address 0x................";
+    let mut digits = [syndrome, instruction, accessed]
+        .into_iter()
+        .flat_map(|number| {
+            (0..16)
+                .rev()
+                .map(move |place| (number >> (4 * place) & 0xF) as u8)
+        });
+    for slot in text.iter_mut().filter(|slot| **slot == b'.') {
+        if let Some(digit) = digits.next() {
+            *slot = if digit < 10 {
+                b'0' + digit
+            } else {
+                b'A' - 10 + digit
+            };
+        }
+    }
+    let Ok(()) = write_frame(FrameKind::PANIC, &text, &mut |bytes| {
+        send_last_words(bytes);
+        Ok::<(), Infallible>(())
+    });
+    restart()
+}
+
+fn restart() -> ! {
+    let timer = Timer::running();
+    let end = timer.now_us() + PAUSE_US;
+    while timer.now_us() < end {}
+    // SAFETY: the call does not return; QEMU resets the machine and loads the image again.
+    unsafe { asm!("hvc #0", "0: wfi", "b 0b", in("x0") SYSTEM_RESET, options(noreturn)) }
+}
