@@ -22,12 +22,13 @@
 #![cfg_attr(not(test), no_std)]
 #![deny(unsafe_code)]
 
-pub mod bus;
-mod fmt;
-pub mod tis;
-pub mod trace;
 pub mod agent;
+pub mod bus;
 pub mod evidence;
+mod fmt;
 pub mod link;
 pub mod platform;
 pub mod run;
+pub mod tis;
+pub mod tpm;
+pub mod trace;

@@ -1,0 +1,14 @@
+//! Microchip (Atmel) ATTPM20.
+
+use super::{Chip, Quirks};
+
+pub(super) const CHIP: Chip = Chip {
+    name: "Microchip ATTPM20",
+    vendor: 0x1114,
+    devices: &[],
+    quirks: Quirks {
+        // Status reads in quick succession upset it; Linux leaves 15 ms between them.
+        poll_min_us: 15_000,
+        ..Quirks::COMMON
+    },
+};

@@ -1,0 +1,164 @@
+//! The FIFO interface ("TIS") of a TPM: bytes of a command in, bytes of its response out.
+//!
+//! [`Tis`] drives the state machine of `[PTP 1.05]` over any [`TisBus`]. It knows nothing of what a
+//! command means, and nothing of response codes. Everything it overcomes by itself is counted and in
+//! the trace ring; what it can't overcome is one [`TisError`] within the limit of the command plus
+//! the recovery times of [`Limits`].
+
+pub mod chip;
+mod error;
+mod fifo;
+mod locality;
+mod regs;
+mod timeouts;
+
+use embedded_hal::delay::DelayNs;
+
+use self::chip::{Chip, ChipId};
+pub use self::error::{TisError, TisEvent};
+use self::timeouts::Clock;
+pub use self::timeouts::Limits;
+use crate::bus::{Reg, TisBus, Traffic};
+use crate::trace::{Counters, Ring};
+
+/// Entries of the trace ring.
+const EVENTS: usize = 8;
+
+/// Driver for one TPM on one bus.
+///
+/// Blocking: [`DelayNs`] decides what happens between polls. Dropping it leaves the TPM in its
+/// locality, idle or ready.
+#[derive(Debug)]
+pub struct Tis<B, D> {
+    bus: B,
+    delay: D,
+    limits: Limits,
+    chip: &'static Chip,
+    id: Option<ChipId>,
+    claimed: bool,
+    resent: u16,
+    reread: u16,
+    errors: Counters<{ TisError::CODES }>,
+    events: Ring<TisEvent, EVENTS>,
+}
+
+impl<B: TisBus, D: DelayNs> Tis<B, D> {
+    /// A driver with the default [`Limits`]. Touches nothing yet.
+    pub fn new(bus: B, delay: D) -> Self {
+        Self::with_limits(bus, delay, Limits::default())
+    }
+
+    /// A driver with other limits.
+    pub fn with_limits(bus: B, delay: D, limits: Limits) -> Self {
+        // The state machine reads status words whole.
+        const { assert!(B::MAX_TRANSFER >= 4) };
+        Self {
+            bus,
+            delay,
+            limits,
+            chip: Chip::identify(ChipId::default()),
+            id: None,
+            claimed: false,
+            resent: 0,
+            reread: 0,
+            errors: Counters::default(),
+            events: Ring::default(),
+        }
+    }
+
+    /// Sends one command and reads its response.
+    ///
+    /// `limit_us` is how long the TPM may execute it. Sending may add the recovery times; see
+    /// [`Limits`].
+    ///
+    /// # Errors
+    /// See [`TisError`]. The content of `response` is then unspecified.
+    pub fn transmit<'r>(
+        &mut self,
+        command: &[u8],
+        response: &'r mut [u8],
+        limit_us: u32,
+    ) -> Result<&'r [u8], TisError> {
+        match self.exchange(command, response, limit_us) {
+            Ok(len) => response.get(..len).ok_or(TisError::BadSize),
+            Err(error) => {
+                self.failed(error);
+                Err(error)
+            }
+        }
+    }
+
+    /// What the TPM said about itself, once it was found.
+    pub const fn chip_id(&self) -> Option<ChipId> {
+        self.id
+    }
+
+    /// The family of the TPM.
+    pub const fn chip(&self) -> &'static Chip {
+        self.chip
+    }
+
+    /// Bytes and frames on the bus so far.
+    pub fn traffic(&self) -> Traffic {
+        self.bus.traffic()
+    }
+
+    /// Failed commands by [`TisError::code`].
+    pub const fn errors(&self) -> &Counters<{ TisError::CODES }> {
+        &self.errors
+    }
+
+    /// Submissions that had to be repeated, and responses that had to be read again.
+    pub const fn recoveries(&self) -> (u16, u16) {
+        (self.resent, self.reread)
+    }
+
+    /// The last steps out of the ordinary.
+    pub const fn events(&self) -> &Ring<TisEvent, EVENTS> {
+        &self.events
+    }
+
+    /// The bus, for middleware.
+    pub const fn bus(&mut self) -> &mut B {
+        &mut self.bus
+    }
+
+    /// The limits, to adapt them to a bus clock or a bench.
+    pub const fn limits(&mut self) -> &mut Limits {
+        &mut self.limits
+    }
+
+    /// The delay, for callers that must wait too.
+    pub const fn delay(&mut self) -> &mut D {
+        &mut self.delay
+    }
+
+    fn failed(&mut self, error: TisError) {
+        self.errors.count(error.code());
+        self.events.push(TisEvent::Failed(error));
+        // Whatever happened, the next command makes sure of the locality first.
+        self.claimed = false;
+    }
+
+    fn read(&mut self, reg: Reg, buf: &mut [u8]) -> Result<(), TisError> {
+        self.bus.read(reg, buf).map_err(fifo::bus_error)
+    }
+
+    fn write(&mut self, reg: Reg, value: u8) -> Result<(), TisError> {
+        self.bus.write(reg, &[value]).map_err(fifo::bus_error)
+    }
+
+    /// Waits between two reads; false when the time of `clock` is up.
+    fn pause(&mut self, clock: &mut Clock) -> bool {
+        match clock.pause(
+            &self.limits,
+            self.chip.quirks().poll_min_us.max(self.limits.poll_min_us),
+        ) {
+            Some(pause_us) => {
+                self.delay.delay_us(pause_us);
+                true
+            }
+            None => false,
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! Chapter 30: what the TPM says about itself.
+
+use assay_common::tpm::handle::Handle;
+use assay_common::tpm::properties::{Capability, PropertyTag};
+
+use super::call::{HEADER, Op, Reply};
+use super::{COMMAND_MAX, DurationClass, Malformed, RESPONSE_MAX, Tpm, TpmError, TpmTransport};
+
+const GET_CAPABILITY: Op = Op::new(0x17A, DurationClass::Medium);
+
+const _: () = assert!(HEADER + 12 <= COMMAND_MAX);
+
+/// Bytes of a response before the first list item: header, moreData, capability, count.
+const OVERHEAD: usize = HEADER + 1 + 4 + 4;
+/// Handles that one response can hold.
+const MAX_HANDLES: u32 = ((RESPONSE_MAX - OVERHEAD) / 4) as u32;
+/// Properties that one response can hold.
+const MAX_PROPERTIES: u32 = ((RESPONSE_MAX - OVERHEAD) / 8) as u32;
+/// Answers that may say "there is more" before the TPM counts as malformed. A TPM has far fewer
+/// handles than this many answers hold.
+const MAX_ANSWERS: u8 = 16;
+
+/// Who made the TPM, as it says itself: material for logs. The verifier believes the certificate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Identity {
+    /// `TPM_PT_MANUFACTURER`: four ASCII characters, `0x49465800` is "IFX".
+    pub manufacturer: u32,
+    /// `TPM_PT_VENDOR_STRING_1` to `_4`, padded with zeros.
+    pub vendor_string: [u8; 16],
+    /// `TPM_PT_FIRMWARE_VERSION_1` and `_2`, first in the high half.
+    pub firmware_version: u64,
+}
+
+/// Largest pieces that the TPM moves, in bytes. The defaults are the floor of `[PTP 1.05]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// `TPM_PT_MAX_COMMAND_SIZE`.
+    pub command: u32,
+    /// `TPM_PT_MAX_RESPONSE_SIZE`.
+    pub response: u32,
+    /// `TPM_PT_NV_BUFFER_MAX`.
+    pub nv_buffer: u32,
+}
+
+impl Default for Sizes {
+    fn default() -> Self {
+        Self {
+            command: COMMAND_MAX as u32,
+            response: RESPONSE_MAX as u32,
+            nv_buffer: 512,
+        }
+    }
+}
+
+impl<T: TpmTransport> Tpm<T> {
+    /// Calls `each` with every property from `first` to `last`, both included, that the TPM has.
+    ///
+    /// A TPM lists properties beginning with the first one that is not below the one asked for, so
+    /// those outside the range are left out here.
+    ///
+    /// # Errors
+    /// [`TpmError::Malformed`] when the list is not one of ascending properties.
+    pub fn properties(
+        &mut self,
+        first: PropertyTag,
+        last: PropertyTag,
+        each: &mut dyn FnMut(PropertyTag, u32),
+    ) -> Result<(), TpmError> {
+        let mut next = first.0;
+        self.capability_pages(|tpm| {
+            let count = last
+                .0
+                .saturating_sub(next)
+                .saturating_add(1)
+                .min(MAX_PROPERTIES);
+            let (more, mut reply) = tpm.capability(Capability::TPM_PROPERTIES, next, count)?;
+            let listed = reply.params.u32()?;
+            if listed > count {
+                return Err(Malformed::TooLong.into());
+            }
+            for _ in 0..listed {
+                let tag = reply.params.u32()?;
+                let value = reply.params.u32()?;
+                if tag < next {
+                    return Err(Malformed::Value.into());
+                }
+                if tag > last.0 {
+                    reply.params.rest();
+                    return Ok(false);
+                }
+                each(PropertyTag(tag), value);
+                next = tag.saturating_add(1);
+            }
+            reply.finish()?;
+            Ok(more && listed > 0 && next <= last.0)
+        })
+    }
+
+    /// Calls `each` with every handle from `first` to `last`, both included, that exists in the TPM.
+    ///
+    /// Loaded sessions come in the TPM's own order, since their handles are of two kinds; everything
+    /// else ascends.
+    ///
+    /// # Errors
+    /// [`TpmError::Malformed`] when the list is longer than was asked for.
+    pub fn handles(
+        &mut self,
+        first: Handle,
+        last: Handle,
+        each: &mut dyn FnMut(Handle),
+    ) -> Result<(), TpmError> {
+        let mut next = first.0;
+        self.capability_pages(|tpm| {
+            let (more, mut reply) = tpm.capability(Capability::HANDLES, next, MAX_HANDLES)?;
+            let listed = reply.params.u32()?;
+            if listed > MAX_HANDLES {
+                return Err(Malformed::TooLong.into());
+            }
+            let start = next;
+            for _ in 0..listed {
+                let handle = reply.params.u32()?;
+                if (first.0..=last.0).contains(&handle) {
+                    each(Handle(handle));
+                }
+                next = next.max(handle.saturating_add(1));
+            }
+            reply.finish()?;
+            Ok(more && next > start && next <= last.0)
+        })
+    }
+
+    /// Repeats `page` while it says that more follows.
+    fn capability_pages(
+        &mut self,
+        mut page: impl FnMut(&mut Self) -> Result<bool, TpmError>,
+    ) -> Result<(), TpmError> {
+        for _ in 0..MAX_ANSWERS {
+            if !page(self)? {
+                return Ok(());
+            }
+        }
+        Err(Malformed::TooLong.into())
+    }
+
+    /// `TPM2_GetCapability` (30.2) up to the list: whether more follows, and a reply whose
+    /// parameters begin with the list's count.
+    fn capability(
+        &mut self,
+        capability: Capability,
+        first: u32,
+        count: u32,
+    ) -> Result<(bool, Reply<'_>), TpmError> {
+        let mut reply = self.call(GET_CAPABILITY, &[], &[], &|w| {
+            w.u32(capability.0);
+            w.u32(first);
+            w.u32(count);
+        })?;
+        let more = reply.params.u8()? != 0;
+        if reply.params.u32()? != capability.0 {
+            return Err(Malformed::Value.into());
+        }
+        Ok((more, reply))
+    }
+
+    pub(super) fn identity(&mut self) -> Result<Identity, TpmError> {
+        let mut identity = Identity::default();
+        let mut any = false;
+        self.properties(
+            PropertyTag::MANUFACTURER,
+            PropertyTag::FIRMWARE_VERSION_2,
+            &mut |tag, value| {
+                any = true;
+                let part = match tag {
+                    PropertyTag::MANUFACTURER => {
+                        identity.manufacturer = value;
+                        return;
+                    }
+                    PropertyTag::VENDOR_STRING_1 => 0,
+                    PropertyTag::VENDOR_STRING_2 => 1,
+                    PropertyTag::VENDOR_STRING_3 => 2,
+                    PropertyTag::VENDOR_STRING_4 => 3,
+                    PropertyTag::FIRMWARE_VERSION_1 => {
+                        identity.firmware_version |= u64::from(value) << 32;
+                        return;
+                    }
+                    PropertyTag::FIRMWARE_VERSION_2 => {
+                        identity.firmware_version |= u64::from(value);
+                        return;
+                    }
+                    _ => return,
+                };
+                if let Some(to) = identity.vendor_string.as_chunks_mut::<4>().0.get_mut(part) {
+                    *to = value.to_be_bytes();
+                }
+            },
+        )?;
+        // In failure mode the list is empty instead of an error.
+        if any {
+            Ok(identity)
+        } else {
+            Err(TpmError::FailureMode)
+        }
+    }
+
+    pub(super) fn read_sizes(&mut self) -> Result<Sizes, TpmError> {
+        let mut sizes = Sizes::default();
+        self.properties(
+            PropertyTag::MAX_COMMAND_SIZE,
+            PropertyTag::NV_BUFFER_MAX,
+            &mut |tag, value| match tag {
+                PropertyTag::MAX_COMMAND_SIZE => sizes.command = value,
+                PropertyTag::MAX_RESPONSE_SIZE => sizes.response = value,
+                PropertyTag::NV_BUFFER_MAX => sizes.nv_buffer = value,
+                _ => {}
+            },
+        )?;
+        Ok(sizes)
+    }
+}

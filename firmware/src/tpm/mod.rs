@@ -1,0 +1,103 @@
+//! TPM 2.0 commands: typed arguments in, checked views of the response out.
+//!
+//! One file per chapter of `[TPM2.0 1.85 Part 3]`. All share [`Tpm`] with its one command and one
+//! response buffer; results borrow from the response buffer, so they must be used or copied before
+//! the next command. Structures that the verifier judges (public areas, attestation, signatures) are
+//! handed on byte for byte as the TPM sent them.
+//!
+//! The layer repeats what the TPM asks to be repeated, flushes what is stale when the TPM runs out of
+//! memory, and sorts everything else into [`TpmError`]. It holds no keys and makes no decisions.
+
+mod attestation;
+mod call;
+mod capability;
+mod clock;
+mod context;
+mod error;
+mod live;
+mod nv;
+mod object;
+mod pcr;
+mod policy;
+mod random;
+mod session;
+mod startup;
+mod transport;
+
+pub use self::attestation::Quote;
+pub use self::capability::{Identity, Sizes};
+pub use self::clock::Time;
+pub use self::error::{Malformed, TpmError, TransportError};
+use self::live::Live;
+pub use self::nv::{NV_CHUNK, NvPublic};
+pub use self::object::{Created, Readable};
+pub use self::pcr::PcrRead;
+pub use self::session::PolicySession;
+pub use self::startup::{Start, TestResult};
+pub use self::transport::{DurationClass, TpmTransport};
+use crate::bus::Traffic;
+use crate::trace::Counters;
+
+/// Bytes of the command buffer. The smallest chips take 1 KiB.
+pub const COMMAND_MAX: usize = 1024;
+/// Bytes of the response buffer: the largest response is that to [`nv_read`](Tpm::nv_read).
+pub const RESPONSE_MAX: usize = 1024;
+
+/// Commands over one transport.
+#[derive(Debug)]
+pub struct Tpm<T> {
+    transport: T,
+    command: [u8; COMMAND_MAX],
+    response: [u8; RESPONSE_MAX],
+    response_len: usize,
+    live: Live,
+    sizes: Sizes,
+    repeats: u16,
+    errors: Counters<{ TpmError::CODES }>,
+}
+
+impl<T: TpmTransport> Tpm<T> {
+    /// Commands over `transport`. Sends nothing; [`start`](Self::start) comes first.
+    pub fn new(transport: T) -> Self {
+        Self {
+            transport,
+            command: [0; COMMAND_MAX],
+            response: [0; RESPONSE_MAX],
+            response_len: 0,
+            live: Live::default(),
+            sizes: Sizes::default(),
+            repeats: 0,
+            errors: Counters::default(),
+        }
+    }
+
+    /// The transport.
+    pub const fn transport(&mut self) -> &mut T {
+        &mut self.transport
+    }
+
+    /// Bytes and frames on the bus so far.
+    pub fn traffic(&self) -> Traffic {
+        self.transport.traffic()
+    }
+
+    /// Failed commands by [`TpmError::code`].
+    pub const fn errors(&self) -> &Counters<{ TpmError::CODES }> {
+        &self.errors
+    }
+
+    /// How often the TPM asked for a command to be sent again.
+    pub const fn repeats(&self) -> u16 {
+        self.repeats
+    }
+
+    /// How many objects and sessions of ours are loaded.
+    pub fn loaded(&self) -> usize {
+        self.live.count()
+    }
+
+    /// The buffer sizes that the TPM reported at [`start`](Self::start).
+    pub const fn sizes(&self) -> Sizes {
+        self.sizes
+    }
+}

@@ -1,0 +1,112 @@
+//! Chapter 31: non-volatile storage, where the manufacturer leaves certificates.
+
+use assay_common::tpm::alg::AlgId;
+use assay_common::tpm::codec::Reader;
+use assay_common::tpm::handle::Handle;
+
+use super::call::{AUTH, AUTH_AREA, Auth, HANDLE, HEADER, Op};
+use super::{COMMAND_MAX, DurationClass, Malformed, RESPONSE_MAX, Tpm, TpmError, TpmTransport};
+
+const NV_READ_PUBLIC: Op = Op::new(0x169, DurationClass::Medium);
+const NV_READ: Op = Op::new(0x14E, DurationClass::Long);
+
+/// Most bytes read at once: the floor that `[PTP 1.05]` sets for `TPM_PT_NV_BUFFER_MAX`. SLB9670
+/// refuses 1,024, whatever its I/O buffer holds.
+pub const NV_CHUNK: u16 = 512;
+
+/// Bytes of a response to [`NV_READ`] besides the data: header, parameter size, length, one
+/// authorization with a nonce of up to 64 bytes.
+const OVERHEAD: usize = HEADER + 4 + 2 + (2 + 64 + 1 + 2);
+
+const _: () = assert!(HEADER + 2 * HANDLE + AUTH_AREA + AUTH + 4 <= COMMAND_MAX);
+const _: () = assert!(OVERHEAD + NV_CHUNK as usize <= RESPONSE_MAX);
+
+/// Longest `TPM2B_NAME`: algorithm and SHA-512 digest.
+const MAX_NAME: usize = 2 + 64;
+
+/// What is needed of `TPMS_NV_PUBLIC` ([TPM2.0 1.85 Part 2] 13.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NvPublic {
+    /// The index.
+    pub index: Handle,
+    /// Hash of its Name.
+    pub name_alg: AlgId,
+    /// `TPMA_NV`.
+    pub attributes: u32,
+    /// Bytes of data.
+    pub data_size: u16,
+}
+
+impl NvPublic {
+    /// `TPMA_NV_OWNERREAD`.
+    const OWNER_READ: u32 = 1 << 17;
+    /// `TPMA_NV_AUTHREAD`.
+    const AUTH_READ: u32 = 1 << 18;
+
+    /// Whose (empty) authorization reads this index: its own where that is allowed, since an owner
+    /// may have set a password, else the owner's.
+    const fn reader(&self) -> Handle {
+        if self.attributes & Self::AUTH_READ == 0 && self.attributes & Self::OWNER_READ != 0 {
+            Handle::OWNER
+        } else {
+            self.index
+        }
+    }
+}
+
+impl<T: TpmTransport> Tpm<T> {
+    /// `TPM2_NV_ReadPublic` (31.6).
+    ///
+    /// # Errors
+    /// [`TpmError::Rc`] with base `TPM_RC_HANDLE` when there is no such index.
+    pub fn nv_read_public(&mut self, index: Handle) -> Result<NvPublic, TpmError> {
+        let mut reply = self.call(NV_READ_PUBLIC, &[index], &[], &|_| {})?;
+        let mut area = Reader::new(reply.params.tpm2b()?);
+        reply.params.tpm2b_max(MAX_NAME)?;
+        reply.finish()?;
+        let nv = NvPublic {
+            index: Handle(area.u32()?),
+            name_alg: AlgId(area.u16()?),
+            attributes: area.u32()?,
+            data_size: {
+                area.tpm2b_max(64)?;
+                area.u16()?
+            },
+        };
+        area.finish()?;
+        if nv.index == index {
+            Ok(nv)
+        } else {
+            Err(Malformed::Value.into())
+        }
+    }
+
+    /// Most bytes that [`nv_read`](Self::nv_read) moves on this TPM, 1 to [`NV_CHUNK`].
+    pub fn nv_chunk(&self) -> u16 {
+        let sizes = self.sizes();
+        let response = sizes.response.saturating_sub(OVERHEAD as u32);
+        let chunk = sizes.nv_buffer.min(response).clamp(1, u32::from(NV_CHUNK));
+        // Not above NV_CHUNK, which is a u16.
+        chunk as u16
+    }
+
+    /// `TPM2_NV_Read` (31.13): `len` bytes from `offset`, at most [`nv_chunk`](Self::nv_chunk).
+    ///
+    /// # Errors
+    /// [`TpmError::Rc`] `NV_RANGE` beyond the data, `NV_UNINITIALIZED` when nothing was ever
+    /// written; [`TpmError::Malformed`] when the TPM gives another number of bytes.
+    pub fn nv_read(&mut self, nv: &NvPublic, offset: u16, len: u16) -> Result<&[u8], TpmError> {
+        let len = len.min(self.nv_chunk());
+        let mut reply = self.call(NV_READ, &[nv.reader(), nv.index], &[Auth::Empty], &|w| {
+            w.u16(len);
+            w.u16(offset);
+        })?;
+        let data = reply.params.tpm2b_max(usize::from(len))?;
+        reply.finish()?;
+        if data.len() == usize::from(len) {
+            Ok(data)
+        } else {
+            Err(Malformed::Value.into())
+        }
+    }
+}

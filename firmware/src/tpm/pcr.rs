@@ -1,0 +1,154 @@
+//! Chapter 22: platform configuration registers.
+
+use assay_common::tpm::alg::AlgId;
+use assay_common::tpm::handle::Handle;
+use assay_common::tpm::pcr::{MAX_BANKS, PcrError, PcrIndex, PcrMask, PcrSelection, PcrSelections};
+
+use super::call::{AUTH, AUTH_AREA, Auth, HANDLE, HEADER, Op};
+use super::{COMMAND_MAX, DurationClass, Malformed, Tpm, TpmError, TpmTransport};
+
+const PCR_READ: Op = Op::new(0x17E, DurationClass::Medium);
+const PCR_EXTEND: Op = Op::new(0x182, DurationClass::Medium);
+
+/// Bytes of an encoded selection of one bank.
+const SELECTION: usize = 2 + 1 + 3;
+
+const _: () = assert!(HEADER + 4 + MAX_BANKS * SELECTION <= COMMAND_MAX);
+const _: () = assert!(HEADER + HANDLE + AUTH_AREA + AUTH + 4 + 2 + 64 <= COMMAND_MAX);
+
+/// Digests that a `TPML_DIGEST` holds.
+const MAX_DIGESTS: u32 = 8;
+/// Times that a reading is begun again because a PCR changed in the middle.
+const READINGS: u8 = 4;
+
+/// What [`Tpm::pcr_read`] put into the caller's buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PcrRead {
+    /// Bytes written.
+    pub len: usize,
+    /// `pcrUpdateCounter`, the same before the first and after the last value.
+    pub update_counter: u32,
+}
+
+impl<T: TpmTransport> Tpm<T> {
+    /// `TPM2_PCR_Read` (22.4) until all of `selections` are read: their values one after the other, by
+    /// selection and ascending index, in `values`. A TPM gives at most eight at once.
+    ///
+    /// All values are of one moment: if the update counter moves, reading begins again.
+    ///
+    /// # Errors
+    /// [`TpmError::NoPcr`] when the TPM doesn't have a selected PCR or bank, [`TpmError::Buffer`] when
+    /// `values` is too short, [`TpmError::PcrsMoving`] when four readings were disturbed.
+    pub fn pcr_read(
+        &mut self,
+        selections: &[PcrSelection],
+        values: &mut [u8],
+    ) -> Result<PcrRead, TpmError> {
+        for _ in 0..READINGS {
+            if let Some(read) = self.pcr_read_undisturbed(selections, values)? {
+                return Ok(read);
+            }
+        }
+        Err(self.failed(TpmError::PcrsMoving))
+    }
+
+    fn pcr_read_undisturbed(
+        &mut self,
+        selections: &[PcrSelection],
+        values: &mut [u8],
+    ) -> Result<Option<PcrRead>, TpmError> {
+        let mut update_counter = None;
+        let mut len = 0;
+        for selection in selections {
+            let mut rest = selection.mask;
+            while !rest.is_empty() {
+                let ask = PcrSelection::new(selection.bank, rest);
+                let to = values.get_mut(len..).ok_or(TpmError::Buffer)?;
+                let page = self.pcr_read_page(ask, to)?;
+                if *update_counter.get_or_insert(page.update_counter) != page.update_counter {
+                    return Ok(None);
+                }
+                len += page.len;
+                rest = rest.without(page.read);
+            }
+        }
+        Ok(Some(PcrRead {
+            len,
+            update_counter: update_counter.unwrap_or(0),
+        }))
+    }
+
+    fn pcr_read_page(&mut self, ask: PcrSelection, to: &mut [u8]) -> Result<Page, TpmError> {
+        let mut reply = self.call(PCR_READ, &[], &[], &|w| PcrSelections::encode(&[ask], w))?;
+        let r = &mut reply.params;
+        let update_counter = r.u32()?;
+        let read = PcrSelections::read(r).map_err(malformed)?.mask_of(ask.bank);
+        let digests = r.u32()?;
+        if digests > MAX_DIGESTS || digests != u32::from(read.count()) {
+            return Err(Malformed::Value.into());
+        }
+        if read.is_empty() {
+            return Err(TpmError::NoPcr);
+        }
+        // Only the lowest of those asked for: otherwise values would be put in the wrong order. A TPM
+        // that leaves one out doesn't have it.
+        let lowest = ask.mask.iter().take(digests as usize);
+        if lowest.fold(PcrMask::NONE, PcrMask::with) != read {
+            return Err(TpmError::NoPcr);
+        }
+        let mut rest = to;
+        let mut len = 0;
+        for _ in 0..digests {
+            let digest = r.tpm2b_max(64)?;
+            if ask.bank.digest_len().is_some_and(|len| len != digest.len()) {
+                return Err(Malformed::Value.into());
+            }
+            let (now, later) = rest
+                .split_at_mut_checked(digest.len())
+                .ok_or(TpmError::Buffer)?;
+            now.copy_from_slice(digest);
+            rest = later;
+            len += digest.len();
+        }
+        reply.finish()?;
+        Ok(Page {
+            update_counter,
+            read,
+            len,
+        })
+    }
+
+    /// `TPM2_PCR_Extend` (22.2) of one bank by one digest, with empty authorization.
+    ///
+    /// The bus is not protected: somebody on it can drop or replace a measurement.
+    ///
+    /// # Errors
+    /// [`TpmError::Rc`] when the PCR may not be extended from this locality.
+    pub fn pcr_extend(
+        &mut self,
+        index: PcrIndex,
+        bank: AlgId,
+        digest: &[u8],
+    ) -> Result<(), TpmError> {
+        self.call(PCR_EXTEND, &[Handle::pcr(index)], &[Auth::Empty], &|w| {
+            w.u32(1);
+            w.u16(bank.0);
+            w.put(digest);
+        })?
+        .finish()
+    }
+}
+
+struct Page {
+    update_counter: u32,
+    read: PcrMask,
+    len: usize,
+}
+
+fn malformed(error: PcrError) -> Malformed {
+    match error {
+        PcrError::Decode(error) => error.into(),
+        PcrError::TooManyBanks(_) => Malformed::TooLong,
+        _ => Malformed::Value,
+    }
+}

@@ -1,0 +1,56 @@
+//! Chapter 23: what is proven in a policy session.
+
+use assay_common::tpm::handle::Handle;
+
+use super::call::{AUTH, AUTH_AREA, Auth, HANDLE, HEADER, Op};
+use super::object::ticket;
+use super::{COMMAND_MAX, DurationClass, PolicySession, Tpm, TpmError, TpmTransport};
+
+const POLICY_SECRET: Op = Op::new(0x151, DurationClass::Medium);
+const POLICY_OR: Op = Op::new(0x171, DurationClass::Medium);
+
+/// Branches of the policies used here.
+const BRANCHES: usize = 2;
+
+const _: () = assert!(HEADER + 2 * HANDLE + AUTH_AREA + AUTH + 2 + 2 + 2 + 4 <= COMMAND_MAX);
+const _: () = assert!(HEADER + HANDLE + 4 + BRANCHES * (2 + 64) <= COMMAND_MAX);
+
+impl<T: TpmTransport> Tpm<T> {
+    /// `TPM2_PolicySecret` (23.4): proves in `session` that `entity`'s authorization is known, which
+    /// for the hierarchies of an unprovisioned TPM is the empty one.
+    ///
+    /// # Errors
+    /// [`TpmError::Rc`] with base `BAD_AUTH` when `entity` has a password.
+    pub fn policy_secret(
+        &mut self,
+        entity: Handle,
+        session: &PolicySession,
+    ) -> Result<(), TpmError> {
+        let handles = [entity, session.handle()];
+        let mut reply = self.call(POLICY_SECRET, &handles, &[Auth::Empty], &|w| {
+            // nonceTPM, cpHashA and policyRef: none. expiration: never.
+            w.zeros(2 + 2 + 2 + 4);
+        })?;
+        reply.params.tpm2b_max(8)?;
+        ticket(&mut reply.params)?;
+        reply.finish()
+    }
+
+    /// `TPM2_PolicyOR` (23.6) of two branches, one of which `session` must have reached.
+    ///
+    /// # Errors
+    /// [`TpmError::Rc`] with base `VALUE` when it reached neither.
+    pub fn policy_or(
+        &mut self,
+        session: &PolicySession,
+        branches: [&[u8]; BRANCHES],
+    ) -> Result<(), TpmError> {
+        self.call(POLICY_OR, &[session.handle()], &[], &|w| {
+            w.u32(BRANCHES as u32);
+            for branch in branches {
+                w.tpm2b(branch);
+            }
+        })?
+        .finish()
+    }
+}

@@ -1,0 +1,45 @@
+//! Chapter 16: random numbers.
+
+use super::call::{HEADER, Op};
+use super::{COMMAND_MAX, DurationClass, Malformed, Tpm, TpmError, TpmTransport};
+
+const GET_RANDOM: Op = Op::new(0x17B, DurationClass::Long);
+
+const _: () = assert!(HEADER + 2 <= COMMAND_MAX);
+
+/// Most bytes that SLB9670 and ST33 give at once.
+const CHUNK: usize = 32;
+/// Answers without a single byte before the TPM counts as malformed.
+const EMPTY_ANSWERS: u8 = 3;
+
+impl<T: TpmTransport> Tpm<T> {
+    /// Fills `out` by `TPM2_GetRandom` (16.1), 32 bytes at a time; the TPM may give fewer.
+    ///
+    /// The bus is not protected: somebody on it can choose these numbers. They are good for nonces,
+    /// and for keys only together with another source.
+    ///
+    /// # Errors
+    /// [`TpmError::Malformed`] when the TPM gives more than it was asked for, or nothing three times.
+    pub fn random(&mut self, out: &mut [u8]) -> Result<(), TpmError> {
+        let mut rest = out;
+        let mut empty = 0;
+        while !rest.is_empty() {
+            let ask = rest.len().min(CHUNK);
+            let mut reply = self.call(GET_RANDOM, &[], &[], &|w| w.u16(ask as u16))?;
+            let bytes = reply.params.tpm2b_max(ask)?;
+            reply.params.finish()?;
+            if bytes.is_empty() {
+                empty += 1;
+                if empty == EMPTY_ANSWERS {
+                    return Err(Malformed::Value.into());
+                }
+            }
+            let (now, later) = rest
+                .split_at_mut_checked(bytes.len())
+                .ok_or(Malformed::TooLong)?;
+            now.copy_from_slice(bytes);
+            rest = later;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,77 @@
+//! Chapter 11: sessions. Only policy sessions, which authorize by what was proven in them.
+
+use assay_common::tpm::alg::AlgId;
+use assay_common::tpm::handle::{Handle, HandleKind};
+
+use super::call::{HANDLE, HEADER, Op};
+use super::{COMMAND_MAX, DurationClass, Malformed, Tpm, TpmError, TpmTransport};
+
+const START_AUTH_SESSION: Op = Op::with_handle(0x176, DurationClass::Crypto);
+
+/// Shortest `nonceCaller` that the command takes. The session is neither salted nor bound and makes
+/// no HMAC, so the nonce enters no computation, and zeros serve.
+const NONCE: [u8; 16] = [0; 16];
+/// `TPM_SE_POLICY`.
+const POLICY: u8 = 1;
+
+const _: () = assert!(HEADER + 2 * HANDLE + (2 + NONCE.len()) + 2 + 1 + 2 + 2 <= COMMAND_MAX);
+
+/// A policy session that was started and not yet used up. It must be used or flushed.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use = "a session takes one of three places in the TPM until it is used or flushed"]
+pub struct PolicySession(Handle);
+
+impl PolicySession {
+    /// Its handle.
+    pub const fn handle(&self) -> Handle {
+        self.0
+    }
+}
+
+impl<T: TpmTransport> Tpm<T> {
+    /// `TPM2_StartAuthSession` (11.1) of a policy session whose digest uses `hash`.
+    ///
+    /// # Errors
+    /// [`TpmError::Slots`] when three sessions of ours are loaded; [`TpmError::Rc`] when the TPM doesn't
+    /// have `hash`.
+    pub fn start_policy_session(&mut self, hash: AlgId) -> Result<PolicySession, TpmError> {
+        if !self.live.has_room(HandleKind::POLICY_SESSION) {
+            return Err(self.failed(TpmError::Slots));
+        }
+        let handles = [Handle::NULL, Handle::NULL];
+        let handle = self
+            .call(START_AUTH_SESSION, &handles, &[], &|w| {
+                w.tpm2b(&NONCE);
+                w.u16(0);
+                w.u8(POLICY);
+                w.u16(AlgId::NULL.0);
+                w.u16(hash.0);
+            })?
+            .handle;
+        if !handle.is(HandleKind::POLICY_SESSION) {
+            return Err(Malformed::Value.into());
+        }
+        self.live.add(handle);
+        let mut reply = self.last_reply(START_AUTH_SESSION, 0)?;
+        let whole = reply
+            .params
+            .tpm2b_max(64)
+            .map_err(TpmError::from)
+            .and_then(|_nonce| Ok(reply.params.finish()?));
+        match whole {
+            Ok(()) => Ok(PolicySession(handle)),
+            Err(error) => {
+                let _ = self.flush(handle);
+                Err(self.failed(error))
+            }
+        }
+    }
+
+    /// Ends a session that isn't needed any more.
+    ///
+    /// # Errors
+    /// As [`flush`](Self::flush).
+    pub fn end_session(&mut self, session: PolicySession) -> Result<(), TpmError> {
+        self.flush(session.0)
+    }
+}
