@@ -97,6 +97,11 @@ where
         }
     }
 
+    /// The evidence source, for a board's bring-up and for tests.
+    pub const fn source_mut(&mut self) -> &mut E {
+        &mut self.source
+    }
+
     /// Logs in, again before each session ends, for ever.
     pub fn run(&mut self) -> ! {
         loop {
@@ -126,7 +131,11 @@ where
             Err(failure) => {
                 self.attempt = self.attempt.saturating_add(1);
                 let wait_ms = self.backoff_ms(failure);
-                warning!("login failed: attempt {}, next in {} ms", self.attempt, wait_ms);
+                warning!(
+                    "login failed: attempt {}, next in {} ms",
+                    self.attempt,
+                    wait_ms
+                );
                 self.report(failure, wait_ms);
                 Err((failure, wait_ms))
             }
@@ -164,10 +173,11 @@ where
                 Err(Refusal::Over(failure)) => return Err(failure),
                 Err(Refusal::Ignored(same, failure)) => {
                     // The reason is worth more than "no answer", if nothing better comes.
-                    self.wait_for_message(self.timing.after_forgery_ms).map_err(|error| match error {
-                        Failure::NoAnswer => failure,
-                        other => other,
-                    })?;
+                    self.wait_for_message(self.timing.after_forgery_ms)
+                        .map_err(|error| match error {
+                            Failure::NoAnswer => failure,
+                            other => other,
+                        })?;
                     same
                 }
             };
@@ -218,7 +228,10 @@ where
     }
 
     fn wait_for_message(&mut self, limit_ms: u32) -> Result<(), Failure> {
-        let end = self.platform.now_us().saturating_add(u64::from(limit_ms) * 1_000);
+        let end = self
+            .platform
+            .now_us()
+            .saturating_add(u64::from(limit_ms) * 1_000);
         loop {
             self.platform.kick_watchdog();
             if self.link.poll()? {
@@ -232,7 +245,9 @@ where
     }
 
     fn report(&mut self, failure: Failure, retry_in_ms: u32) {
-        let Some(error) = failure.trouble() else { return };
+        let Some(error) = failure.trouble() else {
+            return;
+        };
         let trouble = AgentMessage::Trouble(error.trouble(self.attempt, retry_in_ms));
         if let Ok(message) = encode(&trouble, &mut self.out) {
             // A line that fails now will be tried again with the next attempt.
@@ -261,7 +276,10 @@ where
 
     /// Waits, with the watchdog kept quiet and the line drained.
     fn rest(&mut self, wait_ms: u32) {
-        let end = self.platform.now_us().saturating_add(u64::from(wait_ms) * 1_000);
+        let end = self
+            .platform
+            .now_us()
+            .saturating_add(u64::from(wait_ms) * 1_000);
         while self.platform.now_us() < end {
             self.platform.kick_watchdog();
             let _ = self.link.poll();

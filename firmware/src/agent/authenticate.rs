@@ -36,7 +36,9 @@ impl PinnedKey {
     ///
     /// [`UntrustedVerifier`] when it is not a point of the curve.
     pub fn from_sec1(point: &[u8]) -> Result<Self, UntrustedVerifier> {
-        VerifyingKey::from_sec1_bytes(point).map(Self).map_err(|_| UntrustedVerifier)
+        VerifyingKey::from_sec1_bytes(point)
+            .map(Self)
+            .map_err(|_| UntrustedVerifier)
     }
 
     /// Checks the signature over the transcript so far and the challenge's body.
@@ -50,13 +52,16 @@ impl PinnedKey {
         body: &[u8],
         signature: &[u8],
     ) -> Result<Authentic, UntrustedVerifier> {
-        let signature: &[u8; SIGNATURE_LEN] = signature.try_into().map_err(|_| UntrustedVerifier)?;
+        let signature: &[u8; SIGNATURE_LEN] =
+            signature.try_into().map_err(|_| UntrustedVerifier)?;
         let signature = Signature::from_slice(signature).map_err(|_| UntrustedVerifier)?;
         let mut hash = Sha256::new();
         for part in challenge_message(before, body) {
             hash.update(part);
         }
-        self.0.verify_prehash(&hash.finalize(), &signature).map_err(|_| UntrustedVerifier)?;
+        self.0
+            .verify_prehash(&hash.finalize(), &signature)
+            .map_err(|_| UntrustedVerifier)?;
         Ok(Authentic(()))
     }
 }

@@ -13,6 +13,8 @@ pub mod authenticate;
 mod opening;
 mod proving;
 mod session;
+#[cfg(test)]
+mod tests;
 mod waiting;
 
 use assay_common::identity::ProvisioningError;
@@ -82,7 +84,13 @@ impl Failure {
     /// The failure as it is reported on the line; `None` when the peer knows already, or cannot be told.
     #[must_use]
     pub fn trouble(self) -> Option<EvidenceError> {
-        let plain = |code, detail| Some(EvidenceError { code, detail, command: 0 });
+        let plain = |code, detail| {
+            Some(EvidenceError {
+                code,
+                detail,
+                command: 0,
+            })
+        };
         match self {
             Self::NotProvisioned(error) => plain(TroubleCode::NOT_PROVISIONED, error as u32),
             Self::Evidence(error) => Some(error),
@@ -99,7 +107,10 @@ impl core::fmt::Display for Failure {
         match self {
             Self::NotProvisioned(error) => write!(f, "{error}"),
             Self::Evidence(error) => write!(f, "{error}"),
-            Self::Denied { code, retry_after_s } => write!(f, "denied: {code}, retry after {retry_after_s} s"),
+            Self::Denied {
+                code,
+                retry_after_s,
+            } => write!(f, "denied: {code}, retry after {retry_after_s} s"),
             Self::UntrustedVerifier => f.write_str("the challenge is not signed by the pinned key"),
             Self::Protocol(error) => write!(f, "the verifier broke the protocol: {error:?}"),
             Self::NoAnswer => f.write_str("no answer in time"),

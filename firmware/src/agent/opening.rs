@@ -28,10 +28,15 @@ impl<'p> Opening<'p> {
     /// key is not on the curve.
     pub fn new(record: &'p [u8]) -> Result<Self, Failure> {
         let provisioning = Provisioning::read(record).map_err(Failure::NotProvisioned)?;
-        let trust_domain = TrustDomain::parse(provisioning.trust_domain)
-            .map_err(|_| Failure::NotProvisioned(assay_common::identity::ProvisioningError::Invalid))?;
+        let trust_domain = TrustDomain::parse(provisioning.trust_domain).map_err(|_| {
+            Failure::NotProvisioned(assay_common::identity::ProvisioningError::Invalid)
+        })?;
         let key = PinnedKey::from_sec1(provisioning.verifier_key)?;
-        Ok(Self { provisioning, trust_domain, key })
+        Ok(Self {
+            provisioning,
+            trust_domain,
+            key,
+        })
     }
 
     /// Writes the hello to `out`, and waits for its answer from then on.
@@ -58,6 +63,9 @@ impl<'p> Opening<'p> {
         });
         let message = encode(&hello, out).map_err(|_| ProtocolError::TooLong)?;
         let transcript = Transcript::new().then(Direction::Agent, message);
-        Ok((message, Waiting::first(self.key, self.trust_domain, transcript)))
+        Ok((
+            message,
+            Waiting::first(self.key, self.trust_domain, transcript),
+        ))
     }
 }

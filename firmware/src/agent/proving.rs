@@ -20,8 +20,16 @@ pub struct Proving<'p, 'm> {
 }
 
 impl<'p, 'm> Proving<'p, 'm> {
-    pub(super) const fn new(waiting: Waiting<'p>, transcript: Transcript, challenge: Challenge<'m>) -> Self {
-        Self { waiting, transcript, challenge }
+    pub(super) const fn new(
+        waiting: Waiting<'p>,
+        transcript: Transcript,
+        challenge: Challenge<'m>,
+    ) -> Self {
+        Self {
+            waiting,
+            transcript,
+            challenge,
+        }
     }
 
     /// The challenge's round.
@@ -50,7 +58,12 @@ impl<'p, 'm> Proving<'p, 'm> {
         for item in &self.challenge.items {
             if !source.kinds().contains(item.kind) {
                 let code = TroubleCode::UNSUPPORTED_REQUEST;
-                return Err(EvidenceError { code, detail: item.kind.0.into(), command: 0 }.into());
+                return Err(EvidenceError {
+                    code,
+                    detail: item.kind.0.into(),
+                    command: 0,
+                }
+                .into());
             }
             let request = Request {
                 kind: item.kind,

@@ -12,8 +12,18 @@ pub struct Session<'m> {
 }
 
 impl<'m> Session<'m> {
-    pub(super) const fn new(id: [u8; 16], spiffe_id: SpiffeId<'m>, lifetime_s: u64, secret: [u8; 32]) -> Self {
-        Self { id, spiffe_id, lifetime_s, secret }
+    pub(super) const fn new(
+        id: [u8; 16],
+        spiffe_id: SpiffeId<'m>,
+        lifetime_s: u64,
+        secret: [u8; 32],
+    ) -> Self {
+        Self {
+            id,
+            spiffe_id,
+            lifetime_s,
+            secret,
+        }
     }
 
     /// The session's name.
@@ -49,6 +59,8 @@ impl Drop for Session<'_> {
 
 impl core::fmt::Debug for Session<'_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Session").field("spiffe_id", &self.spiffe_id).finish_non_exhaustive()
+        f.debug_struct("Session")
+            .field("spiffe_id", &self.spiffe_id)
+            .finish_non_exhaustive()
     }
 }

@@ -3,7 +3,9 @@
 use assay_common::identity::{SpiffeId, TrustDomain};
 use assay_common::login::{Direction, LoginKeys, Transcript};
 use assay_common::protocol::version::VersionRange;
-use assay_common::protocol::{Challenge, Denied, Grant, SealedGrant, SignedChallenge, VerifierMessage, decode};
+use assay_common::protocol::{
+    Challenge, Denied, Grant, SealedGrant, SignedChallenge, VerifierMessage, decode,
+};
 
 use super::authenticate::PinnedKey;
 use super::proving::Proving;
@@ -27,7 +29,10 @@ pub struct Waiting<'p> {
 
 /// What the verifier's message leads to.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "moved once, from this state to the next")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "moved once, from this state to the next"
+)]
 pub enum Answer<'p, 'm> {
     /// Proofs are asked for.
     Asked(Proving<'p, 'm>),
@@ -52,8 +57,19 @@ impl<'p, F: Into<Failure>> From<F> for Refusal<'p> {
 }
 
 impl<'p> Waiting<'p> {
-    pub(super) const fn first(key: PinnedKey, trust_domain: TrustDomain<'p>, transcript: Transcript) -> Self {
-        Self { key, trust_domain, transcript, login_id: None, round: 0, keys: None }
+    pub(super) const fn first(
+        key: PinnedKey,
+        trust_domain: TrustDomain<'p>,
+        transcript: Transcript,
+    ) -> Self {
+        Self {
+            key,
+            trust_domain,
+            transcript,
+            login_id: None,
+            round: 0,
+            keys: None,
+        }
     }
 
     /// The state after proofs were sent.
@@ -73,11 +89,19 @@ impl<'p> Waiting<'p> {
             return Err(Refusal::Ignored(self, ProtocolError::Malformed.into()));
         };
         match decoded {
-            VerifierMessage::Challenge(signed) => self.challenged(message, signed).map(Answer::Asked),
-            VerifierMessage::Granted(sealed) => self.granted(sealed).map(Answer::Granted),
-            VerifierMessage::Denied(Denied { code, retry_after_s, .. }) => {
-                Err(Failure::Denied { code, retry_after_s }.into())
+            VerifierMessage::Challenge(signed) => {
+                self.challenged(message, signed).map(Answer::Asked)
             }
+            VerifierMessage::Granted(sealed) => self.granted(sealed).map(Answer::Granted),
+            VerifierMessage::Denied(Denied {
+                code,
+                retry_after_s,
+                ..
+            }) => Err(Failure::Denied {
+                code,
+                retry_after_s,
+            }
+            .into()),
         }
     }
 
@@ -87,7 +111,10 @@ impl<'p> Waiting<'p> {
         signed: SignedChallenge<'m>,
     ) -> Result<Proving<'p, 'm>, Refusal<'p>> {
         // Authenticity first: nothing in the body is looked at before the signature holds.
-        let Ok(_authentic) = self.key.check(&self.transcript, signed.body, signed.signature) else {
+        let Ok(_authentic) = self
+            .key
+            .check(&self.transcript, signed.body, signed.signature)
+        else {
             return Err(Refusal::Ignored(self, Failure::UntrustedVerifier));
         };
         let challenge: Challenge<'m> = decode(signed.body).map_err(|_| ProtocolError::Malformed)?;
@@ -110,7 +137,10 @@ impl<'p> Waiting<'p> {
         let Some(keys) = self.keys.as_ref() else {
             return Err(Refusal::Ignored(self, ProtocolError::Grant.into()));
         };
-        if keys.check_grant(&self.transcript, sealed.body, &sealed.tag).is_err() {
+        if keys
+            .check_grant(&self.transcript, sealed.body, &sealed.tag)
+            .is_err()
+        {
             return Err(Refusal::Ignored(self, ProtocolError::Grant.into()));
         }
         let grant: Grant<'m> = decode(sealed.body).map_err(|_| ProtocolError::Malformed)?;
@@ -118,8 +148,16 @@ impl<'p> Waiting<'p> {
         if spiffe_id.trust_domain() != self.trust_domain {
             return Err(ProtocolError::Identity.into());
         }
-        let lifetime_s = grant.expires_at.checked_sub(grant.issued_at).ok_or(ProtocolError::Lifetime)?;
+        let lifetime_s = grant
+            .expires_at
+            .checked_sub(grant.issued_at)
+            .ok_or(ProtocolError::Lifetime)?;
         let secret = keys.open_secret(&self.transcript, &grant.sealed_secret);
-        Ok(Session::new(grant.session_id, spiffe_id, lifetime_s, secret))
+        Ok(Session::new(
+            grant.session_id,
+            spiffe_id,
+            lifetime_s,
+            secret,
+        ))
     }
 }

@@ -3,8 +3,6 @@
 //! A source knows its methods' payloads and where they come from; it knows nothing of states, frames or the
 //! order of a login. `tpm` is the source for `tpm_ek` and `tpm_quote`.
 
-
-
 use assay_common::login::{LoginKeys, Transcript};
 use assay_common::policy::{AttestorKind, AttestorSet};
 use assay_common::protocol::{MessageWriter, Trouble, TroubleCode};
@@ -40,19 +38,33 @@ impl EvidenceError {
     /// A cause without a number.
     #[must_use]
     pub const fn new(code: TroubleCode) -> Self {
-        Self { code, detail: 0, command: 0 }
+        Self {
+            code,
+            detail: 0,
+            command: 0,
+        }
     }
 
     /// The report for the line.
     #[must_use]
     pub const fn trouble(self, attempt: u32, retry_in_ms: u32) -> Trouble {
-        Trouble { code: self.code, detail: self.detail, command: self.command, attempt, retry_in_ms }
+        Trouble {
+            code: self.code,
+            detail: self.detail,
+            command: self.command,
+            attempt,
+            retry_in_ms,
+        }
     }
 }
 
 impl core::fmt::Display for EvidenceError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "{} (detail {:#x}, command {:#x})", self.code, self.detail, self.command)
+        write!(
+            f,
+            "{} (detail {:#x}, command {:#x})",
+            self.code, self.detail, self.command
+        )
     }
 }
 

@@ -4,7 +4,9 @@
 
 mod panic;
 
-use assay_common::protocol::{Chunk, FrameDecoder, FrameKind, MAX_CHUNK, MAX_VERIFIER_PACKET, encode, write_frame};
+use assay_common::protocol::{
+    Chunk, FrameDecoder, FrameKind, MAX_CHUNK, MAX_VERIFIER_PACKET, encode, write_frame,
+};
 use embedded_io::{Read, ReadReady, Write};
 
 pub use panic::{MAX_PANIC_TEXT, panic_frame};
@@ -51,7 +53,11 @@ impl<S: Read + ReadReady + Write> Link<S> {
         Self {
             serial,
             decoder: FrameDecoder::new(),
-            counters: LinkCounters { packets: 0, dropped: 0, unknown: 0 },
+            counters: LinkCounters {
+                packets: 0,
+                dropped: 0,
+                unknown: 0,
+            },
         }
     }
 
@@ -89,12 +95,19 @@ impl<S: Read + ReadReady + Write> Link<S> {
 
     /// The message that [`poll`](Self::poll) found, and the way to answer it.
     pub fn parts(&mut self) -> (&[u8], Sender<'_, S>) {
-        (self.decoder.body(), Sender { serial: &mut self.serial })
+        (
+            self.decoder.body(),
+            Sender {
+                serial: &mut self.serial,
+            },
+        )
     }
 
     /// The way out alone.
     pub const fn sender(&mut self) -> Sender<'_, S> {
-        Sender { serial: &mut self.serial }
+        Sender {
+            serial: &mut self.serial,
+        }
     }
 }
 
@@ -110,7 +123,9 @@ impl<S: Write> Sender<'_, S> {
     ///
     /// [`LinkError`] when the port fails.
     pub fn send(&mut self, kind: FrameKind, body: &[u8]) -> Result<(), LinkError> {
-        write_frame(kind, body, &mut |bytes| self.serial.write_all(bytes).map_err(|_| LinkError))?;
+        write_frame(kind, body, &mut |bytes| {
+            self.serial.write_all(bytes).map_err(|_| LinkError)
+        })?;
         self.serial.flush().map_err(|_| LinkError)
     }
 }
@@ -129,7 +144,15 @@ pub trait BlobSink {
 impl<S: Write> BlobSink for Sender<'_, S> {
     fn chunk(&mut self, blob: u8, offset: u32, bytes: &[u8]) -> Result<(), LinkError> {
         let mut body = [0; MAX_CHUNK_BODY];
-        let chunk = encode(&Chunk { blob, offset, bytes }, &mut body).map_err(|_| LinkError)?;
+        let chunk = encode(
+            &Chunk {
+                blob,
+                offset,
+                bytes,
+            },
+            &mut body,
+        )
+        .map_err(|_| LinkError)?;
         self.send(FrameKind::CHUNK, chunk)
     }
 }

@@ -12,7 +12,10 @@ pub const MAX_PANIC_TEXT: usize = 120;
 /// `write` must not wait for an interrupt: a panic may come with interrupts off. The panic's message
 /// is left out, since formatting it could panic again and would bring all of `core::fmt` into the image.
 pub fn panic_frame(info: &PanicInfo<'_>, write: &mut dyn FnMut(&[u8])) {
-    let mut text = Text { bytes: [0; MAX_PANIC_TEXT], used: 0 };
+    let mut text = Text {
+        bytes: [0; MAX_PANIC_TEXT],
+        used: 0,
+    };
     if let Some(place) = info.location() {
         text.push(place.file().as_bytes());
         text.push(b":");
@@ -59,4 +62,3 @@ impl Text {
         self.push(digits.get(digits.len() - count..).unwrap_or(&[]));
     }
 }
-
