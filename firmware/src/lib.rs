@@ -26,6 +26,7 @@ pub mod agent;
 pub mod bus;
 pub mod evidence;
 mod fmt;
+pub mod keys;
 pub mod link;
 pub mod platform;
 pub mod run;

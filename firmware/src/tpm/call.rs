@@ -138,6 +138,7 @@ impl<T: TpmTransport> Tpm<T> {
         auths: &[Auth],
         params: &dyn Fn(&mut Writer<'_>),
     ) -> Result<usize, TpmError> {
+        self.last_code = op.code;
         let len = self.encode(op, handles, auths, params)?;
         let (rc, len) = self.submit(op, len)?;
         if rc.is_success() {

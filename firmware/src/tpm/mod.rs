@@ -31,10 +31,13 @@ pub use self::error::{Malformed, TpmError, TransportError};
 use self::live::Live;
 pub use self::nv::{NV_CHUNK, NvPublic};
 pub use self::object::{Created, Readable};
+pub(crate) use self::object::{MAX_TEMPLATE, PublicHead};
 pub use self::pcr::PcrRead;
 pub use self::session::PolicySession;
 pub use self::startup::{Start, TestResult};
 pub use self::transport::{DurationClass, TpmTransport};
+use zeroize::Zeroize;
+
 use crate::bus::Traffic;
 use crate::trace::Counters;
 
@@ -53,6 +56,7 @@ pub struct Tpm<T> {
     live: Live,
     sizes: Sizes,
     repeats: u16,
+    last_code: u32,
     errors: Counters<{ TpmError::CODES }>,
 }
 
@@ -67,6 +71,7 @@ impl<T: TpmTransport> Tpm<T> {
             live: Live::default(),
             sizes: Sizes::default(),
             repeats: 0,
+            last_code: 0,
             errors: Counters::default(),
         }
     }
@@ -91,6 +96,11 @@ impl<T: TpmTransport> Tpm<T> {
         self.repeats
     }
 
+    /// `TPM_CC` of the last command that was sent, 0 before the first: says which one an error is of.
+    pub const fn last_command(&self) -> u32 {
+        self.last_code
+    }
+
     /// How many objects and sessions of ours are loaded.
     pub fn loaded(&self) -> usize {
         self.live.count()
@@ -99,5 +109,11 @@ impl<T: TpmTransport> Tpm<T> {
     /// The buffer sizes that the TPM reported at [`start`](Self::start).
     pub const fn sizes(&self) -> Sizes {
         self.sizes
+    }
+
+    /// Overwrites the last response, which held a secret.
+    pub(crate) fn wipe_response(&mut self) {
+        self.response.zeroize();
+        self.response_len = 0;
     }
 }

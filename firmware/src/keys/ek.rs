@@ -1,0 +1,329 @@
+//! Endorsement keys: which one to use, and how to make it match its certificate.
+//!
+//! An EK is derived from the chip's seed and a template. The manufacturer's certificate is for one
+//! exact template, so the key to create is the one whose certificate index exists. Chips that had a
+//! nonce or another template at manufacture say so in two more indices ([EK Profile 2.6] 2.2.1.4).
+
+use assay_common::tpm::codec::Writer;
+use assay_common::tpm::handle::Handle;
+use assay_common::tpm::public::templates::EkTemplate;
+
+use super::{Certificate, KeyError, PublicArea, is_unsupported};
+use crate::fmt::{info, warning};
+use crate::tpm::{MAX_TEMPLATE, Tpm, TpmError, TpmTransport};
+
+/// Without any certificate: the template that most software creates by default, then the quickest of
+/// the others. The verifier can know such an EK only by the hash of its public key.
+const WITHOUT_CERTIFICATE: [EkTemplate; 3] = [EkTemplate::L2, EkTemplate::H3, EkTemplate::L1];
+
+/// First NV index of endorsement material.
+const FIRST: Handle = Handle(0x01C0_0000);
+
+/// Which NV indices of endorsement material exist, from one capability query.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EkIndices {
+    /// Bit n: index 01C0_0000 + n, n below 32: certificates, nonces, templates.
+    low: u32,
+    /// Bit n: chain certificate n.
+    chain: [u32; 8],
+}
+
+impl EkIndices {
+    /// Asks the TPM.
+    ///
+    /// # Errors
+    /// [`TpmError`].
+    pub fn read<T: TpmTransport>(tpm: &mut Tpm<T>) -> Result<Self, TpmError> {
+        let mut indices = Self::default();
+        tpm.handles(FIRST, Handle::NV_EK_CHAIN_LAST, &mut |handle| {
+            indices.add(handle);
+        })?;
+        Ok(indices)
+    }
+
+    fn add(&mut self, handle: Handle) {
+        if let Some(n) = handle.0.checked_sub(Handle::NV_EK_CHAIN_FIRST.0) {
+            if let Some(word) = self.chain.get_mut((n / 32) as usize) {
+                *word |= 1 << (n % 32);
+            }
+        } else if let Some(n) = handle.0.checked_sub(FIRST.0)
+            && n < 32
+        {
+            self.low |= 1 << n;
+        }
+    }
+
+    fn has(&self, handle: Handle) -> bool {
+        handle
+            .0
+            .checked_sub(FIRST.0)
+            .is_some_and(|n| n < 32 && self.low & (1 << n) != 0)
+    }
+
+    /// True when there is a certificate for `template`.
+    pub fn has_certificate(&self, template: EkTemplate) -> bool {
+        self.has(template.certificate_index())
+    }
+
+    /// The indices that hold certificates of the issuing chain, ascending.
+    pub fn chain(&self) -> impl Iterator<Item = Handle> {
+        let Self { chain, .. } = *self;
+        (0..256)
+            .filter(move |n| {
+                chain
+                    .get((n / 32) as usize)
+                    .is_some_and(|word| word & (1 << (n % 32)) != 0)
+            })
+            .map(|n: u32| Handle(Handle::NV_EK_CHAIN_FIRST.0 + n))
+    }
+}
+
+/// An endorsement key, loaded in the TPM.
+#[derive(Debug)]
+pub struct Ek {
+    template: EkTemplate,
+    handle: Handle,
+    public: PublicArea,
+    certified: bool,
+}
+
+impl Ek {
+    /// Creates the best EK among `allowed`: of those with a certificate the first in
+    /// [`EkTemplate::ALL`], otherwise one without. Templates that the TPM can't do are passed over.
+    ///
+    /// The key stays loaded until [`flush`](Self::flush).
+    ///
+    /// # Errors
+    /// [`KeyError::NoTemplate`] when none of them works.
+    pub fn create<T: TpmTransport>(
+        tpm: &mut Tpm<T>,
+        indices: &EkIndices,
+        allowed: &[EkTemplate],
+    ) -> Result<Self, KeyError> {
+        let with = EkTemplate::ALL
+            .into_iter()
+            .filter(|t| indices.has_certificate(*t));
+        let without = WITHOUT_CERTIFICATE.into_iter().chain(EkTemplate::ALL);
+        let without = without.filter(|t| !indices.has_certificate(*t));
+        for template in with.chain(without).filter(|t| allowed.contains(t)) {
+            match Self::create_from(tpm, indices, template) {
+                Err(KeyError::Tpm(error)) if is_unsupported(error) => {
+                    info!("TPM doesn't have EK template {}", template.number());
+                }
+                Err(error @ KeyError::BadNv(_)) => {
+                    warning!("EK template {} unusable", template.number());
+                    let _ = error;
+                }
+                other => return other,
+            }
+        }
+        Err(KeyError::NoTemplate)
+    }
+
+    fn create_from<T: TpmTransport>(
+        tpm: &mut Tpm<T>,
+        indices: &EkIndices,
+        template: EkTemplate,
+    ) -> Result<Self, KeyError> {
+        let nonce = template.nonce_index().filter(|index| indices.has(*index));
+        let special = Some(template.template_index()).filter(|index| indices.has(*index));
+        let (handle, public) = if nonce.is_none() && special.is_none() {
+            create(tpm, &|w| template.encode(&[], w))?
+        } else {
+            create_special(tpm, template, nonce, special)?
+        };
+        Ok(Self {
+            template,
+            handle,
+            public,
+            certified: indices.has_certificate(template),
+        })
+    }
+
+    /// The template it was made from.
+    pub const fn template(&self) -> EkTemplate {
+        self.template
+    }
+
+    /// Its handle.
+    pub const fn handle(&self) -> Handle {
+        self.handle
+    }
+
+    /// `TPMT_PUBLIC` as the TPM returned it.
+    pub fn public(&self) -> &[u8] {
+        self.public.as_bytes()
+    }
+
+    /// Opens its certificate; `None` when the chip has none for this template.
+    ///
+    /// # Errors
+    /// As [`Certificate::open`].
+    pub fn certificate<T: TpmTransport>(
+        &self,
+        tpm: &mut Tpm<T>,
+    ) -> Result<Option<Certificate>, KeyError> {
+        if self.certified {
+            Certificate::open(tpm, self.template.certificate_index()).map(Some)
+        } else {
+            Ok(None)
+        }
+    }
+
+    /// Unloads it.
+    ///
+    /// # Errors
+    /// As [`Tpm::flush`].
+    pub fn flush<T: TpmTransport>(self, tpm: &mut Tpm<T>) -> Result<(), TpmError> {
+        tpm.flush(self.handle)
+    }
+}
+
+/// A primary of the endorsement hierarchy, and its public area.
+pub(super) fn create<T: TpmTransport>(
+    tpm: &mut Tpm<T>,
+    template: &dyn Fn(&mut Writer<'_>),
+) -> Result<(Handle, PublicArea), KeyError> {
+    let created = tpm.create_primary(Handle::ENDORSEMENT, template)?;
+    let handle = created.handle;
+    match PublicArea::copy(created.public) {
+        Ok(public) => Ok((handle, public)),
+        Err(error) => {
+            let _ = tpm.flush(handle);
+            Err(error)
+        }
+    }
+}
+
+/// An EK whose chip has a nonce, a template of its own, or both. Apart from the usual path, since it
+/// needs a buffer that few chips make necessary.
+#[inline(never)]
+fn create_special<T: TpmTransport>(
+    tpm: &mut Tpm<T>,
+    template: EkTemplate,
+    nonce_index: Option<Handle>,
+    template_index: Option<Handle>,
+) -> Result<(Handle, PublicArea), KeyError> {
+    let mut nonce_buffer = [0; MAX_NONCE];
+    let nonce = match nonce_index {
+        Some(index) => read_nv(tpm, index, &mut nonce_buffer)?,
+        None => &[],
+    };
+    let room = match template {
+        EkTemplate::L1 => MAX_NONCE,
+        _ => 32,
+    };
+    if let Some(index) = nonce_index
+        && nonce.len() > room
+    {
+        return Err(KeyError::BadNv(index));
+    }
+    let (Some(index), mut buffer) = (template_index, [0; MAX_TEMPLATE]) else {
+        return create(tpm, &|w| template.encode(nonce, w));
+    };
+    let special = read_nv(tpm, index, &mut buffer)?;
+    if nonce.is_empty() {
+        return create(tpm, &|w| w.put(special));
+    }
+    // Both: the nonce goes to `unique`, which ends the template. Its place is that of the default.
+    let unique = match template {
+        EkTemplate::L1 => RSA_UNIQUE,
+        _ => P256_UNIQUE,
+    };
+    let head = special
+        .len()
+        .checked_sub(unique)
+        .and_then(|len| special.get(..len))
+        .ok_or(KeyError::BadNv(index))?;
+    create(tpm, &|w| {
+        w.put(head);
+        put_unique(template, nonce, w);
+    })
+}
+
+/// Longest nonce: an RSA-2048 modulus.
+const MAX_NONCE: usize = 256;
+/// Bytes of `unique` in L-1: length and modulus.
+const RSA_UNIQUE: usize = 2 + 256;
+/// Bytes of `unique` in L-2: two lengths and coordinates.
+const P256_UNIQUE: usize = 2 * (2 + 32);
+
+/// Writes the tail of the default template with `nonce` in it.
+fn put_unique(template: EkTemplate, nonce: &[u8], w: &mut Writer<'_>) {
+    let (len, second) = match template {
+        EkTemplate::L1 => (256, None),
+        _ => (32, Some(32)),
+    };
+    w.u16(len);
+    w.put(nonce);
+    w.zeros(usize::from(len).saturating_sub(nonce.len()));
+    if let Some(len) = second {
+        w.u16(len);
+        w.zeros(usize::from(len));
+    }
+}
+
+/// Reads an index whole.
+fn read_nv<'b, T: TpmTransport>(
+    tpm: &mut Tpm<T>,
+    index: Handle,
+    buffer: &'b mut [u8],
+) -> Result<&'b [u8], KeyError> {
+    let nv = tpm.nv_read_public(index)?;
+    let whole = buffer
+        .get_mut(..usize::from(nv.data_size))
+        .ok_or(KeyError::BadNv(index))?;
+    let mut offset = 0;
+    while offset < nv.data_size {
+        let part = tpm.nv_read(&nv, offset, nv.data_size - offset)?;
+        whole
+            .get_mut(usize::from(offset)..)
+            .and_then(|to| to.get_mut(..part.len()))
+            .ok_or(KeyError::BadNv(index))?
+            .copy_from_slice(part);
+        // A part is never longer than what was asked for, and never empty.
+        offset += part.len() as u16;
+    }
+    Ok(whole)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn indices_are_sorted_by_what_they_hold() {
+        let mut indices = EkIndices::default();
+        for handle in [
+            0x01C0_0002,
+            0x01C0_0003,
+            0x01C0_0016,
+            0x01C0_0100,
+            0x01C0_01FF,
+            0x01C0_0050,
+        ] {
+            indices.add(Handle(handle));
+        }
+        assert!(indices.has_certificate(EkTemplate::L1));
+        assert!(indices.has_certificate(EkTemplate::H3));
+        assert!(!indices.has_certificate(EkTemplate::L2));
+        assert!(indices.has(Handle(0x01C0_0003)));
+        assert!(!indices.has(Handle(0x01C0_0004)));
+        let chain: Vec<_> = indices.chain().collect();
+        assert_eq!(chain, [Handle(0x01C0_0100), Handle(0x01C0_01FF)]);
+    }
+
+    #[test]
+    fn the_tail_with_a_nonce_is_that_of_the_default_template() {
+        for template in [EkTemplate::L1, EkTemplate::L2] {
+            let nonce = [7; 20];
+            let (mut a, mut b) = ([0; 400], [0; 400]);
+            let mut whole = Writer::new(&mut a);
+            template.encode(&nonce, &mut whole);
+            let mut tail = Writer::new(&mut b);
+            put_unique(template, &nonce, &mut tail);
+            let (whole, tail) = (whole.finish(), tail.finish());
+            assert!(matches!((whole, tail), (Ok(w), Ok(t)) if w.ends_with(t)));
+        }
+    }
+}
