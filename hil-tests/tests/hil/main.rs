@@ -1,0 +1,11 @@
+//! Everything that needs more than one crate: the layering, the driver on the SPI model, whole logins, boards in QEMU.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    missing_docs,
+    reason = "tests stop at the first surprise"
+)]
+
+mod layering;
