@@ -28,10 +28,11 @@ pub struct QuoteRequest {
 /// The quote and the values it speaks about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QuotePayload<'a> {
+    /// The selected PCRs' values one after the other, in the order of the selection, ascending within a bank. First,
+    /// so that a node can read them straight into its send buffer, before the quote that must agree with them.
+    pub pcr_values: &'a [u8],
     /// TPMS_ATTEST as the TPM returned it.
     pub attest: &'a [u8],
     /// TPMT_SIGNATURE as the TPM returned it.
     pub signature: &'a [u8],
-    /// The selected PCRs' values one after the other, in the order of the selection, ascending within a bank.
-    pub pcr_values: &'a [u8],
 }

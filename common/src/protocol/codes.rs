@@ -109,6 +109,8 @@ codes! {
         UNSUPPORTED_REQUEST = 24, "unsupported-request";
         /// PCRs moved during every attempt to quote them.
         PCR_UNSTABLE = 25, "pcr-unstable";
+        /// The line failed while a long field was being sent.
+        LINK = 26, "link";
     }
 }
 

@@ -29,7 +29,11 @@ pub struct MessageWriter<'a> {
 impl<'a> MessageWriter<'a> {
     /// A writer at the front of `buffer`.
     pub const fn new(buffer: &'a mut [u8]) -> Self {
-        Self { buffer, used: 0, failed: false }
+        Self {
+            buffer,
+            used: 0,
+            failed: false,
+        }
     }
 
     /// Appends a value in postcard form.
@@ -43,7 +47,11 @@ impl<'a> MessageWriter<'a> {
 
     /// Appends bytes as they are, without a length.
     pub fn raw(&mut self, bytes: &[u8]) {
-        match self.buffer.get_mut(self.used..).and_then(|free| free.get_mut(..bytes.len())) {
+        match self
+            .buffer
+            .get_mut(self.used..)
+            .and_then(|free| free.get_mut(..bytes.len()))
+        {
             Some(slot) => {
                 slot.copy_from_slice(bytes);
                 self.used += bytes.len();
@@ -57,6 +65,27 @@ impl<'a> MessageWriter<'a> {
         let field = self.begin();
         self.raw(bytes);
         self.end(field);
+    }
+
+    /// Appends what `fill` puts into the next `room` bytes; it returns how many it used.
+    ///
+    /// # Errors
+    ///
+    /// Those of `fill`. Without `room` bytes left `fill` is not called, and the writer has overflowed.
+    pub fn fill<E>(
+        &mut self,
+        room: usize,
+        fill: impl FnOnce(&mut [u8]) -> Result<usize, E>,
+    ) -> Result<(), E> {
+        match self
+            .buffer
+            .get_mut(self.used..)
+            .and_then(|free| free.get_mut(..room))
+        {
+            Some(slot) => self.used += fill(slot)?.min(room),
+            None => self.failed = true,
+        }
+        Ok(())
     }
 
     /// Opens a byte string whose content is appended next.

@@ -208,11 +208,21 @@ fn a_message_written_in_pieces_is_the_one_postcard_writes() {
     for len in [0, 1, 126, 127, 128, 129, 500, 1500] {
         let payload = vec![0x5A; len];
         let items = Items::from_slice(&[
-            Item { kind: AttestorKind::TPM_EK, payload: &payload },
-            Item { kind: AttestorKind::TPM_QUOTE, payload: &[1] },
+            Item {
+                kind: AttestorKind::TPM_EK,
+                payload: &payload,
+            },
+            Item {
+                kind: AttestorKind::TPM_QUOTE,
+                payload: &[1],
+            },
         ])
         .unwrap();
-        let whole = bytes(&AgentMessage::Proofs(Proofs { login_id: [7; 16], round: 1, items }));
+        let whole = bytes(&AgentMessage::Proofs(Proofs {
+            login_id: [7; 16],
+            round: 1,
+            items,
+        }));
 
         let mut buffer = [0; 2048];
         let mut writer = MessageWriter::new(&mut buffer);

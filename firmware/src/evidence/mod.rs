@@ -1,7 +1,9 @@
 //! Evidence: one source per group of methods, asked by the agent and by nothing else.
 //!
 //! A source knows its methods' payloads and where they come from; it knows nothing of states, frames or the
-//! order of a login. `tpm` is the source for `tpm_ek` and `tpm_quote`.
+//! order of a login. [`tpm`] is the source for `tpm_ek` and `tpm_quote`.
+
+pub mod tpm;
 
 use assay_common::login::{LoginKeys, Transcript};
 use assay_common::policy::{AttestorKind, AttestorSet};
