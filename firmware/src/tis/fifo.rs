@@ -33,6 +33,8 @@ const HEADER: usize = 10;
 const RESPONSE_READS: u8 = 3;
 /// The go is written again after a bus error, since a second one does no harm.
 const GO_WRITES: u8 = 3;
+/// Status reads that can't be believed, in a row, before the locality is looked at.
+const DOUBTFUL_READS: u8 = 3;
 /// Pause between an abort and the next submission.
 const ABORT_PAUSE_US: u32 = 1_000;
 /// First interval after which commandReady is written again; doubled each time.
@@ -105,7 +107,7 @@ impl<B: TisBus, D: DelayNs> Tis<B, D> {
             other => {
                 // Frees the response and leads back to idle or ready, also after a fault. If this
                 // write is lost, the next command finds the old response and writes it again.
-                let _ = self.write(Reg::STS, sts::COMMAND_READY);
+                self.completed = self.write(Reg::STS, sts::COMMAND_READY).is_ok() && other.is_ok();
                 other
             }
         }
@@ -169,9 +171,18 @@ impl<B: TisBus, D: DelayNs> Tis<B, D> {
 
     /// Brings the TPM into the ready state; returns the first burst count, above 0.
     fn ready(&mut self) -> Result<usize, TisError> {
-        // Most chips are ready again by now; the read that shows it has the burst count too.
-        let mut status = self.wait(Want::flags(0), 0);
-        if !matches!(status, Ok(s) if s.has(sts::COMMAND_READY)) {
+        // Many chips are ready again after a command, others idle. It is learned after the first
+        // command, so that none is asked in vain: a read that shows "ready" has the burst count too.
+        let after_command = core::mem::take(&mut self.completed);
+        let mut status = Err(Wait::Late(Status::default()));
+        if self.idle_after_command != Some(true) {
+            status = self.wait(Want::flags(0), 0);
+        }
+        let ready = matches!(status, Ok(s) if s.has(sts::COMMAND_READY));
+        if after_command && self.idle_after_command.is_none() {
+            self.idle_after_command = Some(!ready);
+        }
+        if !ready {
             // From completion a chip may go to idle first and want a second write, and one write
             // may be lost, so it is repeated at growing intervals while TIMEOUT_B runs.
             let mut spent_us = 0;
@@ -296,30 +307,35 @@ impl<B: TisBus, D: DelayNs> Tis<B, D> {
     /// Reads the status until it is as wanted, or `limit_us` has passed; at least once.
     ///
     /// A status with reserved bits set and a failing bus are read again for TIMEOUT_D, since one
-    /// flipped bit must not cost a command; after that the locality counts as lost.
+    /// flipped bit must not cost a command. A locality that is gone is noticed earlier.
     fn wait(&mut self, want: Want, limit_us: u32) -> Result<Status, Wait> {
         let mut clock = Clock::new(limit_us);
-        let mut last;
-        let mut doubt: Option<Clock> = None;
+        let mut doubt = Clock::new(self.limits.d_us);
+        let mut doubtful: u8 = 0;
+        let mut last = Status::default();
         loop {
-            match self.status() {
+            // Time spent in doubt is not taken from the limit, which may be 0.
+            let clock = match self.status() {
                 Ok(status) if want.met(status) => return Ok(status),
                 Ok(status) => {
                     last = status;
-                    doubt = None;
+                    doubtful = 0;
+                    &mut clock
                 }
                 Err(error) => {
                     self.events.push(TisEvent::BadStatus);
-                    let doubt = doubt.get_or_insert(Clock::new(self.limits.d_us));
-                    if !self.pause(doubt) {
-                        return Err(Wait::Broken(self.diagnose(error)));
+                    doubtful = doubtful.saturating_add(1);
+                    if doubtful == DOUBTFUL_READS && self.is_lost() {
+                        return Err(Wait::Broken(error));
                     }
-                    // Time spent in doubt is not taken from the limit, which may be 0.
-                    continue;
+                    &mut doubt
                 }
-            }
-            if !self.pause(&mut clock) {
-                return Err(Wait::Late(last));
+            };
+            if !self.pause(clock) {
+                return Err(match doubtful {
+                    0 => Wait::Late(last),
+                    _ => Wait::Broken(self.diagnose()),
+                });
             }
         }
     }

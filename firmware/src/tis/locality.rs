@@ -118,14 +118,29 @@ impl<B: TisBus, D: DelayNs> Tis<B, D> {
         Ok(())
     }
 
-    /// Why a status could not be believed: says which of "not there", "not ours" and "garbled" it is.
-    pub(super) fn diagnose(&mut self, error: TisError) -> TisError {
+    /// True when the TPM answers and says that the locality isn't ours (any more).
+    pub(super) fn is_lost(&mut self) -> bool {
+        let mut register = [access::FLOATING];
+        let result = self.read(Reg::ACCESS, &mut register);
+        let [seen] = register;
+        let lost = result.is_ok()
+            && seen != access::FLOATING
+            && seen & access::VALID != 0
+            && !access::granted(seen);
+        if lost {
+            self.claimed = false;
+        }
+        lost
+    }
+
+    /// Why the status could not be believed for so long: not there, not ours, or a broken bus.
+    pub(super) fn diagnose(&mut self) -> TisError {
         self.claimed = false;
         let mut register = [0];
         match self.read(Reg::ACCESS, &mut register) {
             Err(error) => error,
             Ok(()) if register == [access::FLOATING] => TisError::Absent,
-            Ok(()) => error,
+            Ok(()) => TisError::Locality,
         }
     }
 }

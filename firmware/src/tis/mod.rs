@@ -36,6 +36,10 @@ pub struct Tis<B, D> {
     chip: &'static Chip,
     id: Option<ChipId>,
     claimed: bool,
+    /// The last command ended as it should.
+    completed: bool,
+    /// Whether this chip wants a second commandReady after a command; not known at first.
+    idle_after_command: Option<bool>,
     resent: u16,
     reread: u16,
     errors: Counters<{ TisError::CODES }>,
@@ -59,6 +63,8 @@ impl<B: TisBus, D: DelayNs> Tis<B, D> {
             chip: Chip::identify(ChipId::default()),
             id: None,
             claimed: false,
+            completed: false,
+            idle_after_command: None,
             resent: 0,
             reread: 0,
             errors: Counters::default(),

@@ -1,8 +1,10 @@
 //! Chapter 22: platform configuration registers.
 
 use assay_common::tpm::alg::AlgId;
+use assay_common::tpm::codec::Writer;
 use assay_common::tpm::handle::Handle;
 use assay_common::tpm::pcr::{MAX_BANKS, PcrError, PcrIndex, PcrMask, PcrSelection, PcrSelections};
+use assay_common::tpm::rc::TpmRc;
 
 use super::call::{AUTH, AUTH_AREA, Auth, HANDLE, HEADER, Op};
 use super::{COMMAND_MAX, DurationClass, Malformed, Tpm, TpmError, TpmTransport};
@@ -79,7 +81,13 @@ impl<T: TpmTransport> Tpm<T> {
     }
 
     fn pcr_read_page(&mut self, ask: PcrSelection, to: &mut [u8]) -> Result<Page, TpmError> {
-        let mut reply = self.call(PCR_READ, &[], &[], &|w| PcrSelections::encode(&[ask], w))?;
+        let selection = |w: &mut Writer<'_>| PcrSelections::encode(&[ask], w);
+        let mut reply = match self.call(PCR_READ, &[], &[], &selection) {
+            // A bank whose hash the TPM doesn't know; one that it knows and doesn't keep comes back
+            // empty instead.
+            Err(TpmError::Rc(rc)) if rc.base() == TpmRc::HASH => return Err(TpmError::NoPcr),
+            other => other?,
+        };
         let r = &mut reply.params;
         let update_counter = r.u32()?;
         let read = PcrSelections::read(r).map_err(malformed)?.mask_of(ask.bank);
