@@ -1,1 +1,27 @@
-//! Placeholder, replaced in the first commits.
+//! A QEMU plugin that turns the stock machine `netduinoplus2` (STM32F405, Cortex-M4F) into a board
+//! with a TPM on SPI1, so that the ELF one would flash runs there unmodified.
+//!
+//! QEMU keeps CPU, flash, RAM, NVIC, SysTick and USARTs. The overlay lays its own models over RCC,
+//! PWR, the flash interface, the GPIO ports, SPI1 and the chip's factory area ([`blocks`],
+//! [`board`]); the TPM behind SPI1 is `assay-spi-tpm` on swtpm's sockets. Arguments: [`args`]. What
+//! it reports: [`report`], [`counters`].
+//!
+//! # Why QEMU functions that are no plugin interface
+//! The plugin interface observes a guest but cannot add devices. Debian's QEMU is built with
+//! loadable modules, so it exports all its functions, among them the few memory functions that this
+//! needs ([`qemu`]). A QEMU without them is found out before the start (by the launcher in
+//! `assay-hil-tests`), not by a crash.
+
+#![warn(unsafe_op_in_unsafe_fn)]
+
+pub mod args;
+pub mod blocks;
+pub mod board;
+pub mod counters;
+pub mod report;
+
+// Nothing provides QEMU's functions to a test program.
+#[cfg(not(test))]
+pub mod plugin;
+#[cfg(not(test))]
+pub mod qemu;

@@ -1,0 +1,271 @@
+//! The plugin's arguments, `key=value` as QEMU passes them.
+//!
+//! | key | value | default |
+//! |---|---|---|
+//! | `swtpm` | data socket of the software TPM | required |
+//! | `control` | its control socket, for resets | none: a reset kills the TPM |
+//! | `spare`, `spare-control` | sockets of the TPM that the fault `swap-tpm` puts in | none |
+//! | `personality` | `slb9670`, `slb9672`, `st33`, `nuvoton` | `slb9672` |
+//! | `burst` | number, or `changing:MAX[:SEED]` | the chip's |
+//! | `wait` | number, `random:MAX[:SEED]`, or `endless` | the chip's |
+//! | `busy` | busy polls of each command | the chip's |
+//! | `limits` | `on`, `off`: limits of silicon | `on` |
+//! | `faults` | a plan, see `assay_spi_tpm::fault` | none |
+//! | `stats` | file or listening unix socket that receives JSON lines | none |
+//! | `cs` | pin of the TPM's chip select | `PA4` |
+//! | `nrst` | pin of the TPM's reset line | not wired |
+//! | `uid` | 24 hex digits, the chip's unique id | `415353415900000000000001` |
+//! | `count` | `on`, `off`: count instructions | `off` |
+//! | `start`, `stop` | addresses; instructions between them are reported (implies `count`) | none |
+//! | `stack` | `LOW:HIGH`; the lowest write in it is reported | none |
+
+use std::path::PathBuf;
+
+use assay_spi_tpm::chip::{ChipLimits, Personality};
+use assay_spi_tpm::slave::burst::Burst;
+use assay_spi_tpm::slave::wait::Wait;
+use assay_spi_tpm::{Config, FaultPlan};
+
+/// A GPIO pin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pin {
+    /// Port, 0 = A.
+    pub port: u8,
+    /// Pin of the port, 0..=15.
+    pub number: u8,
+}
+
+/// The arguments, checked.
+#[derive(Debug, Clone)]
+pub struct Args {
+    /// Data socket.
+    pub swtpm: PathBuf,
+    /// Control socket.
+    pub control: Option<PathBuf>,
+    /// Data socket of the second TPM.
+    pub spare: Option<PathBuf>,
+    /// Control socket of the second TPM.
+    pub spare_control: Option<PathBuf>,
+    /// The model.
+    pub config: Config,
+    /// Where JSON lines go.
+    pub stats: Option<PathBuf>,
+    /// Chip select.
+    pub cs: Pin,
+    /// Reset line.
+    pub nrst: Option<Pin>,
+    /// Unique id, as at 0x1FFF_7A10.
+    pub uid: [u8; 12],
+    /// Whether to count instructions.
+    pub count: bool,
+    /// Counting from the instruction at `.0` to the one at `.1`.
+    pub span: Option<(u64, u64)>,
+    /// Range in which the lowest write is wanted.
+    pub stack: Option<(u64, u64)>,
+}
+
+/// Why the arguments were refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ArgError {
+    /// No such key.
+    #[error("unknown argument \"{0}\"")]
+    Unknown(String),
+    /// The value does not fit the key.
+    #[error("{key}={value}: {reason}")]
+    Value {
+        /// The key.
+        key: String,
+        /// Its value.
+        value: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The software TPM's socket is missing.
+    #[error("swtpm=SOCKET is missing")]
+    NoTpm,
+    /// One address alone spans nothing.
+    #[error("start and stop go together")]
+    HalfSpan,
+}
+
+impl Args {
+    /// Reads `key=value` arguments.
+    ///
+    /// # Errors
+    /// [`ArgError`] names the first argument that is wrong.
+    pub fn parse<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Result<Self, ArgError> {
+        let mut swtpm = None;
+        let (mut start, mut stop) = (None, None);
+        let mut args = Self {
+            swtpm: PathBuf::new(),
+            control: None,
+            spare: None,
+            spare_control: None,
+            config: Config::chip(Personality::SLB9672),
+            stats: None,
+            cs: Pin { port: 0, number: 4 },
+            nrst: None,
+            uid: *b"ASSAY\0\0\0\0\0\0\x01",
+            count: false,
+            span: None,
+            stack: None,
+        };
+        for argument in arguments {
+            let (key, value) = argument.split_once('=').unwrap_or((argument, ""));
+            let bad = |reason: String| ArgError::Value {
+                key: key.to_owned(),
+                value: value.to_owned(),
+                reason,
+            };
+            match key {
+                "swtpm" => swtpm = Some(PathBuf::from(value)),
+                "control" => args.control = Some(PathBuf::from(value)),
+                "spare" => args.spare = Some(PathBuf::from(value)),
+                "spare-control" => args.spare_control = Some(PathBuf::from(value)),
+                "personality" => {
+                    args.config.personality = Personality::from_name(value)
+                        .ok_or_else(|| bad("no such chip".to_owned()))?;
+                }
+                "burst" => {
+                    args.config.burst =
+                        Some(value.parse::<Burst>().map_err(|e| bad(e.to_string()))?);
+                }
+                "wait" => {
+                    args.config.wait = Some(value.parse::<Wait>().map_err(|e| bad(e.to_string()))?);
+                }
+                "busy" => {
+                    args.config.busy_polls =
+                        Some(value.parse().map_err(|_| bad("no number".to_owned()))?);
+                }
+                "limits" => {
+                    args.config.limits = switch(value).map_err(bad)?.then_some(ChipLimits::SILICON);
+                }
+                "faults" => {
+                    args.config.faults =
+                        value.parse::<FaultPlan>().map_err(|e| bad(e.to_string()))?;
+                }
+                "stats" => args.stats = Some(PathBuf::from(value)),
+                "cs" => args.cs = pin(value).map_err(bad)?,
+                "nrst" => args.nrst = Some(pin(value).map_err(bad)?),
+                "uid" => args.uid = uid(value).map_err(bad)?,
+                "count" => args.count = switch(value).map_err(bad)?,
+                "start" => start = Some(number(value).map_err(bad)?),
+                "stop" => stop = Some(number(value).map_err(bad)?),
+                "stack" => {
+                    let (low, high) = value
+                        .split_once(':')
+                        .ok_or_else(|| bad("not LOW:HIGH".to_owned()))?;
+                    args.stack = Some((number(low).map_err(bad)?, number(high).map_err(bad)?));
+                }
+                _ => return Err(ArgError::Unknown(key.to_owned())),
+            }
+        }
+        args.swtpm = swtpm.ok_or(ArgError::NoTpm)?;
+        args.span = match (start, stop) {
+            (Some(start), Some(stop)) => Some((start, stop)),
+            (None, None) => None,
+            _ => return Err(ArgError::HalfSpan),
+        };
+        args.count |= args.span.is_some();
+        Ok(args)
+    }
+}
+
+fn switch(text: &str) -> Result<bool, String> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("neither on nor off".to_owned()),
+    }
+}
+
+fn number(text: &str) -> Result<u64, String> {
+    let parsed = match text.strip_prefix("0x") {
+        Some(hex) => u64::from_str_radix(hex, 16),
+        None => text.parse(),
+    };
+    parsed.map_err(|_| "no number".to_owned())
+}
+
+fn pin(text: &str) -> Result<Pin, String> {
+    let refused = || "not a pin such as PA4".to_owned();
+    let mut letters = text.strip_prefix('P').ok_or_else(refused)?.chars();
+    let port = letters
+        .next()
+        .filter(|letter| ('A'..='I').contains(letter))
+        .and_then(|letter| u8::try_from(u32::from(letter).saturating_sub(u32::from('A'))).ok())
+        .ok_or_else(refused)?;
+    let number = letters.as_str().parse().map_err(|_| refused())?;
+    if number > 15 {
+        return Err(refused());
+    }
+    Ok(Pin { port, number })
+}
+
+fn uid(text: &str) -> Result<[u8; 12], String> {
+    let refused = || "not 24 hex digits".to_owned();
+    let mut out = [0; 12];
+    if text.len() != 24 || !text.is_ascii() {
+        return Err(refused());
+    }
+    for (i, slot) in out.iter_mut().enumerate() {
+        let at = i.saturating_mul(2);
+        let digits = text.get(at..at.saturating_add(2)).ok_or_else(refused)?;
+        *slot = u8::from_str_radix(digits, 16).map_err(|_| refused())?;
+    }
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed unwrap is the test's failure")]
+
+    use super::*;
+
+    #[test]
+    fn reads_every_argument() {
+        let args = Args::parse([
+            "swtpm=/t/d",
+            "control=/t/c",
+            "personality=st33",
+            "burst=32",
+            "wait=2",
+            "busy=0",
+            "limits=off",
+            "faults=slow=9@execution/#2/once;rc-retry",
+            "stats=/t/s",
+            "cs=PB12",
+            "nrst=PC0",
+            "uid=0102030405060708090a0b0c",
+            "start=0x08000100",
+            "stop=0x08000200",
+            "stack=0x20000000:0x20020000",
+        ])
+        .unwrap();
+        assert_eq!(
+            args.cs,
+            Pin {
+                port: 1,
+                number: 12
+            }
+        );
+        assert_eq!(args.nrst, Some(Pin { port: 2, number: 0 }));
+        assert_eq!(args.config.faults.faults.len(), 2);
+        assert!(args.config.limits.is_none());
+        assert!(args.count);
+        assert_eq!(args.uid, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
+        assert_eq!(args.stack, Some((0x2000_0000, 0x2002_0000)));
+    }
+
+    #[test]
+    fn refuses_what_it_does_not_know_and_says_which() {
+        let refused = |argument| Args::parse(["swtpm=x", argument]).unwrap_err().to_string();
+        assert_eq!(refused("speed=9"), "unknown argument \"speed\"");
+        assert!(refused("cs=PZ4").starts_with("cs=PZ4: "));
+        assert!(refused("cs=PA16").starts_with("cs=PA16: "));
+        assert!(refused("faults=warp").contains("unknown fault \"warp\""));
+        assert!(refused("uid=01").contains("24 hex digits"));
+        assert_eq!(refused("start=1"), ArgError::HalfSpan.to_string());
+        assert_eq!(Args::parse([]).unwrap_err(), ArgError::NoTpm);
+    }
+}

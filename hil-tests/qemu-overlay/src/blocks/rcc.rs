@@ -1,0 +1,148 @@
+//! RCC: clocks that are ready as soon as they are on, clock gates, block resets, reset flags.
+//! `[RM0090] 7.3`
+
+use super::{Words, merge, narrow};
+
+const CR: u32 = 0x00;
+const CFGR: u32 = 0x08;
+const AHB1RSTR: u32 = 0x10;
+const APB2RSTR: u32 = 0x24;
+const AHB1ENR: u32 = 0x30;
+const APB2ENR: u32 = 0x44;
+const BDCR: u32 = 0x70;
+const CSR: u32 = 0x74;
+
+const SPI1: u32 = 1 << 12;
+/// HSION, HSEON, PLLON, PLLI2SON; each xxxRDY is the bit above.
+const OSCILLATORS: u32 = (1 << 0) | (1 << 16) | (1 << 24) | (1 << 26);
+/// RMVF: clear the reset flags.
+const REMOVE_FLAGS: u32 = 1 << 24;
+const RESET_FLAGS: u32 = 0xFE00_0000;
+/// PINRSTF, BORRSTF, PORRSTF: how a power-on shows.
+const POWER_ON: u32 = 0x0E00_0000;
+/// PINRSTF, SFTRSTF: how a reset of the running machine shows.
+const SOFTWARE_RESET: u32 = 0x1400_0000;
+
+/// The RCC.
+#[derive(Debug)]
+pub struct Rcc {
+    words: Words<36>,
+    flags: u32,
+}
+
+impl Default for Rcc {
+    fn default() -> Self {
+        let mut rcc = Self {
+            words: Words::default(),
+            flags: POWER_ON,
+        };
+        rcc.set_reset_values();
+        rcc
+    }
+}
+
+impl Rcc {
+    /// A reset of the machine while it runs.
+    pub fn system_reset(&mut self) {
+        self.words = Words::default();
+        self.set_reset_values();
+        self.flags |= SOFTWARE_RESET;
+    }
+
+    fn set_reset_values(&mut self) {
+        self.words.set(CR, 0x83);
+        self.words.set(0x04, 0x2400_3010);
+        self.words.set(AHB1ENR, 0x0010_0000);
+        self.words.set(0x50, 0x7E67_91FF);
+        self.words.set(0x84, 0x2000_3000);
+    }
+
+    /// Whether GPIO port `port` (0 = A) has its clock.
+    #[must_use]
+    pub fn gpio_clock(&self, port: u8) -> bool {
+        self.words
+            .get(AHB1ENR)
+            .checked_shr(u32::from(port))
+            .unwrap_or(0)
+            & 1
+            != 0
+    }
+
+    /// Whether GPIO port `port` is held in reset.
+    #[must_use]
+    pub fn gpio_reset(&self, port: u8) -> bool {
+        self.words
+            .get(AHB1RSTR)
+            .checked_shr(u32::from(port))
+            .unwrap_or(0)
+            & 1
+            != 0
+    }
+
+    /// Whether SPI1 has its clock.
+    #[must_use]
+    pub fn spi_clock(&self) -> bool {
+        self.words.get(APB2ENR) & SPI1 != 0
+    }
+
+    /// Whether SPI1 is held in reset.
+    #[must_use]
+    pub fn spi_reset(&self) -> bool {
+        self.words.get(APB2RSTR) & SPI1 != 0
+    }
+
+    /// A read of `size` bytes.
+    #[must_use]
+    pub fn read(&self, offset: u32, size: u32) -> u32 {
+        let word = self.words.get(offset);
+        let word = match offset & !3 {
+            CR => {
+                let on = word & OSCILLATORS;
+                (word & !(OSCILLATORS << 1)) | (on << 1)
+            }
+            // SWS follows SW.
+            CFGR => (word & !0xC) | ((word & 3) << 2),
+            BDCR => (word & !2) | ((word & 1) << 1),
+            CSR => (word & 1) | ((word & 1) << 1) | self.flags,
+            _ => word,
+        };
+        narrow(word, offset, size)
+    }
+
+    /// A write of `size` bytes.
+    pub fn write(&mut self, offset: u32, size: u32, value: u32) {
+        let word = merge(self.words.get(offset), offset, size, value);
+        if offset & !3 == CSR && word & REMOVE_FLAGS != 0 {
+            self.flags &= !RESET_FLAGS;
+        }
+        self.words.set(offset, word);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_oscillator_is_ready_once_it_is_on_and_not_before() {
+        let mut rcc = Rcc::default();
+        assert_eq!(rcc.read(CR, 4) & (1 << 17), 0);
+        rcc.write(CR, 4, 0x83 | (1 << 16) | (1 << 24));
+        assert_eq!(
+            rcc.read(CR, 4) & ((1 << 17) | (1 << 25)),
+            (1 << 17) | (1 << 25)
+        );
+        rcc.write(CFGR, 4, 2);
+        assert_eq!(rcc.read(CFGR, 4), 0xA);
+    }
+
+    #[test]
+    fn the_reset_cause_stays_until_it_is_removed() {
+        let mut rcc = Rcc::default();
+        assert_eq!(rcc.read(CSR, 4) & RESET_FLAGS, POWER_ON);
+        rcc.write(CSR, 4, REMOVE_FLAGS);
+        assert_eq!(rcc.read(CSR, 4) & RESET_FLAGS, 0);
+        rcc.system_reset();
+        assert_eq!(rcc.read(CSR, 4) & RESET_FLAGS, SOFTWARE_RESET);
+    }
+}

@@ -1,0 +1,168 @@
+//! QEMU's functions that the overlay calls, by hand: the plugin interface, and the handful of memory
+//! functions that a build with loadable modules exports. Layouts as of QEMU 7.2 and 10.0.
+#![expect(unsafe_code, reason = "declarations of QEMU's C functions")]
+
+use std::ffi::{c_char, c_int, c_uint, c_void};
+
+/// `qemu_plugin_id_t`.
+pub type PluginId = u64;
+/// `qemu_plugin_meminfo_t`.
+pub type MemInfo = u32;
+/// An opaque structure of QEMU's.
+#[repr(C)]
+pub struct Opaque {
+    _private: [u8; 0],
+}
+
+/// The head of `qemu_info_t`; what follows is not read.
+#[repr(C)]
+pub struct Info {
+    /// Name of the target, such as "arm".
+    pub target_name: *const c_char,
+    /// Oldest and current version of the plugin interface.
+    pub version: [c_int; 2],
+    /// Whether a whole machine is emulated.
+    pub system_emulation: bool,
+}
+
+/// `MemoryRegionOps.valid`: what the guest may do. Its pointer makes it 8-aligned, so that it begins
+/// at offset 40.
+#[repr(C)]
+pub struct ValidAccess {
+    /// Smallest access, bytes.
+    pub min: c_uint,
+    /// Largest access, bytes.
+    pub max: c_uint,
+    /// Whether unaligned accesses are passed on.
+    pub unaligned: bool,
+    /// Filter, unused.
+    pub accepts: *const c_void,
+}
+
+/// `MemoryRegionOps.impl`: what the callbacks take.
+#[repr(C)]
+pub struct TakenAccess {
+    /// Smallest access, bytes.
+    pub min: c_uint,
+    /// Largest access, bytes.
+    pub max: c_uint,
+    /// Whether unaligned accesses are taken.
+    pub unaligned: bool,
+}
+
+/// `MemoryRegionOps`.
+#[repr(C)]
+pub struct MemoryRegionOps {
+    /// Read of `size` bytes.
+    pub read: extern "C" fn(opaque: *mut c_void, address: u64, size: c_uint) -> u64,
+    /// Write of `size` bytes.
+    pub write: extern "C" fn(opaque: *mut c_void, address: u64, data: u64, size: c_uint),
+    /// Unused variants with attributes.
+    pub with_attributes: [*const c_void; 2],
+    /// 2 = little-endian.
+    pub endianness: c_int,
+    /// What the guest may do.
+    pub valid: ValidAccess,
+    /// What the callbacks take.
+    pub implemented: TakenAccess,
+}
+
+const _: () = {
+    assert!(std::mem::offset_of!(MemoryRegionOps, valid) == 40);
+    assert!(std::mem::offset_of!(MemoryRegionOps, implemented) == 64);
+    assert!(size_of::<MemoryRegionOps>() == 80);
+};
+
+// SAFETY: the structure is only read by QEMU, and holds function pointers and nulls.
+unsafe impl Sync for MemoryRegionOps {}
+
+/// `DEVICE_LITTLE_ENDIAN`.
+pub const LITTLE_ENDIAN: c_int = 2;
+/// `QEMU_PLUGIN_CB_NO_REGS`: the callback touches no registers.
+pub const NO_REGISTERS: c_int = 0;
+/// `QEMU_PLUGIN_MEM_W`.
+pub const WRITES: c_int = 2;
+/// `QEMU_PLUGIN_INLINE_ADD_U64`.
+#[cfg(not(feature = "plugin-v4"))]
+pub const INLINE_ADD: c_int = 0;
+/// `QEMU_CLOCK_VIRTUAL`.
+pub const CLOCK_VIRTUAL: c_int = 1;
+
+/// Callback of an executed instruction.
+pub type ExecCallback = extern "C" fn(vcpu: c_uint, userdata: *mut c_void);
+/// Callback of a memory access.
+pub type MemCallback =
+    extern "C" fn(vcpu: c_uint, info: MemInfo, address: u64, userdata: *mut c_void);
+
+unsafe extern "C" {
+    // Plugin interface.
+    /// Calls back when a vCPU has been made.
+    pub fn qemu_plugin_register_vcpu_init_cb(
+        id: PluginId,
+        callback: extern "C" fn(id: PluginId, vcpu: c_uint),
+    );
+    /// Calls back when a block of code is translated.
+    pub fn qemu_plugin_register_vcpu_tb_trans_cb(
+        id: PluginId,
+        callback: extern "C" fn(id: PluginId, block: *mut Opaque),
+    );
+    /// Calls back when QEMU ends in an orderly way.
+    pub fn qemu_plugin_register_atexit_cb(
+        id: PluginId,
+        callback: extern "C" fn(id: PluginId, userdata: *mut c_void),
+        userdata: *mut c_void,
+    );
+    /// Instructions of a block.
+    pub fn qemu_plugin_tb_n_insns(block: *const Opaque) -> usize;
+    /// One instruction of a block.
+    pub fn qemu_plugin_tb_get_insn(block: *const Opaque, index: usize) -> *mut Opaque;
+    /// Address of an instruction.
+    pub fn qemu_plugin_insn_vaddr(instruction: *const Opaque) -> u64;
+    /// Calls back at each execution of an instruction.
+    pub fn qemu_plugin_register_vcpu_insn_exec_cb(
+        instruction: *mut Opaque,
+        callback: ExecCallback,
+        flags: c_int,
+        userdata: *mut c_void,
+    );
+    /// Adds to a counter at each execution of an instruction, without a call.
+    #[cfg(not(feature = "plugin-v4"))]
+    pub fn qemu_plugin_register_vcpu_insn_exec_inline(
+        instruction: *mut Opaque,
+        operation: c_int,
+        target: *mut c_void,
+        immediate: u64,
+    );
+    /// Calls back at each memory access of an instruction.
+    pub fn qemu_plugin_register_vcpu_mem_cb(
+        instruction: *mut Opaque,
+        callback: MemCallback,
+        flags: c_int,
+        accesses: c_int,
+        userdata: *mut c_void,
+    );
+
+    // QEMU's own, exported by builds with loadable modules.
+    /// The machine's address space.
+    pub fn get_system_memory() -> *mut Opaque;
+    /// Makes a region whose accesses are calls.
+    pub fn memory_region_init_io(
+        region: *mut c_void,
+        owner: *mut c_void,
+        ops: *const MemoryRegionOps,
+        opaque: *mut c_void,
+        name: *const c_char,
+        size: u64,
+    );
+    /// Maps a region over others of lower priority.
+    pub fn memory_region_add_subregion_overlap(
+        parent: *mut Opaque,
+        offset: u64,
+        region: *mut c_void,
+        priority: c_int,
+    );
+    /// Time on one of the clocks, ns.
+    pub fn qemu_clock_get_ns(clock: c_int) -> i64;
+    /// Calls back at each reset of the machine.
+    pub fn qemu_register_reset(callback: extern "C" fn(opaque: *mut c_void), opaque: *mut c_void);
+}
