@@ -197,3 +197,21 @@ fn cannot_encode_a_modulus_with_curve_parameters() {
     );
     assert_eq!(w.finish(), Err(EncodeError::Value));
 }
+
+// Found by the fuzz target tpm_public: the writer left out the hash that the reader expects.
+#[test]
+fn a_kdf_with_the_number_of_rsaes_keeps_its_hash_when_written() {
+    let bytes = hex("0023 000b 00050472 0000 0010 0010 0003 0015 000b 0000 0000");
+    let public = Public::parse(&bytes).unwrap();
+    let mut buf = [0; 64];
+    let mut w = Writer::new(&mut buf);
+    Public::encode(
+        public.name_alg,
+        public.attributes,
+        public.auth_policy,
+        &public.parameters,
+        &public.unique,
+        &mut w,
+    );
+    assert_eq!(w.finish().unwrap(), bytes);
+}

@@ -205,9 +205,17 @@ impl Scheme {
         Self { alg, hash }
     }
 
-    fn encode(self, w: &mut Writer<'_>) {
+    fn encode_asymmetric(self, w: &mut Writer<'_>) {
         w.u16(self.alg.0);
         if !matches!(self.alg, AlgId::NULL | AlgId::RSAES) {
+            w.u16(self.hash.0);
+        }
+    }
+
+    fn encode_kdf(self, w: &mut Writer<'_>) {
+        w.u16(self.alg.0);
+        // RSAES has no hash as an asymmetric scheme; as a KDF it is a number like any other.
+        if self.alg != AlgId::NULL {
             w.u16(self.hash.0);
         }
     }
@@ -335,7 +343,7 @@ impl<'a> Public<'a> {
         w.u32(attributes.0);
         w.tpm2b(auth_policy);
         parameters.symmetric().encode(w);
-        parameters.scheme().encode(w);
+        parameters.scheme().encode_asymmetric(w);
         match (parameters, unique) {
             (
                 Parameters::Rsa {
@@ -349,7 +357,7 @@ impl<'a> Public<'a> {
             }
             (Parameters::Ecc { curve, kdf, .. }, Unique::Ecc { x, y }) => {
                 w.u16(curve.0);
-                kdf.encode(w);
+                kdf.encode_kdf(w);
                 w.tpm2b(x);
                 w.tpm2b(y);
             }
