@@ -40,4 +40,7 @@ macro_rules! methods {
     };
 }
 
-methods! {}
+methods! {
+    TPM_EK => super::tpm_ek::Config;
+    TPM_QUOTE => super::tpm_quote::Config;
+}

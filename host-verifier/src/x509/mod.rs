@@ -31,6 +31,7 @@ pub mod decode;
 pub mod der;
 pub mod error;
 pub mod extensions;
+pub mod files;
 pub mod name;
 pub mod oid;
 pub mod path;

@@ -1,4 +1,143 @@
-//! `tpm_ek`: which TPM this is, and that a fresh attestation key lives in it.
 #![doc = include_str!("README.md")]
 
 pub mod certificate;
+pub mod config;
+pub mod payload;
+pub mod verify;
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use assay_common::{
+    method::tpm_ek::EkChallenge, policy::AttestorKind, protocol::MAX_VERIFIER_MESSAGE,
+};
+
+pub use config::{Config, Require};
+
+use self::{
+    certificate::Dangers,
+    verify::{Acceptable, EkError, Rules},
+};
+use super::{
+    AttestError, Attestor, Attribute, BoundKey, Claims, Facts, Fault, Judged, LoginContext, Pending,
+};
+use crate::{
+    random::SecureRandom,
+    tpm::make_credential,
+    x509::{TrustStore, UnixTime},
+};
+
+/// One `tpm_ek` entry of a policy.
+#[derive(Debug)]
+pub struct TpmEk {
+    require: Require,
+    allowed_hashes: Option<BTreeSet<[u8; 32]>>,
+    manufacturers: Option<Arc<TrustStore>>,
+    dangers: Dangers,
+}
+
+impl TpmEk {
+    /// The settings as [`verify::verify`] takes them.
+    #[must_use]
+    pub fn rules(&self) -> Rules<'_> {
+        Rules {
+            require: self.require,
+            allowed_hashes: self.allowed_hashes.as_ref(),
+            manufacturers: self.manufacturers.as_deref(),
+            dangers: self.dangers,
+        }
+    }
+}
+
+impl Attestor for TpmEk {
+    fn kind(&self) -> AttestorKind {
+        AttestorKind::TPM_EK
+    }
+
+    /// Nothing to say: the agent knows which EK it has.
+    fn request(&self, _so_far: Option<&[u8]>) -> Result<Vec<u8>, AttestError> {
+        Ok(Vec::new())
+    }
+
+    fn judge(&self, cx: &LoginContext<'_>, payload: &[u8]) -> Result<Judged, AttestError> {
+        let untrusted = payload::parse(payload, cx.blobs)?;
+        let acceptable = verify::verify(&untrusted, &self.rules(), UnixTime::from(cx.now))?;
+        Ok(Judged::Challenge(Box::new(AwaitActivation { acceptable })))
+    }
+}
+
+/// An EK and an AK that wait for the TPM to show that it holds both.
+#[derive(Debug)]
+struct AwaitActivation {
+    acceptable: Acceptable,
+}
+
+impl Pending for AwaitActivation {
+    fn untrusted_subject(&self) -> Option<String> {
+        Some(hex::encode(self.acceptable.ek_hash()))
+    }
+
+    fn challenge(
+        &self,
+        secret: &[u8; 32],
+        random: &dyn SecureRandom,
+    ) -> Result<Vec<u8>, AttestError> {
+        let internal = |detail: &str| AttestError::new(Fault::Internal, "make-credential", detail);
+        let ak = self.acceptable.ak();
+        let name = ak.name().ok_or_else(|| internal("the ak has no name"))?;
+        let credential = make_credential(self.acceptable.ek(), name.as_bytes(), secret, random)
+            .map_err(EkError::MakeCredential)?;
+        let challenge = EkChallenge {
+            credential_blob: &credential.id_object,
+            encrypted_secret: &credential.encrypted_secret,
+        };
+        postcard::to_slice(&challenge, &mut [0; MAX_VERIFIER_MESSAGE])
+            .map(|bytes| bytes.to_vec())
+            .map_err(|_| internal("the challenge is longer than a message"))
+    }
+
+    fn finish(
+        self: Box<Self>,
+        cx: &LoginContext<'_>,
+        response: &[u8],
+    ) -> Result<Claims, AttestError> {
+        let response = payload::parse_response(response)?;
+        if !cx.keys.proof_fits(cx.transcript, &response.mac) {
+            return Err(EkError::Activation.into());
+        }
+        Ok(claims(&self.acceptable))
+    }
+}
+
+/// What is known once the secret came back. Certificate attributes only from a verified certificate.
+fn claims(acceptable: &Acceptable) -> Claims {
+    let kind = AttestorKind::TPM_EK;
+    let subject = hex::encode(acceptable.ek_hash());
+    let mut attributes = Vec::new();
+    let mut emit = |name: &str, value: Option<String>| {
+        attributes.extend(value.map(|value| Attribute {
+            origin: kind,
+            name: format!("tpm_ek.{name}"),
+            value,
+        }));
+    };
+    emit("public_hash", Some(subject.clone()));
+    if let Some(certificate) = acceptable.certificate() {
+        let identity = certificate.identity().clone();
+        emit("serial_number", Some(certificate.serial_number()));
+        emit("manufacturer", identity.manufacturer);
+        emit("model", identity.model);
+        emit("firmware_version", identity.firmware_version);
+    }
+    Claims {
+        kind,
+        attributes,
+        facts: Facts {
+            subject: Some(subject),
+            attestation_key: acceptable.ak().name().map(|name| BoundKey {
+                public: acceptable.ak_public().to_vec(),
+                name: name.as_bytes().to_vec(),
+            }),
+            boot: None,
+        },
+    }
+}

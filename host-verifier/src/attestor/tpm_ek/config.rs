@@ -1,0 +1,205 @@
+//! Settings of `tpm_ek`, and the attestor made from them.
+
+use std::{collections::BTreeSet, path::Path, sync::Arc};
+
+use serde::Deserialize;
+
+use super::{TpmEk, certificate::Dangers};
+use crate::{
+    attestor::{Attestor, ConfigError, MethodConfig},
+    crypto::Legacy,
+    x509::{Certificate, TrustStore, files::CertificateSource},
+};
+
+/// Which proofs of identity an EK needs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Require {
+    /// Its hash is on the list.
+    Hash,
+    /// A manufacturer vouches for it.
+    Certificate,
+    /// Both.
+    Both,
+    /// One of the two suffices.
+    #[default]
+    Either,
+}
+
+/// `config:` of a `tpm_ek` entry.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Config {
+    /// Which proofs are needed.
+    #[serde(default)]
+    pub require: Require,
+    /// SHA-256 of the SubjectPublicKeyInfo of each EK that is let in, in hex.
+    pub allowed_hashes: Option<Vec<String>>,
+    /// Whose EK certificates count.
+    #[serde(rename = "manufacturerCAs")]
+    pub manufacturer_cas: Option<ManufacturerCas>,
+    /// Accept SHA-1 signatures in certificate chains.
+    #[serde(default, rename = "danger_allow_sha1")]
+    pub danger_allow_sha1: bool,
+    /// Accept RSA keys of 1024 to 2047 bits in certificate chains. EKs stay at 2048.
+    #[serde(default, rename = "danger_allow_small_rsa")]
+    pub danger_allow_small_rsa: bool,
+    /// Accept EKs with the fingerprint of CVE-2017-15361.
+    #[serde(default, rename = "danger_allow_roca")]
+    pub danger_allow_roca: bool,
+}
+
+/// `manufacturerCAs`: one mixed list, or anchors and intermediates apart. Each entry is the path of a
+/// PEM or DER file, or PEM itself.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged, expecting = "a list of files or PEM texts, or {anchors, intermediates}")]
+pub enum ManufacturerCas {
+    /// Sorted by [`TrustStore::from_mixed`].
+    Mixed(Vec<CertificateSource>),
+    /// As the operator sorted them.
+    Apart(Apart),
+}
+
+/// Anchors and intermediates, named apart.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Apart {
+    /// Trusted as they are, self-signed or not.
+    pub anchors: Vec<CertificateSource>,
+    /// Used to reach an anchor.
+    #[serde(default)]
+    pub intermediates: Vec<CertificateSource>,
+}
+
+impl MethodConfig for Config {
+    fn build(&self, base: &Path) -> Result<Arc<dyn Attestor>, ConfigError> {
+        self.attestor(base)
+            .map(|attestor| Arc::new(attestor) as Arc<dyn Attestor>)
+    }
+}
+
+impl Config {
+    /// Checks the meaning of the settings and reads the files they name, relative to `base`.
+    ///
+    /// # Errors
+    /// [`ConfigError`]: nothing configured that could let an EK in, a list that is empty or cannot be
+    /// read, a hash that is none.
+    pub fn attestor(&self, base: &Path) -> Result<TpmEk, ConfigError> {
+        let hashes = self.hashes()?;
+        let manufacturers = self.manufacturers(base)?;
+        let need = |present: bool, field: &str, why: &str| {
+            if present {
+                Ok(())
+            } else {
+                Err(error(field, why))
+            }
+        };
+        let listed = hashes.is_some();
+        let vouched = manufacturers.is_some();
+        match self.require {
+            Require::Hash => need(listed, "allowedHashes", "`require: hash` needs it")?,
+            Require::Certificate => need(
+                vouched,
+                "manufacturerCAs",
+                "`require: certificate` needs it",
+            )?,
+            Require::Both => {
+                need(listed, "allowedHashes", "`require: both` needs it")?;
+                need(vouched, "manufacturerCAs", "`require: both` needs it")?;
+            }
+            Require::Either => need(
+                listed || vouched,
+                "allowedHashes",
+                "neither allowedHashes nor manufacturerCAs is given, so no EK could be let in",
+            )?,
+        }
+        Ok(TpmEk {
+            require: self.require,
+            allowed_hashes: hashes,
+            manufacturers,
+            dangers: Dangers {
+                legacy: Legacy {
+                    danger_allow_sha1: self.danger_allow_sha1,
+                    danger_allow_small_rsa: self.danger_allow_small_rsa,
+                },
+                danger_allow_roca: self.danger_allow_roca,
+            },
+        })
+    }
+
+    fn hashes(&self) -> Result<Option<BTreeSet<[u8; 32]>>, ConfigError> {
+        let Some(hashes) = &self.allowed_hashes else {
+            return Ok(None);
+        };
+        if hashes.is_empty() {
+            return Err(error("allowedHashes", "the list is empty"));
+        }
+        let parsed = hashes.iter().enumerate().map(|(i, text)| {
+            let mut hash = [0; 32];
+            hex::decode_to_slice(text, &mut hash).map_err(|_| {
+                ConfigError {
+                    field: format!("allowedHashes[{i}]"),
+                    message: format!("{text:?} is not 64 hexadecimal digits"),
+                    hint: Some(
+                        "the hash is: openssl pkey -pubin -in ek.pem -outform DER | sha256sum".into(),
+                    ),
+                }
+            })?;
+            Ok(hash)
+        });
+        parsed.collect::<Result<_, _>>().map(Some)
+    }
+
+    fn manufacturers(&self, base: &Path) -> Result<Option<Arc<TrustStore>>, ConfigError> {
+        const FIELD: &str = "manufacturerCAs";
+        let store = match &self.manufacturer_cas {
+            None => return Ok(None),
+            Some(ManufacturerCas::Mixed(sources)) => {
+                TrustStore::from_mixed(read(sources, FIELD, base)?)
+            }
+            Some(ManufacturerCas::Apart(apart)) => {
+                let anchors = read(&apart.anchors, "manufacturerCAs.anchors", base)?;
+                let intermediates = match apart.intermediates.as_slice() {
+                    [] => Vec::new(),
+                    some => read(some, "manufacturerCAs.intermediates", base)?,
+                };
+                TrustStore::new(anchors, intermediates)
+            }
+        };
+        if store.is_empty() {
+            return Err(ConfigError {
+                field: FIELD.into(),
+                message: "no certificate in it can be a trust anchor".into(),
+                hint: Some("add the manufacturer's root, or name `anchors` apart".into()),
+            });
+        }
+        Ok(Some(Arc::new(store)))
+    }
+}
+
+fn read(
+    sources: &[CertificateSource],
+    field: &str,
+    base: &Path,
+) -> Result<Vec<Certificate>, ConfigError> {
+    if sources.is_empty() {
+        return Err(error(field, "the list is empty"));
+    }
+    let mut all = Vec::new();
+    for (i, source) in sources.iter().enumerate() {
+        all.extend(
+            source
+                .read(base)
+                .map_err(|message| error(&format!("{field}[{i}]"), &message))?,
+        );
+    }
+    Ok(all)
+}
+
+fn error(field: &str, message: &str) -> ConfigError {
+    ConfigError {
+        field: field.into(),
+        message: message.into(),
+        hint: None,
+    }
+}

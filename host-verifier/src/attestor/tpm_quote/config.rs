@@ -1,0 +1,307 @@
+//! Settings of `tpm_quote`, and the attestor made from them.
+
+use std::{collections::BTreeMap, fmt, path::Path, sync::Arc};
+
+use assay_common::tpm::pcr::{PCR_COUNT, PcrIndex, PcrMask};
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, MapAccess, SeqAccess, Visitor},
+};
+
+use super::{
+    TpmQuote,
+    rules::{CounterRule, FirmwareRule, Rules},
+};
+use crate::{
+    attestor::{Attestor, ConfigError, MethodConfig},
+    tpm::strong_hash_algorithm,
+};
+
+/// Most good values for one PCR.
+const MAX_VALUES: usize = 256;
+
+/// `config:` of a `tpm_quote` entry.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Config {
+    /// The PCR bank: `sha256`, `sha384` or `sha512`.
+    #[serde(default = "sha256")]
+    pub bank: String,
+    /// Good values by PCR: one in hex, or a list.
+    #[serde(default)]
+    pub pcrs: Pcrs,
+    /// PCRs that are quoted and reported, whatever their value.
+    #[serde(default)]
+    pub any_value: Vec<u8>,
+    /// The exact selection, as a cross-check of `pcrs` and `anyValue`.
+    pub selection: Option<Vec<u8>>,
+    /// The TPM's firmware.
+    pub firmware_version: Option<Firmware>,
+    /// `resetCount` against the last login.
+    #[serde(default)]
+    pub reset_count: CounterRule,
+    /// `restartCount` against the last login.
+    #[serde(default)]
+    pub restart_count: CounterRule,
+    /// Whether the TPM's clock must be safe.
+    #[serde(default)]
+    pub require_clock_safe: bool,
+}
+
+fn sha256() -> String {
+    "sha256".into()
+}
+
+/// `firmwareVersion`: at least one of the two. Versions are 64-bit numbers in hex.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Firmware {
+    /// If given, the version is one of these.
+    pub allow: Option<Vec<String>>,
+    /// If given, the version is at least this.
+    pub min: Option<String>,
+}
+
+/// `pcrs`: index to one or several values in hex.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pcrs(pub BTreeMap<u8, Vec<String>>);
+
+impl<'de> Deserialize<'de> for Pcrs {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Table;
+        impl<'de> Visitor<'de> for Table {
+            type Value = Pcrs;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map from PCR index to one or several values in hex")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pcrs, A::Error> {
+                let mut pcrs = BTreeMap::new();
+                while let Some((Index(index), Values(values))) = map.next_entry()? {
+                    // 0 and "0" are two keys to a parser and one PCR here.
+                    if pcrs.insert(index, values).is_some() {
+                        return Err(de::Error::custom(format_args!("PCR {index} stands twice")));
+                    }
+                }
+                Ok(Pcrs(pcrs))
+            }
+        }
+        deserializer.deserialize_map(Table)
+    }
+}
+
+/// A PCR index as a number or as text: keys of a map may be either.
+struct Index(u8);
+
+impl<'de> Deserialize<'de> for Index {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Number;
+        impl Visitor<'_> for Number {
+            type Value = Index;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "a PCR index, 0 to {}", PCR_COUNT - 1)
+            }
+
+            fn visit_u64<E: de::Error>(self, index: u64) -> Result<Index, E> {
+                u8::try_from(index)
+                    .ok()
+                    .filter(|index| *index < PCR_COUNT)
+                    .map(Index)
+                    .ok_or_else(|| E::invalid_value(de::Unexpected::Unsigned(index), &self))
+            }
+
+            fn visit_i64<E: de::Error>(self, index: i64) -> Result<Index, E> {
+                match u64::try_from(index) {
+                    Ok(index) => self.visit_u64(index),
+                    Err(_) => Err(E::invalid_value(de::Unexpected::Signed(index), &self)),
+                }
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Index, E> {
+                match text.parse() {
+                    Ok(index) if index == 0 || !text.starts_with(['0', '+']) => {
+                        self.visit_u64(index)
+                    }
+                    _ => Err(E::invalid_value(de::Unexpected::Str(text), &self)),
+                }
+            }
+        }
+        deserializer.deserialize_any(Number)
+    }
+}
+
+/// One value or a list of values.
+struct Values(Vec<String>);
+
+impl<'de> Deserialize<'de> for Values {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OneOrMany;
+        impl<'de> Visitor<'de> for OneOrMany {
+            type Value = Values;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a quoted value in hex, or a list of them")
+            }
+
+            fn visit_str<E: de::Error>(self, value: &str) -> Result<Values, E> {
+                Ok(Values(vec![value.to_owned()]))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Values, A::Error> {
+                let mut values = Vec::new();
+                while let Some(value) = seq.next_element()? {
+                    if values.len() == MAX_VALUES {
+                        return Err(de::Error::invalid_length(MAX_VALUES + 1, &self));
+                    }
+                    values.push(value);
+                }
+                Ok(Values(values))
+            }
+        }
+        deserializer.deserialize_any(OneOrMany)
+    }
+}
+
+impl MethodConfig for Config {
+    fn build(&self, _base: &Path) -> Result<Arc<dyn Attestor>, ConfigError> {
+        Ok(Arc::new(TpmQuote {
+            rules: self.rules()?,
+        }))
+    }
+}
+
+impl Config {
+    /// Checks the meaning of the settings.
+    ///
+    /// # Errors
+    /// [`ConfigError`]: no PCR at all, a weak bank, a value that is not as long as the bank's digest,
+    /// a list of good values that is empty, a selection that disagrees with the rest.
+    pub fn rules(&self) -> Result<Rules, ConfigError> {
+        let bank = self
+            .bank
+            .parse()
+            .map_err(|_| error("bank", format!("{:?} is no hash algorithm", self.bank)))?;
+        let hash = strong_hash_algorithm(bank).ok_or_else(|| {
+            error(
+                "bank",
+                format!("{bank} is not accepted, sha256, sha384 and sha512 are"),
+            )
+        })?;
+
+        let mut pcrs = BTreeMap::new();
+        for (number, texts) in &self.pcrs.0 {
+            let field = format!("pcrs.{number}");
+            if texts.is_empty() {
+                return Err(error(&field, "the list of good values is empty"));
+            }
+            let values = texts.iter().map(|text| match hex::decode(text) {
+                Ok(value) if value.len() == hash.len() => Ok(value),
+                _ => Err(error(
+                    &field,
+                    format!("{text:?} is not {} hexadecimal digits", 2 * hash.len()),
+                )),
+            });
+            pcrs.insert(index(*number, &field)?, values.collect::<Result<_, _>>()?);
+        }
+        let any_value = mask(&self.any_value, "anyValue")?;
+        if let Some(both) = any_value.iter().find(|index| pcrs.contains_key(index)) {
+            return Err(error(
+                "anyValue",
+                format!("PCR {both} also has values in `pcrs`"),
+            ));
+        }
+        let rules = Rules {
+            bank,
+            pcrs,
+            any_value,
+            firmware_version: self.firmware_version.as_ref().map(firmware).transpose()?,
+            reset_count: self.reset_count,
+            restart_count: self.restart_count,
+            require_clock_safe: self.require_clock_safe,
+        };
+        let implied = rules.selection();
+        if implied.mask.is_empty() {
+            return Err(ConfigError {
+                field: "pcrs".into(),
+                message: "no PCR is named, so the quote would prove nothing about what booted".into(),
+                hint: Some(
+                    "give good values under `pcrs`, or list PCRs that are only reported under `anyValue`"
+                        .into(),
+                ),
+            });
+        }
+        if let Some(selection) = &self.selection {
+            let stated = mask(selection, "selection")?;
+            if stated != implied.mask {
+                return Err(error(
+                    "selection",
+                    format!("it is not what `pcrs` and `anyValue` name: {implied}"),
+                ));
+            }
+        }
+        Ok(rules)
+    }
+}
+
+fn firmware(firmware: &Firmware) -> Result<FirmwareRule, ConfigError> {
+    let number = |text: &str, field: &str| {
+        let digits = text.strip_prefix("0x").unwrap_or(text);
+        let plain = digits.bytes().all(|b| b.is_ascii_hexdigit());
+        u64::from_str_radix(digits, 16)
+            .ok()
+            .filter(|_| plain)
+            .ok_or_else(|| {
+                error(
+                    field,
+                    format!("{text:?} is not a 64-bit number in hexadecimal digits"),
+                )
+            })
+    };
+    let allow = match firmware.allow.as_deref() {
+        Some([]) => {
+            return Err(error("firmwareVersion.allow", "the list is empty"));
+        }
+        Some(versions) => Some(
+            versions
+                .iter()
+                .map(|version| number(version, "firmwareVersion.allow"))
+                .collect::<Result<_, _>>()?,
+        ),
+        None => None,
+    };
+    let min = firmware
+        .min
+        .as_deref()
+        .map(|version| number(version, "firmwareVersion.min"))
+        .transpose()?;
+    if allow.is_none() && min.is_none() {
+        return Err(error("firmwareVersion", "neither `allow` nor `min` is given"));
+    }
+    Ok(FirmwareRule { allow, min })
+}
+
+fn index(number: u8, field: &str) -> Result<PcrIndex, ConfigError> {
+    PcrIndex::new(number).ok_or_else(|| error(field, format!("there is no PCR {number}")))
+}
+
+fn mask(numbers: &[u8], field: &str) -> Result<PcrMask, ConfigError> {
+    let mut mask = PcrMask::NONE;
+    for number in numbers {
+        let index = index(*number, field)?;
+        if mask.contains(index) {
+            return Err(error(field, format!("PCR {number} stands twice")));
+        }
+        mask = mask.with(index);
+    }
+    Ok(mask)
+}
+
+fn error(field: &str, message: impl Into<String>) -> ConfigError {
+    ConfigError {
+        field: field.into(),
+        message: message.into(),
+        hint: None,
+    }
+}

@@ -1,0 +1,182 @@
+#![doc = include_str!("README.md")]
+
+pub mod config;
+pub mod payload;
+pub mod rules;
+pub mod verify;
+
+use assay_common::{
+    login::quote_nonce,
+    policy::{AttestorKind, AttestorSet},
+    tpm::public::Public,
+};
+
+pub use config::Config;
+pub use rules::Rules;
+
+use self::{
+    rules::RuleError,
+    verify::{QuoteError, Untrusted, VerifiedQuote},
+};
+use super::{
+    AttestError, Attestor, Attribute, Claims, Facts, Fault, Judged, LoginContext,
+    claims::BoundKey,
+};
+use crate::tpm::{AkError, AttestationKey};
+
+/// One `tpm_quote` entry of a policy.
+#[derive(Debug)]
+pub struct TpmQuote {
+    rules: Rules,
+}
+
+impl TpmQuote {
+    /// An attestor that decides by `rules`.
+    #[must_use]
+    pub fn new(rules: Rules) -> Self {
+        Self { rules }
+    }
+}
+
+impl Attestor for TpmQuote {
+    fn kind(&self) -> AttestorKind {
+        AttestorKind::TPM_QUOTE
+    }
+
+    fn stands_on(&self) -> AttestorSet {
+        AttestorSet::EMPTY.with(AttestorKind::TPM_EK)
+    }
+
+    fn request(&self, so_far: Option<&[u8]>) -> Result<Vec<u8>, AttestError> {
+        let mut selection = match so_far {
+            Some(request) => payload::parse_request(request).ok_or_else(|| {
+                AttestError::new(Fault::Internal, "quote-request", "request cannot be read")
+            })?,
+            None => Vec::new(),
+        };
+        payload::fold(&mut selection, self.rules.selection());
+        payload::encode_request(&selection).ok_or_else(|| {
+            AttestError::new(
+                Fault::Misconfigured,
+                "quote-request",
+                "the policies of this cluster ask for more PCR banks than one quote can have",
+            )
+        })
+    }
+
+    fn judge(&self, cx: &LoginContext<'_>, payload: &[u8]) -> Result<Judged, AttestError> {
+        let payload = payload::parse(payload).ok_or_else(|| {
+            AttestError::new(
+                Fault::Malformed,
+                "payload-malformed",
+                "payload cannot be read",
+            )
+        })?;
+        let selection = payload::parse_request(cx.request).ok_or_else(|| {
+            AttestError::new(Fault::Internal, "quote-request", "request cannot be read")
+        })?;
+        let untrusted = Untrusted::parse(payload.attest, payload.signature)?;
+        let key = bound_key(cx.facts.attestation_key.as_ref())?;
+        let quote = verify::verify(
+            &untrusted,
+            &key,
+            &quote_nonce(cx.transcript),
+            &selection,
+            payload.pcr_values,
+        )?;
+        self.rules.decide(&quote, cx.last_boot)?;
+        Ok(Judged::Proven(self.claims(&quote)))
+    }
+}
+
+/// The key that this login's credential activation bound to the TPM; judged again here, since a
+/// signature by another kind of key would prove nothing.
+fn bound_key(bound: Option<&BoundKey>) -> Result<AttestationKey, AttestError> {
+    let bound = bound.ok_or_else(|| {
+        AttestError::new(
+            Fault::Refused,
+            "ak-not-bound",
+            "no method of this login bound an attestation key to the TPM",
+        )
+    })?;
+    let public = Public::parse(&bound.public).map_err(|error| {
+        AttestError::new(Fault::Internal, "ak-public-malformed", error.to_string())
+    })?;
+    let key = AttestationKey::from_public(&public)?;
+    if key.name().map(|name| name.as_bytes()) != Some(bound.name.as_slice()) {
+        return Err(AttestError::new(
+            Fault::Internal,
+            "ak-name",
+            "the bound key's Name is not that of its public area",
+        ));
+    }
+    Ok(key)
+}
+
+impl TpmQuote {
+    /// What the quote proves, as far as this entry asked for it.
+    fn claims(&self, quote: &VerifiedQuote) -> Claims {
+        let kind = AttestorKind::TPM_QUOTE;
+        let mut attributes = Vec::new();
+        let mut emit = |name: String, value: String| {
+            attributes.push(Attribute {
+                origin: kind,
+                name: format!("tpm_quote.{name}"),
+                value,
+            });
+        };
+        let wanted = self.rules.selection();
+        for pcr in quote.values() {
+            if pcr.bank == wanted.bank && wanted.mask.contains(pcr.index) {
+                emit(
+                    format!("pcr.{}.{}", pcr.bank, pcr.index),
+                    hex::encode(&pcr.value),
+                );
+            }
+        }
+        emit(
+            "clock_safe".into(),
+            quote.boot_as_signed().safe.to_string(),
+        );
+        if let Some(boot) = quote.boot() {
+            emit(
+                "firmware_version".into(),
+                format!("{:016x}", boot.firmware_version),
+            );
+            emit("reset_count".into(), boot.reset_count.to_string());
+            emit("restart_count".into(), boot.restart_count.to_string());
+        }
+        Claims {
+            kind,
+            attributes,
+            facts: Facts {
+                boot: quote.boot().copied(),
+                ..Facts::default()
+            },
+        }
+    }
+}
+
+impl From<QuoteError> for AttestError {
+    fn from(error: QuoteError) -> Self {
+        let fault = match error {
+            QuoteError::AttestMalformed(_)
+            | QuoteError::SignatureMalformed(_)
+            | QuoteError::ValuesLength { .. } => Fault::Malformed,
+            _ => Fault::Refused,
+        };
+        Self::new(fault, error.check(), error.to_string())
+    }
+}
+
+impl From<RuleError> for AttestError {
+    fn from(error: RuleError) -> Self {
+        Self::new(Fault::Refused, error.check(), error.to_string())
+    }
+}
+
+impl From<AkError> for AttestError {
+    fn from(error: AkError) -> Self {
+        Self::new(Fault::Refused, error.check(), error.to_string())
+    }
+}

@@ -1,0 +1,323 @@
+//! `TPM2_MakeCredential` in software, [TPM2.0 1.83 Part 1] chapter 24 and Part 3 12.6.
+//!
+//! The verifier has no TPM. The result opens only in the TPM that holds the EK's private key, and
+//! only for the object whose Name went in.
+//!
+//! ```text
+//! RSA EK : seed = random[|nameAlg|];  secret = OAEP(nameAlg, "IDENTITY\0", seed)
+//! ECC EK : ephemeral d, Q;  seed = KDFe(nameAlg, (d·EK).x, "IDENTITY", Q.x, EK.x);  secret = Q
+//! encId  = AES-CFB(KDFa(seed, "STORAGE", Name), IV 0, 2B(credential))
+//! blob   = 2B(HMAC(KDFa(seed, "INTEGRITY"), encId ‖ Name)) ‖ encId
+//! ```
+//!
+//! nameAlg is the EK's throughout. The zero IV is the specification's: the key is used once.
+
+use assay_common::tpm::{
+    alg::AlgId,
+    codec::Writer,
+    credential::{EccPoint, IdObject},
+    public::Public,
+};
+use aws_lc_rs::{
+    agreement,
+    cipher::{AES_128, AES_256, EncryptingKey, EncryptionContext, UnboundCipherKey},
+    iv::FixedLength,
+    rsa::{
+        OAEP_SHA256_MGF1SHA256, OAEP_SHA384_MGF1SHA384, OAEP_SHA512_MGF1SHA512, OaepAlgorithm,
+        OaepPublicEncryptingKey, PublicEncryptingKey,
+    },
+};
+use zeroize::{Zeroize as _, Zeroizing};
+
+use super::{
+    kdf::{kdf_a, kdf_e},
+    key::{PublicKeyError, public_key},
+    strong_hash_algorithm,
+};
+use crate::{
+    crypto::{Curve, EcPublicKey, HashAlgorithm, MIN_RSA_BITS, PublicKey},
+    random::{self, SecureRandom},
+};
+
+/// Draws of an ephemeral scalar before the generator is held to be broken. One draw is out of range
+/// with a probability of 2^-32 for P-256 and of one half for P-521.
+const MAX_DRAWS: usize = 64;
+
+/// Why a public area cannot be the key of a credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CredentialKeyError {
+    /// The key itself.
+    #[error(transparent)]
+    Key(#[from] PublicKeyError),
+    /// The RSA modulus is too small.
+    #[error("rsa key of {0} bits, at least {MIN_RSA_BITS} wanted")]
+    WeakKey(usize),
+    /// nameAlg is not SHA-256, SHA-384 or SHA-512.
+    #[error("name algorithm {0} is not supported")]
+    NameAlg(AlgId),
+    /// No symmetric cipher, or another than AES-128 or AES-256 in CFB mode.
+    #[error("symmetric cipher {alg}-{bits} in mode {mode} is not supported, aes-cfb is needed")]
+    Symmetric {
+        /// Cipher.
+        alg: AlgId,
+        /// Key size.
+        bits: u16,
+        /// Mode.
+        mode: AlgId,
+    },
+}
+
+/// Why no credential was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MakeCredentialError {
+    /// The secret is empty or longer than the digest of the EK's nameAlg.
+    #[error("secret of {got} bytes, 1 to {max} fit")]
+    SecretLength {
+        /// Length given.
+        got: usize,
+        /// Longest for this EK.
+        max: usize,
+    },
+    /// No randomness.
+    #[error("the random number generator failed")]
+    Random,
+    /// The cryptographic library refused.
+    #[error("{0} failed")]
+    Crypto(&'static str),
+}
+
+/// A key that credentials can be made for: a checked EK, ready for use.
+#[derive(Debug)]
+pub struct CredentialKey {
+    key: PublicKey,
+    name_alg: HashAlgorithm,
+    symmetric_bits: u16,
+}
+
+impl CredentialKey {
+    /// Takes an EK's public area. Attributes are the caller's business
+    /// ([`crate::attestor::tpm_ek`]); what the computation needs is checked here.
+    ///
+    /// # Errors
+    /// See [`CredentialKeyError`].
+    pub fn from_public(public: &Public<'_>) -> Result<Self, CredentialKeyError> {
+        let name_alg = strong_hash_algorithm(public.name_alg)
+            .ok_or(CredentialKeyError::NameAlg(public.name_alg))?;
+        let symmetric = public.parameters.symmetric();
+        if symmetric.alg != AlgId::AES
+            || symmetric.mode != AlgId::CFB
+            || !matches!(symmetric.key_bits, 128 | 256)
+        {
+            return Err(CredentialKeyError::Symmetric {
+                alg: symmetric.alg,
+                bits: symmetric.key_bits,
+                mode: symmetric.mode,
+            });
+        }
+        let key = public_key(public)?;
+        if let PublicKey::Rsa(rsa) = &key
+            && rsa.bits() < MIN_RSA_BITS
+        {
+            return Err(CredentialKeyError::WeakKey(rsa.bits()));
+        }
+        Ok(Self {
+            key,
+            name_alg,
+            symmetric_bits: symmetric.key_bits,
+        })
+    }
+
+    /// The key.
+    #[must_use]
+    pub fn key(&self) -> &PublicKey {
+        &self.key
+    }
+
+    /// The hash of the EK's Name, used throughout.
+    #[must_use]
+    pub fn name_alg(&self) -> HashAlgorithm {
+        self.name_alg
+    }
+}
+
+/// What goes to the TPM, both without their 16-bit length in front.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credential {
+    /// Contents of the `TPM2B_ID_OBJECT`.
+    pub id_object: Vec<u8>,
+    /// Contents of the `TPM2B_ENCRYPTED_SECRET`.
+    pub encrypted_secret: Vec<u8>,
+}
+
+/// Hides `secret` so that only the TPM with `ek` finds it, and only for the object named
+/// `object_name`.
+///
+/// `object_name` is a whole Name (algorithm and digest), computed by the caller and never taken from
+/// the wire. `random` gives the seed for an RSA EK and the ephemeral key for an ECC EK; the OAEP
+/// padding's randomness is aws-lc's own.
+///
+/// # Errors
+/// See [`MakeCredentialError`].
+pub fn make_credential(
+    ek: &CredentialKey,
+    object_name: &[u8],
+    secret: &[u8],
+    random: &dyn SecureRandom,
+) -> Result<Credential, MakeCredentialError> {
+    let max = ek.name_alg.len();
+    if secret.is_empty() || secret.len() > max {
+        return Err(MakeCredentialError::SecretLength {
+            got: secret.len(),
+            max,
+        });
+    }
+    let (seed, encrypted_secret) = match &ek.key {
+        PublicKey::Rsa(_) => rsa_seed(ek, random)?,
+        PublicKey::Ec(point) => ecc_seed(ek.name_alg, point, random)?,
+    };
+    let id_object = id_object(ek, &seed, object_name, secret)?;
+    Ok(Credential {
+        id_object,
+        encrypted_secret,
+    })
+}
+
+type Seed = Zeroizing<Vec<u8>>;
+
+fn rsa_seed(
+    ek: &CredentialKey,
+    random: &dyn SecureRandom,
+) -> Result<(Seed, Vec<u8>), MakeCredentialError> {
+    let mut seed = Zeroizing::new(vec![0; ek.name_alg.len()]);
+    random
+        .fill(&mut seed)
+        .map_err(|_| MakeCredentialError::Random)?;
+    let oaep: &'static OaepAlgorithm = match ek.name_alg {
+        HashAlgorithm::Sha256 => &OAEP_SHA256_MGF1SHA256,
+        HashAlgorithm::Sha384 => &OAEP_SHA384_MGF1SHA384,
+        HashAlgorithm::Sha512 => &OAEP_SHA512_MGF1SHA512,
+        HashAlgorithm::Sha1 => return Err(MakeCredentialError::Crypto("oaep with sha1")),
+    };
+    let failed = |_| MakeCredentialError::Crypto("rsa-oaep");
+    let key = PublicEncryptingKey::from_der(&ek.key.spki_der())
+        .map_err(|_| MakeCredentialError::Crypto("rsa key import"))?;
+    let key = OaepPublicEncryptingKey::new(key).map_err(failed)?;
+    let mut encrypted = vec![0; key.ciphertext_size()];
+    let len = key
+        .encrypt(oaep, &seed, &mut encrypted, Some(b"IDENTITY\0"))
+        .map_err(failed)?
+        .len();
+    encrypted.truncate(len);
+    Ok((seed, encrypted))
+}
+
+fn ecc_seed(
+    hash: HashAlgorithm,
+    ek: &EcPublicKey,
+    random: &dyn SecureRandom,
+) -> Result<(Seed, Vec<u8>), MakeCredentialError> {
+    let algorithm = match ek.curve() {
+        Curve::P256 => &agreement::ECDH_P256,
+        Curve::P384 => &agreement::ECDH_P384,
+        Curve::P521 => &agreement::ECDH_P521,
+    };
+    let ephemeral = ephemeral_key(algorithm, ek.curve(), random)?;
+    let public = ephemeral
+        .compute_public_key()
+        .map_err(|_| MakeCredentialError::Crypto("ephemeral key"))?;
+    let public = EcPublicKey::from_point(ek.curve(), public.as_ref())
+        .map_err(|_| MakeCredentialError::Crypto("ephemeral key"))?;
+    let bits = hash.len() as u32 * 8;
+    // aws-lc checks that the EK's point lies on the curve.
+    let seed = agreement::agree(
+        &ephemeral,
+        agreement::UnparsedPublicKey::new(algorithm, ek.point()),
+        MakeCredentialError::Crypto("ecdh"),
+        |z| Ok(kdf_e(hash, z, b"IDENTITY", public.x(), ek.x(), bits)),
+    )?;
+    let encoded = encode(2 * (2 + Curve::P521.field_len()), |writer| {
+        EccPoint::encode(public.x(), public.y(), writer);
+    })?;
+    Ok((seed, encoded))
+}
+
+fn ephemeral_key(
+    algorithm: &'static agreement::Algorithm,
+    curve: Curve,
+    random: &dyn SecureRandom,
+) -> Result<agreement::PrivateKey, MakeCredentialError> {
+    for _ in 0..MAX_DRAWS {
+        let mut scalar: [u8; 66] =
+            random::bytes(random).map_err(|_| MakeCredentialError::Random)?;
+        let used = scalar
+            .get_mut(..curve.field_len())
+            .unwrap_or_default();
+        // 521 bits are 65 bytes and one bit.
+        if let (Curve::P521, Some(top)) = (curve, used.first_mut()) {
+            *top &= 1;
+        }
+        let key = agreement::PrivateKey::from_private_key(algorithm, used);
+        scalar.zeroize();
+        if let Ok(key) = key {
+            return Ok(key);
+        }
+    }
+    Err(MakeCredentialError::Random)
+}
+
+fn id_object(
+    ek: &CredentialKey,
+    seed: &[u8],
+    object_name: &[u8],
+    secret: &[u8],
+) -> Result<Vec<u8>, MakeCredentialError> {
+    let hash = ek.name_alg;
+    let storage = kdf_a(
+        hash,
+        seed,
+        b"STORAGE",
+        object_name,
+        &[],
+        u32::from(ek.symmetric_bits),
+    );
+    // Plain text until the cipher runs over it in place.
+    let mut identity = Vec::with_capacity(2 + secret.len());
+    identity.extend_from_slice(&(secret.len() as u16).to_be_bytes());
+    identity.extend_from_slice(secret);
+    if let Err(error) = aes_cfb(&storage, &mut identity) {
+        identity.zeroize();
+        return Err(error);
+    }
+    let integrity = kdf_a(hash, seed, b"INTEGRITY", &[], &[], hash.len() as u32 * 8);
+    let tag = hash.hmac(&integrity, &[&identity, object_name]);
+    encode(2 + tag.as_ref().len() + identity.len(), |writer| {
+        IdObject::encode(tag.as_ref(), &identity, writer);
+    })
+}
+
+/// AES in CFB mode with a zero IV, in place; 16 or 32 bytes of key.
+fn aes_cfb(key: &[u8], in_out: &mut [u8]) -> Result<(), MakeCredentialError> {
+    let failed = |_| MakeCredentialError::Crypto("aes-cfb");
+    let algorithm = if key.len() == 16 { &AES_128 } else { &AES_256 };
+    let key = UnboundCipherKey::new(algorithm, key).map_err(failed)?;
+    let iv = EncryptionContext::Iv128(FixedLength::from([0; 16]));
+    EncryptingKey::cfb128(key)
+        .and_then(|key| key.less_safe_encrypt(in_out, iv))
+        .map(drop)
+        .map_err(failed)
+}
+
+fn encode(
+    capacity: usize,
+    write: impl FnOnce(&mut Writer<'_>),
+) -> Result<Vec<u8>, MakeCredentialError> {
+    let mut buffer = vec![0; capacity];
+    let mut writer = Writer::new(&mut buffer);
+    write(&mut writer);
+    let len = writer
+        .finish()
+        .map_err(|_| MakeCredentialError::Crypto("encoding"))?
+        .len();
+    buffer.truncate(len);
+    Ok(buffer)
+}
