@@ -24,6 +24,7 @@ pub mod error;
 pub mod registry;
 pub mod run;
 pub mod tpm_ek;
+pub mod tpm_quote;
 
 use assay_common::login::{LoginKeys, Transcript};
 use assay_common::policy::{AttestorKind, AttestorSet};
