@@ -238,7 +238,7 @@ impl<'a> Writer<'a> {
     /// Puts `bytes` as they are.
     pub fn put(&mut self, bytes: &[u8]) {
         if let Some(space) = self.space(bytes.len()) {
-            space.copy_from_slice(bytes);
+            copy(space, bytes);
         }
     }
 
@@ -363,8 +363,18 @@ impl<'a> Writer<'a> {
             return;
         }
         match self.buf.get_mut(at..at.saturating_add(bytes.len())) {
-            Some(field) => field.copy_from_slice(bytes),
+            Some(field) => copy(field, bytes),
             None => self.error = Some(EncodeError::Overflow),
         }
+    }
+}
+
+/// Copies between slices of the same length.
+///
+/// `copy_from_slice` would check that again and keep a panic path in the firmware, since the
+/// compiler does not follow the length through [`Writer::space`].
+pub(super) fn copy(to: &mut [u8], from: &[u8]) {
+    for (to, from) in to.iter_mut().zip(from) {
+        *to = *from;
     }
 }

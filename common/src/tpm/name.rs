@@ -79,7 +79,8 @@ impl Name {
     }
 
     /// Puts a Name together from a digest that the caller computed: the way for a firmware that
-    /// carries one hash only.
+    /// carries one hash only. [`of`](Self::of) links SHA-256 and SHA-512, which are most of the
+    /// flash that this module can cost.
     ///
     /// # Errors
     /// [`NameError::Unsupported`] for a hash whose size is not known;

@@ -3,7 +3,7 @@
 use core::fmt;
 
 use super::alg::{AlgId, EccCurve};
-use super::codec::{DecodeError, Reader, Writer};
+use super::codec::{DecodeError, Reader, Writer, copy};
 
 /// Longest RSA signature, in bytes (RSA-4096).
 const MAX_RSA: usize = 512;
@@ -178,6 +178,6 @@ fn put_scalar(scalar: &[u8], field: &mut [u8]) -> Result<(), SignatureError> {
         return Err(SignatureError::Scalar);
     }
     pad.fill(0);
-    digits.copy_from_slice(scalar);
+    copy(digits, scalar);
     Ok(())
 }

@@ -88,7 +88,8 @@ pub struct CertifyInfo<'a> {
 }
 
 impl<'a> Attested<'a> {
-    /// Which kind this is; `None` for [`Other`](Self::Other), whose number is in [`Attest::kind`].
+    /// Which kind this is; `None` for [`Other`](Self::Other), whose number is in
+    /// [`Attest::kind`](super::Attest::kind).
     #[must_use]
     pub const fn kind(&self) -> Option<AttestType> {
         match self {
