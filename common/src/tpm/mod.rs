@@ -7,8 +7,8 @@
 //! # Rules that hold in every module
 //!
 //! * All integers are big-endian ([TPM2.0 1.83 Part 1] 5.3, "canonical form").
-//! * `parse` consumes its input exactly; bytes left over are an error. Only functions called
-//!   `*_prefix`, and `read`, which takes a [`codec::Reader`], leave bytes for the caller.
+//! * `parse` consumes its input exactly; bytes left over are an error. Only `read`, which takes a
+//!   [`codec::Reader`], leaves bytes for the caller.
 //! * Numbers with an open registry ([`alg::AlgId`], [`rc::TpmRc`], [`attest::AttestType`],
 //!   [`properties::PropertyTag`]) are newtypes over the number, never closed enums: an unknown one
 //!   is carried, printed in hexadecimal and compared like any other.
