@@ -5,7 +5,10 @@
 //! input.
 
 pub mod ek;
+pub mod evidence;
 pub mod report;
+
+mod pcr_file;
 
 use std::process::ExitCode;
 
@@ -26,6 +29,9 @@ pub enum Command {
     /// Endorsement keys and their certificates
     #[command(subcommand)]
     Ek(ek::Command),
+    /// Evidence that was kept or came from elsewhere
+    #[command(subcommand)]
+    Evidence(evidence::Command),
 }
 
 /// Runs a command.
@@ -33,5 +39,6 @@ pub enum Command {
 pub fn run(cli: Cli) -> ExitCode {
     match cli.command {
         Command::Ek(command) => ek::run(command),
+        Command::Evidence(command) => evidence::run(command),
     }
 }

@@ -1,6 +1,7 @@
 //! Everything that judges foreign material, tested as a caller sees it.
 //!
 //! * `corpus`: real vendors' certificates, when `ASSAY_CORPUS` names them.
+//! * `credential`: `MakeCredential` against a TPM that opens it.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -10,3 +11,5 @@
 )]
 
 mod corpus;
+mod credential;
+mod swtpm;
