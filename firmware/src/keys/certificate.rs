@@ -11,6 +11,9 @@ use assay_common::tpm::handle::Handle;
 use super::KeyError;
 use crate::tpm::{NvPublic, Tpm, TpmTransport};
 
+/// Takes the pieces of a certificate, each with its offset; an error ends the reading.
+pub type Sink<'s, E> = &'s mut dyn FnMut(u16, &[u8]) -> Result<(), E>;
+
 /// A certificate in one NV index, and how far it was read.
 #[derive(Clone, Copy, Debug)]
 pub struct Certificate {
@@ -39,7 +42,7 @@ impl Certificate {
     }
 
     /// Its length in bytes, known after the first piece.
-    pub fn len(&self) -> Option<u16> {
+    pub fn der_len(&self) -> Option<u16> {
         self.bounds.map(|(start, end)| end - start)
     }
 
@@ -78,15 +81,14 @@ impl Certificate {
         Ok(Some(piece))
     }
 
-    /// Hands all pieces to `sink`; the length in bytes. `sink` gets the offset of each piece too and
-    /// ends the reading by returning an error.
+    /// Hands all pieces to `sink`; the length in bytes.
     ///
     /// # Errors
     /// Those of [`next`](Self::next) and of `sink`.
     pub fn stream<T: TpmTransport, E: From<KeyError>>(
         mut self,
         tpm: &mut Tpm<T>,
-        sink: &mut dyn FnMut(u16, &[u8]) -> Result<(), E>,
+        sink: Sink<'_, E>,
     ) -> Result<u16, E> {
         let mut offset = 0;
         while let Some(piece) = self.next(tpm)? {

@@ -23,22 +23,23 @@ impl<B: TisBus, D: DelayNs> Tis<B, D> {
     /// [`TisError::Absent`] when nothing answers, [`TisError::Locality`] when the locality is not
     /// granted, [`TisError::Bus`] when the bus keeps failing.
     pub fn probe(&mut self) -> Result<ChipId, TisError> {
-        let result = self.find().and_then(|id| {
-            self.chip = Chip::identify(id);
-            self.claim()?;
-            Ok(id)
-        });
-        match result {
-            Ok(id) => {
-                info!(
-                    "TPM found: vendor {=u16:x} device {=u16:x}",
-                    id.vendor, id.device
-                );
-                self.id = Some(id);
-            }
-            Err(error) => self.failed(error),
+        let result = self.find_and_claim();
+        if let Err(error) = result {
+            self.failed(error);
         }
         result
+    }
+
+    fn find_and_claim(&mut self) -> Result<ChipId, TisError> {
+        let id = self.find()?;
+        self.chip = Chip::identify(id);
+        self.claim()?;
+        info!(
+            "TPM found: vendor {=u16:x} device {=u16:x}",
+            id.vendor, id.device
+        );
+        self.id = Some(id);
+        Ok(id)
     }
 
     fn find(&mut self) -> Result<ChipId, TisError> {
@@ -66,7 +67,7 @@ impl<B: TisBus, D: DelayNs> Tis<B, D> {
     /// Makes sure that the locality is ours; costs nothing once it is.
     pub(super) fn acquire(&mut self) -> Result<(), TisError> {
         if self.id.is_none() {
-            self.probe()?;
+            self.find_and_claim()?;
         }
         if self.claimed { Ok(()) } else { self.claim() }
     }

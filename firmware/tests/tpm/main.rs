@@ -1,0 +1,24 @@
+//! The TPM half of the firmware on the host: bus, FIFO driver, commands and keys against a model of the
+//! FIFO, scripted transports and a second implementation of the marshalling.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    missing_docs,
+    unreachable_pub,
+    reason = "tests: a panic is the failure report"
+)]
+
+mod bytes;
+mod commands;
+mod fifo;
+mod golden;
+mod keys;
+mod model;
+mod recovery;
+mod retries;
+mod scripted;
+mod spi;
+mod truncation;
