@@ -10,3 +10,4 @@
 //! The model of an SPI TPM is a crate of its own (`assay-spi-tpm`), since the QEMU overlay uses it as well.
 
 pub mod board;
+pub mod manufacture;

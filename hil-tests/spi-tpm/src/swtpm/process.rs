@@ -74,7 +74,7 @@ pub struct Swtpm {
 
 impl Swtpm {
     /// Starts a TPM on the state in `state` (absolute; made if absent), with its sockets
-    /// `tpm.sock` and `ctl.sock` in `sockets`.
+    /// `tpm.sock` and `tpm.sock.ctrl` in `sockets`.
     ///
     /// # Errors
     /// [`StartError`].
@@ -89,7 +89,8 @@ impl Swtpm {
             })?;
         }
         let data = sockets.join("tpm.sock");
-        let control = sockets.join("ctl.sock");
+        // The name that tpm2-tss expects beside the data socket (`-T swtpm:path=…/tpm.sock`).
+        let control = sockets.join("tpm.sock.ctrl");
         for path in [&data, &control] {
             if path.as_os_str().len() > MAX_SOCKET_PATH {
                 return Err(StartError::PathTooLong(path.clone()));
