@@ -6,7 +6,9 @@
 
 pub mod ek;
 pub mod evidence;
+pub mod provision;
 pub mod report;
+pub mod service;
 
 mod pcr_file;
 
@@ -32,6 +34,9 @@ pub enum Command {
     /// Evidence that was kept or came from elsewhere
     #[command(subcommand)]
     Evidence(evidence::Command),
+    /// What nodes are flashed with
+    #[command(subcommand)]
+    Provision(provision::Command),
 }
 
 /// Runs a command.
@@ -40,5 +45,6 @@ pub fn run(cli: Cli) -> ExitCode {
     match cli.command {
         Command::Ek(command) => ek::run(command),
         Command::Evidence(command) => evidence::run(command),
+        Command::Provision(command) => provision::run(command),
     }
 }

@@ -1,0 +1,107 @@
+//! What the commands that look at the service share: its configuration, its store, and how they answer.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::ValueEnum;
+use serde::Serialize;
+
+use crate::config::Config;
+use crate::document::DocumentError;
+use crate::server::start::{self, StartError};
+use crate::store::{SqliteStore, StoreError};
+
+/// How a command answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Output {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON document.
+    Json,
+}
+
+/// Why a command has no answer.
+#[derive(Debug)]
+pub(super) struct Failure {
+    status: u8,
+    message: String,
+    hint: Option<String>,
+}
+
+impl Failure {
+    /// Refused or failed: exit status 1.
+    pub(super) fn failed(message: impl Into<String>) -> Self {
+        Self { status: 1, message: message.into(), hint: None }
+    }
+
+    /// Bad usage or an unusable document: exit status 2.
+    pub(super) fn usage(message: impl Into<String>) -> Self {
+        Self { status: 2, ..Self::failed(message) }
+    }
+
+    pub(super) fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+}
+
+impl From<DocumentError> for Failure {
+    fn from(error: DocumentError) -> Self {
+        Self { hint: error.hint.clone(), ..Self::usage(error.to_string()) }
+    }
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        Self { hint: error.hint().map(str::to_owned), ..Self::failed(error.to_string()) }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::failed(error.to_string())
+    }
+}
+
+/// Reads the service's configuration.
+pub(super) fn load(path: &Path) -> Result<Config, Failure> {
+    Ok(Config::load(path)?)
+}
+
+/// Opens the service's store, beside the running service or without it.
+pub(super) async fn open_store(config: &Config) -> Result<SqliteStore, Failure> {
+    Ok(start::store(&config.data_dir).await?)
+}
+
+/// Runs what needs a runtime.
+pub(super) fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| Failure::failed(error.to_string()))?.block_on(future)
+}
+
+/// Prints the answer and returns the exit status.
+pub(super) fn finish<T: Serialize>(
+    output: Output,
+    result: Result<T, Failure>,
+    text: impl FnOnce(&T) -> String,
+) -> ExitCode {
+    let answer = result.and_then(|value| match output {
+        Output::Text => Ok(text(&value)),
+        Output::Json => {
+            serde_json::to_string_pretty(&value).map_err(|error| Failure::failed(error.to_string()))
+        }
+    });
+    match answer {
+        Ok(answer) => {
+            println!("{answer}");
+            ExitCode::SUCCESS
+        }
+        Err(Failure { status, message, hint }) => {
+            eprintln!("error: {message}");
+            if let Some(hint) = hint {
+                eprintln!("hint: {hint}");
+            }
+            ExitCode::from(status)
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! `assayd.yaml`: checked whole before anything starts; every error says file, line, column and what to do.
+
+mod model;
+mod values;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::document::{self, DocumentError};
+use crate::policy::PolicySet;
+use crate::session::PathTemplate;
+use crate::transport::serial::SerialSource;
+
+/// The path of a node's SPIFFE ID unless the configuration says otherwise.
+pub const DEFAULT_PATH_TEMPLATE: &str = "/node/{{tpm_ek.public_hash}}";
+
+/// A configuration that was checked.
+#[derive(Debug)]
+pub struct Config {
+    /// The trust domain whose identities are issued.
+    pub trust_domain: String,
+    /// Where keys and the database are.
+    pub data_dir: PathBuf,
+    /// Where agents come from.
+    pub listeners: Vec<Listener>,
+    /// The policies of every cluster.
+    pub clusters: BTreeMap<String, Arc<PolicySet>>,
+    /// How long a session lasts.
+    pub session_ttl: Duration,
+    /// How a node's SPIFFE ID is made.
+    pub path_template: PathTemplate,
+    /// Most logins at once.
+    pub logins_in_flight: usize,
+    /// How long a login may take.
+    pub login_timeout: Duration,
+}
+
+/// One place that agents come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Listener {
+    /// A serial port.
+    Serial(SerialSource),
+    /// A Unix socket.
+    Unix {
+        /// The socket's path.
+        path: PathBuf,
+        /// Who opens it.
+        mode: SocketMode,
+    },
+    /// A TCP port on this machine.
+    Tcp {
+        /// A loopback address.
+        address: SocketAddr,
+        /// Who opens it.
+        mode: SocketMode,
+    },
+}
+
+/// Who opens a socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SocketMode {
+    /// The verifier listens, agents connect.
+    #[default]
+    Listen,
+    /// An emulator listens, the verifier connects.
+    Connect,
+}
+
+impl Config {
+    /// Reads a file, and the policy documents that it names. Relative paths are looked up from the file's directory.
+    ///
+    /// # Errors
+    ///
+    /// [`DocumentError`].
+    pub fn load(path: &Path) -> Result<Self, DocumentError> {
+        let text = document::read(path)?;
+        let base = path.parent().unwrap_or(Path::new(""));
+        Self::parse(&path.display().to_string(), &text, base)
+    }
+
+    /// Reads a document; `file` names it in errors.
+    ///
+    /// # Errors
+    ///
+    /// [`DocumentError`].
+    pub fn parse(file: &str, text: &str, base: &Path) -> Result<Self, DocumentError> {
+        let raw: model::Root = document::parse(file, text)?;
+        raw.check(file, base)
+    }
+}

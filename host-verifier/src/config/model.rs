@@ -1,0 +1,270 @@
+//! The document as it is written, and the checks that turn it into a [`Config`].
+
+use core::fmt;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use assay_common::identity::{ClusterName, TrustDomain};
+use serde::Deserialize;
+use serde::de::{self, Deserializer, MapAccess, Visitor};
+use serde_saphyr::Spanned;
+
+use super::values::Span;
+use super::{Config, DEFAULT_PATH_TEMPLATE, Listener, SocketMode};
+use crate::document::{self, DocumentError, Place};
+use crate::policy::{PolicyDocument, PolicySet};
+use crate::session::PathTemplate;
+use crate::transport::serial::SerialSource;
+
+const MINUTE: Duration = Duration::from_secs(60);
+const SESSION_TTL: (Duration, Duration) = (MINUTE, Duration::from_secs(30 * 24 * 3600));
+const LOGIN_TIMEOUT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(600));
+const LOGINS: (usize, usize) = (1, 4096);
+const BAUD: (u32, u32) = (1200, 4_000_000);
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct Root {
+    trust_domain: Spanned<String>,
+    data_dir: Spanned<String>,
+    #[serde(default)]
+    listeners: Listeners,
+    clusters: Spanned<BTreeMap<String, Spanned<ClusterSource>>>,
+    #[serde(default)]
+    session: Session,
+    #[serde(default)]
+    limits: Limits,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Listeners {
+    #[serde(default)]
+    serial: Vec<Serial>,
+    #[serde(default)]
+    unix: Vec<Unix>,
+    #[serde(default)]
+    tcp: Vec<Tcp>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Serial {
+    path: Spanned<String>,
+    baud: Option<Spanned<u32>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Unix {
+    path: Spanned<String>,
+    #[serde(default)]
+    mode: SocketMode,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Tcp {
+    address: Spanned<SocketAddr>,
+    #[serde(default)]
+    mode: SocketMode,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Session {
+    ttl: Option<Spanned<Span>>,
+    path_template: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Limits {
+    logins_in_flight: Option<Spanned<usize>>,
+    login_timeout: Option<Spanned<Span>>,
+}
+
+/// A policy document, or the name of a file with one.
+#[derive(Debug)]
+enum ClusterSource {
+    File(String),
+    Inline(Box<PolicyDocument>),
+}
+
+impl<'de> Deserialize<'de> for ClusterSource {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Source;
+        impl<'de> Visitor<'de> for Source {
+            type Value = ClusterSource;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an AgentAttestation document or the path of one")
+            }
+
+            fn visit_str<E: de::Error>(self, path: &str) -> Result<ClusterSource, E> {
+                Ok(ClusterSource::File(path.to_owned()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<ClusterSource, A::Error> {
+                PolicyDocument::deserialize(de::value::MapAccessDeserializer::new(map))
+                    .map(|document| ClusterSource::Inline(Box::new(document)))
+            }
+        }
+        deserializer.deserialize_any(Source)
+    }
+}
+
+/// What every check needs to report.
+struct Report<'a>(&'a str);
+
+impl Report<'_> {
+    fn at<T>(&self, value: &Spanned<T>, message: impl Into<String>) -> DocumentError {
+        DocumentError::new(self.0, message).at(Place::from(value.referenced))
+    }
+
+    fn within<T: PartialOrd + Copy>(
+        &self,
+        value: Option<&Spanned<T>>,
+        default: T,
+        (low, high): (T, T),
+        shown: impl Fn(T) -> String,
+    ) -> Result<T, DocumentError> {
+        match value {
+            None => Ok(default),
+            Some(value) if value.value >= low && value.value <= high => Ok(value.value),
+            Some(value) => {
+                let message = format!("{} is out of range", shown(value.value));
+                let hint = format!("choose something from {} to {}", shown(low), shown(high));
+                Err(self.at(value, message).hint(hint))
+            }
+        }
+    }
+
+    fn span(
+        &self,
+        value: Option<&Spanned<Span>>,
+        default: Duration,
+        limits: (Duration, Duration),
+    ) -> Result<Duration, DocumentError> {
+        let plain = value.map(|v| Spanned::new(v.value.0, v.referenced, v.defined));
+        self.within(plain.as_ref(), default, limits, |d| format!("{}s", d.as_secs_f64()))
+    }
+}
+
+impl Root {
+    pub(super) fn check(self, file: &str, base: &Path) -> Result<Config, DocumentError> {
+        let report = Report(file);
+        let trust_domain = TrustDomain::parse(&self.trust_domain.value)
+            .map_err(|error| {
+                report
+                    .at(&self.trust_domain, format!("trustDomain: {error}"))
+                    .hint("a name like `example.org`, without a scheme")
+            })?
+            .as_str()
+            .to_owned();
+        if self.data_dir.value.is_empty() {
+            return Err(report.at(&self.data_dir, "dataDir is empty"));
+        }
+        let path_template = match &self.session.path_template {
+            None => PathTemplate::parse(DEFAULT_PATH_TEMPLATE)
+                .map_err(|error| DocumentError::new(file, error.to_string()))?,
+            Some(text) => PathTemplate::parse(&text.value).map_err(|error| {
+                report
+                    .at(text, format!("session.pathTemplate: {error}"))
+                    .hint(format!("for example `{DEFAULT_PATH_TEMPLATE}`"))
+            })?,
+        };
+        let shown = |n: usize| n.to_string();
+        Ok(Config {
+            data_dir: base.join(&self.data_dir.value),
+            listeners: self.listeners.check(&report, base)?,
+            clusters: check_clusters(&report, &self.clusters, base)?,
+            session_ttl: report.span(self.session.ttl.as_ref(), 60 * MINUTE, SESSION_TTL)?,
+            logins_in_flight: report.within(
+                self.limits.logins_in_flight.as_ref(),
+                64,
+                LOGINS,
+                shown,
+            )?,
+            login_timeout: report.span(self.limits.login_timeout.as_ref(), MINUTE, LOGIN_TIMEOUT)?,
+            trust_domain,
+            path_template,
+        })
+    }
+}
+
+impl Listeners {
+    fn check(&self, report: &Report<'_>, base: &Path) -> Result<Vec<Listener>, DocumentError> {
+        let mut listeners = Vec::new();
+        let mut add = |listener: Listener, place: &dyn Fn(&str) -> DocumentError| {
+            if listeners.contains(&listener) {
+                return Err(place("listed twice").hint("remove one of them"));
+            }
+            listeners.push(listener);
+            Ok(())
+        };
+        for serial in &self.serial {
+            if serial.path.value.is_empty() {
+                return Err(report.at(&serial.path, "a serial port without a path"));
+            }
+            let baud = report.within(serial.baud.as_ref(), 115_200, BAUD, |baud| baud.to_string())?;
+            let path = base.join(&serial.path.value).display().to_string();
+            let listener = Listener::Serial(SerialSource { path, baud });
+            add(listener, &|message| report.at(&serial.path, message))?;
+        }
+        for unix in &self.unix {
+            let path: PathBuf = base.join(&unix.path.value);
+            // sun_path has 108 bytes with its final zero.
+            if unix.path.value.is_empty() || path.as_os_str().len() > 107 {
+                return Err(report.at(&unix.path, "a socket's path has 1 to 107 bytes"));
+            }
+            let listener = Listener::Unix { path, mode: unix.mode };
+            add(listener, &|message| report.at(&unix.path, message))?;
+        }
+        for tcp in &self.tcp {
+            let address = tcp.address.value;
+            if !address.ip().is_loopback() {
+                return Err(report
+                    .at(&tcp.address, format!("{address} is not a loopback address"))
+                    .hint("this listener is for emulators on the same machine: use 127.0.0.1 or [::1]"));
+            }
+            let listener = Listener::Tcp { address, mode: tcp.mode };
+            add(listener, &|message| report.at(&tcp.address, message))?;
+        }
+        Ok(listeners)
+    }
+}
+
+fn check_clusters(
+    report: &Report<'_>,
+    clusters: &Spanned<BTreeMap<String, Spanned<ClusterSource>>>,
+    base: &Path,
+) -> Result<BTreeMap<String, Arc<PolicySet>>, DocumentError> {
+    if clusters.value.is_empty() {
+        return Err(report
+            .at(clusters, "no clusters")
+            .hint("name a cluster and the AgentAttestation document that says who may join it"));
+    }
+    let mut checked = BTreeMap::new();
+    for (name, source) in &clusters.value {
+        ClusterName::parse(name)
+            .map_err(|error| report.at(source, format!("cluster `{name}`: {error}")))?;
+        let policies = match &source.value {
+            ClusterSource::Inline(document) => document.build(report.0, base)?,
+            ClusterSource::File(path) => {
+                let path = base.join(path);
+                let text = document::read(&path).map_err(|error| {
+                    report.at(source, format!("cluster `{name}`: {error}"))
+                })?;
+                let file = path.display().to_string();
+                let base = path.parent().unwrap_or(Path::new(""));
+                PolicyDocument::parse(&file, &text)?.build(&file, base)?
+            }
+        };
+        checked.insert(name.clone(), Arc::new(policies));
+    }
+    Ok(checked)
+}

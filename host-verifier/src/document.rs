@@ -1,0 +1,195 @@
+//! YAML documents with errors that say where: file, line, column, and what to do.
+//!
+//! Documents are read straight into typed structures, with small budgets, so that neither an alias bomb nor an
+//! unknown field gets through.
+
+use core::fmt;
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+
+/// Longest document, bytes.
+pub const MAX_DOCUMENT: usize = 256 * 1024;
+
+/// A document that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DocumentError {
+    /// The file's name, or what stands for it.
+    pub file: String,
+    /// Counted from 1; 0 when the error has no place.
+    pub line: u64,
+    /// Counted from 1; 0 when the error has no place.
+    pub column: u64,
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl fmt::Display for DocumentError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.file)?;
+        if self.line > 0 {
+            write!(f, ":{}:{}", self.line, self.column)?;
+        }
+        write!(f, ": {}", self.message)
+    }
+}
+
+impl core::error::Error for DocumentError {}
+
+/// A place in a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Place {
+    /// Counted from 1.
+    pub line: u64,
+    /// Counted from 1.
+    pub column: u64,
+}
+
+impl From<serde_saphyr::Location> for Place {
+    fn from(location: serde_saphyr::Location) -> Self {
+        Self { line: location.line(), column: location.column() }
+    }
+}
+
+impl DocumentError {
+    /// An error without a place.
+    #[must_use]
+    pub fn new(file: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { file: file.into(), line: 0, column: 0, message: message.into(), hint: None }
+    }
+
+    /// At a place.
+    #[must_use]
+    pub fn at(self, place: Place) -> Self {
+        Self { line: place.line, column: place.column, ..self }
+    }
+
+    /// With a hint.
+    #[must_use]
+    pub fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+}
+
+/// Reads a file.
+///
+/// # Errors
+///
+/// [`DocumentError`] when it cannot be read, is too long or is not UTF-8.
+pub fn read(path: &Path) -> Result<String, DocumentError> {
+    use std::io::Read;
+    let file = path.display().to_string();
+    let fail = |error: std::io::Error| DocumentError::new(file.clone(), error.to_string());
+    let mut bytes = Vec::new();
+    let limit = MAX_DOCUMENT as u64 + 1;
+    std::fs::File::open(path).and_then(|f| f.take(limit).read_to_end(&mut bytes)).map_err(fail)?;
+    if bytes.len() > MAX_DOCUMENT {
+        return Err(DocumentError::new(file, format!("longer than {MAX_DOCUMENT} bytes")));
+    }
+    String::from_utf8(bytes).map_err(|_| DocumentError::new(file, "not UTF-8"))
+}
+
+/// Reads a document into `T`. One document, every field known.
+///
+/// # Errors
+///
+/// [`DocumentError`], with a hint when a name looks like a misspelt one.
+pub fn parse<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, DocumentError> {
+    if text.len() > MAX_DOCUMENT {
+        return Err(DocumentError::new(file, format!("longer than {MAX_DOCUMENT} bytes")));
+    }
+    serde_saphyr::from_str_with_options(text, options()).map_err(|error| translate(file, &error))
+}
+
+fn options() -> serde_saphyr::Options {
+    serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_events: 20_000,
+            max_nodes: 10_000,
+            max_depth: 32,
+            max_aliases: 16,
+            max_anchors: 16,
+            max_documents: 1,
+            max_total_scalar_bytes: MAX_DOCUMENT,
+            max_merge_keys: 0,
+        },
+        duplicate_keys: serde_saphyr::DuplicateKeyPolicy::Error,
+        strict_booleans: true,
+        no_schema: false,
+        with_snippet: false,
+    }
+}
+
+fn translate(file: &str, error: &serde_saphyr::Error) -> DocumentError {
+    let error = error.without_snippet();
+    let place = error.location().map(Place::from).unwrap_or_default();
+    let rendered = error.to_string();
+    // The library ends its messages with the place, which stands in front here.
+    let message = rendered.split(" at line ").next().unwrap_or(&rendered).to_owned();
+    let hint = misspelt(&message);
+    DocumentError { file: file.to_owned(), line: place.line, column: place.column, message, hint }
+}
+
+/// A hint for "unknown field `x`, expected one of `a`, `b`".
+fn misspelt(message: &str) -> Option<String> {
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    let unknown = message.contains("unknown field") || message.contains("unknown variant");
+    let name = quoted.next().filter(|_| unknown)?;
+    let known: Vec<&str> = quoted.collect();
+    match nearest(name, known.iter().copied()) {
+        Some(near) => Some(format!("did you mean `{near}`?")),
+        None if known.is_empty() => None,
+        None => Some(format!("known here: {}", known.join(", "))),
+    }
+}
+
+/// The known name that `name` is most likely meant to be; `None` when none is close.
+#[must_use]
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let limit = (name.chars().count() / 3).max(1);
+    known
+        .into_iter()
+        .map(|candidate| (distance(&name.to_lowercase(), &candidate.to_lowercase()), candidate))
+        .filter(|(distance, _)| *distance <= limit)
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
+/// Letters to insert, remove or replace, and neighbours to swap, to get from one to the other (optimal string
+/// alignment). Names are short; what is not is cut.
+fn distance(from: &str, to: &str) -> usize {
+    let from: Vec<char> = from.chars().take(64).collect();
+    let to: Vec<char> = to.chars().take(64).collect();
+    let mut before: Vec<usize> = Vec::new();
+    let mut above: Vec<usize> = (0..=to.len()).collect();
+    for (i, a) in from.iter().enumerate() {
+        let mut row = vec![i + 1];
+        for (j, b) in to.iter().enumerate() {
+            let at = |row: &[usize], j: usize| row.get(j).copied().unwrap_or(usize::MAX / 2);
+            let mut best = (at(&above, j) + usize::from(a != b)).min(at(&above, j + 1) + 1).min(at(&row, j) + 1);
+            let swapped = i > 0 && j > 0 && from.get(i - 1) == Some(b) && to.get(j - 1) == Some(a);
+            if swapped {
+                best = best.min(at(&before, j - 1) + 1);
+            }
+            row.push(best);
+        }
+        before = core::mem::replace(&mut above, row);
+    }
+    above.last().copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::nearest;
+
+    #[test]
+    fn a_misspelt_name_finds_the_one_that_was_meant_and_a_strange_one_finds_none() {
+        let known = ["tpm_ek", "tpm_quote", "x509pop"];
+        assert_eq!(nearest("tmp_ek", known), Some("tpm_ek"));
+        assert_eq!(nearest("tpm_quotes", known), Some("tpm_quote"));
+        assert_eq!(nearest("TPM_EK", known), Some("tpm_ek"));
+        assert_eq!(nearest("kubernetes", known), None);
+    }
+}

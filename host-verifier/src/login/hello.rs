@@ -1,0 +1,130 @@
+//! The first state: nothing said yet.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use assay_common::identity::ClusterName;
+use assay_common::login::{Direction, Transcript};
+use assay_common::policy::{AttestorKind, AttestorSet};
+use assay_common::protocol::version::VersionRange;
+use assay_common::protocol::{AgentMessage, DenyCode, Hello, decode};
+
+use super::step::{Step, StepName};
+use super::{Denied, Env, LoginId, Next, Progress, Turn, Verifier, plan};
+use crate::attestor::Facts;
+use crate::policy::{Outcome, Outcomes};
+
+/// Most methods that a hello may offer.
+const MAX_METHODS: usize = 32;
+/// Longest hint (board, version), bytes: they end up in logs.
+const MAX_HINT: usize = 64;
+
+/// A login that waits for its `Hello`.
+#[derive(Debug)]
+pub struct AwaitHello {
+    verifier: Arc<Verifier>,
+}
+
+impl AwaitHello {
+    /// A login under the present configuration.
+    #[must_use]
+    pub const fn new(verifier: Arc<Verifier>) -> Self {
+        Self { verifier }
+    }
+
+    /// Takes the first message: a challenge or a refusal follows.
+    #[must_use]
+    pub fn handle(self, env: &Env<'_>, untrusted: &[u8]) -> Turn {
+        match self.open(env, untrusted) {
+            Ok(progress) => plan::advance(progress, env),
+            Err(denied) => Turn {
+                steps: vec![Step::failed(StepName::Hello, denied.detail.clone())],
+                next: Next::Denied(Box::new(denied)),
+            },
+        }
+    }
+
+    fn open(self, env: &Env<'_>, untrusted: &[u8]) -> Result<Progress, Denied> {
+        let id = crate::random::bytes(env.random)
+            .map(LoginId)
+            .map_err(|error| Denied::new(None, DenyCode::INTERNAL, error.to_string()))?;
+        let deny = |code, detail: String| Denied::new(Some(id), code, detail);
+        let malformed = |detail: String| deny(DenyCode::MALFORMED, detail);
+        let hello = match decode(untrusted) {
+            Ok(AgentMessage::Hello(hello)) => hello,
+            Ok(other) => {
+                return Err(malformed(format!("{} where a login begins with Hello", name(&other))));
+            }
+            Err(error) => return Err(malformed(error.to_string())),
+        };
+        let version = VersionRange::OURS.common(hello.versions).ok_or_else(|| {
+            let VersionRange { min, max } = hello.versions;
+            deny(DenyCode::UNSUPPORTED_VERSION, format!("the agent speaks versions {min} to {max}"))
+        })?;
+        let offered = shape(&hello).map_err(malformed)?;
+        if !hello.key_share.is_empty() {
+            let detail = "the agent wants its session sealed to a key share, which this version does not do";
+            return Err(deny(DenyCode::UNSUPPORTED_VERSION, detail.to_owned()));
+        }
+        let policies = self.verifier.clusters.get(hello.cluster).cloned().ok_or_else(|| {
+            deny(DenyCode::UNKNOWN_CLUSTER, format!("cluster `{}` is not configured", hello.cluster))
+        })?;
+        let mut outcomes = Outcomes::default();
+        for (entry, attestor) in policies.requirements() {
+            if !offered.contains(attestor.kind()) {
+                outcomes.record(entry, Outcome::NotOffered);
+            }
+        }
+        let methods: Vec<_> = offered.iter().map(|kind| kind.to_string()).collect();
+        let step = Step::ok(StepName::Hello).detail(format!("offers {}", methods.join(", ")));
+        Ok(Progress {
+            id,
+            cluster: hello.cluster.to_owned(),
+            offered,
+            version,
+            transcript: Transcript::new().then(Direction::Agent, untrusted),
+            deadline: env.now.monotonic.saturating_add(self.verifier.login_timeout),
+            outcomes,
+            pending: BTreeMap::new(),
+            asked: AttestorSet::EMPTY,
+            keys: BTreeMap::new(),
+            facts: Facts::default(),
+            round: 0,
+            node: None,
+            steps: vec![step],
+            policies,
+            verifier: self.verifier,
+        })
+    }
+}
+
+/// Checks what does not depend on the configuration; returns the methods offered. Numbers that this version does not
+/// know are carried by the transcript and otherwise ignored: a newer agent may offer more.
+fn shape(hello: &Hello<'_>) -> Result<AttestorSet, String> {
+    ClusterName::parse(hello.cluster).map_err(|error| format!("cluster: {error}"))?;
+    for (field, hint) in [("board", hello.untrusted_board), ("version", hello.untrusted_version)] {
+        if hint.len() > MAX_HINT {
+            return Err(format!("{field} of {} bytes", hint.len()));
+        }
+    }
+    if hello.methods.len() > MAX_METHODS {
+        return Err(format!("{} methods offered", hello.methods.len()));
+    }
+    let mut seen = [false; 256];
+    for number in hello.methods {
+        match seen.get_mut(usize::from(*number)) {
+            Some(slot) if !*slot => *slot = true,
+            _ => return Err(format!("{} offered twice", AttestorKind(*number))),
+        }
+    }
+    Ok(hello.methods.iter().copied().map(AttestorKind).filter(|kind| kind.name().is_some()).collect())
+}
+
+/// The variant's name, for messages about what came out of turn.
+pub(super) const fn name(message: &AgentMessage<'_>) -> &'static str {
+    match message {
+        AgentMessage::Hello(_) => "Hello",
+        AgentMessage::Proofs(_) => "Proofs",
+        AgentMessage::Trouble(_) => "Trouble",
+    }
+}

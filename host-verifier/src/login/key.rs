@@ -1,0 +1,207 @@
+//! The key that signs challenges, and that nodes are provisioned with.
+
+use std::path::Path;
+
+use assay_common::login::{Transcript, challenge_message};
+use assay_common::protocol::message::SIGNATURE_LEN;
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
+
+/// Name of the key's file in the data directory: PKCS#8, DER, mode 0600.
+pub const FILE: &str = "challenge-key.p8";
+
+/// Why there is no challenge key.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// The file cannot be read or written.
+    #[error("challenge key {path}: {source}")]
+    File {
+        /// The file.
+        path: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The file is no PKCS#8 P-256 key.
+    #[error("challenge key {0}: not a P-256 key in PKCS#8")]
+    Invalid(String),
+    /// Others can read the file.
+    #[error("challenge key {path}: mode {mode:o} lets others read it")]
+    Exposed {
+        /// The file.
+        path: String,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// No key could be made.
+    #[error("could not make a challenge key")]
+    Generate,
+}
+
+/// An ECDSA P-256 key.
+pub struct ChallengeKey(EcdsaKeyPair);
+
+impl core::fmt::Debug for ChallengeKey {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "ChallengeKey({})", hex::encode(self.public()))
+    }
+}
+
+/// The signature could not be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("could not sign a challenge")]
+pub struct SignError;
+
+impl ChallengeKey {
+    /// A new key that is stored nowhere.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::Generate`].
+    pub fn generate() -> Result<Self, KeyError> {
+        EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)
+            .map(Self)
+            .map_err(|_| KeyError::Generate)
+    }
+
+    /// The key of a data directory; made when there is none yet.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError`]. A damaged file is not replaced: nodes pin the key that it held.
+    pub fn load_or_create(data_dir: &Path) -> Result<Self, KeyError> {
+        let path = data_dir.join(FILE);
+        match Self::load(&path) {
+            Err(KeyError::File { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+                Self::create(&path)
+            }
+            other => other,
+        }
+    }
+
+    fn load(path: &Path) -> Result<Self, KeyError> {
+        let der = zeroize::Zeroizing::new(std::fs::read(path).map_err(|source| file(path, source))?);
+        check_mode(path)?;
+        EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &der)
+            .map(Self)
+            .map_err(|_| KeyError::Invalid(path.display().to_string()))
+    }
+
+    fn create(path: &Path) -> Result<Self, KeyError> {
+        let key = Self::generate()?;
+        let der = key.0.to_pkcs8v1().map_err(|_| KeyError::Generate)?;
+        // Written aside and linked into place: a crash leaves no half key, and of two processes that start at once
+        // the first one's key stays.
+        let aside = path.with_extension(format!("{}.new", std::process::id()));
+        let result = write_private(&aside, der.as_ref()).and_then(|()| std::fs::hard_link(&aside, path));
+        let _ = std::fs::remove_file(&aside);
+        match result {
+            Ok(()) => Ok(key),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Self::load(path),
+            Err(error) => Err(file(path, error)),
+        }
+    }
+
+    /// The public key: an uncompressed SEC1 point, 65 bytes.
+    #[must_use]
+    pub fn public(&self) -> &[u8] {
+        self.0.public_key().as_ref()
+    }
+
+    /// Signs a challenge together with the transcript before it.
+    ///
+    /// # Errors
+    ///
+    /// [`SignError`].
+    pub fn sign(&self, before: &Transcript, body: &[u8]) -> Result<[u8; SIGNATURE_LEN], SignError> {
+        let message = challenge_message(before, body).concat();
+        let signature = self.0.sign(&SystemRandom::new(), &message).map_err(|_| SignError)?;
+        signature.as_ref().try_into().map_err(|_| SignError)
+    }
+}
+
+fn file(path: &Path, source: std::io::Error) -> KeyError {
+    KeyError::File { path: path.display().to_string(), source }
+}
+
+fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    use std::io::Write;
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    let mut out = options.open(path)?;
+    out.write_all(bytes)?;
+    out.sync_all()
+}
+
+#[cfg(unix)]
+fn check_mode(path: &Path) -> Result<(), KeyError> {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = std::fs::metadata(path).map_err(|source| file(path, source))?.permissions().mode();
+    if mode & 0o077 == 0 {
+        Ok(())
+    } else {
+        Err(KeyError::Exposed { path: path.display().to_string(), mode: mode & 0o777 })
+    }
+}
+
+#[cfg(not(unix))]
+fn check_mode(_: &Path) -> Result<(), KeyError> {
+    Ok(())
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::{ChallengeKey, FILE, KeyError};
+    use assay_common::login::{Transcript, challenge_message};
+    use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
+
+    #[test]
+    fn the_key_of_a_data_directory_is_made_once_and_is_private() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = ChallengeKey::load_or_create(dir.path()).unwrap();
+        let again = ChallengeKey::load_or_create(dir.path()).unwrap();
+        assert_eq!(first.public(), again.public());
+        assert_eq!((first.public().len(), first.public().first()), (65, Some(&4)));
+        let names: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert_eq!(names, [FILE]);
+    }
+
+    #[test]
+    fn a_signature_fits_its_transcript_and_body_only() {
+        let key = ChallengeKey::generate().unwrap();
+        let before = Transcript::new();
+        let signature = key.sign(&before, b"body").unwrap();
+        let public = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, key.public());
+        let good = challenge_message(&before, b"body").concat();
+        assert!(public.verify(&good, &signature).is_ok());
+        let other = challenge_message(&before, b"bodz").concat();
+        assert!(public.verify(&other, &signature).is_err());
+    }
+
+    #[test]
+    fn a_damaged_key_is_reported_and_not_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        super::write_private(&dir.path().join(FILE), b"damaged").unwrap();
+        assert!(matches!(ChallengeKey::load_or_create(dir.path()), Err(KeyError::Invalid(_))));
+        assert_eq!(std::fs::read(dir.path().join(FILE)).unwrap(), b"damaged");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_key_that_others_can_read_is_refused() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        ChallengeKey::load_or_create(dir.path()).unwrap();
+        let path = dir.path().join(FILE);
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+        assert!(matches!(
+            ChallengeKey::load_or_create(dir.path()),
+            Err(KeyError::Exposed { mode: 0o640, .. })
+        ));
+    }
+}

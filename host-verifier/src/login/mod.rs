@@ -1,0 +1,178 @@
+//! The login from the verifier's side: a state machine that does no I/O and reads no clock.
+//!
+//! ```text
+//!   AwaitHello ──Hello──> AwaitProofs(0) ──Proofs──> AwaitNode ──record──> AwaitProofs(1) ──Proofs──> …
+//!                                                                                   └─> AwaitCommit ──stored──> Granted
+//!   any state ──anything else──> Denied
+//! ```
+//!
+//! One type per state; `handle` consumes it, so a step cannot be done twice and a failed one leaves nothing to go on
+//! with. What leads on exists only when its check passed: an [`Attested`](crate::attestor::run::Attested) comes out of
+//! an attestor, an [`Authorized`](crate::policy::Authorized) out of the policy engine, a [`Granted`] out of a
+//! stored session.
+//!
+//! * [`hello`] reads the opening, [`plan`] decides what to ask for, [`proofs`] judges answers, [`grant`] ends a login.
+//! * [`Denied`] carries the category for the node and the detail for the operator.
+//!
+//! # Why the order of proofs does not matter
+//!
+//! Items are judged in the order in which methods stand on one another, every entry of every policy by itself, and
+//! the decision is made over the set of outcomes. A failed proof is recorded as failed and never judged again.
+
+pub mod denial;
+pub mod grant;
+pub mod hello;
+pub mod key;
+pub mod plan;
+pub mod proofs;
+pub mod step;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use assay_common::login::{LoginKeys, Transcript};
+use assay_common::policy::{AttestorKind, AttestorSet};
+use zeroize::Zeroizing;
+
+pub use denial::Denied;
+pub use grant::{AwaitCommit, Granted};
+pub use hello::AwaitHello;
+pub use key::ChallengeKey;
+pub use proofs::{AwaitNode, AwaitProofs};
+pub use step::{Step, StepName};
+
+use crate::attestor::run::{AwaitResponse, RequirementId};
+use crate::attestor::{BootState, Facts};
+use crate::clock::Moment;
+use crate::policy::{Outcomes, PolicySet};
+use crate::random::SecureRandom;
+use crate::session::PathTemplate;
+use crate::store::NodeRecord;
+
+/// Most rounds of one login.
+pub const MAX_ROUNDS: u8 = 4;
+
+/// What every login of this verifier shares. Immutable: a new configuration is a new one, and logins that have
+/// begun end under the old.
+#[derive(Debug)]
+pub struct Verifier {
+    /// The trust domain whose identities are issued.
+    pub trust_domain: String,
+    /// The policies of every cluster that is known here.
+    pub clusters: BTreeMap<String, Arc<PolicySet>>,
+    /// What nodes pin.
+    pub key: ChallengeKey,
+    /// How long a login may take.
+    pub login_timeout: Duration,
+    /// How long a session lasts.
+    pub session_ttl: Duration,
+    /// How a node's SPIFFE ID is made.
+    pub path_template: PathTemplate,
+}
+
+/// What a step may use from outside.
+#[derive(Debug, Clone, Copy)]
+pub struct Env<'a> {
+    /// When the message arrived.
+    pub now: Moment,
+    /// Where nonces and secrets come from.
+    pub random: &'a dyn SecureRandom,
+}
+
+/// A login's name: random, shown in logs and events of both sides.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LoginId(pub [u8; 16]);
+
+impl core::fmt::Display for LoginId {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl core::fmt::Debug for LoginId {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "LoginId({self})")
+    }
+}
+
+/// What comes of a message.
+#[derive(Debug)]
+pub struct Turn {
+    /// What was found out on the way, for the event stream and the log.
+    pub steps: Vec<Step>,
+    /// How it goes on.
+    pub next: Next,
+}
+
+/// How a login goes on.
+#[derive(Debug)]
+pub enum Next {
+    /// Send the message, and wait for the answer.
+    Ask(Vec<u8>, Box<AwaitProofs>),
+    /// Look up what the store knows of a node.
+    Recall(Box<AwaitNode>),
+    /// Store the session.
+    Commit(Box<AwaitCommit>),
+    /// Send the message; the login is over.
+    Denied(Box<Denied>),
+}
+
+/// The secret of one method in one login, and the keys made from it.
+pub(crate) struct MethodKeys {
+    pub(crate) secret: Zeroizing<[u8; 32]>,
+    pub(crate) keys: LoginKeys,
+}
+
+impl MethodKeys {
+    pub(crate) fn draw(random: &dyn SecureRandom) -> Result<Self, crate::random::RandomError> {
+        let mut secret = Zeroizing::new([0; 32]);
+        random.fill(secret.as_mut_slice())?;
+        let keys = LoginKeys::new(*secret);
+        Ok(Self { secret, keys })
+    }
+}
+
+impl core::fmt::Debug for MethodKeys {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("MethodKeys(..)")
+    }
+}
+
+/// What is known of a login between its messages.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    pub(crate) verifier: Arc<Verifier>,
+    pub(crate) id: LoginId,
+    pub(crate) cluster: String,
+    pub(crate) policies: Arc<PolicySet>,
+    pub(crate) offered: AttestorSet,
+    pub(crate) version: u8,
+    pub(crate) transcript: Transcript,
+    /// On the monotonic clock.
+    pub(crate) deadline: Duration,
+    pub(crate) outcomes: Outcomes,
+    pub(crate) pending: BTreeMap<RequirementId, AwaitResponse>,
+    pub(crate) asked: AttestorSet,
+    pub(crate) keys: BTreeMap<AttestorKind, MethodKeys>,
+    pub(crate) facts: Facts,
+    pub(crate) round: u8,
+    /// What the store knows of the node that a pending proof names; outer `None` before it was asked.
+    pub(crate) node: Option<Option<NodeRecord>>,
+    pub(crate) steps: Vec<Step>,
+}
+
+impl Progress {
+    /// The boot state of the last login by the node and key that are proven now; nobody else's.
+    pub(crate) fn last_boot(&self) -> Option<&BootState> {
+        let node = self.node.as_ref()?.as_ref()?;
+        let same_node = self.facts.subject.as_ref() == Some(&node.ek_hash);
+        let same_key = self.facts.attestation_key.as_ref().is_some_and(|key| key.name == node.ak_name);
+        node.boot.as_ref().filter(|_| same_node && same_key)
+    }
+
+    pub(crate) fn turn(mut self, next: impl FnOnce(Self) -> Next) -> Turn {
+        let steps = core::mem::take(&mut self.steps);
+        Turn { steps, next: next(self) }
+    }
+}

@@ -1,0 +1,175 @@
+//! What to do next: ask, or decide.
+
+use std::collections::BTreeMap;
+
+use assay_common::login::Direction;
+use assay_common::policy::{AttestorKind, AttestorSet};
+use assay_common::protocol::{
+    Challenge, DenyCode, Item, Items, MAX_VERIFIER_MESSAGE, SignedChallenge, VerifierMessage, encode,
+};
+
+use super::step::{Step, StepName};
+use super::{AwaitProofs, Denied, Env, MAX_ROUNDS, MethodKeys, Next, Progress, Turn, grant};
+use crate::attestor::run::RequirementId;
+use crate::policy::engine::is_alive;
+use crate::policy::{Outcome, Standing, decide, standing};
+
+/// Goes on with a login whose outcomes are all recorded.
+pub(super) fn advance(mut progress: Progress, env: &Env<'_>) -> Turn {
+    if standing(&progress.policies, &progress.outcomes) == Standing::Open {
+        match ask(&mut progress, env) {
+            Ok(Some((message, round, requests, nonce))) => {
+                return progress.turn(|progress| {
+                    Next::Ask(message, Box::new(AwaitProofs::new(progress, round, requests, nonce)))
+                });
+            }
+            // Making the challenges settled it.
+            Ok(None) => {}
+            Err(denied) => return deny(progress, denied),
+        }
+    }
+    conclude(progress, env)
+}
+
+/// Ends a login with a refusal.
+pub(super) fn deny(mut progress: Progress, denied: Denied) -> Turn {
+    progress.steps.push(Step::failed(StepName::Denied, denied.detail.clone()));
+    progress.turn(|_| Next::Denied(Box::new(denied)))
+}
+
+fn conclude(mut progress: Progress, env: &Env<'_>) -> Turn {
+    match decide(&progress.policies, &progress.outcomes) {
+        Ok(authorized) => {
+            progress.steps.push(Step::ok(StepName::Policy).policy(authorized.policy()));
+            grant::prepare(progress, authorized, env)
+        }
+        Err(refusal) => {
+            let denied = Denied::by_policy(progress.id, refusal);
+            deny(progress, denied)
+        }
+    }
+}
+
+type Asked = (Vec<u8>, u8, BTreeMap<AttestorKind, Vec<u8>>, [u8; 32]);
+
+/// Makes the next challenge; `None` when there is nothing left to ask, because every policy fell on the way.
+fn ask(progress: &mut Progress, env: &Env<'_>) -> Result<Option<Asked>, Denied> {
+    let internal = |id, detail: String| Denied::new(Some(id), DenyCode::INTERNAL, detail);
+    let id = progress.id;
+    let Progress { pending, policies, outcomes, .. } = &mut *progress;
+    pending.retain(|entry, _| is_alive(policies, outcomes, entry.policy));
+    let mut requests = challenges(progress, env);
+    for (kind, request) in new_requests(progress, &requests) {
+        let keys = MethodKeys::draw(env.random).map_err(|e| internal(id, e.to_string()))?;
+        progress.keys.insert(kind, keys);
+        progress.asked = progress.asked.with(kind);
+        requests.insert(kind, request);
+    }
+    if standing(&progress.policies, &progress.outcomes) != Standing::Open {
+        return Ok(None);
+    }
+    if requests.is_empty() || progress.round >= MAX_ROUNDS {
+        return Err(internal(id, format!("nothing decided after {} rounds", progress.round)));
+    }
+    let round = progress.round;
+    let server_nonce =
+        crate::random::bytes(env.random).map_err(|e| internal(id, e.to_string()))?;
+    let message = {
+        let mut items = Items::new();
+        for (kind, payload) in &requests {
+            items
+                .push(Item { kind: *kind, payload })
+                .map_err(|_| internal(id, "too many methods for one challenge".to_owned()))?;
+        }
+        let challenge =
+            Challenge { version: progress.version, login_id: id.0, round, server_nonce, items };
+        sign(progress, &challenge).map_err(|detail| internal(id, detail))?
+    };
+    progress.transcript = progress.transcript.then(Direction::Verifier, &message);
+    progress.round += 1;
+    let methods: Vec<_> = requests.keys().map(ToString::to_string).collect();
+    let step = Step::ok(StepName::Challenge).round(round);
+    progress.steps.push(step.detail(format!("asks for {}", methods.join(", "))));
+    Ok(Some((message, round, requests, server_nonce)))
+}
+
+fn sign(progress: &Progress, challenge: &Challenge<'_>) -> Result<Vec<u8>, String> {
+    let mut body = [0; MAX_VERIFIER_MESSAGE];
+    let body = encode(challenge, &mut body).map_err(|error| error.to_string())?;
+    let signature =
+        progress.verifier.key.sign(&progress.transcript, body).map_err(|error| error.to_string())?;
+    let signed = VerifierMessage::Challenge(SignedChallenge { body, signature: &signature });
+    let mut message = [0; MAX_VERIFIER_MESSAGE];
+    encode(&signed, &mut message).map(<[u8]>::to_vec).map_err(|error| error.to_string())
+}
+
+/// One challenge for every method that waits to make one. Entries of one method share the secret, so the
+/// first entry that can make a challenge makes it for all.
+fn challenges(progress: &mut Progress, env: &Env<'_>) -> BTreeMap<AttestorKind, Vec<u8>> {
+    let mut made = BTreeMap::new();
+    let Progress { pending, keys, outcomes, .. } = progress;
+    let mut failed = Vec::new();
+    for (entry, response) in pending.iter() {
+        let kind = response.kind();
+        if made.contains_key(&kind) {
+            continue;
+        }
+        let Some(own) = keys.get(&kind) else { continue };
+        match response.challenge(&own.secret, env.random) {
+            Ok(payload) => {
+                made.insert(kind, payload);
+            }
+            Err(error) => failed.push((*entry, kind, error)),
+        }
+    }
+    for (entry, kind, error) in failed {
+        pending.remove(&entry);
+        progress.steps.push(Step::failed(StepName::Challenge, error.to_string()).method(kind));
+        outcomes.record(entry, Outcome::Failed(error));
+    }
+    made
+}
+
+/// The requests of methods that were not asked for yet and now can be.
+fn new_requests(
+    progress: &mut Progress,
+    this_round: &BTreeMap<AttestorKind, Vec<u8>>,
+) -> BTreeMap<AttestorKind, Vec<u8>> {
+    // A method may be asked for together with the challenge of the one it stands on: both answers come in one
+    // message, and are judged in that order.
+    let ground: AttestorSet = this_round.keys().copied().chain(proven(progress)).collect();
+    let mut requests: BTreeMap<AttestorKind, Vec<u8>> = BTreeMap::new();
+    let mut failed = Vec::new();
+    for (entry, attestor) in progress.policies.requirements() {
+        let kind = attestor.kind();
+        let stands = attestor.stands_on();
+        let ready = stands.is_empty() || !stands.intersection(ground).is_empty();
+        let open = is_open(progress, entry) && !progress.asked.contains(kind);
+        if !(ready && open) {
+            continue;
+        }
+        match attestor.request(requests.get(&kind).map(Vec::as_slice)) {
+            Ok(request) => {
+                requests.insert(kind, request);
+            }
+            Err(error) => failed.push((entry, error)),
+        }
+    }
+    for (entry, error) in failed {
+        progress.outcomes.record(entry, Outcome::Failed(error));
+    }
+    requests
+}
+
+fn is_open(progress: &Progress, entry: RequirementId) -> bool {
+    is_alive(&progress.policies, &progress.outcomes, entry.policy)
+        && progress.outcomes.of(entry).is_none()
+}
+
+fn proven(progress: &Progress) -> impl Iterator<Item = AttestorKind> {
+    progress
+        .policies
+        .requirements()
+        .filter(|(entry, _)| matches!(progress.outcomes.of(*entry), Some(Outcome::Satisfied(_))))
+        .map(|(_, attestor)| attestor.kind())
+}

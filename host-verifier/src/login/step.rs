@@ -1,0 +1,101 @@
+//! What happens in a login, one step at a time, for the event stream and the log.
+
+use serde::Serialize;
+
+/// A step's stable name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepName {
+    /// The agent opened a login.
+    Hello,
+    /// A challenge was made.
+    Challenge,
+    /// Proofs arrived.
+    Proofs,
+    /// A method's payload was judged.
+    Evidence,
+    /// The response to a method's challenge was judged.
+    Response,
+    /// The policies were decided.
+    Policy,
+    /// The session was stored and the grant sealed.
+    Session,
+    /// The login was refused.
+    Denied,
+}
+
+/// How a step ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepOutcome {
+    /// As it should.
+    Ok,
+    /// Refused.
+    Failed,
+}
+
+/// One step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Step {
+    /// Which.
+    pub step: StepName,
+    /// How it ended.
+    pub outcome: StepOutcome,
+    /// The challenge's round, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub round: Option<u8>,
+    /// The method, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
+    /// The policy whose entry was judged, or that won.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
+    /// For whoever reads along. Never a secret.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+}
+
+impl Step {
+    /// A step that went well.
+    #[must_use]
+    pub fn ok(step: StepName) -> Self {
+        Self {
+            step,
+            outcome: StepOutcome::Ok,
+            round: None,
+            method: None,
+            policy: None,
+            detail: String::new(),
+        }
+    }
+
+    /// A step that did not.
+    #[must_use]
+    pub fn failed(step: StepName, detail: impl Into<String>) -> Self {
+        Self { outcome: StepOutcome::Failed, detail: detail.into(), ..Self::ok(step) }
+    }
+
+    /// With its round.
+    #[must_use]
+    pub fn round(self, round: u8) -> Self {
+        Self { round: Some(round), ..self }
+    }
+
+    /// With its method.
+    #[must_use]
+    pub fn method(self, method: impl core::fmt::Display) -> Self {
+        Self { method: Some(method.to_string()), ..self }
+    }
+
+    /// With its policy.
+    #[must_use]
+    pub fn policy(self, policy: impl Into<String>) -> Self {
+        Self { policy: Some(policy.into()), ..self }
+    }
+
+    /// With a remark.
+    #[must_use]
+    pub fn detail(self, detail: impl Into<String>) -> Self {
+        Self { detail: detail.into(), ..self }
+    }
+}

@@ -1,0 +1,158 @@
+//! The service: links, logins and the store, wired together.
+
+mod conversation;
+pub mod start;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+
+pub use conversation::LoginConversation;
+
+use crate::clock::Clock;
+use crate::login::Verifier;
+use crate::random::SecureRandom;
+use crate::store::Store;
+use crate::telemetry::events::Body;
+use crate::telemetry::{Event, EventSink, names};
+use crate::transport::connection::{self, LinkCounters};
+use crate::transport::{Link, LinkSource};
+
+/// Most links of one source that is not exclusive.
+pub const MAX_LINKS: usize = 256;
+/// How often records that have ended are removed.
+const PURGE_EVERY: Duration = Duration::from_secs(60);
+/// How long records are kept after they ended, so that a late answer is still recognised.
+const PURGE_AFTER: Duration = Duration::from_secs(300);
+/// Waiting times before a source is opened again: doubled from the first to the last.
+const REOPEN: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
+
+/// Everything that links share.
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// Keys, policies, lifetimes.
+    pub verifier: Arc<Verifier>,
+    /// State that outlives a login.
+    pub store: Arc<dyn Store>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub random: Arc<dyn SecureRandom>,
+    /// The live view.
+    pub events: EventSink,
+    /// One permit per login in flight.
+    pub permits: Arc<Semaphore>,
+}
+
+impl Server {
+    /// Serves all sources until `stop` becomes true. Links that are open then are dropped; their logins are given up.
+    pub async fn serve(&self, sources: Vec<Box<dyn LinkSource>>, stop: watch::Receiver<bool>) {
+        let mut tasks = JoinSet::new();
+        for source in sources {
+            let (server, stop) = (self.clone(), stop.clone());
+            tasks.spawn(async move { server.serve_source(source.as_ref(), stop).await });
+        }
+        let (server, mut purge_stop) = (self.clone(), stop);
+        tasks.spawn(async move {
+            tokio::select! {
+                () = server.purge() => {}
+                () = stopped(&mut purge_stop) => {}
+            }
+        });
+        while tasks.join_next().await.is_some() {}
+    }
+
+    async fn serve_source(&self, source: &dyn LinkSource, mut stop: watch::Receiver<bool>) {
+        let name = source.name();
+        let links = Arc::new(Semaphore::new(MAX_LINKS));
+        let mut tasks = JoinSet::new();
+        let mut wait = REOPEN.0;
+        loop {
+            let opened = tokio::select! {
+                opened = source.open() => opened,
+                () = stopped(&mut stop) => break,
+            };
+            match opened {
+                Ok(link) if source.exclusive() => {
+                    wait = REOPEN.0;
+                    tokio::select! {
+                        () = self.serve_link(link, &name) => {}
+                        () = stopped(&mut stop) => break,
+                    }
+                    // A port that opens and ends at once must not become a busy loop.
+                    tokio::time::sleep(wait).await;
+                }
+                Ok(link) => {
+                    while tasks.try_join_next().is_some() {}
+                    // Beyond the limit a link is closed at once; the agent comes again.
+                    if let Ok(permit) = links.clone().try_acquire_owned() {
+                        let (server, name) = (self.clone(), name.clone());
+                        tasks.spawn(async move {
+                            server.serve_link(link, &name).await;
+                            drop(permit);
+                        });
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(link = name, %error, "{}", names::LINK_FAILED);
+                    tokio::select! {
+                        () = tokio::time::sleep(wait) => {}
+                        () = stopped(&mut stop) => break,
+                    }
+                    wait = (wait * 2).min(REOPEN.1);
+                }
+            }
+        }
+        tasks.shutdown().await;
+    }
+
+    /// Serves one link until it is gone.
+    pub async fn serve_link(&self, link: Box<dyn Link>, name: &str) {
+        tracing::info!(link = name, "{}", names::LINK_OPEN);
+        self.link_event(name, Body::link("link_open", true, ""));
+        let mut conversation = LoginConversation::new(self.clone(), name.to_owned());
+        let mut counters = LinkCounters::default();
+        let result = connection::run(link, &mut conversation, &mut counters).await;
+        let LinkCounters { bad_frames, unknown_frames, bad_chunks, messages } = counters;
+        let error = result.err().map(|error| error.to_string());
+        tracing::info!(
+            link = name,
+            error,
+            bad_frames,
+            unknown_frames,
+            bad_chunks,
+            messages,
+            "{}",
+            names::LINK_CLOSED
+        );
+        self.link_event(name, Body::link("link_closed", error.is_none(), error.unwrap_or_default()));
+    }
+
+    fn link_event(&self, link: &str, body: Body) {
+        self.events.send(Event {
+            time: self.clock.now().wall,
+            login_id: None,
+            link: link.to_owned(),
+            elapsed_ms: None,
+            body,
+        });
+    }
+
+    async fn purge(&self) {
+        let mut interval = tokio::time::interval(PURGE_EVERY);
+        loop {
+            interval.tick().await;
+            let Ok(before) = self.clock.now().wall.checked_sub(PURGE_AFTER) else { continue };
+            if let Err(error) = self.store.purge(before).await {
+                tracing::warn!(%error, "{}", names::PURGE_FAILED);
+            }
+        }
+    }
+}
+
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // An error means that whoever could say stop is gone, which is a stop too.
+    let _ = stop.wait_for(|stop| *stop).await;
+}

@@ -1,0 +1,156 @@
+//! From a configuration to a running service.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+use super::Server;
+use crate::clock::SystemClock;
+use crate::config::{Config, Listener, SocketMode};
+use crate::login::key::KeyError;
+use crate::login::{ChallengeKey, Verifier};
+use crate::random::SystemRandom;
+use crate::store::{SqliteStore, StoreError};
+use crate::telemetry::EventSink;
+use crate::transport::LinkSource;
+use crate::transport::socket::{TcpAccept, TcpDial, UnixAccept, UnixDial};
+
+/// Why the service does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data directory cannot be made or used.
+    #[error("dataDir {path}: {source}")]
+    DataDir {
+        /// The directory.
+        path: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// See [`KeyError`].
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// See [`StoreError`].
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A listener cannot be opened.
+    #[error("{listener}: {source}")]
+    Listener {
+        /// Which.
+        listener: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// There is nothing to listen on.
+    #[error("no listeners")]
+    NoListeners,
+}
+
+impl StartError {
+    /// What to do about it.
+    #[must_use]
+    pub const fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::DataDir { .. } => Some("the directory must be writable for the user that runs assayd"),
+            Self::Key(KeyError::Exposed { .. }) => Some("chmod 600 the file; if others may have read it, replace it and provision the nodes again"),
+            Self::Key(KeyError::Invalid(_)) => Some("restore the file from a backup: nodes pin this key; a new one means provisioning them again"),
+            Self::Listener { .. } => Some("is another assayd running, or the port open in a terminal?"),
+            Self::NoListeners => Some("add an entry below `listeners.serial`, `listeners.unix` or `listeners.tcp`"),
+            Self::Key(_) | Self::Store(_) => None,
+        }
+    }
+}
+
+/// Makes the data directory, readable for its owner only, when it is not there.
+///
+/// # Errors
+///
+/// [`StartError::DataDir`].
+pub fn prepare_data_dir(path: &Path) -> Result<(), StartError> {
+    let fail = |source| StartError::DataDir { path: path.display().to_string(), source };
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::DirBuilderExt;
+        builder.mode(0o700);
+    }
+    builder.create(path).map_err(fail)
+}
+
+/// What logins share, with the challenge key of the data directory.
+///
+/// # Errors
+///
+/// [`StartError`].
+pub fn verifier(config: &Config) -> Result<Verifier, StartError> {
+    prepare_data_dir(&config.data_dir)?;
+    Ok(Verifier {
+        trust_domain: config.trust_domain.clone(),
+        clusters: config.clusters.clone(),
+        key: ChallengeKey::load_or_create(&config.data_dir)?,
+        login_timeout: config.login_timeout,
+        session_ttl: config.session_ttl,
+        path_template: config.path_template.clone(),
+    })
+}
+
+/// The store of a data directory.
+///
+/// # Errors
+///
+/// [`StartError`].
+pub async fn store(data_dir: &Path) -> Result<SqliteStore, StartError> {
+    prepare_data_dir(data_dir)?;
+    Ok(SqliteStore::open(&data_dir.join(crate::store::SQLITE_FILE)).await?)
+}
+
+/// A service on SQLite with the system's clock and randomness.
+///
+/// # Errors
+///
+/// [`StartError`].
+pub async fn server(config: &Config, events: EventSink) -> Result<Server, StartError> {
+    Ok(Server {
+        verifier: Arc::new(verifier(config)?),
+        store: Arc::new(store(&config.data_dir).await?),
+        clock: Arc::new(SystemClock::new()),
+        random: Arc::new(SystemRandom),
+        events,
+        permits: Arc::new(Semaphore::new(config.logins_in_flight)),
+    })
+}
+
+/// Opens what can be opened now: sockets are bound, so that their errors are reported at the start; ports are
+/// opened when they are served, since they may be plugged in later.
+///
+/// # Errors
+///
+/// [`StartError`].
+pub async fn sources(config: &Config) -> Result<Vec<Box<dyn LinkSource>>, StartError> {
+    let mut sources: Vec<Box<dyn LinkSource>> = Vec::new();
+    for listener in &config.listeners {
+        sources.push(match listener {
+            Listener::Serial(serial) => Box::new(serial.clone()),
+            Listener::Unix { path, mode: SocketMode::Connect } => Box::new(UnixDial { path: path.clone() }),
+            Listener::Unix { path, mode: SocketMode::Listen } => {
+                let fail = |source| listen_error(format!("unix:{}", path.display()), source);
+                Box::new(UnixAccept::bind(path).await.map_err(fail)?)
+            }
+            Listener::Tcp { address, mode: SocketMode::Connect } => Box::new(TcpDial { address: *address }),
+            Listener::Tcp { address, mode: SocketMode::Listen } => {
+                let fail = |source| listen_error(format!("tcp:{address}"), source);
+                Box::new(TcpAccept::bind(*address).await.map_err(fail)?)
+            }
+        });
+    }
+    if sources.is_empty() {
+        return Err(StartError::NoListeners);
+    }
+    Ok(sources)
+}
+
+const fn listen_error(listener: String, source: io::Error) -> StartError {
+    StartError::Listener { listener, source }
+}

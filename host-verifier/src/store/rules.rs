@@ -1,0 +1,174 @@
+//! What a login may not contradict. One pure function, which both stores call inside their atomic step.
+
+use super::{NodeRecord, NodeUpdate};
+use crate::attestor::BootState;
+
+/// A login that contradicts what is known.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Conflict {
+    /// The identity belongs to another TPM. Taking it over needs an operator.
+    #[error("{spiffe_id} belongs to the TPM with EK {holder}; evict that node to give its identity to another")]
+    IdentityTaken {
+        /// The identity.
+        spiffe_id: String,
+        /// Hash of the EK that holds it.
+        holder: String,
+    },
+    /// The AK is known under another EK: one of the two EKs is not in the TPM that holds the AK.
+    #[error("the AK is bound to the TPM with EK {holder}")]
+    KeyTaken {
+        /// Hash of the EK that holds it.
+        holder: String,
+    },
+    /// The TPM's counters ran backwards: a replayed or cloned TPM state, or a TPM that was cleared.
+    #[error("the TPM's {counter} went back from {before} to {now}; if the TPM was cleared, evict the node")]
+    WentBack {
+        /// `resetCount`, `restartCount` or `clock`.
+        counter: &'static str,
+        /// As stored.
+        before: u64,
+        /// As proven now.
+        now: u64,
+    },
+}
+
+/// Checks a login against the nodes it touches: the one with its EK, the one with its AK, and the one with its
+/// identity, as far as they exist.
+///
+/// # Errors
+///
+/// [`Conflict`].
+pub fn check<'a>(
+    update: &NodeUpdate,
+    known: impl IntoIterator<Item = &'a NodeRecord>,
+) -> Result<(), Conflict> {
+    for node in known {
+        if node.ek_hash == update.ek_hash {
+            if let (Some(before), Some(now)) = (&node.boot, &update.boot)
+                && node.ak_name == update.ak_name
+            {
+                check_boot(before, now)?;
+            }
+            continue;
+        }
+        if node.ak_name == update.ak_name {
+            return Err(Conflict::KeyTaken { holder: node.ek_hash.clone() });
+        }
+        if node.spiffe_id == update.spiffe_id {
+            return Err(Conflict::IdentityTaken {
+                spiffe_id: node.spiffe_id.clone(),
+                holder: node.ek_hash.clone(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Counters as [TPM2.0 Part 1] section 36 has them: `resetCount` never falls, a TPM Reset zeroes `restartCount`, and
+/// the clock may fall back after an unorderly shutdown, which is a reset. The counts of an AK outside the
+/// endorsement hierarchy are shifted by a constant, so they are compared as wrapping differences and per AK.
+fn check_boot(before: &BootState, now: &BootState) -> Result<(), Conflict> {
+    let back = |counter, before: u64, now: u64| Err(Conflict::WentBack { counter, before, now });
+    let resets = now.reset_count.wrapping_sub(before.reset_count);
+    let restarts = now.restart_count.wrapping_sub(before.restart_count);
+    if resets > u32::MAX / 2 {
+        return back("resetCount", before.reset_count.into(), now.reset_count.into());
+    }
+    if resets > 0 {
+        return Ok(());
+    }
+    if restarts > u32::MAX / 2 {
+        return back("restartCount", before.restart_count.into(), now.restart_count.into());
+    }
+    if restarts == 0 && now.clock < before.clock {
+        return back("clock", before.clock, now.clock);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Conflict, check};
+    use crate::attestor::BootState;
+    use crate::store::{NodeRecord, NodeUpdate};
+    use jiff::Timestamp;
+
+    fn boot(reset_count: u32, restart_count: u32, clock: u64) -> BootState {
+        BootState { clock, reset_count, restart_count, safe: true, firmware_version: 1 }
+    }
+
+    fn node(boot: Option<BootState>) -> NodeRecord {
+        NodeRecord {
+            ek_hash: "e".to_owned(),
+            ak_name: vec![1],
+            spiffe_id: "spiffe://d/e".to_owned(),
+            cluster: "c".to_owned(),
+            boot,
+            first_seen: Timestamp::UNIX_EPOCH,
+            last_seen: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    fn update(boot: Option<BootState>) -> NodeUpdate {
+        NodeUpdate {
+            ek_hash: "e".to_owned(),
+            ak_name: vec![1],
+            spiffe_id: "spiffe://d/e".to_owned(),
+            cluster: "c".to_owned(),
+            boot,
+            seen_at: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    fn check_boots(before: BootState, now: BootState) -> Result<(), Conflict> {
+        check(&update(Some(now)), [&node(Some(before))])
+    }
+
+    #[test]
+    fn counters_may_stand_or_rise() {
+        for now in [boot(5, 2, 100), boot(5, 2, 101), boot(5, 3, 0), boot(6, 0, 0)] {
+            assert_eq!(check_boots(boot(5, 2, 100), now), Ok(()), "{now:?}");
+        }
+    }
+
+    #[test]
+    fn counters_that_ran_backwards_are_a_conflict() {
+        for (now, counter) in [
+            (boot(4, 9, 900), "resetCount"),
+            (boot(5, 1, 900), "restartCount"),
+            (boot(5, 2, 99), "clock"),
+        ] {
+            let result = check_boots(boot(5, 2, 100), now);
+            assert!(
+                matches!(result, Err(Conflict::WentBack { counter: c, .. }) if c == counter),
+                "{result:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn shifted_counts_that_wrap_are_no_conflict() {
+        assert_eq!(check_boots(boot(u32::MAX, 7, 100), boot(0, 0, 0)), Ok(()));
+        assert_eq!(check_boots(boot(5, u32::MAX, 100), boot(5, 0, 0)), Ok(()));
+    }
+
+    #[test]
+    fn counts_of_another_ak_are_not_compared() {
+        let mut now = update(Some(boot(1, 1, 1)));
+        now.ak_name = vec![2];
+        assert_eq!(check(&now, [&node(Some(boot(5, 2, 100)))]), Ok(()));
+    }
+
+    #[test]
+    fn another_ek_takes_neither_the_identity_nor_the_ak() {
+        let mut other = update(None);
+        other.ek_hash = "f".to_owned();
+        other.ak_name = vec![2];
+        let result = check(&other, [&node(None)]);
+        assert!(matches!(result, Err(Conflict::IdentityTaken { .. })), "{result:?}");
+        other.ak_name = vec![1];
+        other.spiffe_id = "spiffe://d/f".to_owned();
+        let result = check(&other, [&node(None)]);
+        assert!(matches!(result, Err(Conflict::KeyTaken { .. })), "{result:?}");
+    }
+}

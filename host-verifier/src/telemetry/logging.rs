@@ -1,0 +1,83 @@
+//! The log: one JSON object per line on stderr, with `time`, `level`, `logger`, `msg` and the fields beside them.
+
+use core::fmt;
+
+use serde_json::{Map, Value};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
+
+use super::names::JSON_FIELDS;
+
+/// The environment variable with the filter, e.g. `debug` or `assay_host_verifier::transport=debug,info`.
+pub const FILTER_VARIABLE: &str = "ASSAY_LOG";
+
+/// Starts logging for the whole process. A second call does nothing.
+pub fn init() {
+    let filter = EnvFilter::try_from_env(FILTER_VARIABLE).unwrap_or_else(|_| EnvFilter::new("info"));
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .event_format(JsonLines)
+        .try_init();
+}
+
+/// Flat JSON objects. Values are JSON strings, so nothing that a node sends can break out of its field.
+#[derive(Debug, Clone, Copy)]
+pub struct JsonLines;
+
+impl<S, N> FormatEvent<S, N> for JsonLines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let mut line = Map::new();
+        line.insert("time".to_owned(), jiff::Timestamp::now().to_string().into());
+        line.insert("level".to_owned(), event.metadata().level().as_str().to_lowercase().into());
+        line.insert("logger".to_owned(), event.metadata().target().into());
+        event.record(&mut Fields(&mut line));
+        let text = serde_json::to_string(&line).map_err(|_| fmt::Error)?;
+        writeln!(writer, "{text}")
+    }
+}
+
+struct Fields<'a>(&'a mut Map<String, Value>);
+
+impl Fields<'_> {
+    fn put(&mut self, field: &Field, value: Value) {
+        let name = if field.name() == "message" { "msg" } else { field.name() };
+        self.0.insert(name.to_owned(), value);
+    }
+}
+
+impl Visit for Fields<'_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.record_str(field, &format!("{value:?}"));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        let json = JSON_FIELDS.contains(&field.name()).then(|| serde_json::from_str(value).ok());
+        self.put(field, json.flatten().unwrap_or_else(|| value.into()));
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.put(field, value.into());
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.put(field, value.into());
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.put(field, value.into());
+    }
+}

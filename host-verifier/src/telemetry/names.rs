@@ -1,0 +1,37 @@
+//! Messages and fields of the log: the only place where they are spelt out, since alerts and searches match them.
+
+/// A hello was read; with `providedMethods`.
+pub const LOGIN_STARTED: &str = "Login started with multi-attestation support";
+/// A policy is satisfied; with `agentAttestationAttributes`.
+pub const AUTHORIZED: &str = "Authorization received and verified";
+/// The session is stored and the grant was sent.
+pub const CONNECTED: &str = "Connected to agent";
+/// A login was refused; with `code`, `detail` and `explanation`.
+pub const DENIED: &str = "Login denied";
+/// A login ended without a result: the agent began again, reported trouble, or is gone.
+pub const ABANDONED: &str = "Login abandoned";
+/// A node reports why it cannot log in.
+pub const TROUBLE: &str = "Agent reports trouble";
+/// A node's firmware stopped.
+pub const PANIC: &str = "Agent panicked";
+/// A message that is none, or that nobody asked for.
+pub const MALFORMED: &str = "Message dropped";
+/// A link was opened.
+pub const LINK_OPEN: &str = "Link open";
+/// A link is gone; with its counters.
+pub const LINK_CLOSED: &str = "Link closed";
+/// A link cannot be opened; tried again.
+pub const LINK_FAILED: &str = "Link cannot be opened";
+/// The service is ready.
+pub const SERVING: &str = "Serving";
+/// The service ends.
+pub const STOPPING: &str = "Stopping";
+/// The service has ended.
+pub const STOPPED: &str = "Stopped";
+/// Events were lost because their reader is too slow.
+pub const EVENTS_LOST: &str = "Events lost";
+/// Old records could not be removed.
+pub const PURGE_FAILED: &str = "Old records could not be removed";
+
+/// Fields whose text is JSON already, because the logging library has no lists.
+pub const JSON_FIELDS: &[&str] = &["providedMethods", "agentAttestationAttributes", "explanation"];
