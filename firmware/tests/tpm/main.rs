@@ -13,7 +13,9 @@
 
 mod bytes;
 mod commands;
+mod differential;
 mod fifo;
+mod frugality;
 mod golden;
 mod keys;
 mod model;
@@ -21,4 +23,5 @@ mod recovery;
 mod retries;
 mod scripted;
 mod spi;
+mod stress;
 mod truncation;
