@@ -138,6 +138,7 @@ impl<'a> Provisioning<'a> {
 }
 
 #[cfg(test)]
+#[expect(clippy::expect_used, reason = "tests stop at the first surprise")]
 mod tests {
     use super::{KEY_LEN, MAX_RECORD, Provisioning, ProvisioningError};
 

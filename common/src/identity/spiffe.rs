@@ -109,13 +109,12 @@ impl<'a> SpiffeId<'a> {
             return Err(SpiffeIdError::TooLong);
         }
         let rest = text.strip_prefix(SCHEME).ok_or(SpiffeIdError::Scheme)?;
-        let (domain, path) = rest.split_once('/').ok_or_else(|| {
-            if rest.is_empty() {
-                SpiffeIdError::EmptyTrustDomain
-            } else {
-                SpiffeIdError::EmptyPath
-            }
-        })?;
+        let no_path = if rest.is_empty() {
+            SpiffeIdError::EmptyTrustDomain
+        } else {
+            SpiffeIdError::EmptyPath
+        };
+        let (domain, path) = rest.split_once('/').ok_or(no_path)?;
         let trust_domain = TrustDomain::parse(domain)?;
         if path.is_empty() {
             return Err(SpiffeIdError::EmptyPath);
@@ -178,6 +177,7 @@ pub fn check_segment(segment: &str) -> Result<(), SpiffeIdError> {
 }
 
 #[cfg(test)]
+#[expect(clippy::expect_used, reason = "tests stop at the first surprise")]
 mod tests {
     use super::{SpiffeId, SpiffeIdError, TrustDomain};
 

@@ -27,10 +27,6 @@ pub const SIGNATURE_LEN: usize = 64;
 
 /// What an agent sends.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "one message at a time, on the stack of the receiver"
-)]
 pub enum AgentMessage<'a> {
     /// Begins a login.
     #[serde(borrow)]
