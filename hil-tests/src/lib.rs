@@ -11,3 +11,5 @@
 
 pub mod board;
 pub mod manufacture;
+pub mod qemu;
+pub mod scenario;

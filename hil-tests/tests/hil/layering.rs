@@ -13,7 +13,12 @@ fn allowed(package: &str) -> &'static [&'static str] {
         "assay-common" | "assay-spi-tpm" => &[],
         "assay-firmware" | "assay-host-verifier" => &["assay-common"],
         "assay-qemu-overlay" => &["assay-spi-tpm"],
-        "assay-hil-tests" => &["assay-common", "assay-firmware", "assay-host-verifier", "assay-spi-tpm"],
+        "assay-hil-tests" => &[
+            "assay-common",
+            "assay-firmware",
+            "assay-host-verifier",
+            "assay-spi-tpm",
+        ],
         "assay-tpm-size" => &["assay-common", "assay-firmware"],
         board if board.starts_with("assay-board-") => &["assay-common", "assay-firmware"],
         other => panic!("`{other}` is new: say here what it may depend on"),
@@ -22,11 +27,21 @@ fn allowed(package: &str) -> &'static [&'static str] {
 
 fn metadata() -> Value {
     let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
+        .args([
+            "metadata",
+            "--format-version",
+            "1",
+            "--no-deps",
+            "--offline",
+        ])
         .current_dir(workspace_root())
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
@@ -51,12 +66,25 @@ fn crates_depend_one_way() {
 #[test]
 fn the_agent_library_has_no_hal_and_no_heap() {
     let tree = Command::new(env!("CARGO"))
-        .args(["tree", "--offline", "--prefix", "none", "-e", "normal", "-p", "assay-firmware"])
+        .args([
+            "tree",
+            "--offline",
+            "--prefix",
+            "none",
+            "-e",
+            "normal",
+            "-p",
+            "assay-firmware",
+        ])
         .args(["--target", "thumbv7em-none-eabihf", "--format", "{p}"])
         .current_dir(workspace_root())
         .output()
         .unwrap();
-    assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
+    assert!(
+        tree.status.success(),
+        "{}",
+        String::from_utf8_lossy(&tree.stderr)
+    );
     let tree = String::from_utf8(tree.stdout).unwrap();
     assert!(tree.contains("embedded-hal v1"), "{tree}");
     for line in tree.lines() {
@@ -82,17 +110,33 @@ fn check_layers(src: &Path, layers: &[&[&str]]) {
     let mut seen = BTreeSet::new();
     for (file, text) in sources(src) {
         let inside = file.strip_prefix(src).unwrap();
-        let module = inside.components().next().unwrap().as_os_str().to_string_lossy().into_owned();
+        let module = inside
+            .components()
+            .next()
+            .unwrap()
+            .as_os_str()
+            .to_string_lossy()
+            .into_owned();
         let module = module.trim_end_matches(".rs");
-        if matches!(module, "lib" | "main" | "bin") || inside.components().any(|c| is_test(&c.as_os_str().to_string_lossy())) {
+        if matches!(module, "lib" | "main" | "bin")
+            || inside
+                .components()
+                .any(|c| is_test(&c.as_os_str().to_string_lossy()))
+        {
             continue;
         }
         let Some(own) = rank.get(module) else {
-            panic!("`{module}` in {} is new: say here which layer it belongs to", src.display())
+            panic!(
+                "`{module}` in {} is new: say here which layer it belongs to",
+                src.display()
+            )
         };
         seen.insert(module.to_owned());
         // Unit tests below may stand on anything.
-        let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+        let code = text
+            .split("#[cfg(test)]\nmod tests {")
+            .next()
+            .unwrap_or_default();
         // Documentation may point anywhere.
         let code: String = code
             .lines()
@@ -100,8 +144,10 @@ fn check_layers(src: &Path, layers: &[&[&str]]) {
             .collect::<Vec<_>>()
             .join("\n");
         for used in code.split("crate::").skip(1) {
-            let used: String =
-                used.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            let used: String = used
+                .chars()
+                .take_while(|c| c.is_alphanumeric() || *c == '_')
+                .collect();
             if let Some(theirs) = rank.get(used.as_str()) {
                 assert!(
                     theirs < own || used == module || (theirs == own && layers[*own].len() > 1),
@@ -112,7 +158,11 @@ fn check_layers(src: &Path, layers: &[&[&str]]) {
         }
     }
     for module in rank.keys() {
-        assert!(seen.contains(*module), "no module `{module}` in {}", src.display());
+        assert!(
+            seen.contains(*module),
+            "no module `{module}` in {}",
+            src.display()
+        );
     }
 }
 
@@ -143,7 +193,12 @@ fn the_firmwares_layers_use_only_what_is_below() {
 fn link_knows_the_protocol_and_nothing_else_of_common() {
     for (file, text) in sources(&workspace_root().join("firmware/src/link")) {
         for used in text.split("assay_common::").skip(1) {
-            assert!(used.starts_with("protocol"), "{}: {}", file.display(), &used[..20.min(used.len())]);
+            assert!(
+                used.starts_with("protocol"),
+                "{}: {}",
+                file.display(),
+                &used[..20.min(used.len())]
+            );
         }
     }
 }
@@ -152,7 +207,12 @@ fn link_knows_the_protocol_and_nothing_else_of_common() {
 fn commons_layers_use_only_what_is_below() {
     check_layers(
         &workspace_root().join("common/src"),
-        &[&["tpm"], &["policy", "protocol"], &["identity", "login"], &["method"]],
+        &[
+            &["tpm"],
+            &["policy", "protocol"],
+            &["identity", "login"],
+            &["method"],
+        ],
     );
 }
 
@@ -160,15 +220,27 @@ fn commons_layers_use_only_what_is_below() {
 fn only_named_modules_have_unsafe_code() {
     let allowed: &[&str] = &["firmware/src/bus/mmio.rs", "hil-tests/qemu-overlay/src/"];
     let root = workspace_root();
-    for folder in ["common/src", "firmware/src", "host-verifier/src", "hil-tests"] {
+    for folder in [
+        "common/src",
+        "firmware/src",
+        "host-verifier/src",
+        "hil-tests",
+    ] {
         for (file, text) in sources(&root.join(folder)) {
-            let name = file.strip_prefix(&root).unwrap().to_string_lossy().into_owned();
+            let name = file
+                .strip_prefix(&root)
+                .unwrap()
+                .to_string_lossy()
+                .into_owned();
             let has = text.lines().any(|line| {
                 let code = line.split("//").next().unwrap_or_default();
-                code.contains("unsafe {") || code.contains("unsafe fn") || code.contains("unsafe impl")
+                code.contains("unsafe {")
+                    || code.contains("unsafe fn")
+                    || code.contains("unsafe impl")
             });
             assert!(
-                !has || allowed.iter().any(|prefix| name.starts_with(prefix)) || name.ends_with("layering.rs"),
+                !has || allowed.iter().any(|prefix| name.starts_with(prefix))
+                    || name.ends_with("layering.rs"),
                 "{name} has unsafe code"
             );
         }

@@ -1,0 +1,180 @@
+//! The verifier's login machine, driven directly: no process, no socket, the store in two maps.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use assay_common::protocol::{AgentMessage, FrameError, FrameKind, Trouble, decode};
+use assay_host_verifier::blobs::Blobs;
+use assay_host_verifier::clock::Moment;
+use assay_host_verifier::login::{AwaitHello, AwaitProofs, Denied, Env, Granted, Next, Step, Turn, Verifier};
+use assay_host_verifier::random::SecureRandom;
+use assay_host_verifier::store::{NodeRecord, check};
+
+use super::line::Peer;
+
+/// What became of logins, in order.
+#[derive(Debug)]
+pub enum Outcome {
+    /// A session.
+    Granted(Box<Granted>),
+    /// A refusal, with the detail for the operator.
+    Denied(Box<Denied>),
+    /// The node says it has trouble.
+    Trouble(Trouble),
+    /// The firmware panicked.
+    Panic(String),
+}
+
+/// A verifier at the end of a line.
+pub struct LocalVerifier {
+    verifier: Arc<Verifier>,
+    random: Box<dyn SecureRandom>,
+    now: Box<dyn Fn() -> Moment>,
+    state: Option<AwaitProofs>,
+    blobs: Blobs,
+    answered: BTreeSet<[u8; 32]>,
+    nodes: BTreeMap<String, NodeRecord>,
+    /// What was found out, step by step.
+    pub steps: Vec<Step>,
+    /// How logins ended.
+    pub outcomes: Vec<Outcome>,
+    /// Every message sent and received, for tests that replay them.
+    pub tape: Vec<(FrameKind, Vec<u8>)>,
+}
+
+impl LocalVerifier {
+    /// A verifier with an empty store.
+    pub fn new(
+        verifier: Arc<Verifier>,
+        random: Box<dyn SecureRandom>,
+        now: Box<dyn Fn() -> Moment>,
+    ) -> Self {
+        Self {
+            verifier,
+            random,
+            now,
+            state: None,
+            blobs: Blobs::default(),
+            answered: BTreeSet::new(),
+            nodes: BTreeMap::new(),
+            steps: Vec::new(),
+            outcomes: Vec::new(),
+            tape: Vec::new(),
+        }
+    }
+
+    /// Sessions granted so far.
+    #[must_use]
+    pub fn granted(&self) -> usize {
+        self.outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Granted(_))).count()
+    }
+
+    /// The last session.
+    #[must_use]
+    pub fn last_granted(&self) -> Option<&Granted> {
+        self.outcomes.iter().rev().find_map(|outcome| match outcome {
+            Outcome::Granted(granted) => Some(&**granted),
+            _ => None,
+        })
+    }
+
+    /// Takes a message.
+    fn message(&mut self, body: &[u8]) -> Vec<Vec<u8>> {
+        let env_now = (self.now)();
+        let env = Env { now: env_now, random: &*self.random };
+        let turn = match (decode::<AgentMessage<'_>>(body), self.state.take()) {
+            (Ok(AgentMessage::Trouble(trouble)), state) => {
+                self.state = state;
+                self.outcomes.push(Outcome::Trouble(trouble));
+                return Vec::new();
+            }
+            (Ok(AgentMessage::Proofs(_)) | Err(_), Some(waiting)) => {
+                // Each challenge is answered once, whatever the answer is worth.
+                if self.answered.insert(waiting.challenge_digest()) {
+                    let blobs = core::mem::take(&mut self.blobs);
+                    waiting.handle(&env, &blobs, body)
+                } else {
+                    waiting.already_answered()
+                }
+            }
+            _ => {
+                self.blobs.clear();
+                AwaitHello::new(Arc::clone(&self.verifier)).handle(&env, body)
+            }
+        };
+        self.follow(turn)
+    }
+
+    fn follow(&mut self, mut turn: Turn) -> Vec<Vec<u8>> {
+        loop {
+            self.steps.append(&mut turn.steps);
+            turn = match turn.next {
+                Next::Ask(message, waiting) => {
+                    self.state = Some(*waiting);
+                    return vec![message];
+                }
+                Next::Recall(waiting) => {
+                    let now = (self.now)();
+                    let env = Env { now, random: &*self.random };
+                    let node = self.nodes.get(waiting.untrusted_subject()).cloned();
+                    waiting.handle(&env, node)
+                }
+                Next::Commit(commit) => {
+                    let update = commit.record().node.clone();
+                    if let Err(conflict) = check(&update, self.nodes.values()) {
+                        commit.refused(&conflict)
+                    } else {
+                        self.remember(update);
+                        let (steps, granted) = commit.stored();
+                        self.steps.extend(steps);
+                        let message = granted.message.clone();
+                        self.outcomes.push(Outcome::Granted(Box::new(granted)));
+                        return vec![message];
+                    }
+                }
+                Next::Denied(denied) => {
+                    let message = denied.message();
+                    self.outcomes.push(Outcome::Denied(denied));
+                    return vec![message];
+                }
+            };
+        }
+    }
+
+    fn remember(&mut self, update: assay_host_verifier::store::NodeUpdate) {
+        let known = self.nodes.get(&update.ek_hash);
+        let record = NodeRecord {
+            ek_hash: update.ek_hash.clone(),
+            ak_name: update.ak_name,
+            spiffe_id: update.spiffe_id,
+            cluster: update.cluster,
+            boot: update.boot.or_else(|| known.and_then(|node| node.boot)),
+            first_seen: known.map_or(update.seen_at, |node| node.first_seen),
+            last_seen: update.seen_at,
+        };
+        self.nodes.insert(update.ek_hash, record);
+    }
+}
+
+impl Peer for LocalVerifier {
+    fn frame(&mut self, kind: FrameKind, body: &[u8]) -> Vec<Vec<u8>> {
+        self.tape.push((kind, body.to_vec()));
+        match kind {
+            FrameKind::MESSAGE => self.message(body),
+            FrameKind::CHUNK => {
+                if let Ok(chunk) = decode(body) {
+                    // A bad chunk leaves its blob empty, and the message that names it will be refused.
+                    let _ = self.blobs.add(&chunk);
+                }
+                Vec::new()
+            }
+            FrameKind::PANIC => {
+                self.outcomes.push(Outcome::Panic(String::from_utf8_lossy(body).into_owned()));
+                Vec::new()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn damaged(&mut self, _error: FrameError) {}
+}
