@@ -139,9 +139,8 @@ mod tests {
 
     fn reference(blob: u8, bytes: &[u8]) -> BlobRef {
         let mut sha256 = [0; 32];
-        sha256.copy_from_slice(
-            aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes).as_ref(),
-        );
+        sha256
+            .copy_from_slice(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes).as_ref());
         BlobRef {
             blob,
             len: u32::try_from(bytes.len()).unwrap(),

@@ -49,7 +49,10 @@ pub struct Place {
 
 impl From<serde_saphyr::Location> for Place {
     fn from(location: serde_saphyr::Location) -> Self {
-        Self { line: location.line(), column: location.column() }
+        Self {
+            line: location.line(),
+            column: location.column(),
+        }
     }
 }
 
@@ -57,19 +60,32 @@ impl DocumentError {
     /// An error without a place.
     #[must_use]
     pub fn new(file: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { file: file.into(), line: 0, column: 0, message: message.into(), hint: None }
+        Self {
+            file: file.into(),
+            line: 0,
+            column: 0,
+            message: message.into(),
+            hint: None,
+        }
     }
 
     /// At a place.
     #[must_use]
     pub fn at(self, place: Place) -> Self {
-        Self { line: place.line, column: place.column, ..self }
+        Self {
+            line: place.line,
+            column: place.column,
+            ..self
+        }
     }
 
     /// With a hint.
     #[must_use]
     pub fn hint(self, hint: impl Into<String>) -> Self {
-        Self { hint: Some(hint.into()), ..self }
+        Self {
+            hint: Some(hint.into()),
+            ..self
+        }
     }
 }
 
@@ -84,9 +100,14 @@ pub fn read(path: &Path) -> Result<String, DocumentError> {
     let fail = |error: std::io::Error| DocumentError::new(file.clone(), error.to_string());
     let mut bytes = Vec::new();
     let limit = MAX_DOCUMENT as u64 + 1;
-    std::fs::File::open(path).and_then(|f| f.take(limit).read_to_end(&mut bytes)).map_err(fail)?;
+    std::fs::File::open(path)
+        .and_then(|f| f.take(limit).read_to_end(&mut bytes))
+        .map_err(fail)?;
     if bytes.len() > MAX_DOCUMENT {
-        return Err(DocumentError::new(file, format!("longer than {MAX_DOCUMENT} bytes")));
+        return Err(DocumentError::new(
+            file,
+            format!("longer than {MAX_DOCUMENT} bytes"),
+        ));
     }
     String::from_utf8(bytes).map_err(|_| DocumentError::new(file, "not UTF-8"))
 }
@@ -98,7 +119,10 @@ pub fn read(path: &Path) -> Result<String, DocumentError> {
 /// [`DocumentError`], with a hint when a name looks like a misspelt one.
 pub fn parse<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, DocumentError> {
     if text.len() > MAX_DOCUMENT {
-        return Err(DocumentError::new(file, format!("longer than {MAX_DOCUMENT} bytes")));
+        return Err(DocumentError::new(
+            file,
+            format!("longer than {MAX_DOCUMENT} bytes"),
+        ));
     }
     serde_saphyr::from_str_with_options(text, options()).map_err(|error| translate(file, &error))
 }
@@ -127,9 +151,19 @@ fn translate(file: &str, error: &serde_saphyr::Error) -> DocumentError {
     let place = error.location().map(Place::from).unwrap_or_default();
     let rendered = error.to_string();
     // The library ends its messages with the place, which stands in front here.
-    let message = rendered.split(" at line ").next().unwrap_or(&rendered).to_owned();
+    let message = rendered
+        .split(" at line ")
+        .next()
+        .unwrap_or(&rendered)
+        .to_owned();
     let hint = misspelt(&message);
-    DocumentError { file: file.to_owned(), line: place.line, column: place.column, message, hint }
+    DocumentError {
+        file: file.to_owned(),
+        line: place.line,
+        column: place.column,
+        message,
+        hint,
+    }
 }
 
 /// A hint for "unknown field `x`, expected one of `a`, `b`".
@@ -151,7 +185,12 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     let limit = (name.chars().count() / 3).max(1);
     known
         .into_iter()
-        .map(|candidate| (distance(&name.to_lowercase(), &candidate.to_lowercase()), candidate))
+        .map(|candidate| {
+            (
+                distance(&name.to_lowercase(), &candidate.to_lowercase()),
+                candidate,
+            )
+        })
         .filter(|(distance, _)| *distance <= limit)
         .min()
         .map(|(_, candidate)| candidate)
@@ -168,7 +207,9 @@ fn distance(from: &str, to: &str) -> usize {
         let mut row = vec![i + 1];
         for (j, b) in to.iter().enumerate() {
             let at = |row: &[usize], j: usize| row.get(j).copied().unwrap_or(usize::MAX / 2);
-            let mut best = (at(&above, j) + usize::from(a != b)).min(at(&above, j + 1) + 1).min(at(&row, j) + 1);
+            let mut best = (at(&above, j) + usize::from(a != b))
+                .min(at(&above, j + 1) + 1)
+                .min(at(&row, j) + 1);
             let swapped = i > 0 && j > 0 && from.get(i - 1) == Some(b) && to.get(j - 1) == Some(a);
             if swapped {
                 best = best.min(at(&before, j - 1) + 1);

@@ -46,7 +46,9 @@ impl From<StartError> for Failure {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     logging::init();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
     let result = match runtime {
         Ok(runtime) => runtime.block_on(run(arguments)),
         Err(error) => Err(Failure::Failed(error.to_string(), None)),

@@ -47,7 +47,12 @@ struct Record {
 /// Runs a command.
 #[must_use]
 pub fn run(command: Command) -> ExitCode {
-    let Command::Record { config, cluster, out, output } = command;
+    let Command::Record {
+        config,
+        cluster,
+        out,
+        output,
+    } = command;
     let result = load(&config).and_then(|config| record(&config, cluster, &out));
     finish(output, result, |record| {
         format!(
@@ -60,8 +65,10 @@ pub fn run(command: Command) -> ExitCode {
 fn record(config: &Config, cluster: String, out: &Path) -> Result<Record, Failure> {
     if !config.clusters.contains_key(&cluster) {
         let known: Vec<_> = config.clusters.keys().map(String::as_str).collect();
-        return Err(Failure::usage(format!("cluster `{cluster}` is not configured"))
-            .hint(format!("configured: {}", known.join(", "))));
+        return Err(
+            Failure::usage(format!("cluster `{cluster}` is not configured"))
+                .hint(format!("configured: {}", known.join(", "))),
+        );
     }
     let verifier = start::verifier(config)?;
     let provisioning = Provisioning {
@@ -70,7 +77,9 @@ fn record(config: &Config, cluster: String, out: &Path) -> Result<Record, Failur
         verifier_key: verifier.key.public(),
     };
     let mut buffer = [0; MAX_RECORD];
-    let bytes = provisioning.write(&mut buffer).map_err(|error| Failure::failed(error.to_string()))?;
+    let bytes = provisioning
+        .write(&mut buffer)
+        .map_err(|error| Failure::failed(error.to_string()))?;
     let written = buffer.get(..bytes).unwrap_or_default();
     std::fs::write(out, written)
         .map_err(|error| Failure::failed(format!("{}: {error}", out.display())))?;

@@ -32,28 +32,44 @@ pub(super) struct Failure {
 impl Failure {
     /// Refused or failed: exit status 1.
     pub(super) fn failed(message: impl Into<String>) -> Self {
-        Self { status: 1, message: message.into(), hint: None }
+        Self {
+            status: 1,
+            message: message.into(),
+            hint: None,
+        }
     }
 
     /// Bad usage or an unusable document: exit status 2.
     pub(super) fn usage(message: impl Into<String>) -> Self {
-        Self { status: 2, ..Self::failed(message) }
+        Self {
+            status: 2,
+            ..Self::failed(message)
+        }
     }
 
     pub(super) fn hint(self, hint: impl Into<String>) -> Self {
-        Self { hint: Some(hint.into()), ..self }
+        Self {
+            hint: Some(hint.into()),
+            ..self
+        }
     }
 }
 
 impl From<DocumentError> for Failure {
     fn from(error: DocumentError) -> Self {
-        Self { hint: error.hint.clone(), ..Self::usage(error.to_string()) }
+        Self {
+            hint: error.hint.clone(),
+            ..Self::usage(error.to_string())
+        }
     }
 }
 
 impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
-        Self { hint: error.hint().map(str::to_owned), ..Self::failed(error.to_string()) }
+        Self {
+            hint: error.hint().map(str::to_owned),
+            ..Self::failed(error.to_string())
+        }
     }
 }
 
@@ -75,8 +91,12 @@ pub(super) async fn open_store(config: &Config) -> Result<SqliteStore, Failure> 
 
 /// Runs what needs a runtime.
 pub(super) fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(|error| Failure::failed(error.to_string()))?.block_on(future)
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime
+        .map_err(|error| Failure::failed(error.to_string()))?
+        .block_on(future)
 }
 
 /// Prints the answer and returns the exit status.
@@ -96,7 +116,11 @@ pub(super) fn finish<T: Serialize>(
             println!("{answer}");
             ExitCode::SUCCESS
         }
-        Err(Failure { status, message, hint }) => {
+        Err(Failure {
+            status,
+            message,
+            hint,
+        }) => {
             eprintln!("error: {message}");
             if let Some(hint) = hint {
                 eprintln!("hint: {hint}");

@@ -150,7 +150,9 @@ impl Report<'_> {
         limits: (Duration, Duration),
     ) -> Result<Duration, DocumentError> {
         let plain = value.map(|v| Spanned::new(v.value.0, v.referenced, v.defined));
-        self.within(plain.as_ref(), default, limits, |d| format!("{}s", d.as_secs_f64()))
+        self.within(plain.as_ref(), default, limits, |d| {
+            format!("{}s", d.as_secs_f64())
+        })
     }
 }
 
@@ -189,7 +191,11 @@ impl Root {
                 LOGINS,
                 shown,
             )?,
-            login_timeout: report.span(self.limits.login_timeout.as_ref(), MINUTE, LOGIN_TIMEOUT)?,
+            login_timeout: report.span(
+                self.limits.login_timeout.as_ref(),
+                MINUTE,
+                LOGIN_TIMEOUT,
+            )?,
             trust_domain,
             path_template,
         })
@@ -210,7 +216,8 @@ impl Listeners {
             if serial.path.value.is_empty() {
                 return Err(report.at(&serial.path, "a serial port without a path"));
             }
-            let baud = report.within(serial.baud.as_ref(), 115_200, BAUD, |baud| baud.to_string())?;
+            let baud =
+                report.within(serial.baud.as_ref(), 115_200, BAUD, |baud| baud.to_string())?;
             let path = base.join(&serial.path.value).display().to_string();
             let listener = Listener::Serial(SerialSource { path, baud });
             add(listener, &|message| report.at(&serial.path, message))?;
@@ -221,7 +228,10 @@ impl Listeners {
             if unix.path.value.is_empty() || path.as_os_str().len() > 107 {
                 return Err(report.at(&unix.path, "a socket's path has 1 to 107 bytes"));
             }
-            let listener = Listener::Unix { path, mode: unix.mode };
+            let listener = Listener::Unix {
+                path,
+                mode: unix.mode,
+            };
             add(listener, &|message| report.at(&unix.path, message))?;
         }
         for tcp in &self.tcp {
@@ -231,7 +241,10 @@ impl Listeners {
                     .at(&tcp.address, format!("{address} is not a loopback address"))
                     .hint("this listener is for emulators on the same machine: use 127.0.0.1 or [::1]"));
             }
-            let listener = Listener::Tcp { address, mode: tcp.mode };
+            let listener = Listener::Tcp {
+                address,
+                mode: tcp.mode,
+            };
             add(listener, &|message| report.at(&tcp.address, message))?;
         }
         Ok(listeners)
@@ -256,9 +269,8 @@ fn check_clusters(
             ClusterSource::Inline(document) => document.build(report.0, base)?,
             ClusterSource::File(path) => {
                 let path = base.join(path);
-                let text = document::read(&path).map_err(|error| {
-                    report.at(source, format!("cluster `{name}`: {error}"))
-                })?;
+                let text = document::read(&path)
+                    .map_err(|error| report.at(source, format!("cluster `{name}`: {error}")))?;
                 let file = path.display().to_string();
                 let base = path.parent().unwrap_or(Path::new(""));
                 PolicyDocument::parse(&file, &text)?.build(&file, base)?

@@ -28,13 +28,23 @@ impl Denied {
     #[must_use]
     pub fn new(login_id: Option<LoginId>, code: DenyCode, detail: impl Into<String>) -> Self {
         let (reason, retry_after_s) = public(code);
-        Self { login_id, code, reason, retry_after_s, detail: detail.into(), explanation: None }
+        Self {
+            login_id,
+            code,
+            reason,
+            retry_after_s,
+            detail: detail.into(),
+            explanation: None,
+        }
     }
 
     /// With another waiting time, seconds.
     #[must_use]
     pub fn retry_after(self, retry_after_s: u32) -> Self {
-        Self { retry_after_s, ..self }
+        Self {
+            retry_after_s,
+            ..self
+        }
     }
 
     pub(super) fn by_policy(login_id: LoginId, refusal: Refusal) -> Self {
@@ -43,7 +53,10 @@ impl Denied {
             Some(fault) => code_of(fault),
         };
         let detail = refusal.explanation.to_string();
-        Self { explanation: Some(refusal.explanation), ..Self::new(Some(login_id), code, detail) }
+        Self {
+            explanation: Some(refusal.explanation),
+            ..Self::new(Some(login_id), code, detail)
+        }
     }
 
     /// The message for the node.
@@ -55,7 +68,9 @@ impl Denied {
             retry_after_s: self.retry_after_s,
         });
         // The reasons below are far shorter than the buffer; an empty message would be refused as malformed.
-        encode(&message, &mut [0; MAX_VERIFIER_MESSAGE]).map(<[u8]>::to_vec).unwrap_or_default()
+        encode(&message, &mut [0; MAX_VERIFIER_MESSAGE])
+            .map(<[u8]>::to_vec)
+            .unwrap_or_default()
     }
 }
 

@@ -39,7 +39,12 @@ pub struct Granted {
 pub(super) fn prepare(progress: Progress, authorized: Authorized, env: &Env<'_>) -> Turn {
     match seal(&progress, &authorized, env) {
         Ok((record, message)) => progress.turn(|progress| {
-            Next::Commit(Box::new(AwaitCommit { progress, record, authorized, message }))
+            Next::Commit(Box::new(AwaitCommit {
+                progress,
+                record,
+                authorized,
+                message,
+            }))
         }),
         Err((code, detail)) => {
             let denied = Denied::new(Some(progress.id), code, detail);
@@ -58,10 +63,15 @@ fn seal(
     let internal = |detail: String| (DenyCode::INTERNAL, detail);
     let misconfigured = |detail: String| (DenyCode::MISCONFIGURED, detail);
     let verifier = &progress.verifier;
-    let keys = authorized.key_origin().and_then(|kind| progress.keys.get(&kind)).ok_or_else(|| {
-        let policy = authorized.policy();
-        misconfigured(format!("policy `{policy}` binds no key of the node that a session could be sealed to"))
-    })?;
+    let keys = authorized
+        .key_origin()
+        .and_then(|kind| progress.keys.get(&kind))
+        .ok_or_else(|| {
+            let policy = authorized.policy();
+            misconfigured(format!(
+                "policy `{policy}` binds no key of the node that a session could be sealed to"
+            ))
+        })?;
     let facts = authorized.facts();
     let (Some(subject), Some(key)) = (&facts.subject, &facts.attestation_key) else {
         return Err(internal("a bound key without a subject".to_owned()));
@@ -75,7 +85,9 @@ fn seal(
 
     let id: [u8; 16] = crate::random::bytes(env.random).map_err(|e| internal(e.to_string()))?;
     let mut secret = Zeroizing::new([0; 32]);
-    env.random.fill(secret.as_mut_slice()).map_err(|e| internal(e.to_string()))?;
+    env.random
+        .fill(secret.as_mut_slice())
+        .map_err(|e| internal(e.to_string()))?;
     // Whole seconds, as the node is told: record and message agree.
     let issued_at = Timestamp::from_second(env.now.wall.as_second()).unwrap_or(env.now.wall);
     let expires_at = issued_at
@@ -96,7 +108,9 @@ fn seal(
     let body = encode(&grant, &mut body).map_err(too_long)?;
     let tag = keys.keys.grant_tag(&progress.transcript, body);
     let sealed = VerifierMessage::Granted(SealedGrant { body, tag });
-    let message = encode(&sealed, &mut [0; MAX_VERIFIER_MESSAGE]).map_err(too_long)?.to_vec();
+    let message = encode(&sealed, &mut [0; MAX_VERIFIER_MESSAGE])
+        .map_err(too_long)?
+        .to_vec();
 
     let session = SessionRecord {
         id: SessionId(id),
@@ -151,15 +165,22 @@ impl AwaitCommit {
     /// The store holds something that this login contradicts.
     #[must_use]
     pub fn refused(self, conflict: &Conflict) -> Turn {
-        let denied = Denied::new(Some(self.progress.id), DenyCode::REFUSED, conflict.to_string());
+        let denied = Denied::new(
+            Some(self.progress.id),
+            DenyCode::REFUSED,
+            conflict.to_string(),
+        );
         plan::deny(self.progress, denied)
     }
 
     /// The store did not take it.
     #[must_use]
     pub fn unavailable(self, what: &dyn core::fmt::Display) -> Turn {
-        let denied =
-            Denied::new(Some(self.progress.id), DenyCode::UNAVAILABLE, what.to_string());
+        let denied = Denied::new(
+            Some(self.progress.id),
+            DenyCode::UNAVAILABLE,
+            what.to_string(),
+        );
         plan::deny(self.progress, denied)
     }
 }

@@ -53,22 +53,37 @@ impl AwaitHello {
         let hello = match decode(untrusted) {
             Ok(AgentMessage::Hello(hello)) => hello,
             Ok(other) => {
-                return Err(malformed(format!("{} where a login begins with Hello", name(&other))));
+                return Err(malformed(format!(
+                    "{} where a login begins with Hello",
+                    name(&other)
+                )));
             }
             Err(error) => return Err(malformed(error.to_string())),
         };
         let version = VersionRange::OURS.common(hello.versions).ok_or_else(|| {
             let VersionRange { min, max } = hello.versions;
-            deny(DenyCode::UNSUPPORTED_VERSION, format!("the agent speaks versions {min} to {max}"))
+            deny(
+                DenyCode::UNSUPPORTED_VERSION,
+                format!("the agent speaks versions {min} to {max}"),
+            )
         })?;
         let offered = shape(&hello).map_err(malformed)?;
         if !hello.key_share.is_empty() {
-            let detail = "the agent wants its session sealed to a key share, which this version does not do";
+            let detail =
+                "the agent wants its session sealed to a key share, which this version does not do";
             return Err(deny(DenyCode::UNSUPPORTED_VERSION, detail.to_owned()));
         }
-        let policies = self.verifier.clusters.get(hello.cluster).cloned().ok_or_else(|| {
-            deny(DenyCode::UNKNOWN_CLUSTER, format!("cluster `{}` is not configured", hello.cluster))
-        })?;
+        let policies = self
+            .verifier
+            .clusters
+            .get(hello.cluster)
+            .cloned()
+            .ok_or_else(|| {
+                deny(
+                    DenyCode::UNKNOWN_CLUSTER,
+                    format!("cluster `{}` is not configured", hello.cluster),
+                )
+            })?;
         let mut outcomes = Outcomes::default();
         for (entry, attestor) in policies.requirements() {
             if !offered.contains(attestor.kind()) {
@@ -83,7 +98,10 @@ impl AwaitHello {
             offered,
             version,
             transcript: Transcript::new().then(Direction::Agent, untrusted),
-            deadline: env.now.monotonic.saturating_add(self.verifier.login_timeout),
+            deadline: env
+                .now
+                .monotonic
+                .saturating_add(self.verifier.login_timeout),
             outcomes,
             pending: BTreeMap::new(),
             asked: AttestorSet::EMPTY,
@@ -102,7 +120,10 @@ impl AwaitHello {
 /// know are carried by the transcript and otherwise ignored: a newer agent may offer more.
 fn shape(hello: &Hello<'_>) -> Result<AttestorSet, String> {
     ClusterName::parse(hello.cluster).map_err(|error| format!("cluster: {error}"))?;
-    for (field, hint) in [("board", hello.untrusted_board), ("version", hello.untrusted_version)] {
+    for (field, hint) in [
+        ("board", hello.untrusted_board),
+        ("version", hello.untrusted_version),
+    ] {
         if hint.len() > MAX_HINT {
             return Err(format!("{field} of {} bytes", hint.len()));
         }
@@ -117,7 +138,13 @@ fn shape(hello: &Hello<'_>) -> Result<AttestorSet, String> {
             _ => return Err(format!("{} offered twice", AttestorKind(*number))),
         }
     }
-    Ok(hello.methods.iter().copied().map(AttestorKind).filter(|kind| kind.name().is_some()).collect())
+    Ok(hello
+        .methods
+        .iter()
+        .copied()
+        .map(AttestorKind)
+        .filter(|kind| kind.name().is_some())
+        .collect())
 }
 
 /// The variant's name, for messages about what came out of turn.

@@ -79,7 +79,8 @@ impl ChallengeKey {
     }
 
     fn load(path: &Path) -> Result<Self, KeyError> {
-        let der = zeroize::Zeroizing::new(std::fs::read(path).map_err(|source| file(path, source))?);
+        let der =
+            zeroize::Zeroizing::new(std::fs::read(path).map_err(|source| file(path, source))?);
         check_mode(path)?;
         EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &der)
             .map(Self)
@@ -92,7 +93,8 @@ impl ChallengeKey {
         // Written aside and linked into place: a crash leaves no half key, and of two processes that start at once
         // the first one's key stays.
         let aside = path.with_extension(format!("{}.new", std::process::id()));
-        let result = write_private(&aside, der.as_ref()).and_then(|()| std::fs::hard_link(&aside, path));
+        let result =
+            write_private(&aside, der.as_ref()).and_then(|()| std::fs::hard_link(&aside, path));
         let _ = std::fs::remove_file(&aside);
         match result {
             Ok(()) => Ok(key),
@@ -114,13 +116,19 @@ impl ChallengeKey {
     /// [`SignError`].
     pub fn sign(&self, before: &Transcript, body: &[u8]) -> Result<[u8; SIGNATURE_LEN], SignError> {
         let message = challenge_message(before, body).concat();
-        let signature = self.0.sign(&SystemRandom::new(), &message).map_err(|_| SignError)?;
+        let signature = self
+            .0
+            .sign(&SystemRandom::new(), &message)
+            .map_err(|_| SignError)?;
         signature.as_ref().try_into().map_err(|_| SignError)
     }
 }
 
 fn file(path: &Path, source: std::io::Error) -> KeyError {
-    KeyError::File { path: path.display().to_string(), source }
+    KeyError::File {
+        path: path.display().to_string(),
+        source,
+    }
 }
 
 fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
@@ -140,11 +148,17 @@ fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 #[cfg(unix)]
 fn check_mode(path: &Path) -> Result<(), KeyError> {
     use std::os::unix::fs::PermissionsExt;
-    let mode = std::fs::metadata(path).map_err(|source| file(path, source))?.permissions().mode();
+    let mode = std::fs::metadata(path)
+        .map_err(|source| file(path, source))?
+        .permissions()
+        .mode();
     if mode & 0o077 == 0 {
         Ok(())
     } else {
-        Err(KeyError::Exposed { path: path.display().to_string(), mode: mode & 0o777 })
+        Err(KeyError::Exposed {
+            path: path.display().to_string(),
+            mode: mode & 0o777,
+        })
     }
 }
 
@@ -166,8 +180,14 @@ mod tests {
         let first = ChallengeKey::load_or_create(dir.path()).unwrap();
         let again = ChallengeKey::load_or_create(dir.path()).unwrap();
         assert_eq!(first.public(), again.public());
-        assert_eq!((first.public().len(), first.public().first()), (65, Some(&4)));
-        let names: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert_eq!(
+            (first.public().len(), first.public().first()),
+            (65, Some(&4))
+        );
+        let names: Vec<_> = std::fs::read_dir(dir.path())
+            .unwrap()
+            .map(|e| e.unwrap().file_name())
+            .collect();
         assert_eq!(names, [FILE]);
     }
 
@@ -187,7 +207,10 @@ mod tests {
     fn a_damaged_key_is_reported_and_not_replaced() {
         let dir = tempfile::tempdir().unwrap();
         super::write_private(&dir.path().join(FILE), b"damaged").unwrap();
-        assert!(matches!(ChallengeKey::load_or_create(dir.path()), Err(KeyError::Invalid(_))));
+        assert!(matches!(
+            ChallengeKey::load_or_create(dir.path()),
+            Err(KeyError::Invalid(_))
+        ));
         assert_eq!(std::fs::read(dir.path().join(FILE)).unwrap(), b"damaged");
     }
 

@@ -167,12 +167,19 @@ impl Progress {
     pub(crate) fn last_boot(&self) -> Option<&BootState> {
         let node = self.node.as_ref()?.as_ref()?;
         let same_node = self.facts.subject.as_ref() == Some(&node.ek_hash);
-        let same_key = self.facts.attestation_key.as_ref().is_some_and(|key| key.name == node.ak_name);
+        let same_key = self
+            .facts
+            .attestation_key
+            .as_ref()
+            .is_some_and(|key| key.name == node.ak_name);
         node.boot.as_ref().filter(|_| same_node && same_key)
     }
 
     pub(crate) fn turn(mut self, next: impl FnOnce(Self) -> Next) -> Turn {
         let steps = core::mem::take(&mut self.steps);
-        Turn { steps, next: next(self) }
+        Turn {
+            steps,
+            next: next(self),
+        }
     }
 }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use assay_common::login::Direction;
 use assay_common::policy::{AttestorKind, AttestorSet};
 use assay_common::protocol::{
-    Challenge, DenyCode, Item, Items, MAX_VERIFIER_MESSAGE, SignedChallenge, VerifierMessage, encode,
+    Challenge, DenyCode, Item, Items, MAX_VERIFIER_MESSAGE, SignedChallenge, VerifierMessage,
+    encode,
 };
 
 use super::step::{Step, StepName};
@@ -20,7 +21,10 @@ pub(super) fn advance(mut progress: Progress, env: &Env<'_>) -> Turn {
         match ask(&mut progress, env) {
             Ok(Some((message, round, requests, nonce))) => {
                 return progress.turn(|progress| {
-                    Next::Ask(message, Box::new(AwaitProofs::new(progress, round, requests, nonce)))
+                    Next::Ask(
+                        message,
+                        Box::new(AwaitProofs::new(progress, round, requests, nonce)),
+                    )
                 });
             }
             // Making the challenges settled it.
@@ -33,14 +37,18 @@ pub(super) fn advance(mut progress: Progress, env: &Env<'_>) -> Turn {
 
 /// Ends a login with a refusal.
 pub(super) fn deny(mut progress: Progress, denied: Denied) -> Turn {
-    progress.steps.push(Step::failed(StepName::Denied, denied.detail.clone()));
+    progress
+        .steps
+        .push(Step::failed(StepName::Denied, denied.detail.clone()));
     progress.turn(|_| Next::Denied(Box::new(denied)))
 }
 
 fn conclude(mut progress: Progress, env: &Env<'_>) -> Turn {
     match decide(&progress.policies, &progress.outcomes) {
         Ok(authorized) => {
-            progress.steps.push(Step::ok(StepName::Policy).policy(authorized.policy()));
+            progress
+                .steps
+                .push(Step::ok(StepName::Policy).policy(authorized.policy()));
             grant::prepare(progress, authorized, env)
         }
         Err(refusal) => {
@@ -56,7 +64,12 @@ type Asked = (Vec<u8>, u8, BTreeMap<AttestorKind, Vec<u8>>, [u8; 32]);
 fn ask(progress: &mut Progress, env: &Env<'_>) -> Result<Option<Asked>, Denied> {
     let internal = |id, detail: String| Denied::new(Some(id), DenyCode::INTERNAL, detail);
     let id = progress.id;
-    let Progress { pending, policies, outcomes, .. } = &mut *progress;
+    let Progress {
+        pending,
+        policies,
+        outcomes,
+        ..
+    } = &mut *progress;
     pending.retain(|entry, _| is_alive(policies, outcomes, entry.policy));
     let mut requests = challenges(progress, env);
     for (kind, request) in new_requests(progress, &requests) {
@@ -69,45 +82,70 @@ fn ask(progress: &mut Progress, env: &Env<'_>) -> Result<Option<Asked>, Denied> 
         return Ok(None);
     }
     if requests.is_empty() || progress.round >= MAX_ROUNDS {
-        return Err(internal(id, format!("nothing decided after {} rounds", progress.round)));
+        return Err(internal(
+            id,
+            format!("nothing decided after {} rounds", progress.round),
+        ));
     }
     let round = progress.round;
-    let server_nonce =
-        crate::random::bytes(env.random).map_err(|e| internal(id, e.to_string()))?;
+    let server_nonce = crate::random::bytes(env.random).map_err(|e| internal(id, e.to_string()))?;
     let message = {
         let mut items = Items::new();
         for (kind, payload) in &requests {
             items
-                .push(Item { kind: *kind, payload })
+                .push(Item {
+                    kind: *kind,
+                    payload,
+                })
                 .map_err(|_| internal(id, "too many methods for one challenge".to_owned()))?;
         }
-        let challenge =
-            Challenge { version: progress.version, login_id: id.0, round, server_nonce, items };
+        let challenge = Challenge {
+            version: progress.version,
+            login_id: id.0,
+            round,
+            server_nonce,
+            items,
+        };
         sign(progress, &challenge).map_err(|detail| internal(id, detail))?
     };
     progress.transcript = progress.transcript.then(Direction::Verifier, &message);
     progress.round += 1;
     let methods: Vec<_> = requests.keys().map(ToString::to_string).collect();
     let step = Step::ok(StepName::Challenge).round(round);
-    progress.steps.push(step.detail(format!("asks for {}", methods.join(", "))));
+    progress
+        .steps
+        .push(step.detail(format!("asks for {}", methods.join(", "))));
     Ok(Some((message, round, requests, server_nonce)))
 }
 
 fn sign(progress: &Progress, challenge: &Challenge<'_>) -> Result<Vec<u8>, String> {
     let mut body = [0; MAX_VERIFIER_MESSAGE];
     let body = encode(challenge, &mut body).map_err(|error| error.to_string())?;
-    let signature =
-        progress.verifier.key.sign(&progress.transcript, body).map_err(|error| error.to_string())?;
-    let signed = VerifierMessage::Challenge(SignedChallenge { body, signature: &signature });
+    let signature = progress
+        .verifier
+        .key
+        .sign(&progress.transcript, body)
+        .map_err(|error| error.to_string())?;
+    let signed = VerifierMessage::Challenge(SignedChallenge {
+        body,
+        signature: &signature,
+    });
     let mut message = [0; MAX_VERIFIER_MESSAGE];
-    encode(&signed, &mut message).map(<[u8]>::to_vec).map_err(|error| error.to_string())
+    encode(&signed, &mut message)
+        .map(<[u8]>::to_vec)
+        .map_err(|error| error.to_string())
 }
 
 /// One challenge for every method that waits to make one. Entries of one method share the secret, so the
 /// first entry that can make a challenge makes it for all.
 fn challenges(progress: &mut Progress, env: &Env<'_>) -> BTreeMap<AttestorKind, Vec<u8>> {
     let mut made = BTreeMap::new();
-    let Progress { pending, keys, outcomes, .. } = progress;
+    let Progress {
+        pending,
+        keys,
+        outcomes,
+        ..
+    } = progress;
     let mut failed = Vec::new();
     for (entry, response) in pending.iter() {
         let kind = response.kind();
@@ -124,7 +162,9 @@ fn challenges(progress: &mut Progress, env: &Env<'_>) -> BTreeMap<AttestorKind, 
     }
     for (entry, kind, error) in failed {
         pending.remove(&entry);
-        progress.steps.push(Step::failed(StepName::Challenge, error.to_string()).method(kind));
+        progress
+            .steps
+            .push(Step::failed(StepName::Challenge, error.to_string()).method(kind));
         outcomes.record(entry, Outcome::Failed(error));
     }
     made

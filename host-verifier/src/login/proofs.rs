@@ -33,7 +33,12 @@ impl AwaitProofs {
         requests: BTreeMap<AttestorKind, Vec<u8>>,
         nonce: [u8; 32],
     ) -> Self {
-        Self { progress, round, requests, nonce }
+        Self {
+            progress,
+            round,
+            requests,
+            nonce,
+        }
     }
 
     /// The login's name.
@@ -75,14 +80,20 @@ impl AwaitProofs {
     /// Ends the login because nothing came in time.
     #[must_use]
     pub fn expire(self) -> Turn {
-        let denied = self.denied(DenyCode::EXPIRED, format!("round {} was not answered in time", self.round));
+        let denied = self.denied(
+            DenyCode::EXPIRED,
+            format!("round {} was not answered in time", self.round),
+        );
         plan::deny(self.progress, denied)
     }
 
     /// Ends the login because the challenge was answered before, elsewhere.
     #[must_use]
     pub fn already_answered(self) -> Turn {
-        let denied = self.denied(DenyCode::REFUSED, "the challenge was answered before".to_owned());
+        let denied = self.denied(
+            DenyCode::REFUSED,
+            "the challenge was answered before".to_owned(),
+        );
         plan::deny(self.progress, denied)
     }
 
@@ -106,16 +117,30 @@ impl AwaitProofs {
                 return plan::deny(self.progress, denied);
             }
         };
-        let Self { mut progress, round, requests, .. } = self;
+        let Self {
+            mut progress,
+            round,
+            requests,
+            ..
+        } = self;
         progress.steps.push(Step::ok(StepName::Proofs).round(round));
         let asked_at = progress.transcript;
-        let answers: BTreeMap<_, _> =
-            proofs.items.iter().map(|item| (item.kind, item.payload)).collect();
+        let answers: BTreeMap<_, _> = proofs
+            .items
+            .iter()
+            .map(|item| (item.kind, item.payload))
+            .collect();
         for kind in judging_order(&progress, &answers) {
             let (Some(payload), Some(request)) = (answers.get(&kind), requests.get(&kind)) else {
                 continue;
             };
-            let asked = AskedItem { kind, request, payload, transcript: &asked_at, blobs };
+            let asked = AskedItem {
+                kind,
+                request,
+                payload,
+                transcript: &asked_at,
+                blobs,
+            };
             judge_item(&mut progress, env, &asked);
         }
         for kind in requests.keys().filter(|kind| !answers.contains_key(kind)) {
@@ -123,9 +148,13 @@ impl AwaitProofs {
         }
         progress.transcript = asked_at.then(Direction::Agent, untrusted);
         if progress.node.is_none()
-            && let Some(subject) = progress.pending.values().find_map(|p| p.untrusted_subject())
+            && let Some(subject) = progress
+                .pending
+                .values()
+                .find_map(|p| p.untrusted_subject())
         {
-            return progress.turn(|progress| Next::Recall(Box::new(AwaitNode { progress, subject })));
+            return progress
+                .turn(|progress| Next::Recall(Box::new(AwaitNode { progress, subject })));
         }
         plan::advance(progress, env)
     }
@@ -141,7 +170,10 @@ impl AwaitProofs {
             return Err(format!("proofs for login {}", LoginId(proofs.login_id)));
         }
         if proofs.round != self.round {
-            return Err(format!("proofs for round {} in round {}", proofs.round, self.round));
+            return Err(format!(
+                "proofs for round {} in round {}",
+                proofs.round, self.round
+            ));
         }
         let mut seen = std::collections::BTreeSet::new();
         for item in &proofs.items {
@@ -190,8 +222,11 @@ impl AwaitNode {
     /// Ends the login because the store cannot tell.
     #[must_use]
     pub fn unavailable(self, what: &dyn core::fmt::Display) -> Turn {
-        let denied =
-            Denied::new(Some(self.progress.id), DenyCode::UNAVAILABLE, what.to_string());
+        let denied = Denied::new(
+            Some(self.progress.id),
+            DenyCode::UNAVAILABLE,
+            what.to_string(),
+        );
         plan::deny(self.progress, denied)
     }
 }
@@ -210,7 +245,10 @@ fn judging_order(
     answers: &BTreeMap<AttestorKind, &[u8]>,
 ) -> Vec<AttestorKind> {
     let needs = |kind: AttestorKind| -> AttestorSet {
-        let own = progress.policies.requirements().filter(|(_, a)| a.kind() == kind);
+        let own = progress
+            .policies
+            .requirements()
+            .filter(|(_, a)| a.kind() == kind);
         own.fold(AttestorSet::EMPTY, |set, (_, a)| set.union(a.stands_on()))
     };
     let mut open: Vec<_> = answers.keys().copied().collect();
@@ -238,8 +276,14 @@ fn judge_item(progress: &mut Progress, env: &Env<'_>, item: &AskedItem<'_>) {
         .collect();
     for (entry, attestor) in entries {
         let response = progress.pending.remove(&entry);
-        let step = if response.is_some() { StepName::Response } else { StepName::Evidence };
-        let Some(keys) = progress.keys.get(&item.kind) else { continue };
+        let step = if response.is_some() {
+            StepName::Response
+        } else {
+            StepName::Evidence
+        };
+        let Some(keys) = progress.keys.get(&item.kind) else {
+            continue;
+        };
         let cx = LoginContext {
             now: env.now.wall,
             transcript: item.transcript,
@@ -250,7 +294,9 @@ fn judge_item(progress: &mut Progress, env: &Env<'_>, item: &AskedItem<'_>) {
             keys: &keys.keys,
         };
         let judged = match response {
-            Some(response) => response.finish(&cx, item.payload).map(run::Progress::Proven),
+            Some(response) => response
+                .finish(&cx, item.payload)
+                .map(run::Progress::Proven),
             None => run::judge(entry, attestor.as_ref(), &cx, item.payload),
         };
         let result = match judged {
@@ -271,7 +317,11 @@ fn judge_item(progress: &mut Progress, env: &Env<'_>, item: &AskedItem<'_>) {
 /// Takes a proof into the login. There is one record of facts per login: a proof that disagrees with an earlier one
 /// is refused, so two TPMs cannot stand behind one login.
 fn settle(progress: &mut Progress, attested: Attested) -> Result<(), AttestError> {
-    let Facts { subject, attestation_key, boot } = &attested.claims().facts;
+    let Facts {
+        subject,
+        attestation_key,
+        boot,
+    } = &attested.claims().facts;
     let own = &progress.facts;
     let differs = disagree(own.subject.as_ref(), subject.as_ref())
         || disagree(own.attestation_key.as_ref(), attestation_key.as_ref())
@@ -282,7 +332,10 @@ fn settle(progress: &mut Progress, attested: Attested) -> Result<(), AttestError
     }
     progress.facts = Facts {
         subject: own.subject.clone().or_else(|| subject.clone()),
-        attestation_key: own.attestation_key.clone().or_else(|| attestation_key.clone()),
+        attestation_key: own
+            .attestation_key
+            .clone()
+            .or_else(|| attestation_key.clone()),
         boot: own.boot.or(*boot),
     };
     progress.outcomes.satisfied(attested);
@@ -304,7 +357,9 @@ fn unanswered(progress: &mut Progress, kind: AttestorKind) {
         progress.pending.remove(&entry);
         progress.outcomes.record(entry, Outcome::NotAnswered);
     }
-    progress.steps.push(Step::failed(StepName::Evidence, "not answered").method(kind));
+    progress
+        .steps
+        .push(Step::failed(StepName::Evidence, "not answered").method(kind));
 }
 
 fn note(
@@ -314,7 +369,11 @@ fn note(
     step: StepName,
     error: Option<&AttestError>,
 ) {
-    let policy = progress.policies.policies().get(entry.policy).map_or("", |p| p.name());
+    let policy = progress
+        .policies
+        .policies()
+        .get(entry.policy)
+        .map_or("", |p| p.name());
     let step = match error {
         None => Step::ok(step),
         Some(error) => Step::failed(step, error.to_string()),

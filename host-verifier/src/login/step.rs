@@ -72,30 +72,46 @@ impl Step {
     /// A step that did not.
     #[must_use]
     pub fn failed(step: StepName, detail: impl Into<String>) -> Self {
-        Self { outcome: StepOutcome::Failed, detail: detail.into(), ..Self::ok(step) }
+        Self {
+            outcome: StepOutcome::Failed,
+            detail: detail.into(),
+            ..Self::ok(step)
+        }
     }
 
     /// With its round.
     #[must_use]
     pub fn round(self, round: u8) -> Self {
-        Self { round: Some(round), ..self }
+        Self {
+            round: Some(round),
+            ..self
+        }
     }
 
     /// With its method.
     #[must_use]
     pub fn method(self, method: impl core::fmt::Display) -> Self {
-        Self { method: Some(method.to_string()), ..self }
+        Self {
+            method: Some(method.to_string()),
+            ..self
+        }
     }
 
     /// With its policy.
     #[must_use]
     pub fn policy(self, policy: impl Into<String>) -> Self {
-        Self { policy: Some(policy.into()), ..self }
+        Self {
+            policy: Some(policy.into()),
+            ..self
+        }
     }
 
     /// With a remark.
     #[must_use]
     pub fn detail(self, detail: impl Into<String>) -> Self {
-        Self { detail: detail.into(), ..self }
+        Self {
+            detail: detail.into(),
+            ..self
+        }
     }
 }

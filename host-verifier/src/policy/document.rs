@@ -90,8 +90,16 @@ impl PolicyDocument {
         PolicySet::new(policies).map_err(|error| {
             let at = match &error {
                 PolicyError::DuplicateName(name) => {
-                    let named = self.spec.value.policies.iter().map(|entry| &entry.value.name);
-                    named.rev().find(|n| n.value == *name).map_or(at, |n| n.referenced.into())
+                    let named = self
+                        .spec
+                        .value
+                        .policies
+                        .iter()
+                        .map(|entry| &entry.value.name);
+                    named
+                        .rev()
+                        .find(|n| n.value == *name)
+                        .map_or(at, |n| n.referenced.into())
                 }
                 _ => at,
             };
@@ -107,8 +115,8 @@ fn build_attestor(
 ) -> Result<std::sync::Arc<dyn crate::attestor::Attestor>, DocumentError> {
     requirement.value.config.build(base).map_err(|error| {
         let kind = requirement.value.kind;
-        let mut document = DocumentError::new(file, format!("{kind}: {error}"))
-            .at(requirement.referenced.into());
+        let mut document =
+            DocumentError::new(file, format!("{kind}: {error}")).at(requirement.referenced.into());
         document.hint = error.hint;
         document
     })
@@ -139,7 +147,9 @@ fn policy_error(file: &str, error: &PolicyError, at: Place) -> DocumentError {
         PolicyError::StandsAlone { .. } => "add the other method to the same policy",
         PolicyError::TooManyPolicies | PolicyError::TooManyRequired(_) => "split the document",
     };
-    DocumentError::new(file, error.to_string()).at(at).hint(hint)
+    DocumentError::new(file, error.to_string())
+        .at(at)
+        .hint(hint)
 }
 
 impl<'de> Deserialize<'de> for Requirement {
@@ -184,9 +194,8 @@ impl<'de> Visitor<'de> for RequirementVisitor {
         }
         let config = match config {
             Some(config) => config,
-            None => registry::default_config(kind).ok_or_else(|| {
-                de::Error::custom(format_args!("{kind} needs a `config`"))
-            })?,
+            None => registry::default_config(kind)
+                .ok_or_else(|| de::Error::custom(format_args!("{kind} needs a `config`")))?,
         };
         Ok(Requirement { kind, config })
     }
@@ -231,8 +240,11 @@ impl<'de> Deserialize<'de> for Kind {
         let name = String::deserialize(deserializer)?;
         let names = AttestorKind::ALL.iter().filter_map(|kind| kind.name());
         let Some(kind) = AttestorKind::from_name(&name) else {
-            let near = nearest(&name, names).map_or(String::new(), |n| format!("; did you mean `{n}`?"));
-            return Err(de::Error::custom(format_args!("unknown attestor type `{name}`{near}")));
+            let near =
+                nearest(&name, names).map_or(String::new(), |n| format!("; did you mean `{n}`?"));
+            return Err(de::Error::custom(format_args!(
+                "unknown attestor type `{name}`{near}"
+            )));
         };
         if registry::BUILT.contains(&kind) {
             return Ok(Self(kind));

@@ -189,10 +189,18 @@ impl core::fmt::Display for Explanation {
             let separator = if i == 0 { "" } else { "; " };
             write!(f, "{separator}policy `{}`: ", policy.policy)?;
             match policy.attestors.iter().find(|a| a.outcome != "satisfied") {
-                Some(AttestorVerdict { attestor, outcome, detail: None }) => {
+                Some(AttestorVerdict {
+                    attestor,
+                    outcome,
+                    detail: None,
+                }) => {
                     write!(f, "{attestor} {outcome}")?;
                 }
-                Some(AttestorVerdict { attestor, outcome, detail: Some(detail) }) => {
+                Some(AttestorVerdict {
+                    attestor,
+                    outcome,
+                    detail: Some(detail),
+                }) => {
                     write!(f, "{attestor} {outcome}: {detail}")?;
                 }
                 None => f.write_str("satisfied")?,
@@ -213,11 +221,13 @@ pub fn decide(set: &PolicySet, outcomes: &Outcomes) -> Result<Authorized, Refusa
     let winner = (0..set.policies().len()).find(|p| state(set, outcomes, *p) == State::Full);
     let Some((position, policy)) = winner.and_then(|p| set.policies().get(p).map(|full| (p, full)))
     else {
-        let fault = set.requirements().find_map(|(id, _)| match outcomes.of(id) {
-            Some(Outcome::Failed(error)) => Some(error.fault),
-            Some(Outcome::NotAnswered) => Some(Fault::Refused),
-            _ => None,
-        });
+        let fault = set
+            .requirements()
+            .find_map(|(id, _)| match outcomes.of(id) {
+                Some(Outcome::Failed(error)) => Some(error.fault),
+                Some(Outcome::NotAnswered) => Some(Fault::Refused),
+                _ => None,
+            });
         return Err(Refusal { fault, explanation });
     };
     explanation.winner = Some(policy.name().to_owned());
@@ -229,9 +239,14 @@ pub fn decide(set: &PolicySet, outcomes: &Outcomes) -> Result<Authorized, Refusa
         explanation,
     };
     for entry in 0..policy.required().len() {
-        if let Some(Outcome::Satisfied(proof)) = outcomes.of(RequirementId { policy: position, entry }) {
+        if let Some(Outcome::Satisfied(proof)) = outcomes.of(RequirementId {
+            policy: position,
+            entry,
+        }) {
             let claims = proof.claims();
-            authorized.attributes.extend(claims.attributes.iter().cloned());
+            authorized
+                .attributes
+                .extend(claims.attributes.iter().cloned());
             let facts = &claims.facts;
             let own = &mut authorized.facts;
             own.subject = own.subject.take().or_else(|| facts.subject.clone());
@@ -246,24 +261,35 @@ pub fn decide(set: &PolicySet, outcomes: &Outcomes) -> Result<Authorized, Refusa
 }
 
 fn explain(set: &PolicySet, outcomes: &Outcomes) -> Explanation {
-    let verdicts = set.policies().iter().enumerate().map(|(policy, p)| PolicyVerdict {
-        policy: p.name().to_owned(),
-        satisfied: state(set, outcomes, policy) == State::Full,
-        attestors: p
-            .required()
-            .iter()
-            .enumerate()
-            .map(|(entry, attestor)| {
-                let (outcome, detail) = match outcomes.of(RequirementId { policy, entry }) {
-                    Some(Outcome::Satisfied(_)) => ("satisfied", None),
-                    Some(Outcome::Failed(error)) => ("failed", Some(error.to_string())),
-                    Some(Outcome::NotOffered) => ("not-offered", None),
-                    Some(Outcome::NotAnswered) => ("not-answered", None),
-                    None => ("undecided", None),
-                };
-                AttestorVerdict { attestor: attestor.kind().to_string(), outcome, detail }
-            })
-            .collect(),
-    });
-    Explanation { winner: None, policies: verdicts.collect() }
+    let verdicts = set
+        .policies()
+        .iter()
+        .enumerate()
+        .map(|(policy, p)| PolicyVerdict {
+            policy: p.name().to_owned(),
+            satisfied: state(set, outcomes, policy) == State::Full,
+            attestors: p
+                .required()
+                .iter()
+                .enumerate()
+                .map(|(entry, attestor)| {
+                    let (outcome, detail) = match outcomes.of(RequirementId { policy, entry }) {
+                        Some(Outcome::Satisfied(_)) => ("satisfied", None),
+                        Some(Outcome::Failed(error)) => ("failed", Some(error.to_string())),
+                        Some(Outcome::NotOffered) => ("not-offered", None),
+                        Some(Outcome::NotAnswered) => ("not-answered", None),
+                        None => ("undecided", None),
+                    };
+                    AttestorVerdict {
+                        attestor: attestor.kind().to_string(),
+                        outcome,
+                        detail,
+                    }
+                })
+                .collect(),
+        });
+    Explanation {
+        winner: None,
+        policies: verdicts.collect(),
+    }
 }

@@ -126,7 +126,10 @@ impl Policy {
     /// Their methods.
     #[must_use]
     pub fn kinds(&self) -> AttestorSet {
-        self.required.iter().map(|attestor| attestor.kind()).collect()
+        self.required
+            .iter()
+            .map(|attestor| attestor.kind())
+            .collect()
     }
 }
 

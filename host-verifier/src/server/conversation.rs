@@ -8,9 +8,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::Server;
 use crate::blobs::Blobs;
 use crate::clock::Moment;
-use crate::login::{
-    AwaitHello, AwaitProofs, Denied, Env, Granted, LoginId, Next, Step, Turn,
-};
+use crate::login::{AwaitHello, AwaitProofs, Denied, Env, Granted, LoginId, Next, Step, Turn};
 use crate::store::Commit;
 use crate::telemetry::events::Body;
 use crate::telemetry::{Event, names};
@@ -34,7 +32,11 @@ impl LoginConversation {
     /// A link on which nothing was said yet.
     #[must_use]
     pub const fn new(server: Server, link: String) -> Self {
-        Self { server, link, login: None }
+        Self {
+            server,
+            link,
+            login: None,
+        }
     }
 
     async fn hello(&mut self, message: &[u8]) -> Vec<u8> {
@@ -44,15 +46,26 @@ impl LoginConversation {
             let denied = Denied::new(None, DenyCode::OVERLOADED, "too many logins in flight");
             return self.denied(&denied, began);
         };
-        let env = Env { now: began, random: self.server.random.as_ref() };
+        let env = Env {
+            now: began,
+            random: self.server.random.as_ref(),
+        };
         let turn = AwaitHello::new(self.server.verifier.clone()).handle(&env, message);
         self.follow(turn, began, permit).await
     }
 
     async fn proofs(&mut self, message: &[u8], blobs: &Blobs) -> Vec<u8> {
-        let Some(InFlight { state, began, _permit: permit }) = self.login.take() else {
-            let denied =
-                Denied::new(None, DenyCode::MALFORMED, "proofs while no login waits for any");
+        let Some(InFlight {
+            state,
+            began,
+            _permit: permit,
+        }) = self.login.take()
+        else {
+            let denied = Denied::new(
+                None,
+                DenyCode::MALFORMED,
+                "proofs while no login waits for any",
+            );
             return self.denied(&denied, self.server.clock.now());
         };
         let digest = state.challenge_digest();
@@ -64,7 +77,10 @@ impl LoginConversation {
         };
         let turn = match taken {
             Ok(true) => {
-                let env = Env { now, random: self.server.random.as_ref() };
+                let env = Env {
+                    now,
+                    random: self.server.random.as_ref(),
+                };
                 state.handle(&env, blobs, message)
             }
             Ok(false) => state.already_answered(),
@@ -90,7 +106,11 @@ impl LoginConversation {
                     if first {
                         self.log_started(&state);
                     }
-                    self.login = Some(InFlight { state, began, _permit: permit });
+                    self.login = Some(InFlight {
+                        state,
+                        began,
+                        _permit: permit,
+                    });
                     return message;
                 }
                 Next::Recall(state) => {
@@ -98,7 +118,10 @@ impl LoginConversation {
                     match self.server.store.node(state.untrusted_subject()).await {
                         Ok(node) => {
                             let now = self.server.clock.now();
-                            let env = Env { now, random: self.server.random.as_ref() };
+                            let env = Env {
+                                now,
+                                random: self.server.random.as_ref(),
+                            };
                             state.handle(&env, node)
                         }
                         Err(error) => state.unavailable(&error),
@@ -125,7 +148,11 @@ impl LoginConversation {
     }
 
     fn log_started(&self, state: &AwaitProofs) {
-        let methods: Vec<_> = state.offered().iter().map(|kind| kind.to_string()).collect();
+        let methods: Vec<_> = state
+            .offered()
+            .iter()
+            .map(|kind| kind.to_string())
+            .collect();
         tracing::info!(
             login_id = %state.login_id(),
             link = self.link,
@@ -226,7 +253,11 @@ impl Conversation for LoginConversation {
                 );
                 let detail = format!(
                     "{}, detail {:#x}, command {:#x}, attempt {}, retries in {} ms",
-                    trouble.code, trouble.detail, trouble.command, trouble.attempt, trouble.retry_in_ms
+                    trouble.code,
+                    trouble.detail,
+                    trouble.command,
+                    trouble.attempt,
+                    trouble.retry_in_ms
                 );
                 self.link_event(Body::link("trouble", false, detail));
                 self.abandon("the agent reports trouble");
@@ -248,11 +279,18 @@ impl Conversation for LoginConversation {
 
     async fn tick(&mut self) -> Option<Vec<u8>> {
         let now = self.server.clock.now();
-        let late = self.login.as_ref().is_some_and(|login| now.monotonic > login.state.deadline());
+        let late = self
+            .login
+            .as_ref()
+            .is_some_and(|login| now.monotonic > login.state.deadline());
         if !late {
             return None;
         }
-        let InFlight { state, began, _permit: permit } = self.login.take()?;
+        let InFlight {
+            state,
+            began,
+            _permit: permit,
+        } = self.login.take()?;
         Some(self.follow(state.expire(), began, permit).await)
     }
 

@@ -115,7 +115,12 @@ impl Server {
         let mut conversation = LoginConversation::new(self.clone(), name.to_owned());
         let mut counters = LinkCounters::default();
         let result = connection::run(link, &mut conversation, &mut counters).await;
-        let LinkCounters { bad_frames, unknown_frames, bad_chunks, messages } = counters;
+        let LinkCounters {
+            bad_frames,
+            unknown_frames,
+            bad_chunks,
+            messages,
+        } = counters;
         let error = result.err().map(|error| error.to_string());
         tracing::info!(
             link = name,
@@ -127,7 +132,10 @@ impl Server {
             "{}",
             names::LINK_CLOSED
         );
-        self.link_event(name, Body::link("link_closed", error.is_none(), error.unwrap_or_default()));
+        self.link_event(
+            name,
+            Body::link("link_closed", error.is_none(), error.unwrap_or_default()),
+        );
     }
 
     fn link_event(&self, link: &str, body: Body) {
@@ -144,7 +152,9 @@ impl Server {
         let mut interval = tokio::time::interval(PURGE_EVERY);
         loop {
             interval.tick().await;
-            let Ok(before) = self.clock.now().wall.checked_sub(PURGE_AFTER) else { continue };
+            let Ok(before) = self.clock.now().wall.checked_sub(PURGE_AFTER) else {
+                continue;
+            };
             if let Err(error) = self.store.purge(before).await {
                 tracing::warn!(%error, "{}", names::PURGE_FAILED);
             }

@@ -52,11 +52,21 @@ impl StartError {
     #[must_use]
     pub const fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::DataDir { .. } => Some("the directory must be writable for the user that runs assayd"),
-            Self::Key(KeyError::Exposed { .. }) => Some("chmod 600 the file; if others may have read it, replace it and provision the nodes again"),
-            Self::Key(KeyError::Invalid(_)) => Some("restore the file from a backup: nodes pin this key; a new one means provisioning them again"),
-            Self::Listener { .. } => Some("is another assayd running, or the port open in a terminal?"),
-            Self::NoListeners => Some("add an entry below `listeners.serial`, `listeners.unix` or `listeners.tcp`"),
+            Self::DataDir { .. } => {
+                Some("the directory must be writable for the user that runs assayd")
+            }
+            Self::Key(KeyError::Exposed { .. }) => Some(
+                "chmod 600 the file; if others may have read it, replace it and provision the nodes again",
+            ),
+            Self::Key(KeyError::Invalid(_)) => Some(
+                "restore the file from a backup: nodes pin this key; a new one means provisioning them again",
+            ),
+            Self::Listener { .. } => {
+                Some("is another assayd running, or the port open in a terminal?")
+            }
+            Self::NoListeners => {
+                Some("add an entry below `listeners.serial`, `listeners.unix` or `listeners.tcp`")
+            }
             Self::Key(_) | Self::Store(_) => None,
         }
     }
@@ -68,7 +78,10 @@ impl StartError {
 ///
 /// [`StartError::DataDir`].
 pub fn prepare_data_dir(path: &Path) -> Result<(), StartError> {
-    let fail = |source| StartError::DataDir { path: path.display().to_string(), source };
+    let fail = |source| StartError::DataDir {
+        path: path.display().to_string(),
+        source,
+    };
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
@@ -133,13 +146,25 @@ pub async fn sources(config: &Config) -> Result<Vec<Box<dyn LinkSource>>, StartE
     for listener in &config.listeners {
         sources.push(match listener {
             Listener::Serial(serial) => Box::new(serial.clone()),
-            Listener::Unix { path, mode: SocketMode::Connect } => Box::new(UnixDial { path: path.clone() }),
-            Listener::Unix { path, mode: SocketMode::Listen } => {
+            Listener::Unix {
+                path,
+                mode: SocketMode::Connect,
+            } => Box::new(UnixDial { path: path.clone() }),
+            Listener::Unix {
+                path,
+                mode: SocketMode::Listen,
+            } => {
                 let fail = |source| listen_error(format!("unix:{}", path.display()), source);
                 Box::new(UnixAccept::bind(path).await.map_err(fail)?)
             }
-            Listener::Tcp { address, mode: SocketMode::Connect } => Box::new(TcpDial { address: *address }),
-            Listener::Tcp { address, mode: SocketMode::Listen } => {
+            Listener::Tcp {
+                address,
+                mode: SocketMode::Connect,
+            } => Box::new(TcpDial { address: *address }),
+            Listener::Tcp {
+                address,
+                mode: SocketMode::Listen,
+            } => {
                 let fail = |source| listen_error(format!("tcp:{address}"), source);
                 Box::new(TcpAccept::bind(*address).await.map_err(fail)?)
             }

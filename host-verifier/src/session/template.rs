@@ -83,16 +83,22 @@ impl PathTemplate {
     /// [`TemplateError`].
     pub fn parse(text: &str) -> Result<Self, TemplateError> {
         let path = text.strip_prefix('/').ok_or(TemplateError::NoSlash)?;
-        let segments = path.split('/').map(parse_segment).collect::<Result<_, _>>()?;
+        let segments = path
+            .split('/')
+            .map(parse_segment)
+            .collect::<Result<_, _>>()?;
         Ok(Self { segments })
     }
 
     /// The names of the attributes that it needs.
     pub fn attributes(&self) -> impl Iterator<Item = &str> {
-        self.segments.iter().flatten().filter_map(|part| match part {
-            Part::Attribute(name) => Some(name.as_str()),
-            Part::Text(_) => None,
-        })
+        self.segments
+            .iter()
+            .flatten()
+            .filter_map(|part| match part {
+                Part::Attribute(name) => Some(name.as_str()),
+                Part::Text(_) => None,
+            })
     }
 
     /// The path for a node with these attributes, with its first slash.
@@ -128,10 +134,16 @@ fn parse_segment(text: &str) -> Result<Vec<Part>, TemplateError> {
     push_text(&mut parts, rest)?;
     match parts.as_slice() {
         // A segment that is all text must be legal by itself; `.` and `..` are legal beside other text.
-        [] => Err(TemplateError::Text { text: text.to_owned(), error: SpiffeIdError::EmptySegment }),
+        [] => Err(TemplateError::Text {
+            text: text.to_owned(),
+            error: SpiffeIdError::EmptySegment,
+        }),
         [Part::Text(text)] => check_segment(text)
             .map(|()| parts.clone())
-            .map_err(|error| TemplateError::Text { text: text.clone(), error }),
+            .map_err(|error| TemplateError::Text {
+                text: text.clone(),
+                error,
+            }),
         _ => Ok(parts),
     }
 }
@@ -148,7 +160,10 @@ fn push_text(parts: &mut Vec<Part>, text: &str) -> Result<(), TemplateError> {
             parts.push(Part::Text(text.to_owned()));
             Ok(())
         }
-        Err(error) => Err(TemplateError::Text { text: text.to_owned(), error }),
+        Err(error) => Err(TemplateError::Text {
+            text: text.to_owned(),
+            error,
+        }),
     }
 }
 
@@ -171,7 +186,10 @@ fn value<'a>(name: &str, attributes: &'a [Attribute]) -> Result<&'a str, RenderE
     let [only] = values.as_slice() else {
         return Err(match values.len() {
             0 => RenderError::Missing(name.to_owned()),
-            count => RenderError::Several { name: name.to_owned(), count },
+            count => RenderError::Several {
+                name: name.to_owned(),
+                count,
+            },
         });
     };
     check_segment(&only.value).map_err(|error| RenderError::Value {
@@ -191,7 +209,11 @@ mod tests {
     use assay_common::policy::AttestorKind;
 
     fn attribute(name: &str, value: &str) -> Attribute {
-        Attribute { origin: AttestorKind::TPM_EK, name: name.to_owned(), value: value.to_owned() }
+        Attribute {
+            origin: AttestorKind::TPM_EK,
+            name: name.to_owned(),
+            value: value.to_owned(),
+        }
     }
 
     fn render(template: &str, attributes: &[Attribute]) -> Result<String, RenderError> {
@@ -201,12 +223,18 @@ mod tests {
     #[test]
     fn attributes_are_filled_in_as_they_are() {
         let attributes = [attribute("a.b", "x-1"), attribute("c", "Y_2")];
-        assert_eq!(render("/node/{{a.b}}/n-{{ c }}.z", &attributes).unwrap(), "/node/x-1/n-Y_2.z");
+        assert_eq!(
+            render("/node/{{a.b}}/n-{{ c }}.z", &attributes).unwrap(),
+            "/node/x-1/n-Y_2.z"
+        );
     }
 
     #[test]
     fn a_missing_attribute_is_an_error() {
-        assert_eq!(render("/{{a}}", &[]), Err(RenderError::Missing("a".to_owned())));
+        assert_eq!(
+            render("/{{a}}", &[]),
+            Err(RenderError::Missing("a".to_owned()))
+        );
     }
 
     #[test]
@@ -214,15 +242,31 @@ mod tests {
         let attributes = [attribute("a", "1"), attribute("a", "2")];
         assert_eq!(
             render("/{{a}}", &attributes),
-            Err(RenderError::Several { name: "a".to_owned(), count: 2 })
+            Err(RenderError::Several {
+                name: "a".to_owned(),
+                count: 2
+            })
         );
     }
 
     #[test]
     fn a_value_that_is_not_one_legal_segment_is_an_error_and_never_an_escape() {
-        for value in ["", ".", "..", "a/b", "a%2fb", "a b", "a?b", "é", "id:4E544300"] {
+        for value in [
+            "",
+            ".",
+            "..",
+            "a/b",
+            "a%2fb",
+            "a b",
+            "a?b",
+            "é",
+            "id:4E544300",
+        ] {
             let result = render("/{{a}}", &[attribute("a", value)]);
-            assert!(matches!(result, Err(RenderError::Value { .. })), "{value}: {result:?}");
+            assert!(
+                matches!(result, Err(RenderError::Value { .. })),
+                "{value}: {result:?}"
+            );
         }
     }
 
@@ -230,7 +274,10 @@ mod tests {
     fn dots_from_two_places_do_not_make_a_dot_segment() {
         let attributes = [attribute("a", "x")];
         assert_eq!(render("/.{{a}}", &attributes).unwrap(), "/.x");
-        assert!(matches!(render("/.{{a}}", &[attribute("a", ".")]), Err(RenderError::Value { .. })));
+        assert!(matches!(
+            render("/.{{a}}", &[attribute("a", ".")]),
+            Err(RenderError::Value { .. })
+        ));
     }
 
     #[test]

@@ -39,7 +39,11 @@ impl Store for MemoryStore {
         digest: &[u8; 32],
         expires_at: Timestamp,
     ) -> Result<bool, StoreError> {
-        Ok(self.state().challenges.insert(*digest, expires_at).is_none())
+        Ok(self
+            .state()
+            .challenges
+            .insert(*digest, expires_at)
+            .is_none())
     }
 
     async fn commit_login(&self, login: &LoginRecord) -> Result<Commit, StoreError> {
@@ -58,12 +62,16 @@ impl Store for MemoryStore {
             ak_name: node.ak_name.clone(),
             spiffe_id: node.spiffe_id.clone(),
             cluster: node.cluster.clone(),
-            boot: node.boot.or_else(|| same_key.and_then(|before| before.boot)),
+            boot: node
+                .boot
+                .or_else(|| same_key.and_then(|before| before.boot)),
             first_seen: before.map_or(node.seen_at, |before| before.first_seen),
             last_seen: node.seen_at,
         };
         state.nodes.insert(record.ek_hash.clone(), record);
-        state.sessions.insert(login.session.id, login.session.clone());
+        state
+            .sessions
+            .insert(login.session.id, login.session.clone());
         Ok(Commit::Stored)
     }
 
@@ -73,14 +81,20 @@ impl Store for MemoryStore {
 
     async fn nodes(&self, limit: u32) -> Result<Vec<NodeRecord>, StoreError> {
         let mut nodes: Vec<_> = self.state().nodes.values().cloned().collect();
-        nodes.sort_by(|a, b| b.last_seen.cmp(&a.last_seen).then_with(|| a.ek_hash.cmp(&b.ek_hash)));
+        nodes.sort_by(|a, b| {
+            b.last_seen
+                .cmp(&a.last_seen)
+                .then_with(|| a.ek_hash.cmp(&b.ek_hash))
+        });
         nodes.truncate(limit as usize);
         Ok(nodes)
     }
 
     async fn evict_node(&self, ek_hash: &str) -> Result<bool, StoreError> {
         let mut state = self.state();
-        state.sessions.retain(|_, session| session.ek_hash != ek_hash);
+        state
+            .sessions
+            .retain(|_, session| session.ek_hash != ek_hash);
         Ok(state.nodes.remove(ek_hash).is_some())
     }
 
@@ -90,7 +104,10 @@ impl Store for MemoryStore {
 
     async fn sessions(&self, now: Timestamp, limit: u32) -> Result<Vec<SessionRecord>, StoreError> {
         let state = self.state();
-        let live = state.sessions.values().filter(|session| session.expires_at > now);
+        let live = state
+            .sessions
+            .values()
+            .filter(|session| session.expires_at > now);
         let mut sessions: Vec<_> = live.cloned().collect();
         sessions.sort_by(|a, b| b.issued_at.cmp(&a.issued_at).then_with(|| a.id.cmp(&b.id)));
         sessions.truncate(limit as usize);
@@ -101,8 +118,12 @@ impl Store for MemoryStore {
         let mut state = self.state();
         let count = |state: &State| state.challenges.len() + state.sessions.len();
         let all = count(&state);
-        state.challenges.retain(|_, expires_at| *expires_at >= before);
-        state.sessions.retain(|_, session| session.expires_at >= before);
+        state
+            .challenges
+            .retain(|_, expires_at| *expires_at >= before);
+        state
+            .sessions
+            .retain(|_, session| session.expires_at >= before);
         let gone = all - count(&state);
         Ok(u64::try_from(gone).unwrap_or(u64::MAX))
     }

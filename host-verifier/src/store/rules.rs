@@ -7,7 +7,9 @@ use crate::attestor::BootState;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Conflict {
     /// The identity belongs to another TPM. Taking it over needs an operator.
-    #[error("{spiffe_id} belongs to the TPM with EK {holder}; evict that node to give its identity to another")]
+    #[error(
+        "{spiffe_id} belongs to the TPM with EK {holder}; evict that node to give its identity to another"
+    )]
     IdentityTaken {
         /// The identity.
         spiffe_id: String,
@@ -21,7 +23,9 @@ pub enum Conflict {
         holder: String,
     },
     /// The TPM's counters ran backwards: a replayed or cloned TPM state, or a TPM that was cleared.
-    #[error("the TPM's {counter} went back from {before} to {now}; if the TPM was cleared, evict the node")]
+    #[error(
+        "the TPM's {counter} went back from {before} to {now}; if the TPM was cleared, evict the node"
+    )]
     WentBack {
         /// `resetCount`, `restartCount` or `clock`.
         counter: &'static str,
@@ -52,7 +56,9 @@ pub fn check<'a>(
             continue;
         }
         if node.ak_name == update.ak_name {
-            return Err(Conflict::KeyTaken { holder: node.ek_hash.clone() });
+            return Err(Conflict::KeyTaken {
+                holder: node.ek_hash.clone(),
+            });
         }
         if node.spiffe_id == update.spiffe_id {
             return Err(Conflict::IdentityTaken {
@@ -68,17 +74,31 @@ pub fn check<'a>(
 /// the clock may fall back after an unorderly shutdown, which is a reset. The counts of an AK outside the
 /// endorsement hierarchy are shifted by a constant, so they are compared as wrapping differences and per AK.
 fn check_boot(before: &BootState, now: &BootState) -> Result<(), Conflict> {
-    let back = |counter, before: u64, now: u64| Err(Conflict::WentBack { counter, before, now });
+    let back = |counter, before: u64, now: u64| {
+        Err(Conflict::WentBack {
+            counter,
+            before,
+            now,
+        })
+    };
     let resets = now.reset_count.wrapping_sub(before.reset_count);
     let restarts = now.restart_count.wrapping_sub(before.restart_count);
     if resets > u32::MAX / 2 {
-        return back("resetCount", before.reset_count.into(), now.reset_count.into());
+        return back(
+            "resetCount",
+            before.reset_count.into(),
+            now.reset_count.into(),
+        );
     }
     if resets > 0 {
         return Ok(());
     }
     if restarts > u32::MAX / 2 {
-        return back("restartCount", before.restart_count.into(), now.restart_count.into());
+        return back(
+            "restartCount",
+            before.restart_count.into(),
+            now.restart_count.into(),
+        );
     }
     if restarts == 0 && now.clock < before.clock {
         return back("clock", before.clock, now.clock);
@@ -94,7 +114,13 @@ mod tests {
     use jiff::Timestamp;
 
     fn boot(reset_count: u32, restart_count: u32, clock: u64) -> BootState {
-        BootState { clock, reset_count, restart_count, safe: true, firmware_version: 1 }
+        BootState {
+            clock,
+            reset_count,
+            restart_count,
+            safe: true,
+            firmware_version: 1,
+        }
     }
 
     fn node(boot: Option<BootState>) -> NodeRecord {
@@ -126,7 +152,12 @@ mod tests {
 
     #[test]
     fn counters_may_stand_or_rise() {
-        for now in [boot(5, 2, 100), boot(5, 2, 101), boot(5, 3, 0), boot(6, 0, 0)] {
+        for now in [
+            boot(5, 2, 100),
+            boot(5, 2, 101),
+            boot(5, 3, 0),
+            boot(6, 0, 0),
+        ] {
             assert_eq!(check_boots(boot(5, 2, 100), now), Ok(()), "{now:?}");
         }
     }
@@ -165,10 +196,16 @@ mod tests {
         other.ek_hash = "f".to_owned();
         other.ak_name = vec![2];
         let result = check(&other, [&node(None)]);
-        assert!(matches!(result, Err(Conflict::IdentityTaken { .. })), "{result:?}");
+        assert!(
+            matches!(result, Err(Conflict::IdentityTaken { .. })),
+            "{result:?}"
+        );
         other.ak_name = vec![1];
         other.spiffe_id = "spiffe://d/f".to_owned();
         let result = check(&other, [&node(None)]);
-        assert!(matches!(result, Err(Conflict::KeyTaken { .. })), "{result:?}");
+        assert!(
+            matches!(result, Err(Conflict::KeyTaken { .. })),
+            "{result:?}"
+        );
     }
 }

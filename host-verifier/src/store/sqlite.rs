@@ -7,13 +7,12 @@ use assay_common::policy::AttestorKind;
 use jiff::Timestamp;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
+    SqliteSynchronous,
 };
 use sqlx::{Row, SqlSafeStr};
 
-use super::{
-    Commit, LoginRecord, NodeRecord, NodeUpdate, SessionRecord, Store, StoreError, check,
-};
+use super::{Commit, LoginRecord, NodeRecord, NodeUpdate, SessionRecord, Store, StoreError, check};
 use crate::attestor::{Attribute, BootState};
 use crate::session::SessionId;
 
@@ -49,12 +48,17 @@ impl SqliteStore {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(BUSY);
-        let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await?;
+        let pool = SqlitePoolOptions::new()
+            .max_connections(4)
+            .connect_with(options)
+            .await?;
         let migrations = MIGRATIONS.iter().map(|(version, name, sql)| {
             let sql = SqlSafeStr::into_sql_str(*sql);
             Migration::new(*version, (*name).into(), MigrationType::Simple, sql, false)
         });
-        Migrator::with_migrations(migrations.collect()).run(&pool).await?;
+        Migrator::with_migrations(migrations.collect())
+            .run(&pool)
+            .await?;
         Ok(Self { pool })
     }
 }
@@ -80,14 +84,13 @@ impl Store for SqliteStore {
         // The write lock is taken before the first read: what was checked cannot change before it is written.
         let mut tx = self.pool.begin_with("BEGIN IMMEDIATE").await?;
         let node = &login.node;
-        let rows = sqlx::query(
-            "SELECT * FROM nodes WHERE ek_hash = $1 OR ak_name = $2 OR spiffe_id = $3",
-        )
-        .bind(&node.ek_hash)
-        .bind(&node.ak_name)
-        .bind(&node.spiffe_id)
-        .fetch_all(&mut *tx)
-        .await?;
+        let rows =
+            sqlx::query("SELECT * FROM nodes WHERE ek_hash = $1 OR ak_name = $2 OR spiffe_id = $3")
+                .bind(&node.ek_hash)
+                .bind(&node.ak_name)
+                .bind(&node.spiffe_id)
+                .fetch_all(&mut *tx)
+                .await?;
         let known = rows.iter().map(read_node).collect::<Result<Vec<_>, _>>()?;
         if let Err(conflict) = check(node, &known) {
             tx.rollback().await?;
@@ -224,8 +227,14 @@ fn read_node(row: &SqliteRow) -> Result<NodeRecord, StoreError> {
         None => None,
         Some(clock) => Some(BootState {
             clock: clock.cast_unsigned(),
-            reset_count: row.try_get::<i64, _>("reset_count")?.try_into().map_err(damaged)?,
-            restart_count: row.try_get::<i64, _>("restart_count")?.try_into().map_err(damaged)?,
+            reset_count: row
+                .try_get::<i64, _>("reset_count")?
+                .try_into()
+                .map_err(damaged)?,
+            restart_count: row
+                .try_get::<i64, _>("restart_count")?
+                .try_into()
+                .map_err(damaged)?,
             safe: row.try_get::<i64, _>("safe")? != 0,
             firmware_version: row.try_get::<i64, _>("firmware_version")?.cast_unsigned(),
         }),
@@ -250,7 +259,11 @@ fn read_session(row: &SqliteRow) -> Result<SessionRecord, StoreError> {
         serde_json::from_str(&attributes).map_err(|_| damaged())?;
     let attributes = attributes.into_iter().map(|(origin, name, value)| {
         let origin = AttestorKind::from_name(&origin).ok_or_else(damaged)?;
-        Ok(Attribute { origin, name, value })
+        Ok(Attribute {
+            origin,
+            name,
+            value,
+        })
     });
     Ok(SessionRecord {
         id: SessionId(id.try_into().map_err(|_| damaged())?),

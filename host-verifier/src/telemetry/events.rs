@@ -127,14 +127,23 @@ impl Body {
     #[must_use]
     pub fn denied(code: impl Into<String>, detail: impl Into<String>) -> Self {
         let (code, detail) = (code.into(), detail.into());
-        Self::Denied(Denied { step: "denied", outcome: "failed", code, detail })
+        Self::Denied(Denied {
+            step: "denied",
+            outcome: "failed",
+            code,
+            detail,
+        })
     }
 
     /// Something else.
     #[must_use]
     pub fn link(step: &'static str, ok: bool, detail: impl Into<String>) -> Self {
         let outcome = if ok { "ok" } else { "failed" };
-        Self::Link(LinkEvent { step, outcome, detail: detail.into() })
+        Self::Link(LinkEvent {
+            step,
+            outcome,
+            detail: detail.into(),
+        })
     }
 }
 
@@ -168,7 +177,11 @@ impl core::str::FromStr for EventTarget {
     type Err = core::convert::Infallible;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(if text == "-" { Self::Stdout } else { Self::Path(text.into()) })
+        Ok(if text == "-" {
+            Self::Stdout
+        } else {
+            Self::Path(text.into())
+        })
     }
 }
 
@@ -187,7 +200,13 @@ impl EventSink {
     #[must_use]
     pub fn channel() -> (Self, mpsc::Receiver<Event>) {
         let (queue, events) = mpsc::channel(QUEUE);
-        (Self(Some(Arc::new(Inner { queue, lost: AtomicU64::new(0) }))), events)
+        (
+            Self(Some(Arc::new(Inner {
+                queue,
+                lost: AtomicU64::new(0),
+            }))),
+            events,
+        )
     }
 
     /// A sink that writes lines to `target`, and the task that does so until all sinks are dropped.
@@ -223,13 +242,23 @@ async fn open_path(path: &Path) -> std::io::Result<Box<dyn AsyncWrite + Send + U
         return Ok(Box::new(tokio::net::UnixStream::connect(path).await?));
     }
     let mut options = tokio::fs::OpenOptions::new();
-    let file = options.create(true).append(true).mode(0o600).open(path).await?;
+    let file = options
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(path)
+        .await?;
     Ok(Box::new(file))
 }
 
-async fn write_lines(mut out: Box<dyn AsyncWrite + Send + Unpin>, mut events: mpsc::Receiver<Event>) {
+async fn write_lines(
+    mut out: Box<dyn AsyncWrite + Send + Unpin>,
+    mut events: mpsc::Receiver<Event>,
+) {
     while let Some(event) = events.recv().await {
-        let Ok(mut line) = serde_json::to_vec(&event) else { continue };
+        let Ok(mut line) = serde_json::to_vec(&event) else {
+            continue;
+        };
         line.push(b'\n');
         let written = async {
             out.write_all(&line).await?;

@@ -17,7 +17,8 @@ pub const FILTER_VARIABLE: &str = "ASSAY_LOG";
 
 /// Starts logging for the whole process. A second call does nothing.
 pub fn init() {
-    let filter = EnvFilter::try_from_env(FILTER_VARIABLE).unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter =
+        EnvFilter::try_from_env(FILTER_VARIABLE).unwrap_or_else(|_| EnvFilter::new("info"));
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
@@ -42,7 +43,10 @@ where
     ) -> fmt::Result {
         let mut line = Map::new();
         line.insert("time".to_owned(), jiff::Timestamp::now().to_string().into());
-        line.insert("level".to_owned(), event.metadata().level().as_str().to_lowercase().into());
+        line.insert(
+            "level".to_owned(),
+            event.metadata().level().as_str().to_lowercase().into(),
+        );
         line.insert("logger".to_owned(), event.metadata().target().into());
         event.record(&mut Fields(&mut line));
         let text = serde_json::to_string(&line).map_err(|_| fmt::Error)?;
@@ -54,7 +58,11 @@ struct Fields<'a>(&'a mut Map<String, Value>);
 
 impl Fields<'_> {
     fn put(&mut self, field: &Field, value: Value) {
-        let name = if field.name() == "message" { "msg" } else { field.name() };
+        let name = if field.name() == "message" {
+            "msg"
+        } else {
+            field.name()
+        };
         self.0.insert(name.to_owned(), value);
     }
 }
@@ -65,7 +73,9 @@ impl Visit for Fields<'_> {
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        let json = JSON_FIELDS.contains(&field.name()).then(|| serde_json::from_str(value).ok());
+        let json = JSON_FIELDS
+            .contains(&field.name())
+            .then(|| serde_json::from_str(value).ok());
         self.put(field, json.flatten().unwrap_or_else(|| value.into()));
     }
 

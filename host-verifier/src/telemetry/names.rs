@@ -34,4 +34,8 @@ pub const EVENTS_LOST: &str = "Events lost";
 pub const PURGE_FAILED: &str = "Old records could not be removed";
 
 /// Fields whose text is JSON already, because the logging library has no lists.
-pub const JSON_FIELDS: &[&str] = &["providedMethods", "agentAttestationAttributes", "explanation"];
+pub const JSON_FIELDS: &[&str] = &[
+    "providedMethods",
+    "agentAttestationAttributes",
+    "explanation",
+];

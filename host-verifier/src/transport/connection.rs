@@ -93,7 +93,9 @@ async fn talk(
             return Ok(());
         }
         for byte in buffer.get(..read).unwrap_or_default() {
-            let Some(packet) = decoder.push(*byte) else { continue };
+            let Some(packet) = decoder.push(*byte) else {
+                continue;
+            };
             let answer = take(packet, decoder.body(), conversation, &mut blobs, counters).await;
             if let Some(answer) = answer {
                 send(link, &answer).await?;
@@ -163,6 +165,9 @@ async fn send(link: &mut dyn Link, message: &[u8]) -> io::Result<()> {
     };
     match tokio::time::timeout(WRITE_TIMEOUT, write).await {
         Ok(result) => result,
-        Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "the peer does not accept the answer")),
+        Err(_) => Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            "the peer does not accept the answer",
+        )),
     }
 }

@@ -1,0 +1,18 @@
+//! The service from outside: logins, attacks, stores, documents, transports, commands.
+//!
+//! The agent and the TPM here are written from the specification for these tests and share no code with the
+//! firmware; one test uses a software TPM that is not ours.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a panic is how a test fails"
+)]
+
+mod agent;
+mod attacks;
+mod desk;
+mod fake_tpm;
+mod logins;
