@@ -9,7 +9,7 @@ use assay_host_verifier::{
 use crate::swtpm::Swtpm;
 
 /// The file format of tpm2-tools: magic, version, then both TPM2Bs.
-fn file(credential: &Credential) -> Vec<u8> {
+pub(crate) fn file(credential: &Credential) -> Vec<u8> {
     let mut out = vec![0xba, 0xdc, 0xc0, 0xde, 0, 0, 0, 1];
     for part in [&credential.id_object, &credential.encrypted_secret] {
         out.extend((part.len() as u16).to_be_bytes());
@@ -18,12 +18,9 @@ fn file(credential: &Credential) -> Vec<u8> {
     out
 }
 
-/// Creates the EK of a template byte for byte, so that attributes, policy and name algorithm are the
-/// profile's and not a tool's idea of them.
+/// Creates the EK of a template. tpm2_createprimary takes one only as options, so they are spelled out
+/// and the result is compared with the template.
 fn create_ek(tpm: &Swtpm, template: EkTemplate) {
-    tpm.write("template", template.bytes());
-    // tpm2_loadexternal cannot create; tpm2_createprimary takes a template only as options, so the
-    // options are spelled out and the result is compared with the template.
     let (name_alg, alg, policy, high) = match template {
         EkTemplate::L1 => ("sha256", "rsa2048:null:aes128cfb", "A256", false),
         EkTemplate::L2 => ("sha256", "ecc256:null:aes128cfb", "A256", false),
@@ -64,16 +61,11 @@ fn opens(template: EkTemplate, random_seed: Option<u64>) {
 
     tpm.write("credential", &file(&credential));
     // Low templates answer to a policy session only; high ones also to the empty password.
-    let auth = if template.needs_policy_session() {
-        tpm.bare_tool("tpm2_startauthsession -Q --policy-session -S session");
-        tpm.bare_tool("tpm2_policysecret -Q -S session -c e");
-        "-P session:session"
+    if template.needs_policy_session() {
+        tpm.activate("ak", "ek", "credential", "secret");
     } else {
-        ""
-    };
-    tpm.bare_tool(&format!(
-        "tpm2_activatecredential -Q -c ak.ctx -C ek.ctx -i credential -o secret {auth}"
-    ));
+        tpm.tool("tpm2_activatecredential -Q -c ak.ctx -C ek.ctx -i credential -o secret");
+    }
     assert_eq!(tpm.read("secret"), secret);
 }
 

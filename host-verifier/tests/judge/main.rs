@@ -1,5 +1,6 @@
 //! Everything that judges foreign material, tested as a caller sees it.
 //!
+//! * `chains`: the path validator, over certificates made by openssl.
 //! * `corpus`: real vendors' certificates, when `ASSAY_CORPUS` names them.
 //! * `credential`: `MakeCredential` against a TPM that opens it.
 #![allow(
@@ -10,6 +11,11 @@
     reason = "a panic is how a test fails"
 )]
 
+mod chains;
 mod corpus;
 mod credential;
+mod ek;
+mod pki;
+mod quote;
+mod soft;
 mod swtpm;

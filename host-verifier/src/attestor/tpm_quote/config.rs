@@ -277,7 +277,10 @@ fn firmware(firmware: &Firmware) -> Result<FirmwareRule, ConfigError> {
         .map(|version| number(version, "firmwareVersion.min"))
         .transpose()?;
     if allow.is_none() && min.is_none() {
-        return Err(error("firmwareVersion", "neither `allow` nor `min` is given"));
+        return Err(error(
+            "firmwareVersion",
+            "neither `allow` nor `min` is given",
+        ));
     }
     Ok(FirmwareRule { allow, min })
 }

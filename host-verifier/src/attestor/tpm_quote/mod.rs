@@ -19,8 +19,7 @@ use self::{
     verify::{QuoteError, Untrusted, VerifiedQuote},
 };
 use super::{
-    AttestError, Attestor, Attribute, Claims, Facts, Fault, Judged, LoginContext,
-    claims::BoundKey,
+    AttestError, Attestor, Attribute, Claims, Facts, Fault, Judged, LoginContext, claims::BoundKey,
 };
 use crate::tpm::{AkError, AttestationKey};
 
@@ -134,10 +133,7 @@ impl TpmQuote {
                 );
             }
         }
-        emit(
-            "clock_safe".into(),
-            quote.boot_as_signed().safe.to_string(),
-        );
+        emit("clock_safe".into(), quote.boot_as_signed().safe.to_string());
         if let Some(boot) = quote.boot() {
             emit(
                 "firmware_version".into(),

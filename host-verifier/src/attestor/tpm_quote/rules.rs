@@ -83,7 +83,9 @@ pub enum RuleError {
         rule: CounterRule,
     },
     /// The clock went back without a reset.
-    #[error("the TPM's clock is at {got} ms, it was at {last} ms at the last login without a reset")]
+    #[error(
+        "the TPM's clock is at {got} ms, it was at {last} ms at the last login without a reset"
+    )]
     ClockBackwards {
         /// Now.
         got: u64,

@@ -146,12 +146,20 @@ impl<'a> Untrusted<'a> {
     ///
     /// # Errors
     /// [`QuoteError::AttestMalformed`], [`QuoteError::SignatureMalformed`]; also
-    /// [`QuoteError::Magic`] and [`QuoteError::SignatureScheme`], since nothing can be read behind a
-    /// wrong magic or of an unknown scheme.
+    /// [`QuoteError::Magic`], [`QuoteError::AttestType`] and [`QuoteError::SignatureScheme`], since
+    /// what stands behind depends on them.
     pub fn parse(attest: &'a [u8], signature: &'a [u8]) -> Result<Self, QuoteError> {
-        let attest = Attest::parse(attest).map_err(|error| match error {
-            AttestError::BadMagic(got) => QuoteError::Magic { got },
-            other => QuoteError::AttestMalformed(other),
+        let attest = Attest::parse(attest).map_err(|error| match (error, attest) {
+            (AttestError::BadMagic(got), _) => QuoteError::Magic { got },
+            // The type is read before the rest, so it is named before the rest.
+            (_, [_, _, _, _, hi, lo, ..])
+                if AttestType(u16::from_be_bytes([*hi, *lo])) != AttestType::QUOTE =>
+            {
+                QuoteError::AttestType {
+                    got: AttestType(u16::from_be_bytes([*hi, *lo])),
+                }
+            }
+            (other, _) => QuoteError::AttestMalformed(other),
         })?;
         let signature = Signature::parse(signature).map_err(|error| match error {
             SignatureError::Unsupported(alg) => QuoteError::SignatureScheme(alg),
