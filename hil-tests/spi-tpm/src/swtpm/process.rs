@@ -124,6 +124,12 @@ impl Swtpm {
         &self.state
     }
 
+    /// How it was started.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
     /// Process id.
     #[must_use]
     pub fn pid(&self) -> u32 {

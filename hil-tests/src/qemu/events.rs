@@ -1,0 +1,175 @@
+//! What the overlay reports while a machine runs: one JSON line per event, see the overlay's `report`.
+
+use std::io::{BufRead, BufReader};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+/// An event.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// The overlay is loaded.
+    Start {
+        /// The chip.
+        personality: String,
+        /// Version of the plugin interface.
+        plugin_api: u32,
+    },
+    /// A TPM command ended.
+    Command(CommandEvent),
+    /// The machine passed the stop address.
+    Span {
+        /// Instructions since the start address.
+        instructions: u64,
+    },
+    /// The microcontroller was reset.
+    SystemReset,
+    /// QEMU ended in an orderly way.
+    Exit(ExitEvent),
+}
+
+/// One TPM command, from the end of the one before to its own end.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct CommandEvent {
+    /// Number, from 1.
+    pub n: u32,
+    /// Name, such as "GetRandom".
+    pub name: String,
+    /// TPM_CC.
+    pub code: Option<u32>,
+    /// TPM_RC; `None` when the command was abandoned.
+    pub rc: Option<u32>,
+    /// Length of the command, bytes.
+    pub command_len: u64,
+    /// Length of the response, bytes.
+    pub response_len: u64,
+    /// Bytes clocked on SPI.
+    pub bytes: u64,
+    /// Falls of chip select.
+    pub chip_selects: u64,
+    /// Reads of STS.
+    pub polls: u64,
+    /// Submissions aborted before this one.
+    pub aborts: u32,
+    /// Uses of responseRetry.
+    pub retries: u32,
+    /// Real time of the software TPM, µs.
+    pub tpm_us: u64,
+    /// The machine's virtual time at the end, ns.
+    pub at_ns: u64,
+    /// SPI bytes since power-on.
+    pub total_bytes: u64,
+    /// Falls of chip select since power-on.
+    pub total_chip_selects: u64,
+    /// Instructions since power-on; 0 when they are not counted.
+    pub instructions: u64,
+    /// Lowest address written in the watched range.
+    pub stack_lowest: Option<u64>,
+}
+
+/// The sums at the end.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct ExitEvent {
+    /// SPI bytes.
+    pub bytes: u64,
+    /// Falls of chip select.
+    pub chip_selects: u64,
+    /// Wait bytes.
+    pub wait_bytes: u64,
+    /// Reads of STS.
+    pub polls: u64,
+    /// TPM commands.
+    pub commands: u32,
+    /// TPM resets.
+    pub resets: u32,
+    /// Faults that showed.
+    pub faults: u64,
+    /// Bytes clocked without chip select.
+    pub stray_bytes: u64,
+    /// Instructions; 0 when they are not counted.
+    pub instructions: u64,
+    /// Lowest address written in the watched range.
+    pub stack_lowest: Option<u64>,
+}
+
+/// Receives the events of one machine.
+#[derive(Debug)]
+pub struct Events {
+    receiver: Receiver<Event>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Events {
+    /// Takes events from whoever connects to `listener` first.
+    ///
+    /// # Errors
+    /// What the operating system said when the listener could not be prepared.
+    pub fn from(listener: UnixListener) -> std::io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let (sender, receiver) = mpsc::channel();
+        let ended = Arc::clone(&stop);
+        thread::spawn(move || {
+            let Some(stream) = accept(&listener, &ended) else {
+                return;
+            };
+            for line in BufReader::new(stream).lines() {
+                let Ok(line) = line else { return };
+                // A line that is cut off by a killed QEMU is no event.
+                let Ok(event) = serde_json::from_str(&line) else {
+                    continue;
+                };
+                if sender.send(event).is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Self { receiver, stop })
+    }
+
+    /// The next event, waiting at most `limit`; `None` when none came or the machine is gone.
+    #[must_use]
+    pub fn next(&self, limit: Duration) -> Option<Event> {
+        self.receiver.recv_timeout(limit).ok()
+    }
+
+    /// Every event until the machine is gone, waiting at most `limit` for each.
+    #[must_use]
+    pub fn rest(&self, limit: Duration) -> Vec<Event> {
+        std::iter::from_fn(|| self.next(limit)).collect()
+    }
+
+    /// Waits for the end of a command with this name, at most `limit` for each event before it.
+    #[must_use]
+    pub fn command(&self, name: &str, limit: Duration) -> Option<CommandEvent> {
+        loop {
+            match self.next(limit)? {
+                Event::Command(command) if command.name == name => return Some(command),
+                _ => {}
+            }
+        }
+    }
+}
+
+impl Drop for Events {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+fn accept(listener: &UnixListener, ended: &AtomicBool) -> Option<UnixStream> {
+    while !ended.load(Ordering::Relaxed) {
+        if let Ok((stream, _)) = listener.accept() {
+            stream.set_nonblocking(false).ok()?;
+            return Some(stream);
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+    None
+}
