@@ -32,15 +32,27 @@ pub fn build(board: &Board, profile: Profile) -> Result<PathBuf> {
     let target_dir = target_dir();
     let status = Command::new(env!("CARGO"))
         .args(["build", "--quiet", "--locked", "-p", &board.package])
-        .args(["--target", &board.manifest.target, "--profile", profile.name()])
+        .args([
+            "--target",
+            &board.manifest.target,
+            "--profile",
+            profile.name(),
+        ])
         .env("CARGO_TARGET_DIR", &target_dir)
         .current_dir(workspace_root())
         .status()
         .context("cargo does not start")?;
     if !status.success() {
-        bail!("boards/{} does not build for {}", board.name, board.manifest.target);
+        bail!(
+            "boards/{} does not build for {}",
+            board.name,
+            board.manifest.target
+        );
     }
-    Ok(target_dir.join(&board.manifest.target).join(profile.name()).join(&board.package))
+    Ok(target_dir
+        .join(&board.manifest.target)
+        .join(profile.name())
+        .join(&board.package))
 }
 
 /// Runs clippy over a board: plain, and once per feature its manifest names.
@@ -60,9 +72,14 @@ pub fn lint(board: &Board) -> Result<()> {
         if let Some(feature) = feature {
             command.args(["--features", feature]);
         }
-        let status = command.args(["--", "-D", "warnings"]).status().context("cargo does not start")?;
+        let status = command
+            .args(["--", "-D", "warnings"])
+            .status()
+            .context("cargo does not start")?;
         if !status.success() {
-            let with = feature.map(|f| format!(" with feature `{f}`")).unwrap_or_default();
+            let with = feature
+                .map(|f| format!(" with feature `{f}`"))
+                .unwrap_or_default();
             bail!("boards/{}: clippy has findings{with}", board.name);
         }
     }

@@ -24,7 +24,9 @@ pub fn image_size(path: &Path) -> Result<ImageSize> {
     let elf = object::File::parse(&*bytes).with_context(|| path.display().to_string())?;
     let mut size = ImageSize { flash: 0, ram: 0 };
     for section in elf.sections() {
-        let SectionFlags::Elf { sh_flags } = section.flags() else { continue };
+        let SectionFlags::Elf { sh_flags } = section.flags() else {
+            continue;
+        };
         if sh_flags & u64::from(elf::SHF_ALLOC) == 0 {
             continue;
         }
@@ -48,5 +50,8 @@ pub fn image_size(path: &Path) -> Result<ImageSize> {
 pub fn symbol_address(path: &Path, name: &str) -> Result<Option<u64>> {
     let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
     let elf = object::File::parse(&*bytes).with_context(|| path.display().to_string())?;
-    Ok(elf.symbols().find(|symbol| symbol.name() == Ok(name)).map(|symbol| symbol.address()))
+    Ok(elf
+        .symbols()
+        .find(|symbol| symbol.name() == Ok(name))
+        .map(|symbol| symbol.address()))
 }

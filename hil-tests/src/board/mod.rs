@@ -81,26 +81,47 @@ pub fn workspace_root() -> PathBuf {
 pub fn all() -> Result<Vec<Board>> {
     let root = workspace_root();
     let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
+        .args([
+            "metadata",
+            "--format-version",
+            "1",
+            "--no-deps",
+            "--offline",
+        ])
         .current_dir(&root)
         .output()
         .context("cargo metadata does not start")?;
     if !output.status.success() {
-        bail!("cargo metadata: {}", String::from_utf8_lossy(&output.stderr).trim());
+        bail!(
+            "cargo metadata: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
     }
     let metadata: Metadata = serde_json::from_slice(&output.stdout).context("cargo metadata")?;
     let folder = root.join("boards");
     let mut boards = Vec::new();
     for package in metadata.packages {
-        let Some(dir) = package.manifest_path.parent().filter(|dir| dir.parent() == Some(&folder)) else {
+        let Some(dir) = package
+            .manifest_path
+            .parent()
+            .filter(|dir| dir.parent() == Some(&folder))
+        else {
             continue;
         };
-        let name = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = dir
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         let value = package.metadata.and_then(|m| m.get("board").cloned());
         let value = value.with_context(|| format!("boards/{name}: no [package.metadata.board]"))?;
         let manifest = serde_json::from_value(value)
             .with_context(|| format!("boards/{name}: [package.metadata.board]"))?;
-        boards.push(Board { name, package: package.name, manifest });
+        boards.push(Board {
+            name,
+            package: package.name,
+            manifest,
+        });
     }
     boards.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(boards)

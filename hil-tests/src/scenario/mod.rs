@@ -5,5 +5,6 @@
 //! run on, since a thousand logins take a minute there. [`live`] has the real processes: `assayd`, QEMU, swtpm.
 
 pub mod line;
+pub mod live;
 pub mod local_verifier;
 pub mod loopback;

@@ -36,8 +36,14 @@ pub(crate) fn lint(selection: &Selection) -> Result<()> {
 
 pub(crate) fn list() -> Result<()> {
     for board in board::all()? {
-        let qemu = board.manifest.qemu.map_or("-".to_owned(), |machine| machine.machine);
-        println!("{:<20} {:<28} tier {}  QEMU {qemu}", board.name, board.manifest.target, board.manifest.tier);
+        let qemu = board
+            .manifest
+            .qemu
+            .map_or("-".to_owned(), |machine| machine.machine);
+        println!(
+            "{:<20} {:<28} tier {}  QEMU {qemu}",
+            board.name, board.manifest.target, board.manifest.tier
+        );
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! `hil`: builds boards, runs them in QEMU or on a bench, measures them. `./x` is its front door.
 
 mod boards;
+mod demo;
 
 use std::process::ExitCode;
 
@@ -21,6 +22,8 @@ enum Command {
     Lint(boards::Selection),
     /// Lists the boards
     List,
+    /// Boots a board in QEMU and shows its login
+    Demo(demo::Demo),
 }
 
 fn main() -> ExitCode {
@@ -28,6 +31,7 @@ fn main() -> ExitCode {
         Command::Build(selection) => boards::build(&selection),
         Command::Lint(selection) => boards::lint(&selection),
         Command::List => boards::list(),
+        Command::Demo(demo) => demo::run(&demo),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

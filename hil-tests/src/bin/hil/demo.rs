@@ -1,0 +1,211 @@
+//! `hil demo`: boots a board in QEMU and shows its login step by step.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use assay_hil_tests::board::{self, Profile};
+use assay_hil_tests::manufacture::{EkKind, Recipe, cache};
+use assay_hil_tests::qemu::CommandEvent;
+use assay_hil_tests::scenario::live::{Evidence, Live, Options, Seen, VerifierEvent};
+use serde_json::{Value, json};
+
+const LOGIN_LIMIT: Duration = Duration::from_secs(60);
+
+#[derive(clap::Args)]
+pub(crate) struct Demo {
+    /// Which board
+    #[arg(long, default_value = "stm32f405")]
+    board: String,
+    /// Which EK certificate the TPM has
+    #[arg(long, default_value = "p256", value_name = "rsa2048|p256|p384")]
+    ek: EkKind,
+    /// Write the login's evidence to files that tpm2-tools and openssl read
+    #[arg(long, value_name = "DIR")]
+    evidence: Option<PathBuf>,
+    /// Print one JSON document instead of the steps
+    #[arg(long)]
+    json: bool,
+}
+
+/// One step of a login as the demo tells it.
+struct Step {
+    name: &'static str,
+    what: &'static str,
+    ms: f64,
+    spi_bytes: u64,
+}
+
+pub(crate) fn run(demo: &Demo) -> Result<()> {
+    let say = |text: &str| {
+        if !demo.json {
+            println!("{text}");
+        }
+    };
+    let board = board::find(&demo.board)?;
+    say(&format!("building boards/{} for {}", board.name, board.manifest.target));
+    let image = board::build(&board, Profile::Firmware)?;
+    say(&format!("manufacturing a software TPM with an EK certificate for {}", demo.ek));
+    let folder = tempfile::Builder::new().prefix("assay-").tempdir()?;
+    let tpm = cache::copy(&Recipe::with([demo.ek]), &folder.path().join("made"))?;
+    say("starting assayd on SQLite, and the board in QEMU\n");
+    let live = Live::start(&board, &image, &tpm, folder.path(), &Options::default())?;
+
+    let mut verdicts = Vec::new();
+    let end = live.finish(LOGIN_LIMIT, &mut |event| {
+        if !demo.json {
+            tell(event);
+        }
+        verdicts.push(event.clone());
+    });
+    let end = end.with_context(|| format!("assayd says:\n{}", live.assayd.log()))?;
+    wait_for_the_answer(&live);
+    let elapsed = live.qemu.elapsed();
+    let frames = live.tap.seen();
+    let commands = live.commands();
+    let steps = steps(&frames, &commands);
+    let evidence = Evidence::of(&frames);
+    if let Some(folder) = &demo.evidence {
+        evidence.as_ref().map_err(|error| anyhow::anyhow!("{error:#}"))?.write(folder)?;
+    }
+    if !end.is_granted() {
+        bail!("login denied ({}): {}", end.code.as_deref().unwrap_or("?"), end.detail);
+    }
+    let certificate = evidence.map(|evidence| evidence.ek_certificate).unwrap_or_default();
+    let document = document(&board.name, &end, &steps, &commands, &certificate, elapsed);
+    if demo.json {
+        println!("{}", serde_json::to_string_pretty(&document)?);
+    } else {
+        show(&document, &steps)?;
+        if let Some(folder) = &demo.evidence {
+            println!("\nevidence    {}", folder.display());
+        }
+    }
+    Ok(())
+}
+
+/// The verifier reports a login before its last message has crossed the line.
+fn wait_for_the_answer(live: &Live) {
+    let started = std::time::Instant::now();
+    while started.elapsed() < Duration::from_secs(5) {
+        if live.tap.seen().iter().any(|frame| matches!(frame.name(), "granted" | "denied")) {
+            return;
+        }
+        std::thread::park_timeout(Duration::from_millis(2));
+    }
+}
+
+fn tell(event: &VerifierEvent) {
+    let mark = if event.outcome == "ok" { "ok" } else { "!!" };
+    let method = event.method.as_deref().unwrap_or_default();
+    println!("  {mark}  {:<10} {method:<10} {}", event.step, event.detail);
+    let _ = std::io::stdout().flush();
+}
+
+/// The login cut into steps by the frames that end them; SPI bytes by the TPM commands that belong to each.
+fn steps(frames: &[Seen], commands: &[CommandEvent]) -> Vec<Step> {
+    let bounds = [
+        ("boot", "start-up, TPM start, nonce: until the hello", "hello", 1),
+        ("challenge", "the verifier asks, signed by the pinned key", "challenge", 1),
+        ("identity", "EK with its certificate, AK: until the first proofs", "proofs", 1),
+        ("credential", "the verifier judges the EK and makes a credential", "challenge", 2),
+        ("proof", "credential activation, PCRs, quote: until the second proofs", "proofs", 2),
+        ("grant", "the verifier decides, stores and seals the session", "granted", 1),
+    ];
+    let mut steps = Vec::new();
+    let mut before = Duration::ZERO;
+    for (name, what, frame, nth) in bounds {
+        let Some(seen) = frames.iter().filter(|seen| seen.name() == frame).nth(nth - 1) else { break };
+        let spi_bytes = commands.iter().filter(|c| step_of(commands, c) == name).map(|c| c.bytes).sum();
+        let ms = seen.at.saturating_sub(before).as_secs_f64() * 1e3;
+        steps.push(Step { name, what, ms, spi_bytes });
+        before = seen.at;
+    }
+    steps
+}
+
+/// Which step a TPM command belongs to: the nonce ends the start, the policy session begins the proof.
+fn step_of(commands: &[CommandEvent], command: &CommandEvent) -> &'static str {
+    let number = |name: &str| commands.iter().find(|c| c.name == name).map_or(u32::MAX, |c| c.n);
+    if command.n <= number("GetRandom") {
+        "boot"
+    } else if command.n < number("StartAuthSession") {
+        "identity"
+    } else {
+        "proof"
+    }
+}
+
+fn document(
+    board: &str,
+    end: &VerifierEvent,
+    steps: &[Step],
+    commands: &[CommandEvent],
+    certificate: &[u8],
+    elapsed: Duration,
+) -> Value {
+    let attributes = end.attributes.clone().unwrap_or_default();
+    let attribute = |name: &str| attributes.get(name).cloned().unwrap_or(Value::Null);
+    let last = commands.last();
+    json!({
+        "board": board,
+        "tpm": {
+            "manufacturer": attribute("tpm_ek.manufacturer"),
+            "ek_hash": attribute("tpm_ek.public_hash"),
+            "ek_certificate": pem(certificate),
+        },
+        "steps": steps.iter().map(|step| json!({
+            "name": step.name,
+            "ms": (step.ms * 1e3).round() / 1e3,
+            "spi_bytes": step.spi_bytes,
+        })).collect::<Vec<_>>(),
+        "spi": {
+            "bytes": last.map_or(0, |c| c.total_bytes),
+            "chip_selects": last.map_or(0, |c| c.total_chip_selects),
+        },
+        "attributes": attributes,
+        "policy": end.policy,
+        "spiffe_id": end.spiffe_id,
+        "session": end.session,
+        "elapsed_ms": (elapsed.as_secs_f64() * 1e6).round() / 1e3,
+    })
+}
+
+fn pem(certificate: &[u8]) -> Value {
+    use base64::Engine;
+    if certificate.is_empty() {
+        return Value::Null;
+    }
+    let text = base64::engine::general_purpose::STANDARD.encode(certificate);
+    let mut lines = String::from("-----BEGIN CERTIFICATE-----\n");
+    for chunk in text.as_bytes().chunks(64) {
+        lines.push_str(&String::from_utf8_lossy(chunk));
+        lines.push('\n');
+    }
+    lines.push_str("-----END CERTIFICATE-----\n");
+    Value::from(lines)
+}
+
+fn show(document: &Value, steps: &[Step]) -> Result<()> {
+    println!("\n  step          ms   SPI bytes");
+    for step in steps {
+        println!("  {:<10} {:>7.1} {:>9}   {}", step.name, step.ms, step.spi_bytes, step.what);
+    }
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    println!("\nattributes");
+    for (name, value) in document["attributes"].as_object().context("attributes")? {
+        println!("  {name} = {}", text(value));
+    }
+    println!("\npolicy      {}", text(&document["policy"]));
+    println!("SPIFFE ID   {}", text(&document["spiffe_id"]));
+    println!("session     {}", text(&document["session"]["id"]));
+    println!("expires     {}", text(&document["session"]["expires_at"]));
+    println!(
+        "SPI         {} bytes in {} chip selects; {:.0} ms from power-on to session",
+        document["spi"]["bytes"],
+        document["spi"]["chip_selects"],
+        document["elapsed_ms"].as_f64().unwrap_or_default()
+    );
+    Ok(())
+}

@@ -1,0 +1,139 @@
+//! The real processes: `assayd` on SQLite, a board in QEMU (or on a bench), a software TPM, and a tap on the line.
+//!
+//! ```text
+//!   swtpm ── SPI model in QEMU ── board ELF ══ serial ══ tap ══ unix socket ══ assayd ── events
+//! ```
+//!
+//! The tap only listens: it cuts the bytes of both directions into frames and notes when each went by.
+
+mod evidence;
+mod tap;
+mod verifier;
+
+use std::io::{Read, Write};
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use assay_spi_tpm::swtpm::{Mode, Swtpm};
+
+use crate::board::Board;
+use crate::manufacture::ManufacturedTpm;
+use crate::qemu::{Event, Launch, OverlayOptions, Qemu};
+
+pub use evidence::Evidence;
+pub use tap::{Seen, Tap};
+pub use verifier::{Assayd, VerifierEvent};
+
+/// How a board is started.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// The model's chip, faults and counters.
+    pub overlay: OverlayOptions,
+    /// Instructions decide the time, so that runs repeat.
+    pub icount: Option<u8>,
+}
+
+/// A board in QEMU that logs in at an `assayd`.
+pub struct Live {
+    /// The machine.
+    pub qemu: Qemu,
+    /// The verifier.
+    pub assayd: Assayd,
+    /// What went over the line.
+    pub tap: Tap,
+    /// The software TPM.
+    pub swtpm: Swtpm,
+}
+
+impl Live {
+    /// Starts everything; files go to `folder`, which outlives the run.
+    ///
+    /// # Errors
+    ///
+    /// When a program is missing or does not start.
+    pub fn start(
+        board: &Board,
+        image: &Path,
+        tpm: &ManufacturedTpm,
+        folder: &Path,
+        options: &Options,
+    ) -> Result<Self> {
+        let machine = board.manifest.qemu.as_ref();
+        let machine = machine.with_context(|| format!("QEMU cannot run boards/{}", board.name))?;
+        let mode = if machine.overlay { Mode::Sockets } else { Mode::QemuEmulator };
+        let swtpm = tpm.start(&folder.join("tpm"), mode).context("swtpm")?;
+        let assayd = Assayd::start(tpm, folder)?;
+        let record = assayd.record()?;
+        let mut launch = Launch::new(machine, image, &swtpm)
+            .overlay(options.overlay.clone())
+            .load(&record, board.manifest.provisioning_address);
+        if let Some(shift) = options.icount {
+            launch = launch.icount(shift);
+        }
+        let started = Instant::now();
+        let qemu = launch.start()?;
+        let tap = Tap::new(started);
+        join(qemu.serial()?, assayd.connect()?, &tap)?;
+        Ok(Self { qemu, assayd, tap, swtpm })
+    }
+
+    /// Waits for the verifier's word on the first login.
+    ///
+    /// # Errors
+    ///
+    /// When none comes in time, with what is known of the reason.
+    pub fn finish(&self, limit: Duration, each: &mut dyn FnMut(&VerifierEvent)) -> Result<VerifierEvent> {
+        let end = Instant::now() + limit;
+        while let Some(left) = end.checked_duration_since(Instant::now()) {
+            if !self.qemu.is_running() {
+                bail!("QEMU has ended: {}", self.qemu.stderr().trim());
+            }
+            let Some(event) = self.assayd.event(left.min(Duration::from_millis(200))) else { continue };
+            each(&event);
+            if event.is_end() {
+                return Ok(event);
+            }
+        }
+        bail!("no login within {limit:?}; the line saw: {}", self.tap.summary());
+    }
+
+    /// The TPM commands that the overlay saw so far.
+    #[must_use]
+    pub fn commands(&self) -> Vec<crate::qemu::CommandEvent> {
+        let events = self.qemu.events().map(|events| events.rest(Duration::from_millis(50)));
+        events
+            .into_iter()
+            .flatten()
+            .filter_map(|event| match event {
+                Event::Command(command) => Some(command),
+                _ => None,
+            })
+            .collect()
+    }
+}
+
+/// Carries bytes between the board and the verifier, past the tap, until either closes.
+fn join(board: UnixStream, verifier: UnixStream, tap: &Tap) -> Result<()> {
+    carry(board.try_clone()?, verifier.try_clone()?, tap.clone(), true);
+    carry(verifier, board, tap.clone(), false);
+    Ok(())
+}
+
+fn carry(mut from: UnixStream, mut to: UnixStream, tap: Tap, from_agent: bool) {
+    thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        // A closed end is the run's end, not an error.
+        while let Ok(read @ 1..) = from.read(&mut buffer) {
+            let bytes = buffer.get(..read).unwrap_or_default();
+            tap.hear(from_agent, bytes);
+            if to.write_all(bytes).is_err() {
+                break;
+            }
+        }
+        let _ = to.shutdown(Shutdown::Both);
+    });
+}

@@ -1,0 +1,108 @@
+//! What goes over a line, frame by frame, with the time.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use assay_common::protocol::{
+    AgentMessage, FrameDecoder, FrameKind, MAX_AGENT_PACKET, VerifierMessage, decode,
+};
+
+/// One frame that went by.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// Since the tap was made.
+    pub at: Duration,
+    /// Whether the agent sent it.
+    pub from_agent: bool,
+    /// Its kind.
+    pub kind: FrameKind,
+    /// Its body.
+    pub body: Vec<u8>,
+}
+
+impl Seen {
+    /// The frame's name: `hello`, `proofs`, `chunk`, `challenge`, …
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match (self.kind, self.from_agent) {
+            (FrameKind::CHUNK, _) => "chunk",
+            (FrameKind::PANIC, _) => "panic",
+            (FrameKind::MESSAGE, true) => match decode(&self.body) {
+                Ok(AgentMessage::Hello(_)) => "hello",
+                Ok(AgentMessage::Proofs(_)) => "proofs",
+                Ok(AgentMessage::Trouble(_)) => "trouble",
+                Err(_) => "unreadable",
+            },
+            (FrameKind::MESSAGE, false) => match decode(&self.body) {
+                Ok(VerifierMessage::Challenge(_)) => "challenge",
+                Ok(VerifierMessage::Granted(_)) => "granted",
+                Ok(VerifierMessage::Denied(_)) => "denied",
+                Err(_) => "unreadable",
+            },
+            _ => "unknown",
+        }
+    }
+}
+
+struct Ear {
+    from_agent: FrameDecoder<MAX_AGENT_PACKET>,
+    from_verifier: FrameDecoder<MAX_AGENT_PACKET>,
+    seen: Vec<Seen>,
+    damaged: u32,
+}
+
+/// A tap; clones hear the same line.
+#[derive(Clone)]
+pub struct Tap {
+    ear: Arc<Mutex<Ear>>,
+    since: Instant,
+}
+
+impl Tap {
+    /// A tap whose times count from `since`.
+    #[must_use]
+    pub fn new(since: Instant) -> Self {
+        let ear = Ear {
+            from_agent: FrameDecoder::new(),
+            from_verifier: FrameDecoder::new(),
+            seen: Vec::new(),
+            damaged: 0,
+        };
+        Self { ear: Arc::new(Mutex::new(ear)), since }
+    }
+
+    /// Hears bytes of one direction.
+    pub fn hear(&self, from_agent: bool, bytes: &[u8]) {
+        let at = self.since.elapsed();
+        let ear = &mut *self.lock();
+        for byte in bytes {
+            let decoder = if from_agent { &mut ear.from_agent } else { &mut ear.from_verifier };
+            match decoder.push(*byte) {
+                None => {}
+                Some(Err(_)) => ear.damaged += 1,
+                Some(Ok(kind)) => {
+                    let body = decoder.body().to_vec();
+                    ear.seen.push(Seen { at, from_agent, kind, body });
+                }
+            }
+        }
+    }
+
+    /// Every frame so far.
+    #[must_use]
+    pub fn seen(&self) -> Vec<Seen> {
+        self.lock().seen.clone()
+    }
+
+    /// Frames so far, in a line.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let ear = self.lock();
+        let names: Vec<_> = ear.seen.iter().map(Seen::name).collect();
+        format!("{} ({} damaged)", names.join(" "), ear.damaged)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Ear> {
+        self.ear.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
