@@ -20,9 +20,12 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use defmt::Encoder;
 use stm32f4xx_hal::pac::{GPIOC, USART6};
 use stm32f4xx_hal::prelude::*;
-use stm32f4xx_hal::rcc::{BusClock, Enable, Rcc, Reset};
+use stm32f4xx_hal::rcc::{Enable, Rcc, Reset};
+
+use crate::clock::APB2_HZ;
 
 const BAUD: u32 = 921_600;
+const DIVIDER: u16 = ((APB2_HZ + BAUD / 2) / BAUD) as u16;
 
 static TAKEN: AtomicBool = AtomicBool::new(false);
 static ENCODER: SharedEncoder = SharedEncoder(UnsafeCell::new(Encoder::new()));
@@ -43,9 +46,8 @@ pub(crate) fn start(usart: USART6, gpioc: GPIOC, rcc: &mut Rcc) {
     let _ = pins.pc6.into_alternate::<8>();
     USART6::enable(rcc);
     USART6::reset(rcc);
-    let divider = ((USART6::clock(&rcc.clocks).raw() + BAUD / 2) / BAUD) as u16;
     // SAFETY: any value of at least 16 is a valid divider.
-    usart.brr().write(|w| unsafe { w.bits(divider) });
+    usart.brr().write(|w| unsafe { w.bits(DIVIDER) });
     usart.cr1().write(|w| w.ue().set_bit().te().set_bit());
 }
 

@@ -5,6 +5,7 @@
 #![no_std]
 #![no_main]
 
+mod clock;
 #[cfg(feature = "defmt")]
 mod log;
 mod panic;
@@ -24,6 +25,7 @@ use assay_firmware::tis::Tis;
 use cortex_m_rt::entry;
 use stm32f4xx_hal::pac;
 
+use crate::pins::TpmChipSelect;
 use crate::serial::Link;
 use crate::spi::TpmBus;
 use crate::time::Timer;
@@ -33,28 +35,29 @@ const BOARD: BoardInfo = BoardInfo {
     version: env!("CARGO_PKG_VERSION"),
 };
 
+/// The agent over this board's parts.
+type Agent = Node<'static, Timer, Link, TpmEvidence<Tis<SpiTis<TpmBus, TpmChipSelect>, Timer>>>;
+
 #[entry]
 fn main() -> ! {
     // First, so that a crystal that does not start ends in a restart, too.
     watchdog::start();
+    agent().run()
+}
+
+/// Brings the board up. Not inlined, so that what only the start needs leaves the stack again.
+#[inline(never)]
+fn agent() -> Agent {
     let (Some(core), Some(chip)) = (cortex_m::Peripherals::take(), pac::Peripherals::take()) else {
         unreachable!("this is the first call")
     };
     let mut board = pins::take(chip);
-    let timer = Timer::start(core.SYST, &board.rcc.clocks);
+    let timer = Timer::start(core.SYST);
     let link = Link::new(board.usart, timer, &mut board.rcc);
-    let Ok(bus) = SpiTis::new(TpmBus::new(board.spi), board.chip_select) else {
+    let Ok(bus) = SpiTis::new(TpmBus::new(board.spi, &mut board.rcc), board.chip_select) else {
         unreachable!("an output pin of this chip cannot fail")
     };
-    let tpm = Tis::new(bus, timer);
-    let source = TpmEvidence::new(tpm);
-    Node::new(
-        timer,
-        link,
-        source,
-        provisioning::region(),
-        BOARD,
-        Timing::default(),
-    )
-    .run()
+    let source = TpmEvidence::new(Tis::new(bus, timer));
+    let record = provisioning::region();
+    Node::new(timer, link, source, record, BOARD, Timing::default())
 }

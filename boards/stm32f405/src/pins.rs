@@ -7,8 +7,9 @@
 use stm32f4xx_hal::gpio::{Output, Pin, PinState, PushPull, Speed};
 use stm32f4xx_hal::pac;
 use stm32f4xx_hal::prelude::*;
-use stm32f4xx_hal::rcc::{Config, Rcc};
-use stm32f4xx_hal::spi::{Mode, Phase, Polarity, Spi};
+use stm32f4xx_hal::rcc::Rcc;
+
+use crate::clock;
 
 #[cfg(any(
     all(feature = "olimex-h405", feature = "feather"),
@@ -16,40 +17,6 @@ use stm32f4xx_hal::spi::{Mode, Phase, Polarity, Spi};
     all(feature = "feather", feature = "netduino-plus-2"),
 ))]
 compile_error!("features `olimex-h405`, `feather` and `netduino-plus-2` exclude each other");
-
-/// SPI mode 0, as the TPM requires ([PTP 1.05] 6.4.6).
-const TPM_MODE: Mode = Mode {
-    polarity: Polarity::IdleLow,
-    phase: Phase::CaptureOnFirstTransition,
-};
-
-/// Asked of the HAL in Hz. Its divider search rounds up to the next clock that is FASTER than
-/// asked for 10 MHz (84 MHz / 8 = 10.5 MHz); asking for 7 MHz gives 84 / 16 = 5.25 MHz on SPI1 and
-/// 42 / 8 = 5.25 MHz on SPI2, below the 10 MHz that every TPM and a hand-made cable stand.
-const TPM_CLOCK_HZ: u32 = 7_000_000;
-
-/// Frequency of the crystal, or `None` for the internal oscillator.
-///
-/// The internal one is within 1 % at 25 °C but 4 % from -10 to 85 °C (STM32F405 data sheet,
-/// table 42), too much for a UART: a node outside a room needs the variant of its board.
-const CRYSTAL_MHZ: Option<u32> = if cfg!(feature = "olimex-h405") {
-    Some(8)
-} else if cfg!(feature = "feather") {
-    Some(12)
-} else if cfg!(feature = "netduino-plus-2") {
-    Some(25)
-} else {
-    None
-};
-
-fn clocks(rcc: pac::RCC) -> Rcc {
-    let source = match CRYSTAL_MHZ {
-        Some(mhz) => Config::hse(mhz.MHz()),
-        None => Config::hsi(),
-    };
-    // The fastest the chip goes, and what QEMU's model of it assumes.
-    rcc.freeze(source.sysclk(168.MHz()).pclk1(42.MHz()).pclk2(84.MHz()))
-}
 
 /// The USART of the link.
 #[cfg(not(feature = "feather"))]
@@ -74,10 +41,10 @@ pub(crate) type TpmChipSelect = Pin<'B', 10, Output<PushPull>>;
 
 /// What [`take`] hands out.
 pub(crate) struct Board {
-    /// The clock tree: 168 MHz core, 42 MHz APB1, 84 MHz APB2.
+    /// Switches peripherals on. Knows no frequencies, see [`clock`].
     pub(crate) rcc: Rcc,
-    /// SPI to the TPM, mode 0, 5.25 MHz.
-    pub(crate) spi: Spi<TpmSpi>,
+    /// SPI to the TPM, not yet on; its pins are in their alternate function.
+    pub(crate) spi: TpmSpi,
     /// Chip select, high (inactive).
     pub(crate) chip_select: TpmChipSelect,
     /// The USART of the link, not yet on; its pins are in their alternate function.
@@ -86,7 +53,8 @@ pub(crate) struct Board {
 
 /// Starts the clocks and configures the pins. The chip select is high before the SPI starts.
 pub(crate) fn take(chip: pac::Peripherals) -> Board {
-    let mut rcc = clocks(chip.RCC);
+    clock::start(&chip.RCC, &chip.FLASH);
+    let mut rcc = chip.RCC.constrain();
     let a = chip.GPIOA.split(&mut rcc);
     #[cfg(any(feature = "feather", feature = "netduino-plus-2"))]
     let b = chip.GPIOB.split(&mut rcc);
@@ -111,26 +79,21 @@ pub(crate) fn take(chip: pac::Peripherals) -> Board {
 
     // MISO is pulled up: with no TPM fitted the bus reads 0xFF, which no TPM answers.
     #[cfg(not(feature = "netduino-plus-2"))]
-    let (spi, chip_select, lines) = (
+    let (spi, chip_select, _, _, _) = (
         chip.SPI1,
         a.pa4.into_push_pull_output_in_state(PinState::High),
-        (
-            Some(a.pa5.into_alternate().speed(Speed::High)),
-            Some(a.pa6.into_alternate().internal_pull_up(true)),
-            Some(a.pa7.into_alternate().speed(Speed::High)),
-        ),
+        a.pa5.into_alternate::<5>().speed(Speed::High),
+        a.pa6.into_alternate::<5>().internal_pull_up(true),
+        a.pa7.into_alternate::<5>().speed(Speed::High),
     );
     #[cfg(feature = "netduino-plus-2")]
-    let (spi, chip_select, lines) = (
+    let (spi, chip_select, _, _, _) = (
         chip.SPI2,
         b.pb10.into_push_pull_output_in_state(PinState::High),
-        (
-            Some(b.pb13.into_alternate().speed(Speed::High)),
-            Some(b.pb14.into_alternate().internal_pull_up(true)),
-            Some(b.pb15.into_alternate().speed(Speed::High)),
-        ),
+        b.pb13.into_alternate::<5>().speed(Speed::High),
+        b.pb14.into_alternate::<5>().internal_pull_up(true),
+        b.pb15.into_alternate::<5>().speed(Speed::High),
     );
-    let spi = Spi::new(spi, lines, TPM_MODE, TPM_CLOCK_HZ.Hz(), &mut rcc);
 
     #[cfg(feature = "defmt")]
     crate::log::start(chip.USART6, chip.GPIOC, &mut rcc);

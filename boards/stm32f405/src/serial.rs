@@ -18,8 +18,9 @@ use assay_common::protocol::MAX_VERIFIER_PACKET;
 use cortex_m::peripheral::NVIC;
 use embedded_io::{ErrorType, Read, ReadReady, Write};
 use stm32f4xx_hal::pac::interrupt;
-use stm32f4xx_hal::rcc::{BusClock, Enable, Rcc, Reset};
+use stm32f4xx_hal::rcc::{Enable, Rcc, Reset};
 
+use crate::clock::APB1_HZ;
 use crate::pins::LinkUsart;
 use crate::ring::Ring;
 use crate::time::Timer;
@@ -30,6 +31,11 @@ const BAUD: u32 = if cfg!(feature = "serial-115200") {
 } else {
     921_600
 };
+
+/// 16 times oversampling: the register holds clock / baud. 42 MHz / 921,600 = 45.57, which is 0.9 %
+/// off when rounded; a receiver stands 3.3 % (RM0090 30.3.5). USART2 and USART3 are on APB1.
+const DIVIDER: u16 = ((APB1_HZ + BAUD / 2) / BAUD) as u16;
+const _: () = assert!(DIVIDER >= 16);
 
 /// Room for the longest frame a verifier sends (its COBS code bytes and delimiters are fewer than
 /// the 16 added) and then some: the protocol is lock-step, so no second one is on its way.
@@ -108,12 +114,8 @@ impl Link {
     pub(crate) fn new(usart: LinkUsart, timer: Timer, rcc: &mut Rcc) -> Self {
         LinkUsart::enable(rcc);
         LinkUsart::reset(rcc);
-        let clock = LinkUsart::clock(&rcc.clocks).raw();
-        // 16 times oversampling: the register holds clock / baud. 42 MHz / 921,600 = 45.57, which
-        // is 0.9 % off when rounded; a receiver stands 3.3 % (RM0090 30.3.5).
-        let divider = ((clock + BAUD / 2) / BAUD) as u16;
         // SAFETY: any value of at least 16 is a valid divider.
-        usart.brr().write(|w| unsafe { w.bits(divider) });
+        usart.brr().write(|w| unsafe { w.bits(DIVIDER) });
         usart.cr1().write(|w| {
             w.ue()
                 .set_bit()

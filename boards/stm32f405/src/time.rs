@@ -7,13 +7,14 @@ use cortex_m::peripheral::syst::SystClkSource;
 use cortex_m::peripheral::{SCB, SYST};
 use cortex_m_rt::exception;
 use embedded_hal::delay::DelayNs;
-use stm32f4xx_hal::rcc::Clocks;
 
+use crate::clock::CORE_HZ;
 use crate::watchdog;
 
 /// Interrupts per second.
 const TICK_HZ: u32 = 1_000;
 const TICK_US: u32 = 1_000_000 / TICK_HZ;
+const COUNTS_PER_US: u32 = CORE_HZ / 1_000_000;
 /// Shorter delays spin, since a sleep ends only at the next tick.
 const SLEEP_FROM_US: u64 = 2 * TICK_US as u64;
 
@@ -42,21 +43,17 @@ pub(crate) fn milliseconds() -> u32 {
 
 /// A started SysTick. Copies read the same counter.
 #[derive(Clone, Copy)]
-pub(crate) struct Timer {
-    counts_per_us: u32,
-}
+pub(crate) struct Timer(());
 
 impl Timer {
     /// Starts the tick. Interrupts must be enabled for time to pass.
-    pub(crate) fn start(mut syst: SYST, clocks: &Clocks) -> Self {
+    pub(crate) fn start(mut syst: SYST) -> Self {
         syst.set_clock_source(SystClkSource::Core);
-        syst.set_reload(clocks.hclk().raw() / TICK_HZ - 1);
+        syst.set_reload(CORE_HZ / TICK_HZ - 1);
         syst.clear_current();
         syst.enable_interrupt();
         syst.enable_counter();
-        Self {
-            counts_per_us: clocks.hclk().raw() / 1_000_000,
-        }
+        Self(())
     }
 
     /// Microseconds since the start. Never goes back; must not be called from an interrupt handler.
@@ -73,7 +70,7 @@ impl Timer {
                 continue;
             }
             let ticks = u64::from(high) << 32 | u64::from(low);
-            let into_tick = TICK_US.saturating_sub(left / self.counts_per_us + 1);
+            let into_tick = TICK_US.saturating_sub(left / COUNTS_PER_US + 1);
             return ticks * u64::from(TICK_US) + u64::from(into_tick);
         }
     }
