@@ -4,11 +4,15 @@
 //! to do about them. Exit status: 0 done or accepted, 1 refused or failed, 2 bad usage or unreadable
 //! input.
 
+pub mod bundle;
 pub mod ek;
 pub mod evidence;
+pub mod node;
+pub mod policy;
 pub mod provision;
 pub mod report;
 pub mod service;
+pub mod session;
 
 mod pcr_file;
 
@@ -34,9 +38,21 @@ pub enum Command {
     /// Evidence that was kept or came from elsewhere
     #[command(subcommand)]
     Evidence(evidence::Command),
+    /// Policy documents
+    #[command(subcommand)]
+    Policy(policy::Command),
+    /// Sessions that were granted
+    #[command(subcommand)]
+    Session(session::Command),
+    /// Nodes that ever logged in
+    #[command(subcommand)]
+    Node(node::Command),
     /// What nodes are flashed with
     #[command(subcommand)]
     Provision(provision::Command),
+    /// What others need to trust this verifier
+    #[command(subcommand)]
+    Bundle(bundle::Command),
 }
 
 /// Runs a command.
@@ -45,6 +61,10 @@ pub fn run(cli: Cli) -> ExitCode {
     match cli.command {
         Command::Ek(command) => ek::run(command),
         Command::Evidence(command) => evidence::run(command),
+        Command::Policy(command) => policy::run(command),
+        Command::Session(command) => session::run(command),
+        Command::Node(command) => node::run(command),
         Command::Provision(command) => provision::run(command),
+        Command::Bundle(command) => bundle::run(command),
     }
 }

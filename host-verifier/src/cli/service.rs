@@ -129,3 +129,34 @@ pub(super) fn finish<T: Serialize>(
         }
     }
 }
+
+/// Columns as wide as their widest entry; `none` instead of a header without rows.
+pub(super) fn table<const N: usize>(
+    header: [&str; N],
+    rows: impl Iterator<Item = [String; N]>,
+) -> String {
+    let rows: Vec<_> = rows.collect();
+    if rows.is_empty() {
+        return "none".to_owned();
+    }
+    let header = header.map(str::to_owned);
+    let mut widths = [0; N];
+    for row in rows.iter().chain([&header]) {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let line = |row: &[String; N]| {
+        let cells = row
+            .iter()
+            .zip(widths)
+            .map(|(cell, width)| format!("{cell:width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    [&header]
+        .into_iter()
+        .chain(&rows)
+        .map(line)
+        .collect::<Vec<_>>()
+        .join("\n")
+}

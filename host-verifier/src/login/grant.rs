@@ -130,6 +130,7 @@ fn seal(
         spiffe_id,
         cluster: progress.cluster.clone(),
         boot: facts.boot,
+        judged_against: progress.last_boot().copied(),
         seen_at: issued_at,
     };
     Ok((LoginRecord { session, node }, message))

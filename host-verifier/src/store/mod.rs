@@ -87,6 +87,9 @@ pub struct NodeUpdate {
     pub cluster: String,
     /// `None` when the login proved no counters; what is known then stays.
     pub boot: Option<BootState>,
+    /// What the node's record held when the login's proofs were judged by it. While it still does, the policy's own
+    /// rules on counters have decided.
+    pub judged_against: Option<BootState>,
     /// Whole seconds.
     pub seen_at: Timestamp,
 }

@@ -39,6 +39,9 @@ pub enum Conflict {
 /// Checks a login against the nodes it touches: the one with its EK, the one with its AK, and the one with its
 /// identity, as far as they exist.
 ///
+/// Counters are judged by the attestor, under the policy's rules, against the record as it stood then. Here they are
+/// looked at when the record has changed since, because another login of the node came in between.
+///
 /// # Errors
 ///
 /// [`Conflict`].
@@ -50,6 +53,7 @@ pub fn check<'a>(
         if node.ek_hash == update.ek_hash {
             if let (Some(before), Some(now)) = (&node.boot, &update.boot)
                 && node.ak_name == update.ak_name
+                && update.judged_against.as_ref() != Some(before)
             {
                 check_boot(before, now)?;
             }
@@ -142,6 +146,7 @@ mod tests {
             spiffe_id: "spiffe://d/e".to_owned(),
             cluster: "c".to_owned(),
             boot,
+            judged_against: None,
             seen_at: Timestamp::UNIX_EPOCH,
         }
     }
@@ -175,6 +180,18 @@ mod tests {
                 "{result:?}"
             );
         }
+    }
+
+    #[test]
+    fn counters_that_the_policy_has_judged_are_not_judged_again_unless_the_record_changed() {
+        let mut now = update(Some(boot(4, 0, 0)));
+        now.judged_against = Some(boot(5, 2, 100));
+        assert_eq!(check(&now, [&node(Some(boot(5, 2, 100)))]), Ok(()));
+        let result = check(&now, [&node(Some(boot(5, 2, 101)))]);
+        assert!(
+            matches!(result, Err(Conflict::WentBack { .. })),
+            "{result:?}"
+        );
     }
 
     #[test]

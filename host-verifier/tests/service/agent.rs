@@ -27,7 +27,12 @@ pub(crate) struct Asked {
 
 impl Asked {
     pub(crate) fn item(&self, kind: AttestorKind) -> &[u8] {
-        &self.items.iter().find(|(k, _)| *k == kind).expect("asked for").1
+        &self
+            .items
+            .iter()
+            .find(|(k, _)| *k == kind)
+            .expect("asked for")
+            .1
     }
 
     pub(crate) fn kinds(&self) -> Vec<AttestorKind> {
@@ -111,7 +116,11 @@ impl Agent {
                 self.transcript = self.transcript.then(Direction::Verifier, message);
                 let challenge: Challenge<'_> = decode(signed.body).unwrap();
                 assert_eq!(challenge.version, 1);
-                let items = challenge.items.iter().map(|i| (i.kind, i.payload.to_vec())).collect();
+                let items = challenge
+                    .items
+                    .iter()
+                    .map(|i| (i.kind, i.payload.to_vec()))
+                    .collect();
                 Answer::Asked(Asked {
                     login_id: challenge.login_id,
                     round: challenge.round,
@@ -121,7 +130,8 @@ impl Agent {
             }
             VerifierMessage::Granted(sealed) => {
                 let keys = self.keys.as_ref().expect("a credential was opened");
-                keys.check_grant(&self.transcript, sealed.body, &sealed.tag).unwrap();
+                keys.check_grant(&self.transcript, sealed.body, &sealed.tag)
+                    .unwrap();
                 let grant: Grant<'_> = decode(sealed.body).unwrap();
                 Answer::Granted(Opened {
                     session_id: grant.session_id,
@@ -131,7 +141,9 @@ impl Agent {
                     secret: keys.open_secret(&self.transcript, &grant.sealed_secret),
                 })
             }
-            VerifierMessage::Denied(denied) => Answer::Denied(denied.code, denied.reason.to_owned()),
+            VerifierMessage::Denied(denied) => {
+                Answer::Denied(denied.code, denied.reason.to_owned())
+            }
         }
     }
 
@@ -173,8 +185,18 @@ impl Agent {
 }
 
 pub(crate) fn proofs(login_id: [u8; 16], round: u8, items: &[(AttestorKind, Vec<u8>)]) -> Vec<u8> {
-    let items: Items<'_> = items.iter().map(|(kind, payload)| Item { kind: *kind, payload }).collect();
-    encode(&AgentMessage::Proofs(Proofs { login_id, round, items }))
+    let items: Items<'_> = items
+        .iter()
+        .map(|(kind, payload)| Item {
+            kind: *kind,
+            payload,
+        })
+        .collect();
+    encode(&AgentMessage::Proofs(Proofs {
+        login_id,
+        round,
+        items,
+    }))
 }
 
 pub(crate) fn ek_payload(tpm: &FakeTpm) -> Vec<u8> {
@@ -182,12 +204,21 @@ pub(crate) fn ek_payload(tpm: &FakeTpm) -> Vec<u8> {
 }
 
 pub(crate) fn ek_payload_of(ek_public: &[u8], ak_public: &[u8]) -> Vec<u8> {
-    encode(&EkPayload { ek_public, ak_public, ek_certificate: None, ek_chain: Default::default() })
+    encode(&EkPayload {
+        ek_public,
+        ak_public,
+        ek_certificate: None,
+        ek_chain: Default::default(),
+    })
 }
 
 pub(crate) fn banks(request: &[u8]) -> Vec<(u16, u32)> {
     let request: QuoteRequest = decode(request).unwrap();
-    request.banks.iter().map(|bank| (bank.bank, bank.pcrs)).collect()
+    request
+        .banks
+        .iter()
+        .map(|bank| (bank.bank, bank.pcrs))
+        .collect()
 }
 
 pub(crate) fn quote_payload(tpm: &FakeTpm, request: &[u8], transcript: &Transcript) -> Vec<u8> {
@@ -196,9 +227,15 @@ pub(crate) fn quote_payload(tpm: &FakeTpm, request: &[u8], transcript: &Transcri
 
 pub(crate) fn quote_payload_with(tpm: &FakeTpm, banks: &[(u16, u32)], nonce: &[u8]) -> Vec<u8> {
     let (attest, signature, pcr_values) = tpm.quote(banks, nonce);
-    encode(&QuotePayload { attest: &attest, signature: &signature, pcr_values: &pcr_values })
+    encode(&QuotePayload {
+        attest: &attest,
+        signature: &signature,
+        pcr_values: &pcr_values,
+    })
 }
 
 pub(crate) fn encode<T: serde::Serialize>(value: &T) -> Vec<u8> {
-    assay_common::protocol::encode(value, &mut [0; MAX_AGENT_MESSAGE]).unwrap().to_vec()
+    assay_common::protocol::encode(value, &mut [0; MAX_AGENT_MESSAGE])
+        .unwrap()
+        .to_vec()
 }

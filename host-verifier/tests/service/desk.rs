@@ -30,7 +30,10 @@ pub(crate) struct Desk {
 
 /// Lines of `allowedHashes`.
 pub(crate) fn hashes(tpms: &[&FakeTpm]) -> String {
-    tpms.iter().map(|tpm| format!("\"{}\"", tpm.ek_hash())).collect::<Vec<_>>().join(", ")
+    tpms.iter()
+        .map(|tpm| format!("\"{}\"", tpm.ek_hash()))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// EK and a quote of PCRs 0 and 7 that must be zero.
@@ -54,8 +57,11 @@ pub(crate) fn ek_only(name: &str, tpms: &[&FakeTpm]) -> String {
 pub(crate) fn policies(entries: &str) -> PolicySet {
     let indented: String = entries.lines().map(|line| format!("  {line}\n")).collect();
     let text = format!("section: AgentAttestation\nschema: v1\nspec:\n  policies:\n{indented}");
-    let document = PolicyDocument::parse("policy.yaml", &text).unwrap_or_else(|e| panic!("{e}\n{text}"));
-    document.build("policy.yaml", std::path::Path::new("")).unwrap_or_else(|e| panic!("{e}\n{text}"))
+    let document =
+        PolicyDocument::parse("policy.yaml", &text).unwrap_or_else(|e| panic!("{e}\n{text}"));
+    document
+        .build("policy.yaml", std::path::Path::new(""))
+        .unwrap_or_else(|e| panic!("{e}\n{text}"))
 }
 
 impl Desk {
@@ -83,7 +89,12 @@ impl Desk {
             events: sink,
             permits: Arc::new(Semaphore::new(4)),
         };
-        Self { server, clock, store, events }
+        Self {
+            server,
+            clock,
+            store,
+            events,
+        }
     }
 
     pub(crate) fn agent(&self) -> Agent {
@@ -135,7 +146,11 @@ impl Desk {
 
     /// How many sessions there are: what no attack may change.
     pub(crate) async fn sessions(&self) -> usize {
-        self.store.sessions(jiff::Timestamp::MIN, 1000).await.unwrap().len()
+        self.store
+            .sessions(jiff::Timestamp::MIN, 1000)
+            .await
+            .unwrap()
+            .len()
     }
 
     /// The operator's words for the last refusal.
@@ -151,7 +166,11 @@ impl Desk {
     }
 }
 
-pub(crate) async fn tell(link: &mut LoginConversation, agent: &mut Agent, message: &[u8]) -> Answer {
+pub(crate) async fn tell(
+    link: &mut LoginConversation,
+    agent: &mut Agent,
+    message: &[u8],
+) -> Answer {
     let answer = say(link, message).await.expect("an answer");
     agent.hear(&answer)
 }

@@ -160,5 +160,7 @@ fn kdf_a(key: &[u8], label: &[u8], context: &[u8], bits: u32) -> Vec<u8> {
 }
 
 pub(crate) fn sha256(parts: &[&[u8]]) -> Vec<u8> {
-    digest::digest(&digest::SHA256, &parts.concat()).as_ref().to_vec()
+    digest::digest(&digest::SHA256, &parts.concat())
+        .as_ref()
+        .to_vec()
 }

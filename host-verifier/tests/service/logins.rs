@@ -19,14 +19,32 @@ async fn a_node_that_proves_all_gets_a_session_and_the_store_has_it() {
     let tpm = FakeTpm::new();
     let desk = Desk::new(&ek_and_quote(&[&tpm]));
     let opened = granted(desk.login(&tpm).await);
-    assert_eq!(opened.spiffe_id, format!("spiffe://example.org/node/{}", tpm.ek_hash()));
+    assert_eq!(
+        opened.spiffe_id,
+        format!("spiffe://example.org/node/{}", tpm.ek_hash())
+    );
     assert_eq!(opened.expires_at - opened.issued_at, 3600);
 
-    let session = desk.store.session(SessionId(opened.session_id)).await.unwrap().unwrap();
+    let session = desk
+        .store
+        .session(SessionId(opened.session_id))
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(session.secret_sha256, secret_hash(&opened.secret));
-    assert_eq!((session.policy.as_str(), session.cluster.as_str()), ("rack", "lab"));
-    let hash = session.attributes.iter().find(|a| a.name == "tpm_ek.public_hash").unwrap();
-    assert_eq!(hash.to_string(), format!("tpm_ek:tpm_ek.public_hash=\"{}\"", tpm.ek_hash()));
+    assert_eq!(
+        (session.policy.as_str(), session.cluster.as_str()),
+        ("rack", "lab")
+    );
+    let hash = session
+        .attributes
+        .iter()
+        .find(|a| a.name == "tpm_ek.public_hash")
+        .unwrap();
+    assert_eq!(
+        hash.to_string(),
+        format!("tpm_ek:tpm_ek.public_hash=\"{}\"", tpm.ek_hash())
+    );
 
     let node = desk.store.node(&tpm.ek_hash()).await.unwrap().unwrap();
     assert_eq!(node.ak_name, tpm.ak_name());
@@ -65,16 +83,31 @@ async fn the_order_of_proofs_in_a_message_changes_nothing() {
 async fn the_first_policy_that_is_full_wins_and_only_its_attributes_are_kept() {
     let tpm = FakeTpm::new();
     let other = FakeTpm::new();
-    let entries = ek_only("not-mine", &[&other]) + &ek_only("mine", &[&tpm]) + &ek_and_quote(&[&tpm]);
+    let entries =
+        ek_only("not-mine", &[&other]) + &ek_only("mine", &[&tpm]) + &ek_and_quote(&[&tpm]);
     let desk = Desk::new(&entries);
     let opened = granted(desk.login(&tpm).await);
-    let session = desk.store.session(SessionId(opened.session_id)).await.unwrap().unwrap();
+    let session = desk
+        .store
+        .session(SessionId(opened.session_id))
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(session.policy, "mine");
-    assert!(session.attributes.iter().all(|a| a.origin == EK), "{:?}", session.attributes);
+    assert!(
+        session.attributes.iter().all(|a| a.origin == EK),
+        "{:?}",
+        session.attributes
+    );
 
     let desk = Desk::new(&(ek_and_quote(&[&tpm]) + &ek_only("weaker", &[&tpm])));
     let opened = granted(desk.login(&tpm).await);
-    let session = desk.store.session(SessionId(opened.session_id)).await.unwrap().unwrap();
+    let session = desk
+        .store
+        .session(SessionId(opened.session_id))
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(session.policy, "rack");
     assert!(session.attributes.iter().any(|a| a.origin == QUOTE));
 }
@@ -85,7 +118,12 @@ async fn a_policy_whose_quote_fails_does_not_stand_in_the_way_of_one_without() {
     let desk = Desk::new(&(ek_and_quote(&[&tpm]) + &ek_only("weaker", &[&tpm])));
     tpm.pcrs[7] = [9; 32];
     let opened = granted(desk.login(&tpm).await);
-    let session = desk.store.session(SessionId(opened.session_id)).await.unwrap().unwrap();
+    let session = desk
+        .store
+        .session(SessionId(opened.session_id))
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(session.policy, "weaker");
     let node = desk.store.node(&tpm.ek_hash()).await.unwrap().unwrap();
     assert_eq!(node.boot, None, "nothing of a refused quote is kept");
@@ -97,15 +135,24 @@ async fn a_proof_that_is_refused_and_one_that_does_not_come_are_told_apart_for_t
     let mut desk = Desk::new(&ek_and_quote(&[&tpm]));
     tpm.pcrs[7] = [9; 32];
     let answer = desk.login(&tpm).await;
-    let Answer::Denied(code, reason) = &answer else { panic!("{answer:?}") };
-    assert_eq!((*code, reason.as_str()), (DenyCode::REFUSED, "Attestor rejected proof, policy failed"));
+    let Answer::Denied(code, reason) = &answer else {
+        panic!("{answer:?}")
+    };
+    assert_eq!(
+        (*code, reason.as_str()),
+        (DenyCode::REFUSED, "Attestor rejected proof, policy failed")
+    );
     let detail = desk.last_denial();
     assert!(detail.contains("tpm_quote failed"), "{detail}");
     assert!(!reason.contains('7'), "the node learns the category");
 
     tpm.pcrs[7] = [0; 32];
     let (mut link, mut agent, asked) = desk.at_round_1(&tpm).await;
-    let items: Vec<_> = agent.prove(&tpm, &asked).into_iter().filter(|(k, _)| *k == EK).collect();
+    let items: Vec<_> = agent
+        .prove(&tpm, &asked)
+        .into_iter()
+        .filter(|(k, _)| *k == EK)
+        .collect();
     let message = agent.proofs(&asked, &items);
     let answer = tell(&mut link, &mut agent, &message).await;
     assert!(is_denied(&answer, DenyCode::REFUSED), "{answer:?}");
@@ -123,9 +170,14 @@ async fn an_agent_that_offers_too_little_hears_that_no_policy_fits() {
         agent.methods = methods;
         let hello = agent.hello();
         let answer = tell(&mut link, &mut agent, &hello).await;
-        let Answer::Denied(code, reason) = answer else { panic!("{answer:?}") };
+        let Answer::Denied(code, reason) = answer else {
+            panic!("{answer:?}")
+        };
         assert_eq!(code, DenyCode::NO_POLICY);
-        assert_eq!(reason, "no cluster policy authorizes the provided attestors");
+        assert_eq!(
+            reason,
+            "no cluster policy authorizes the provided attestors"
+        );
     }
 }
 
@@ -147,22 +199,96 @@ async fn every_flaw_of_a_hello_has_its_refusal() {
     let long = "a".repeat(65);
     let versions = |min, max| VersionRange { min, max };
     let flaws: Vec<(Hello<'_>, DenyCode)> = vec![
-        (Hello { cluster: "other", ..good.clone() }, DenyCode::UNKNOWN_CLUSTER),
-        (Hello { cluster: "", ..good.clone() }, DenyCode::MALFORMED),
-        (Hello { cluster: &long, ..good.clone() }, DenyCode::MALFORMED),
-        (Hello { cluster: "a/b", ..good.clone() }, DenyCode::MALFORMED),
-        (Hello { methods: &[1, 2, 1], ..good.clone() }, DenyCode::MALFORMED),
-        (Hello { methods: &[7; 33], ..good.clone() }, DenyCode::MALFORMED),
-        (Hello { untrusted_board: &long, ..good.clone() }, DenyCode::MALFORMED),
-        (Hello { untrusted_version: &long, ..good.clone() }, DenyCode::MALFORMED),
-        (Hello { versions: versions(2, 9), ..good.clone() }, DenyCode::UNSUPPORTED_VERSION),
-        (Hello { versions: versions(0, 0), ..good.clone() }, DenyCode::UNSUPPORTED_VERSION),
-        (Hello { versions: versions(3, 1), ..good.clone() }, DenyCode::UNSUPPORTED_VERSION),
-        (Hello { key_share: &[4; 65], ..good.clone() }, DenyCode::UNSUPPORTED_VERSION),
+        (
+            Hello {
+                cluster: "other",
+                ..good.clone()
+            },
+            DenyCode::UNKNOWN_CLUSTER,
+        ),
+        (
+            Hello {
+                cluster: "",
+                ..good.clone()
+            },
+            DenyCode::MALFORMED,
+        ),
+        (
+            Hello {
+                cluster: &long,
+                ..good.clone()
+            },
+            DenyCode::MALFORMED,
+        ),
+        (
+            Hello {
+                cluster: "a/b",
+                ..good.clone()
+            },
+            DenyCode::MALFORMED,
+        ),
+        (
+            Hello {
+                methods: &[1, 2, 1],
+                ..good.clone()
+            },
+            DenyCode::MALFORMED,
+        ),
+        (
+            Hello {
+                methods: &[7; 33],
+                ..good.clone()
+            },
+            DenyCode::MALFORMED,
+        ),
+        (
+            Hello {
+                untrusted_board: &long,
+                ..good.clone()
+            },
+            DenyCode::MALFORMED,
+        ),
+        (
+            Hello {
+                untrusted_version: &long,
+                ..good.clone()
+            },
+            DenyCode::MALFORMED,
+        ),
+        (
+            Hello {
+                versions: versions(2, 9),
+                ..good.clone()
+            },
+            DenyCode::UNSUPPORTED_VERSION,
+        ),
+        (
+            Hello {
+                versions: versions(0, 0),
+                ..good.clone()
+            },
+            DenyCode::UNSUPPORTED_VERSION,
+        ),
+        (
+            Hello {
+                versions: versions(3, 1),
+                ..good.clone()
+            },
+            DenyCode::UNSUPPORTED_VERSION,
+        ),
+        (
+            Hello {
+                key_share: &[4; 65],
+                ..good.clone()
+            },
+            DenyCode::UNSUPPORTED_VERSION,
+        ),
     ];
     for (hello, code) in flaws {
         let message = encode(&AgentMessage::Hello(hello.clone()));
-        let answer = desk.agent().hear(&say(&mut desk.link(), &message).await.unwrap());
+        let answer = desk
+            .agent()
+            .hear(&say(&mut desk.link(), &message).await.unwrap());
         assert!(is_denied(&answer, code), "{hello:?}: {answer:?}");
     }
 }
@@ -217,12 +343,21 @@ async fn in_every_round_every_message_that_does_not_answer_it_ends_the_login() {
                 _ => vec![9; 2048],
             };
             let answer = agent.hear(&say(&mut link, &message).await.unwrap());
-            assert!(is_denied(&answer, DenyCode::MALFORMED), "round {round} case {case}: {answer:?}");
+            assert!(
+                is_denied(&answer, DenyCode::MALFORMED),
+                "round {round} case {case}: {answer:?}"
+            );
             // The login is over: the right answer comes too late.
             let right = proofs(id, round, &items);
             let answer = agent.hear(&say(&mut link, &right).await.unwrap());
-            assert!(is_denied(&answer, DenyCode::MALFORMED), "round {round} case {case}: {answer:?}");
-            assert!(desk.last_denial().contains("no login waits"), "round {round} case {case}");
+            assert!(
+                is_denied(&answer, DenyCode::MALFORMED),
+                "round {round} case {case}: {answer:?}"
+            );
+            assert!(
+                desk.last_denial().contains("no login waits"),
+                "round {round} case {case}"
+            );
         }
     }
     assert_eq!(desk.sessions().await, 0);
@@ -234,23 +369,47 @@ async fn proofs_cut_at_any_byte_are_never_granted() {
     let desk = Desk::new(&ek_and_quote(&[&tpm]));
     let (_, mut agent, asked) = desk.at_round_1(&tpm).await;
     let whole = agent.answer(&tpm, &asked);
-    for cut in (0..whole.len()).step_by(7).chain(whole.len() - 4..whole.len()) {
+    for cut in (0..whole.len())
+        .step_by(7)
+        .chain(whole.len() - 4..whole.len())
+    {
         let (mut link, mut agent, asked) = desk.at_round_1(&tpm).await;
         let whole = agent.answer(&tpm, &asked);
-        let answer = agent.hear(&say(&mut link, &whole[..cut.min(whole.len() - 1)]).await.unwrap());
-        assert!(is_denied(&answer, DenyCode::MALFORMED), "cut at {cut}: {answer:?}");
+        let answer = agent.hear(
+            &say(&mut link, &whole[..cut.min(whole.len() - 1)])
+                .await
+                .unwrap(),
+        );
+        assert!(
+            is_denied(&answer, DenyCode::MALFORMED),
+            "cut at {cut}: {answer:?}"
+        );
     }
     // Cut inside an item, so that the message itself is whole.
     for kind in [EK, QUOTE] {
         let (_, mut agent, asked) = desk.at_round_1(&tpm).await;
-        let len = agent.prove(&tpm, &asked).iter().find(|(k, _)| *k == kind).unwrap().1.len();
+        let len = agent
+            .prove(&tpm, &asked)
+            .iter()
+            .find(|(k, _)| *k == kind)
+            .unwrap()
+            .1
+            .len();
         for cut in 0..len {
             let (mut link, mut agent, asked) = desk.at_round_1(&tpm).await;
             let mut items = agent.prove(&tpm, &asked);
-            items.iter_mut().find(|(k, _)| *k == kind).unwrap().1.truncate(cut);
+            items
+                .iter_mut()
+                .find(|(k, _)| *k == kind)
+                .unwrap()
+                .1
+                .truncate(cut);
             let message = agent.proofs(&asked, &items);
             let answer = tell(&mut link, &mut agent, &message).await;
-            assert!(matches!(answer, Answer::Denied(..)), "{kind} cut at {cut}: {answer:?}");
+            assert!(
+                matches!(answer, Answer::Denied(..)),
+                "{kind} cut at {cut}: {answer:?}"
+            );
         }
     }
     assert_eq!(desk.sessions().await, 0);
@@ -265,7 +424,10 @@ async fn an_opening_payload_cut_at_any_byte_is_refused_as_malformed() {
         let (mut link, mut agent, asked) = desk.at_round_0().await;
         let message = agent.proofs(&asked, &[(EK, whole[..cut].to_vec())]);
         let answer = tell(&mut link, &mut agent, &message).await;
-        assert!(is_denied(&answer, DenyCode::MALFORMED), "cut at {cut}: {answer:?}");
+        assert!(
+            is_denied(&answer, DenyCode::MALFORMED),
+            "cut at {cut}: {answer:?}"
+        );
     }
 }
 
@@ -288,9 +450,17 @@ async fn trouble_ends_a_login_without_an_answer() {
     let tpm = FakeTpm::new();
     let desk = Desk::new(&ek_and_quote(&[&tpm]));
     let (mut link, _, _) = desk.at_round_1(&tpm).await;
-    let trouble =
-        Trouble { code: TroubleCode::TPM_TIMEOUT, detail: 1, command: 2, attempt: 3, retry_in_ms: 4 };
-    assert_eq!(say(&mut link, &encode(&AgentMessage::Trouble(trouble))).await, None);
+    let trouble = Trouble {
+        code: TroubleCode::TPM_TIMEOUT,
+        detail: 1,
+        command: 2,
+        attempt: 3,
+        retry_in_ms: 4,
+    };
+    assert_eq!(
+        say(&mut link, &encode(&AgentMessage::Trouble(trouble))).await,
+        None
+    );
     assert!(!link.blobs_wanted());
 }
 
@@ -300,14 +470,16 @@ async fn a_login_that_is_too_slow_is_given_up_by_the_clock_that_nobody_can_set()
     let desk = Desk::new(&ek_and_quote(&[&tpm]));
     let (mut link, mut agent, asked) = desk.at_round_1(&tpm).await;
     let late = agent.answer(&tpm, &asked);
-    desk.clock.advance(LOGIN_TIMEOUT + core::time::Duration::from_millis(1));
+    desk.clock
+        .advance(LOGIN_TIMEOUT + core::time::Duration::from_millis(1));
     let answer = agent.hear(&say(&mut link, &late).await.unwrap());
     assert!(is_denied(&answer, DenyCode::EXPIRED), "{answer:?}");
 
     // Without any message, the link's tick says so.
     let (mut link, mut agent, _) = desk.at_round_1(&tpm).await;
     assert_eq!(link.tick().await, None);
-    desk.clock.advance(LOGIN_TIMEOUT + core::time::Duration::from_millis(1));
+    desk.clock
+        .advance(LOGIN_TIMEOUT + core::time::Duration::from_millis(1));
     let answer = agent.hear(&link.tick().await.unwrap());
     assert!(is_denied(&answer, DenyCode::EXPIRED), "{answer:?}");
 
@@ -388,8 +560,17 @@ async fn the_event_stream_tells_every_step_in_order_and_ends_with_the_session() 
         assert_eq!(last["link"], "desk");
     }
     let expected = [
-        "hello", "challenge", "proofs", "evidence", "challenge", "proofs", "response", "evidence",
-        "policy", "session", "granted",
+        "hello",
+        "challenge",
+        "proofs",
+        "evidence",
+        "challenge",
+        "proofs",
+        "response",
+        "evidence",
+        "policy",
+        "session",
+        "granted",
     ];
     assert_eq!(steps, expected);
     assert_eq!(last["policy"], "rack");
@@ -408,13 +589,19 @@ async fn a_quote_is_judged_for_every_policy_that_wants_one() {
     let entry = |name: &str, pcrs: &str| {
         ek_only(name, &[&tpm]) + &format!("  - type: tpm_quote\n    config: {{pcrs: {{{pcrs}}}}}\n")
     };
-    let entries = entry("one", &format!("4: \"{zero}\"")) + &entry("two", &format!("0: \"{zero}\", 4: \"{five}\""));
+    let entries = entry("one", &format!("4: \"{zero}\""))
+        + &entry("two", &format!("0: \"{zero}\", 4: \"{five}\""));
     let desk = Desk::new(&entries);
     let (mut link, mut agent, asked) = desk.at_round_1(&tpm).await;
     let payload = quote_payload(&tpm, asked.item(QUOTE), &agent.transcript);
     let response = agent.ek_response(&tpm, asked.item(EK));
     let message = agent.proofs(&asked, &[(EK, response), (QUOTE, payload)]);
     let opened = granted(tell(&mut link, &mut agent, &message).await);
-    let session = desk.store.session(SessionId(opened.session_id)).await.unwrap().unwrap();
+    let session = desk
+        .store
+        .session(SessionId(opened.session_id))
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(session.policy, "two");
 }

@@ -16,3 +16,4 @@ mod attacks;
 mod desk;
 mod fake_tpm;
 mod logins;
+mod stores;

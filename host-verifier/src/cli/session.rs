@@ -1,0 +1,133 @@
+//! `assay session`: what was granted.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::service::{Failure, Output, block_on, finish, load, open_store, table};
+use crate::session::SessionId;
+use crate::store::{SessionRecord, Store};
+use crate::telemetry::events::by_name;
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Sessions that have not ended, the newest first
+    List {
+        /// The verifier's configuration
+        #[arg(long, value_name = "FILE", env = "ASSAYD_CONFIG")]
+        config: PathBuf,
+        /// At most this many
+        #[arg(long, default_value_t = 100)]
+        limit: u32,
+        /// How to answer
+        #[arg(long, value_enum, default_value_t)]
+        output: Output,
+    },
+    /// One session with its attributes
+    Show {
+        /// The session, 32 hex digits
+        id: SessionId,
+        /// The verifier's configuration
+        #[arg(long, value_name = "FILE", env = "ASSAYD_CONFIG")]
+        config: PathBuf,
+        /// How to answer
+        #[arg(long, value_enum, default_value_t)]
+        output: Output,
+    },
+}
+
+/// A session as it is shown: the hash of its secret is not.
+#[derive(Debug, Serialize)]
+struct Shown {
+    id: String,
+    spiffe_id: String,
+    cluster: String,
+    policy: String,
+    ek_hash: String,
+    login_id: String,
+    issued_at: Timestamp,
+    expires_at: Timestamp,
+    attributes: Map<String, Value>,
+}
+
+impl From<SessionRecord> for Shown {
+    fn from(session: SessionRecord) -> Self {
+        Self {
+            id: session.id.to_string(),
+            attributes: by_name(&session.attributes),
+            spiffe_id: session.spiffe_id,
+            cluster: session.cluster,
+            policy: session.policy,
+            ek_hash: session.ek_hash,
+            login_id: session.login_id,
+            issued_at: session.issued_at,
+            expires_at: session.expires_at,
+        }
+    }
+}
+
+/// Runs a command.
+#[must_use]
+pub fn run(command: Command) -> ExitCode {
+    match command {
+        Command::List {
+            config,
+            limit,
+            output,
+        } => {
+            let result = load(&config).and_then(|config| {
+                block_on(async {
+                    let store = open_store(&config).await?;
+                    let sessions = store.sessions(Timestamp::now(), limit).await?;
+                    Ok(sessions.into_iter().map(Shown::from).collect::<Vec<_>>())
+                })
+            });
+            finish(output, result, |sessions| {
+                let rows = sessions.iter().map(|s| {
+                    [
+                        s.id.clone(),
+                        s.spiffe_id.clone(),
+                        s.policy.clone(),
+                        s.expires_at.to_string(),
+                    ]
+                });
+                table(["ID", "SPIFFE ID", "POLICY", "EXPIRES"], rows)
+            })
+        }
+        Command::Show { id, config, output } => {
+            let result = load(&config).and_then(|config| {
+                block_on(async {
+                    let session = open_store(&config).await?.session(id).await?;
+                    session.map(Shown::from).ok_or_else(|| {
+                        Failure::failed(format!("there is no session {id}"))
+                            .hint("`assay session list` shows those that have not ended")
+                    })
+                })
+            });
+            finish(output, result, text)
+        }
+    }
+}
+
+fn text(session: &Shown) -> String {
+    let mut text = format!(
+        "id:         {}\nspiffe id:  {}\ncluster:    {}\npolicy:     {}\nek hash:    {}\nlogin:      {}\nissued:     {}\nexpires:    {}",
+        session.id,
+        session.spiffe_id,
+        session.cluster,
+        session.policy,
+        session.ek_hash,
+        session.login_id,
+        session.issued_at,
+        session.expires_at
+    );
+    for (name, value) in &session.attributes {
+        text += &format!("\n{name}: {value}");
+    }
+    text
+}
