@@ -46,7 +46,7 @@ pub(crate) fn run(demo: &Demo) -> Result<()> {
     let board = board::find(&demo.board)?;
     say(&format!("building boards/{} for {}", board.name, board.manifest.target));
     let image = board::build(&board, Profile::Firmware)?;
-    say(&format!("manufacturing a software TPM with an EK certificate for {}", demo.ek));
+    say(&format!("manufacturing a software TPM with an EK certificate for {}", demo.ek.name()));
     let folder = tempfile::Builder::new().prefix("assay-").tempdir()?;
     let tpm = cache::copy(&Recipe::with([demo.ek]), &folder.path().join("made"))?;
     say("starting assayd on SQLite, and the board in QEMU\n");

@@ -74,9 +74,10 @@ impl Live {
         if let Some(shift) = options.icount {
             launch = launch.icount(shift);
         }
-        let started = Instant::now();
         let qemu = launch.start()?;
-        let tap = Tap::new(started);
+        // Times count from the machine's power-on, not from the build of the overlay before it.
+        let now = Instant::now();
+        let tap = Tap::new(now.checked_sub(qemu.elapsed()).unwrap_or(now));
         join(qemu.serial()?, assayd.connect()?, &tap)?;
         Ok(Self { qemu, assayd, tap, swtpm })
     }

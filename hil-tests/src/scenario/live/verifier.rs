@@ -6,6 +6,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -67,6 +68,8 @@ pub struct Assayd {
     socket: PathBuf,
     log: PathBuf,
     events: Receiver<VerifierEvent>,
+    /// The connection that found it listening, for the first agent.
+    first: Mutex<Option<UnixStream>>,
 }
 
 /// A program of this workspace: beside the running one, where cargo puts all binaries of a profile.
@@ -116,7 +119,8 @@ impl Assayd {
             .stderr(File::create(&log)?)
             .spawn()
             .context("assayd")?;
-        let mut assayd = Self { child, config, socket, log, events: receive(listener) };
+        let first = Mutex::new(None);
+        let mut assayd = Self { child, config, socket, log, events: receive(listener), first };
         assayd.wait_until_it_listens()?;
         Ok(assayd)
     }
@@ -124,7 +128,8 @@ impl Assayd {
     fn wait_until_it_listens(&mut self) -> Result<()> {
         let started = Instant::now();
         while started.elapsed() < START_LIMIT {
-            if UnixStream::connect(&self.socket).is_ok() {
+            if let Ok(stream) = UnixStream::connect(&self.socket) {
+                self.first = Mutex::new(Some(stream));
                 return Ok(());
             }
             if let Some(status) = self.child.try_wait()? {
@@ -142,7 +147,8 @@ impl Assayd {
     ///
     /// When `assayd` is gone.
     pub fn connect(&self) -> Result<UnixStream> {
-        UnixStream::connect(&self.socket).context("connecting to assayd")
+        let first = self.first.lock().unwrap_or_else(PoisonError::into_inner).take();
+        first.map_or_else(|| UnixStream::connect(&self.socket).context("connecting to assayd"), Ok)
     }
 
     /// The provisioning record for its nodes, made by `assay provision record`.
