@@ -166,15 +166,15 @@ fn translate(file: &str, error: &serde_saphyr::Error) -> DocumentError {
     }
 }
 
-/// A hint for "unknown field `x`, expected one of `a`, `b`".
+/// A hint for "unknown field `x`, expected one of a, b"; names may stand in backticks.
 fn misspelt(message: &str) -> Option<String> {
-    let mut quoted = message.split('`').skip(1).step_by(2);
-    let unknown = message.contains("unknown field") || message.contains("unknown variant");
-    let name = quoted.next().filter(|_| unknown)?;
-    let known: Vec<&str> = quoted.collect();
+    let (_, rest) = message.split_once("unknown field `").or_else(|| message.split_once("unknown variant `"))?;
+    let (name, rest) = rest.split_once('`')?;
+    let (_, list) = rest.split_once("expected ")?;
+    let list = list.strip_prefix("one of ").unwrap_or(list).replace(" or ", ", ");
+    let known: Vec<&str> = list.split(", ").map(|known| known.trim_matches('`')).collect();
     match nearest(name, known.iter().copied()) {
         Some(near) => Some(format!("did you mean `{near}`?")),
-        None if known.is_empty() => None,
         None => Some(format!("known here: {}", known.join(", "))),
     }
 }
@@ -223,7 +223,24 @@ fn distance(from: &str, to: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::nearest;
+    use super::{misspelt, nearest};
+
+    #[test]
+    fn a_hint_comes_out_of_every_form_of_the_message() {
+        for message in [
+            "unknown field `naem`, expected `name` or `type`",
+            "unknown field `naem`, expected one of name, type, config",
+            "tpm_ek: unknown variant `naem`, expected one of `x`, `name`, `type`",
+            "unknown field `naem`, expected `name`",
+        ] {
+            assert_eq!(misspelt(message).as_deref(), Some("did you mean `name`?"), "{message}");
+        }
+        assert_eq!(
+            misspelt("unknown field `kubernetes`, expected `a` or `b`").as_deref(),
+            Some("known here: a, b")
+        );
+        assert_eq!(misspelt("invalid type: integer `3`, expected a string"), None);
+    }
 
     #[test]
     fn a_misspelt_name_finds_the_one_that_was_meant_and_a_strange_one_finds_none() {

@@ -13,7 +13,10 @@
 
 mod agent;
 mod attacks;
+mod decisions;
 mod desk;
+mod documents;
 mod fake_tpm;
+mod links;
 mod logins;
 mod stores;

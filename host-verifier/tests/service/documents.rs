@@ -1,0 +1,269 @@
+//! Policy documents and `assayd.yaml`: what is accepted, and where and how everything else is reported.
+
+use std::path::Path;
+use std::time::Duration;
+
+use assay_common::policy::AttestorKind;
+use assay_host_verifier::config::{Config, Listener, SocketMode};
+use assay_host_verifier::document::DocumentError;
+use assay_host_verifier::policy::{PolicyDocument, PolicySet};
+use assay_host_verifier::transport::serial::SerialSource;
+
+const HASH: &str = "00112233445566778899aabbccddeeff00112233445566778899AABBCCDDEEFF";
+
+fn policy(text: &str) -> Result<PolicySet, DocumentError> {
+    PolicyDocument::parse("p.yaml", text)?.build("p.yaml", Path::new(""))
+}
+
+/// A document with one policy whose entries are given, indented by eight blanks.
+fn document(entries: &str) -> String {
+    let head = "section: AgentAttestation\nschema: v1\nspec:\n  policies:\n";
+    format!("{head}    - name: rack\n      requiredAttestors:\n{entries}")
+}
+
+fn good() -> String {
+    document(&format!("        - type: tpm_ek\n          config:\n            allowedHashes: [\"{HASH}\"]\n"))
+}
+
+fn error(text: &str) -> DocumentError {
+    match policy(text) {
+        Err(error) => error,
+        Ok(set) => panic!("accepted: {set:?}\n{text}"),
+    }
+}
+
+#[test]
+fn a_document_is_read_with_policies_and_attestors_in_order() {
+    let text = good()
+        + &format!("    - name: other\n      requiredAttestors:\n        - type: tpm_ek\n          config: {{allowedHashes: [\"{HASH}\"]}}\n        - type: tpm_quote\n          config: {{anyValue: [0]}}\n");
+    let set = policy(&text).unwrap();
+    let names: Vec<_> = set.policies().iter().map(|p| p.name()).collect();
+    assert_eq!(names, ["rack", "other"]);
+    let kinds: Vec<_> = set.policies()[1].required().iter().map(|a| a.kind()).collect();
+    assert_eq!(kinds, [AttestorKind::TPM_EK, AttestorKind::TPM_QUOTE]);
+}
+
+#[test]
+fn config_may_stand_before_type_as_tools_that_sort_keys_write_it() {
+    let text = document(&format!(
+        "        - config:\n            allowedHashes: [\"{HASH}\"]\n          type: tpm_ek\n"
+    ));
+    assert_eq!(policy(&text).unwrap().policies().len(), 1);
+    let text = document("        - config:\n            allowdHashes: [a]\n          type: tpm_ek\n");
+    let error = error(&text);
+    assert!(error.message.contains("allowdHashes"), "{error}");
+    assert_eq!(error.hint.as_deref(), Some("did you mean `allowedHashes`?"));
+}
+
+#[test]
+fn json_is_yaml_too() {
+    let text = format!(
+        r#"{{"section": "AgentAttestation", "schema": "v1", "spec": {{"policies": [{{"name": "rack", "requiredAttestors": [{{"type": "tpm_ek", "config": {{"allowedHashes": ["{HASH}"]}}}}]}}]}}}}"#
+    );
+    assert_eq!(policy(&text).unwrap().policies().len(), 1);
+}
+
+#[test]
+fn every_method_of_the_seeds_is_known_by_name_and_those_without_an_attestor_say_so() {
+    for kind in AttestorKind::ALL {
+        let name = kind.name().unwrap();
+        let text = document(&format!("        - type: {name}\n"));
+        let error = error(&text);
+        if matches!(*kind, AttestorKind::TPM_EK | AttestorKind::TPM_QUOTE) {
+            assert!(!error.message.contains("not built yet"), "{error}");
+        } else {
+            assert!(error.message.contains(&format!("`{name}` is not built yet")), "{error}");
+            assert_eq!((error.line, error.column), (7, 17), "{error}");
+        }
+    }
+}
+
+#[test]
+fn errors_say_where_and_what_to_do() {
+    let head = good();
+    for (from, to, place, message, hint) in [
+        ("section: Agent", "section: agent", (1, 10), "section is \"agentAttestation\"", "this file needs `section: AgentAttestation`"),
+        ("schema: v1", "schema: v2", (2, 9), "schema is \"v2\"", "this file needs `schema: v1`"),
+        ("section:", "sektion:", (1, 1), "unknown field `sektion`", "did you mean `section`?"),
+        ("policies:", "policys:", (4, 3), "unknown field `policys`", "did you mean `policies`?"),
+        ("name: rack", "nane: rack", (5, 7), "unknown field `nane`", "did you mean `name`?"),
+        ("requiredAttestors", "requiredAttestor", (6, 7), "unknown field `requiredAttestor`", "did you mean `requiredAttestors`?"),
+        ("type: tpm_ek", "type: tmp_ek", (7, 17), "unknown attestor type `tmp_ek`; did you mean `tpm_ek`?", ""),
+        ("config:", "konfig:", (8, 11), "unknown field `konfig`", "did you mean `config`?"),
+        ("allowedHashes", "allowedHash", (9, 13), "unknown field `allowedHash`", "did you mean `allowedHashes`?"),
+        ("name: rack", "name: \"\"", (5, 13), "policy without a name", "give the policy a name; logs and sessions show it"),
+    ] {
+        let text = head.replacen(from, to, 1);
+        assert_ne!(text, head, "{from}");
+        let error = error(&text);
+        assert!(error.message.contains(message), "{from}: {error}");
+        assert_eq!(error.hint.as_deref().unwrap_or_default(), hint, "{error}");
+        assert_eq!((error.line, error.column), place, "{error}\n{text}");
+        assert!(error.to_string().starts_with(&format!("p.yaml:{}:{}: ", place.0, place.1)), "{error}");
+    }
+}
+
+#[test]
+fn a_policy_that_would_let_everybody_or_nobody_in_is_refused() {
+    let quote = "        - type: tpm_quote\n          config: {anyValue: [0]}\n";
+    let ek = format!("        - type: tpm_ek\n          config: {{allowedHashes: [\"{HASH}\"]}}\n");
+    for (text, message) in [
+        (document("        []\n"), "requires no attestor"),
+        ("section: AgentAttestation\nschema: v1\nspec:\n  policies: []\n".to_owned(), "no policies"),
+        (document(quote), "requires `tpm_quote` but not the method it stands on: tpm_ek"),
+        (document(&ek.repeat(2)), "requires `tpm_ek` twice"),
+        (document("        - type: tpm_ek\n"), "tpm_ek"),
+        (document("        - type: tpm_ek\n          config:\n"), "tpm_ek"),
+        (document("        - type: tpm_ek\n          config: {allowedHashes: []}\n"), "the list is empty"),
+        (good() + good().split_once("policies:\n").unwrap().1, "policy name `rack` is used twice"),
+    ] {
+        let error = error(&text);
+        assert!(error.message.contains(message), "{error}\n{text}");
+        assert!(error.line > 0, "{error}\n{text}");
+    }
+}
+
+#[test]
+fn what_is_no_plain_document_is_refused() {
+    let bomb = "a: &a [x, x, x, x, x, x, x, x]\nb: &b [*a, *a, *a, *a, *a, *a, *a, *a]\nc: [*b, *b, *b, *b]\n";
+    let deep = "[".repeat(100_000);
+    for text in [
+        "",
+        "null",
+        "- a",
+        "%&*",
+        "section: AgentAttestation\nsection: AgentAttestation\n",
+        &(good() + "---\n" + &good()),
+        bomb,
+        &deep,
+        &("#".repeat(300 * 1024)),
+        &good().replacen("name: rack", "name: [rack]", 1),
+        &good().replacen("schema: v1", "schema: v1\nextra: 1", 1),
+        "section: !!binary AAAA\n",
+    ] {
+        let error = error(text);
+        assert!(!error.message.is_empty());
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+
+fn config(text: &str) -> Result<Config, DocumentError> {
+    Config::parse("assayd.yaml", text, Path::new("/etc/assay"))
+}
+
+fn config_error(text: &str) -> DocumentError {
+    match config(text) {
+        Err(error) => error,
+        Ok(config) => panic!("accepted: {config:?}\n{text}"),
+    }
+}
+
+fn full() -> String {
+    let inline: String = good().lines().map(|line| format!("    {line}\n")).collect();
+    format!(
+        "trustDomain: example.org\ndataDir: /var/lib/assay\nlisteners:\n  serial:\n    - path: /dev/ttyUSB0\n      baud: 921600\n    - path: tty1\n  unix:\n    - path: agent.sock\n    - path: /run/qemu.sock\n      mode: connect\n  tcp:\n    - address: 127.0.0.1:7070\nclusters:\n  lab:\n{inline}session:\n  ttl: 1h 30m\n  pathTemplate: /n/{{{{tpm_ek.public_hash}}}}\nlimits:\n  loginsInFlight: 8\n  loginTimeout: 90s\n"
+    )
+}
+
+#[test]
+fn a_full_configuration_is_read() {
+    let config = config(&full()).unwrap();
+    assert_eq!(config.trust_domain, "example.org");
+    assert_eq!(config.data_dir, Path::new("/var/lib/assay"));
+    assert_eq!(
+        config.listeners,
+        [
+            Listener::Serial(SerialSource { path: "/dev/ttyUSB0".to_owned(), baud: 921_600 }),
+            Listener::Serial(SerialSource { path: "/etc/assay/tty1".to_owned(), baud: 115_200 }),
+            Listener::Unix { path: "/etc/assay/agent.sock".into(), mode: SocketMode::Listen },
+            Listener::Unix { path: "/run/qemu.sock".into(), mode: SocketMode::Connect },
+            Listener::Tcp { address: "127.0.0.1:7070".parse().unwrap(), mode: SocketMode::Listen },
+        ]
+    );
+    assert_eq!(config.clusters.keys().collect::<Vec<_>>(), ["lab"]);
+    assert_eq!(config.session_ttl, Duration::from_secs(5400));
+    assert_eq!(config.login_timeout, Duration::from_secs(90));
+    assert_eq!(config.logins_in_flight, 8);
+    assert_eq!(config.path_template.attributes().collect::<Vec<_>>(), ["tpm_ek.public_hash"]);
+}
+
+#[test]
+fn what_is_left_out_has_its_default() {
+    let text = full();
+    let (head, _) = text.split_once("session:\n  ttl").unwrap();
+    let config = config(head).unwrap();
+    assert_eq!(config.session_ttl, Duration::from_secs(3600));
+    assert_eq!(config.login_timeout, Duration::from_secs(60));
+    assert_eq!(config.logins_in_flight, 64);
+}
+
+#[test]
+fn every_flaw_of_a_configuration_is_reported_at_its_place() {
+    for (from, to, place, message) in [
+        ("trustDomain: example.org", "trustDomain: Example.org", (1, 14), "trustDomain: a trust domain has only"),
+        ("trustDomain: example.org", "trustDomain: \"\"", (1, 14), "empty trust domain"),
+        ("trustDomain: example.org", "trustDomain: spiffe://example.org", (1, 14), "trustDomain"),
+        ("trustDomain:", "trustdomain:", (1, 1), "unknown field `trustdomain`"),
+        ("dataDir: /var/lib/assay", "dataDir: \"\"", (2, 10), "dataDir is empty"),
+        ("baud: 921600", "baud: 300", (6, 13), "300 is out of range"),
+        ("baud: 921600", "baud: fast", (6, 13), ""),
+        ("mode: connect", "mode: dial", (11, 13), "unknown variant `dial`"),
+        ("127.0.0.1:7070", "0.0.0.0:7070", (13, 16), "not a loopback address"),
+        ("127.0.0.1:7070", "localhost:7070", (13, 16), ""),
+        ("path: tty1", "path: /dev/ttyUSB0\n      baud: 921600", (7, 13), "listed twice"),
+        ("  lab:", "  l/b:", (16, 5), "cluster `l/b`"),
+        ("ttl: 1h 30m", "ttl: 3600", (26, 8), "`3600` is no span of time"),
+        ("ttl: 1h 30m", "ttl: 1s", (26, 8), "1s is out of range"),
+        ("ttl: 1h 30m", "ttl: -1h", (26, 8), "no span of time"),
+        ("/n/{{tpm", "n/{{tpm", (27, 17), "a path template begins with `/`"),
+        ("loginsInFlight: 8", "loginsInFlight: 0", (29, 19), "0 is out of range"),
+        ("loginTimeout: 90s", "loginTimeout: 1h", (30, 17), "3600s is out of range"),
+        ("allowedHashes", "allowedHashs", (24, 17), "unknown field `allowedHashs`"),
+        ("type: tpm_ek", "type: k8s_psat", (22, 21), "`k8s_psat` is not built yet"),
+    ] {
+        let text = full().replacen(from, to, 1);
+        assert_ne!(text, full(), "{from}");
+        let error = config_error(&text);
+        assert!(error.message.contains(message), "{from} -> {to}: {error}");
+        assert_eq!((error.line, error.column), place, "{from} -> {to}: {error}\n{text}");
+    }
+}
+
+#[test]
+fn a_configuration_without_clusters_is_refused() {
+    let error = config_error("trustDomain: example.org\ndataDir: d\nclusters: {}\n");
+    assert!(error.message.contains("no clusters"), "{error}");
+    assert_eq!((error.line, error.column), (3, 11));
+    let error = config_error("trustDomain: example.org\ndataDir: d\n");
+    assert!(error.message.contains("clusters"), "{error}");
+}
+
+#[test]
+fn a_policy_file_is_read_from_beside_the_configuration_and_its_errors_name_it() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("policies")).unwrap();
+    let file = dir.path().join("policies/lab.yaml");
+    let path = dir.path().join("assayd.yaml");
+    std::fs::write(&path, "trustDomain: example.org\ndataDir: d\nclusters:\n  lab: policies/lab.yaml\n").unwrap();
+    let error = Config::load(&path).unwrap_err();
+    assert_eq!((error.line, error.column), (4, 8), "{error}");
+    assert!(error.message.contains("lab.yaml"), "{error}");
+
+    std::fs::write(&file, good().replacen("type: tpm_ek", "type: tpm", 1)).unwrap();
+    let error = Config::load(&path).unwrap_err();
+    assert_eq!(error.file, file.display().to_string());
+    assert_eq!((error.line, error.column), (7, 17), "{error}");
+
+    std::fs::write(&file, good()).unwrap();
+    let config = Config::load(&path).unwrap();
+    assert_eq!(config.data_dir, dir.path().join("d"));
+    assert_eq!(config.clusters["lab"].policies()[0].name(), "rack");
+}
+
+#[test]
+fn the_example_configuration_is_accepted() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config.example.yaml");
+    let config = Config::load(&path).unwrap_or_else(|error| panic!("{error}"));
+    assert!(!config.listeners.is_empty());
+}
