@@ -30,7 +30,7 @@ impl Profile {
 /// When the build fails; cargo's own output has gone to stderr.
 pub fn build(board: &Board, profile: Profile) -> Result<PathBuf> {
     let target_dir = target_dir();
-    let status = Command::new(env!("CARGO"))
+    let status = cargo()
         .args(["build", "--quiet", "--locked", "-p", &board.package])
         .args([
             "--target",
@@ -63,7 +63,7 @@ pub fn build(board: &Board, profile: Profile) -> Result<PathBuf> {
 pub fn lint(board: &Board) -> Result<()> {
     let features = std::iter::once(None).chain(board.manifest.features.iter().map(Some));
     for feature in features {
-        let mut command = Command::new(env!("CARGO"));
+        let mut command = cargo();
         command
             .args(["clippy", "--quiet", "--locked", "-p", &board.package])
             .args(["--target", &board.manifest.target])
@@ -89,4 +89,10 @@ pub fn lint(board: &Board) -> Result<()> {
 fn target_dir() -> PathBuf {
     std::env::var_os("ASSAY_BOARD_TARGET_DIR")
         .map_or_else(|| workspace_root().join("target/boards"), PathBuf::from)
+}
+
+/// Cargo as a shell would find it. The path that `CARGO` had at build time is that of one toolchain's binary; run
+/// without rustup's proxy before it, a dependency's own `rust-toolchain.toml` would decide which compiler is used.
+pub fn cargo() -> Command {
+    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }

@@ -4,12 +4,11 @@ mod build;
 mod image;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
-pub use build::{Profile, build, lint};
+pub use build::{Profile, build, cargo, lint};
 pub use image::{ImageSize, image_size, symbol_address};
 
 /// One folder below `boards/`.
@@ -80,7 +79,7 @@ pub fn workspace_root() -> PathBuf {
 /// When `cargo metadata` fails or a manifest lacks a field.
 pub fn all() -> Result<Vec<Board>> {
     let root = workspace_root();
-    let output = Command::new(env!("CARGO"))
+    let output = cargo()
         .args([
             "metadata",
             "--format-version",

@@ -9,7 +9,7 @@ use assay_spi_tpm::FaultPlan;
 use assay_spi_tpm::swtpm::Swtpm;
 
 use super::{Installation, QemuError, io_error};
-use crate::board::workspace_root;
+use crate::board::{cargo, workspace_root};
 
 /// File that cargo makes.
 const LIBRARY: &str = "libassay_qemu_overlay.so";
@@ -132,7 +132,7 @@ fn cargo_build(newer: bool) -> Result<PathBuf, QemuError> {
     let base = std::env::var_os("ASSAY_OVERLAY_TARGET_DIR")
         .map_or_else(|| workspace_root().join("target/overlay"), PathBuf::from);
     let target = base.join(if newer { "v4" } else { "v1" });
-    let mut command = Command::new(env!("CARGO"));
+    let mut command = cargo();
     command
         .args([
             "build",

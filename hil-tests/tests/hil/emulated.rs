@@ -1,0 +1,205 @@
+//! Boards in QEMU, unmodified, at a real `assayd`.
+
+use std::path::Path;
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use assay_common::protocol::{AgentMessage, TroubleCode, decode};
+use assay_hil_tests::board::{self, Board, Profile};
+use assay_hil_tests::manufacture::{EkKind, ManufacturedTpm, Recipe, cache};
+use assay_hil_tests::qemu::OverlayOptions;
+use assay_hil_tests::scenario::live::{Evidence, Live, Options, VerifierEvent};
+use tempfile::TempDir;
+
+/// Generous: the limit only ends a run that has gone wrong.
+const LIMIT: Duration = Duration::from_secs(90);
+
+struct Bench {
+    folder: TempDir,
+    tpm: ManufacturedTpm,
+}
+
+impl Bench {
+    fn new(recipe: &Recipe) -> Self {
+        let folder = tempfile::Builder::new().prefix("assay-").tempdir().unwrap();
+        let tpm = cache::copy(recipe, &folder.path().join("made")).unwrap();
+        Self { folder, tpm }
+    }
+
+    fn start(&self, board: &Board, overlay: OverlayOptions) -> Live {
+        let image = board::build(board, Profile::Firmware).unwrap();
+        let options = Options { overlay, icount: None };
+        Live::start(board, &image, &self.tpm, self.folder.path(), &options).unwrap()
+    }
+}
+
+fn finish(live: &Live) -> VerifierEvent {
+    live.finish(LIMIT, &mut |_| {}).unwrap_or_else(|error| panic!("{error:#}\n{}", live.assayd.log()))
+}
+
+fn granted(live: &Live) -> VerifierEvent {
+    let end = finish(live);
+    assert!(end.is_granted(), "{end:?}\n{}", live.assayd.log());
+    end
+}
+
+fn attribute<'a>(end: &'a VerifierEvent, name: &str) -> &'a str {
+    let attributes = end.attributes.as_ref().unwrap();
+    attributes.get(name).unwrap_or_else(|| panic!("no {name} in {attributes:?}")).as_str().unwrap()
+}
+
+/// SHA-256 of the SubjectPublicKeyInfo, by OpenSSL.
+fn key_hash(certificate: &Path) -> String {
+    let key = run("openssl", &["x509", "-inform", "DER", "-in", text(certificate), "-noout", "-pubkey"]);
+    let folder = tempfile::tempdir().unwrap();
+    let (pem, der) = (folder.path().join("key.pem"), folder.path().join("key.der"));
+    std::fs::write(&pem, key.stdout).unwrap();
+    run("openssl", &["pkey", "-pubin", "-in", text(&pem), "-outform", "DER", "-out", text(&der)]);
+    let digest = run("openssl", &["dgst", "-sha256", "-r", text(&der)]);
+    String::from_utf8(digest.stdout).unwrap().split(' ').next().unwrap().to_owned()
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+fn run(program: &str, arguments: &[&str]) -> Output {
+    let output = Command::new(program)
+        .args(arguments)
+        .output()
+        .unwrap_or_else(|error| panic!("{program} (is its package installed?): {error}"));
+    assert!(
+        output.status.success(),
+        "{program} {arguments:?}: {}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    output
+}
+
+#[test]
+fn every_board_that_qemu_runs_logs_in_with_every_kind_of_ek() {
+    let boards: Vec<_> = board::all().unwrap().into_iter().filter(|b| b.manifest.qemu.is_some()).collect();
+    assert!(boards.len() >= 2, "{boards:?}");
+    for board in &boards {
+        for kind in EkKind::ALL {
+            let bench = Bench::new(&Recipe::with([kind]));
+            let live = bench.start(board, OverlayOptions::default());
+            let end = granted(&live);
+            let hash = key_hash(&bench.tpm.ek_certificate(kind));
+            assert_eq!(attribute(&end, "tpm_ek.public_hash"), hash, "{} {}", board.name, kind.name());
+            assert_eq!(end.spiffe_id.as_deref(), Some(&*format!("spiffe://assay.example/node/{hash}")));
+            assert_eq!(attribute(&end, "tpm_quote.pcr.sha256.7"), "00".repeat(32));
+        }
+    }
+}
+
+#[test]
+fn the_evidence_of_a_login_stands_before_other_peoples_tools() {
+    let board = board::find("stm32f405").unwrap();
+    let bench = Bench::new(&Recipe::with([EkKind::P384]));
+    let live = bench.start(&board, OverlayOptions::default());
+    granted(&live);
+    let folder = bench.folder.path().join("evidence");
+    let evidence = Evidence::of(&live.tap.seen()).unwrap();
+    evidence.write(&folder).unwrap();
+    let file = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+
+    let nonce = std::fs::read_to_string(file("nonce.hex")).unwrap().trim().to_owned();
+    run(
+        "tpm2_checkquote",
+        &["-u", &file("ak.pub"), "-m", &file("attest.bin"), "-s", &file("signature.bin"), "-g", "sha256", "-q", &nonce],
+    );
+    let attest = run("tpm2_print", &["-t", "TPMS_ATTEST", &file("attest.bin")]);
+    let attest = String::from_utf8(attest.stdout).unwrap();
+    assert!(attest.contains("type: 8018") && attest.contains(&nonce), "{attest}");
+    let ak = String::from_utf8(run("tpm2_print", &["-t", "TPM2B_PUBLIC", &file("ak.pub")]).stdout).unwrap();
+    assert!(ak.contains("restricted") && ak.contains("noda"), "{ak}");
+    let ek = String::from_utf8(run("tpm2_print", &["-t", "TPM2B_PUBLIC", &file("ek.pub")]).stdout).unwrap();
+    assert!(ek.contains("sha384") && ek.contains("decrypt"), "{ek}");
+
+    let (root, intermediate) = (bench.tpm.root_ca(), bench.tpm.intermediate_ca());
+    let pem = file("ek.pem");
+    run("openssl", &["x509", "-inform", "DER", "-in", &file("ek.der"), "-out", &pem]);
+    // OpenSSL does not know the TCG's subject alternative name, which is critical here.
+    run(
+        "openssl",
+        &["verify", "-ignore_critical", "-CAfile", text(&root), "-untrusted", text(&intermediate), &pem],
+    );
+    assert_eq!(std::fs::read(file("ek.der")).unwrap(), std::fs::read(bench.tpm.ek_certificate(EkKind::P384)).unwrap());
+
+    // The same files before our own offline judge.
+    let assay = Path::new(env!("CARGO_BIN_EXE_hil")).with_file_name("assay");
+    let judged = |pcrs: &str| {
+        Command::new(&assay)
+            .args(["evidence", "verify", "tpm_quote", "--attest", &file("attest.bin")])
+            .args(["--signature", &file("signature.bin"), "--ak", &file("ak.pub"), "--pcrs", pcrs])
+            .args(["--nonce", &nonce, "--selection", "sha256:0,1,2,3,4,5,6,7", "--json"])
+            .output()
+            .unwrap()
+    };
+    let accepted = judged(&file("pcrs.txt"));
+    assert_eq!(accepted.status.code(), Some(0), "{}", String::from_utf8_lossy(&accepted.stdout));
+    let altered = folder.join("altered.txt");
+    let lines = std::fs::read_to_string(file("pcrs.txt")).unwrap().replacen("00", "01", 1);
+    std::fs::write(&altered, lines).unwrap();
+    assert_eq!(judged(text(&altered)).status.code(), Some(1));
+}
+
+#[test]
+fn a_board_without_a_tpm_says_so_and_goes_on_trying() {
+    let board = board::find("stm32f405").unwrap();
+    let bench = Bench::new(&Recipe::with([EkKind::P256]));
+    let faults = "miso-stuck-high@any/any/always".parse().unwrap();
+    let live = bench.start(&board, OverlayOptions { faults, ..OverlayOptions::default() });
+    let troubles = wait_for_troubles(&live, 2);
+    for trouble in &troubles {
+        assert_eq!(trouble.code, TroubleCode::TPM_ABSENT, "{trouble:?}");
+    }
+    assert!(troubles[1].attempt > troubles[0].attempt && troubles[1].retry_in_ms > troubles[0].retry_in_ms);
+}
+
+#[test]
+fn a_board_whose_tpm_comes_back_logs_in_without_a_reflash() {
+    let board = board::find("stm32f405").unwrap();
+    let bench = Bench::new(&Recipe::with([EkKind::P256]));
+    let faults = "rc-failure@execution/GetRandom/1".parse().unwrap();
+    let live = bench.start(&board, OverlayOptions { faults, ..OverlayOptions::default() });
+    let troubles = wait_for_troubles(&live, 1);
+    assert_eq!(troubles[0].code, TroubleCode::TPM_FAILURE_MODE);
+    granted(&live);
+}
+
+#[test]
+fn a_board_that_is_reset_without_its_tpm_logs_in_again() {
+    let board = board::find("stm32f405").unwrap();
+    let bench = Bench::new(&Recipe::with([EkKind::P256]));
+    let live = bench.start(&board, OverlayOptions::default());
+    let first = granted(&live);
+    live.qemu.reset().unwrap();
+    let second = granted(&live);
+    assert_eq!(attribute(&first, "tpm_quote.reset_count"), attribute(&second, "tpm_quote.reset_count"));
+    assert_eq!(first.spiffe_id, second.spiffe_id);
+    assert_ne!(first.session, second.session);
+}
+
+fn wait_for_troubles(live: &Live, count: usize) -> Vec<assay_common::protocol::Trouble> {
+    let started = std::time::Instant::now();
+    while started.elapsed() < LIMIT {
+        let troubles: Vec<_> = live
+            .tap
+            .seen()
+            .iter()
+            .filter_map(|frame| match decode(&frame.body) {
+                Ok(AgentMessage::Trouble(trouble)) if frame.name() == "trouble" => Some(trouble),
+                _ => None,
+            })
+            .collect();
+        if troubles.len() >= count {
+            return troubles;
+        }
+        // Nothing announces a frame on the tap; the pause only spares the processor.
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+    panic!("no {count} troubles: {}", live.tap.summary())
+}
