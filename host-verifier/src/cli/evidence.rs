@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
 
 use assay_common::tpm::{
+    alg::AlgId,
     pcr::{PcrIndex, PcrMask, PcrSelection},
     public::{Public, PublicError},
 };
@@ -184,7 +185,8 @@ fn attestation_key(
     let public = Public::parse_tpm2b(bytes).or_else(|_| Public::parse(bytes));
     let public = match public {
         Ok(public) => public,
-        Err(PublicError::Unsupported(alg)) => {
+        // A known type of object, so it is a public area, and of a key that cannot be used here.
+        Err(PublicError::Unsupported(alg)) if begins_with_an_object_type(without_size(bytes)) => {
             report.fail(
                 "ak-scheme",
                 format!("algorithm {alg} is not supported for an attestation key"),
@@ -192,8 +194,9 @@ fn attestation_key(
             return Ok(None);
         }
         Err(error) => {
-            return Err(Unreadable::new(&name, error)
-                .with_hint("give TPMT_PUBLIC or TPM2B_PUBLIC (tpm2_readpublic -f tss), PEM or DER"));
+            return Err(Unreadable::new(&name, error).with_hint(
+                "give TPMT_PUBLIC or TPM2B_PUBLIC (tpm2_readpublic -f tss), PEM or DER",
+            ));
         }
     };
     match AttestationKey::from_public(&public) {
@@ -213,6 +216,17 @@ fn attestation_key(
             Ok(None)
         }
     }
+}
+
+fn begins_with_an_object_type(public: &[u8]) -> bool {
+    let Some((first, _)) = public.split_first_chunk::<2>() else {
+        return false;
+    };
+    let object_type = AlgId(u16::from_be_bytes(*first));
+    matches!(
+        object_type,
+        AlgId::RSA | AlgId::ECC | AlgId::KEYEDHASH | AlgId::SYMCIPHER
+    )
 }
 
 /// A key as PEM or DER; `None` when the bytes are neither.
@@ -289,7 +303,10 @@ fn accept(
     }
     let boot = quote.boot_as_signed();
     if quote.boot().is_some() {
-        report.pass("counters", "the key is a primary of the Endorsement hierarchy");
+        report.pass(
+            "counters",
+            "the key is a primary of the Endorsement hierarchy",
+        );
     } else {
         report.skip(
             "counters",
@@ -302,7 +319,10 @@ fn accept(
     report.detail("clock_safe", boot.safe);
     report.detail("reset_count", boot.reset_count);
     report.detail("restart_count", boot.restart_count);
-    report.detail("firmware_version", format!("{:016x}", boot.firmware_version));
+    report.detail(
+        "firmware_version",
+        format!("{:016x}", boot.firmware_version),
+    );
     let pcrs: serde_json::Map<String, serde_json::Value> = quote
         .values()
         .iter()

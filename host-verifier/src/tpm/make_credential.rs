@@ -249,9 +249,7 @@ fn ephemeral_key(
     for _ in 0..MAX_DRAWS {
         let mut scalar: [u8; 66] =
             random::bytes(random).map_err(|_| MakeCredentialError::Random)?;
-        let used = scalar
-            .get_mut(..curve.field_len())
-            .unwrap_or_default();
+        let used = scalar.get_mut(..curve.field_len()).unwrap_or_default();
         // 521 bits are 65 bytes and one bit.
         if let (Curve::P521, Some(top)) = (curve, used.first_mut()) {
             *top &= 1;

@@ -93,8 +93,7 @@ pub fn verify_attest(
             verify(key, scheme, attest, sig, Legacy::default())
         }
         (PublicKey::Ec(ec), Signature::Ecdsa { r, s, .. }) => {
-            let der =
-                ecdsa_signature_der(ec.curve(), r, s).ok_or(SignatureCheckError::Scalar)?;
+            let der = ecdsa_signature_der(ec.curve(), r, s).ok_or(SignatureCheckError::Scalar)?;
             verify(key, Scheme::Ecdsa(hash), attest, &der, Legacy::default())
         }
         (PublicKey::Rsa(_), Signature::Ecdsa { .. })

@@ -11,11 +11,15 @@
     reason = "a panic is how a test fails"
 )]
 
+mod attacks;
 mod chains;
+mod cli;
 mod corpus;
 mod credential;
+mod documents;
 mod ek;
 mod pki;
 mod quote;
+mod quote_rules;
 mod soft;
 mod swtpm;

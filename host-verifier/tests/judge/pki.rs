@@ -122,6 +122,25 @@ impl Pki {
         self.sign(name, &options, extensions)
     }
 
+    /// Big-endian `65537^n`.
+    pub(crate) fn power_of_65537(n: usize) -> Vec<u8> {
+        let mut number = vec![1u8];
+        for _ in 0..n {
+            // x * 65537 = (x << 16) + x, added from the last byte on.
+            let mut sum = [&number[..], &[0, 0]].concat();
+            let mut carry = 0u16;
+            for i in 0..sum.len() {
+                let at = sum.len() - 1 - i;
+                let low = number.iter().rev().nth(i).copied().unwrap_or(0);
+                let total = u16::from(sum[at]) + u16::from(low) + carry;
+                sum[at] = total as u8;
+                carry = total >> 8;
+            }
+            number = sum;
+        }
+        number
+    }
+
     fn request(&self, name: &str, common_name: &str) {
         let subject = match common_name {
             "" => "/".to_owned(),
@@ -132,7 +151,21 @@ impl Pki {
         ));
     }
 
+    /// As [`Pki::issue`], without reading what came of it.
+    pub(crate) fn issue_unread(&self, name: &str, issuer: &str, extensions: &str) -> Vec<u8> {
+        self.key(name, "p256");
+        self.request(name, name);
+        let options = format!("-CA {issuer}.crt -CAkey {issuer}.key -sha256");
+        self.make(name, &options, extensions);
+        self.pem(name)
+    }
+
     fn sign(&self, name: &str, options: &str, extensions: &str) -> Certificate {
+        self.make(name, options, extensions);
+        self.read(name)
+    }
+
+    fn make(&self, name: &str, options: &str, extensions: &str) {
         self.write(&format!("{name}.ext"), format!("{extensions}{TPM_NAMES}"));
         let serial = format!(
             "0x{:x}",
@@ -142,7 +175,6 @@ impl Pki {
             "x509 -req -in {name}.csr -out {name}.crt -days 36500 -set_serial {serial} \
              -extfile {name}.ext {options}"
         ));
-        self.read(name)
     }
 
     /// Reads `name.crt`.

@@ -52,7 +52,10 @@ pub struct Config {
 /// `manufacturerCAs`: one mixed list, or anchors and intermediates apart. Each entry is the path of a
 /// PEM or DER file, or PEM itself.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(untagged, expecting = "a list of files or PEM texts, or {anchors, intermediates}")]
+#[serde(
+    untagged,
+    expecting = "a list of files or PEM texts, or {anchors, intermediates}"
+)]
 pub enum ManufacturerCas {
     /// Sorted by [`TrustStore::from_mixed`].
     Mixed(Vec<CertificateSource>),
@@ -136,14 +139,12 @@ impl Config {
         }
         let parsed = hashes.iter().enumerate().map(|(i, text)| {
             let mut hash = [0; 32];
-            hex::decode_to_slice(text, &mut hash).map_err(|_| {
-                ConfigError {
-                    field: format!("allowedHashes[{i}]"),
-                    message: format!("{text:?} is not 64 hexadecimal digits"),
-                    hint: Some(
-                        "the hash is: openssl pkey -pubin -in ek.pem -outform DER | sha256sum".into(),
-                    ),
-                }
+            hex::decode_to_slice(text, &mut hash).map_err(|_| ConfigError {
+                field: format!("allowedHashes[{i}]"),
+                message: format!("{text:?} is not 64 hexadecimal digits"),
+                hint: Some(
+                    "the hash is: openssl pkey -pubin -in ek.pem -outform DER | sha256sum".into(),
+                ),
             })?;
             Ok(hash)
         });

@@ -1,0 +1,366 @@
+//! The two commands that judge files: what they print and how they exit.
+
+use std::{
+    ffi::OsStr,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use crate::{
+    pki::{CA, EK_EC, Pki},
+    swtpm::Swtpm,
+};
+
+/// What a run of `assay` left.
+pub(crate) struct Run {
+    pub(crate) status: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Run {
+    /// Its output as one JSON value.
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {}{}", self.stdout, self.stderr))
+    }
+}
+
+/// Runs the binary.
+pub(crate) fn assay<S: AsRef<OsStr>>(args: &[S]) -> Run {
+    let output = Command::new(env!("CARGO_BIN_EXE_assay"))
+        .args(args)
+        .output()
+        .unwrap();
+    Run {
+        status: output.status.code().unwrap(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+struct EkCheck {
+    pki: Pki,
+}
+
+impl EkCheck {
+    fn new() -> Self {
+        let pki = Pki::new();
+        pki.root("vendor", "p256", CA);
+        pki.issue("middle", "vendor", CA);
+        pki.issue_as("ek", "", "p256", "middle", EK_EC, "-sha256");
+        Self { pki }
+    }
+
+    fn run(&self, certificate: &str, cas: &[&str], more: &[&str]) -> Run {
+        let mut args: Vec<PathBuf> = vec!["ek".into(), "check".into(), self.pki.path(certificate)];
+        args.push("--manufacturer-cas".into());
+        args.extend(cas.iter().map(|ca| self.pki.path(ca)));
+        args.extend(more.iter().map(PathBuf::from));
+        assay(&args)
+    }
+}
+
+#[test]
+fn ek_check_accepts_pem_der_and_nv_contents() {
+    let files = EkCheck::new();
+    let der = files.pki.read("ek").der().to_vec();
+    files.pki.write("ek.der", &der);
+    files.pki.write("ek.nv", [&der[..], &[0xff; 300]].concat());
+    for file in ["ek.crt", "ek.der", "ek.nv"] {
+        let run = files.run(file, &["vendor.crt", "middle.crt"], &[]);
+        assert_eq!(run.status, 0, "{}", run.stderr);
+        assert!(run.stdout.starts_with("accepted: "), "{}", run.stdout);
+        assert!(
+            run.stdout
+                .contains("manufacturer id:4E544300, model NPCT75x"),
+            "{}",
+            run.stdout
+        );
+        assert_eq!(run.stderr, "");
+    }
+    let json = files
+        .run("ek.nv", &["vendor.crt", "middle.crt"], &["--json"])
+        .json();
+    assert_eq!(json["accepted"], true);
+    assert_eq!(json["check"], serde_json::Value::Null);
+    assert_eq!(json["chain"].as_array().unwrap().len(), 2);
+    assert_eq!(json["key"], "ecc-p256");
+    assert_eq!(json["ek_hash"].as_str().unwrap().len(), 64);
+}
+
+#[test]
+fn ek_check_names_the_failed_check_and_what_to_do() {
+    let files = EkCheck::new();
+    let run = files.run("ek.crt", &["vendor.crt"], &[]);
+    assert_eq!(run.status, 1);
+    assert!(run.stdout.contains("refused: "), "{}", run.stdout);
+    assert!(
+        run.stderr.contains("error: unknown-issuer: "),
+        "{}",
+        run.stderr
+    );
+    assert!(run.stderr.contains("hint: "), "{}", run.stderr);
+    assert!(run.stderr.contains("CN=middle"), "{}", run.stderr);
+
+    let json = files.run("ek.crt", &["vendor.crt"], &["--json"]);
+    assert_eq!(json.status, 1);
+    assert_eq!(json.json()["check"], "unknown-issuer");
+    let leaf = files.run("middle.crt", &["vendor.crt"], &["--json"]);
+    assert_eq!(
+        (leaf.status, leaf.json()["check"].as_str()),
+        (1, Some("leaf-is-ca"))
+    );
+}
+
+#[test]
+fn ek_check_judges_at_the_time_it_is_told() {
+    let files = EkCheck::new();
+    let cas = ["vendor.crt", "middle.crt"];
+    for (at, check) in [
+        ("2000-01-01T00:00:00Z", "not-yet-valid"),
+        ("2300-01-01T00:00:00+01:00", "expired"),
+    ] {
+        let run = files.run("ek.crt", &cas, &["--at", at, "--json"]);
+        assert_eq!(run.status, 1);
+        assert_eq!(run.json()["check"], check);
+    }
+    assert_eq!(files.run("ek.crt", &cas, &["--at", "yesterday"]).status, 2);
+}
+
+#[test]
+fn ek_check_exits_with_2_on_input_it_cannot_read() {
+    let files = EkCheck::new();
+    files.pki.write("text", "no certificate");
+    files.pki.write("empty", "");
+    files.pki.write("ff", [0xff; 100]);
+    let both = [files.pki.pem("ek"), files.pki.pem("middle")].concat();
+    files.pki.write("both", both);
+    for file in ["missing", "text", "empty", "ff", "both"] {
+        let run = files.run(file, &["vendor.crt"], &[]);
+        assert_eq!(run.status, 2, "{file}: {}", run.stdout);
+        assert!(run.stderr.starts_with("error: "), "{file}: {}", run.stderr);
+        let json = files.run(file, &["vendor.crt"], &["--json"]).json();
+        assert_eq!(json["accepted"], false, "{file}");
+    }
+    for cas in ["missing", "text", "ek.crt"] {
+        assert_eq!(files.run("ek.crt", &[cas], &[]).status, 2, "{cas}");
+    }
+    assert_eq!(assay(&["ek", "check"]).status, 2);
+}
+
+const NONCE: &str = "deadbeef00112233445566778899aabbccddeeff00112233445566778899aabb";
+
+struct Evidence {
+    tpm: Swtpm,
+}
+
+impl Evidence {
+    fn new() -> Self {
+        let tpm = Swtpm::start();
+        tpm.ak("ak", "sha256", "ecc256:ecdsa-sha256:null");
+        tpm.tool(&format!("tpm2_pcrextend 7:sha256={}", "22".repeat(32)));
+        tpm.quote("ak", "sha256:0,1,7", NONCE, "");
+        let lines = tpm.pcr_lines("sha256:0,1,7");
+        tpm.write("lines", format!("# PCRs\n\n{lines}").as_bytes());
+        tpm.write("ak.tpmt", &tpm.public("ak"));
+        tpm.bare_tool("openssl pkey -pubin -in ak.pem -outform DER -out ak.der");
+        let attest = tpm.read("attest");
+        let sized = [&(attest.len() as u16).to_be_bytes()[..], &attest].concat();
+        tpm.write("attest.tpm2b", &sized);
+        Self { tpm }
+    }
+
+    fn run(&self, changes: &[(&str, &str)], more: &[&str]) -> Run {
+        let mut options = vec![
+            ("--attest", "attest"),
+            ("--signature", "signature"),
+            ("--ak", "ak.tpm2b"),
+            ("--pcrs", "lines"),
+        ];
+        let mut nonce = NONCE;
+        for (option, value) in changes {
+            if *option == "--nonce" {
+                nonce = value;
+            } else {
+                options.retain(|(o, _)| o != option);
+                options.push((option, value));
+            }
+        }
+        let mut args: Vec<PathBuf> = ["evidence", "verify", "tpm_quote", "--nonce", nonce]
+            .iter()
+            .map(PathBuf::from)
+            .collect();
+        for (option, file) in options {
+            args.push(option.into());
+            args.push(self.tpm.path(file));
+        }
+        args.extend(more.iter().map(Path::new).map(Path::to_path_buf));
+        assay(&args)
+    }
+
+    #[track_caller]
+    fn refused(&self, changes: &[(&str, &str)], more: &[&str], check: &str) {
+        let run = self.run(changes, &[more, &["--json"]].concat());
+        assert_eq!(run.status, 1, "{}{}", run.stdout, run.stderr);
+        assert_eq!(run.json()["check"], check);
+        let text = self.run(changes, more);
+        assert_eq!(text.status, 1);
+        assert!(
+            text.stdout.contains(&format!("FAIL  {check}")),
+            "{}",
+            text.stdout
+        );
+        assert!(
+            text.stderr.contains(&format!("error: {check}: ")),
+            "{}",
+            text.stderr
+        );
+    }
+}
+
+#[test]
+fn evidence_verify_accepts_every_form_of_attest_and_key() {
+    let evidence = Evidence::new();
+    for ak in ["ak.tpm2b", "ak.tpmt", "ak.pem", "ak.der"] {
+        for attest in ["attest", "attest.tpm2b"] {
+            for selection in [&[][..], &["--selection", "sha256:0,1,7"]] {
+                let run = evidence.run(&[("--ak", ak), ("--attest", attest)], selection);
+                assert_eq!(run.status, 0, "{ak} {attest}: {}{}", run.stdout, run.stderr);
+                let bare = !ak.contains("tpm");
+                assert_eq!(
+                    run.stdout.contains("skip  ak-attributes"),
+                    bare,
+                    "{}",
+                    run.stdout
+                );
+            }
+        }
+    }
+    let json = evidence.run(&[], &["--json"]).json();
+    assert_eq!(json["accepted"], true);
+    assert_eq!(json["selection"], "sha256:0,1,7");
+    assert_eq!(json["counters_disguised"], false);
+    assert_eq!(json["pcrs"]["sha256:0"], "00".repeat(32));
+    assert_eq!(json["firmware_version"].as_str().unwrap().len(), 16);
+    let bare = evidence.run(&[("--ak", "ak.pem")], &["--json"]).json();
+    assert_eq!(bare["checks"][0]["outcome"], "skipped");
+    assert_eq!(bare["counters_disguised"], true);
+}
+
+#[test]
+fn evidence_verify_names_the_failed_check() {
+    let evidence = Evidence::new();
+    let tpm = &evidence.tpm;
+    let alter = |name: &str, from: &str, at: usize| {
+        let mut bytes = tpm.read(from);
+        bytes[at] ^= 1;
+        tpm.write(name, &bytes);
+    };
+    let attest = tpm.read("attest");
+    alter("magic", "attest", 0);
+    alter("type", "attest", 5);
+    alter("digest", "attest", attest.len() - 1);
+    alter("signed", "signature", 10);
+    evidence.refused(&[("--attest", "magic")], &[], "magic");
+    evidence.refused(&[("--attest", "type")], &[], "attest-type");
+    evidence.refused(&[("--attest", "digest")], &[], "signature");
+    evidence.refused(&[("--signature", "signed")], &[], "signature");
+    evidence.refused(&[("--nonce", "00")], &[], "nonce");
+    evidence.refused(&[("--nonce", &NONCE[2..])], &[], "nonce");
+
+    let lines = tpm.pcr_lines("sha256:0,1,7");
+    let mut wrong: Vec<String> = lines.lines().map(str::to_owned).collect();
+    wrong[1] = format!("1 {}", "ab".repeat(32));
+    tpm.write("wrong", wrong.join("\n").as_bytes());
+    evidence.refused(&[("--pcrs", "wrong")], &[], "pcr-digest");
+    tpm.write("moved", lines.replace("7 ", "8 ").as_bytes());
+    evidence.refused(&[("--pcrs", "moved")], &[], "pcr-selection");
+    evidence.refused(
+        &[("--pcrs", "moved")],
+        &["--selection", "sha256:0,1,7"],
+        "pcr-selection",
+    );
+    evidence.refused(
+        &[("--pcrs", "moved")],
+        &["--selection", "sha256:0,1,8"],
+        "pcr-selection",
+    );
+    tpm.write("fewer", wrong[..2].join("\n").as_bytes());
+    evidence.refused(
+        &[("--pcrs", "fewer")],
+        &["--selection", "sha256:0,1,7"],
+        "pcr-selection",
+    );
+    tpm.write("short", lines.replace("0 00", "0 ").as_bytes());
+    evidence.refused(&[("--pcrs", "short")], &[], "pcr-values");
+    for selection in ["sha256:0,1", "sha256:0,1,2,7", "sha384:0,1,7", "sha1:0,1,7"] {
+        evidence.refused(&[], &["--selection", selection], "pcr-selection");
+    }
+
+    tpm.ak("other", "sha256", "ecc256:ecdsa-sha384:null");
+    evidence.refused(&[("--ak", "other.tpm2b")], &[], "signature-scheme");
+    evidence.refused(&[("--ak", "other.pem")], &[], "signature");
+    tpm.primary(
+        "free",
+        "e",
+        "sha256",
+        "ecc256:ecdsa-sha256:null",
+        "fixedtpm|fixedparent|sensitivedataorigin|userwithauth|sign",
+    );
+    evidence.refused(&[("--ak", "free.tpm2b")], &[], "ak-attributes");
+    tpm.tool("tpm2_createek -Q -G rsa -c rsa.ctx");
+    tpm.describe("rsa");
+    evidence.refused(&[("--ak", "rsa.pem")], &[], "signature-scheme");
+    evidence.refused(&[("--ak", "rsa.tpm2b")], &[], "ak-attributes");
+}
+
+#[test]
+fn evidence_verify_exits_with_2_on_input_it_cannot_read() {
+    let evidence = Evidence::new();
+    let tpm = &evidence.tpm;
+    tpm.write("empty", b"");
+    tpm.write("cut", &tpm.read("attest")[..40]);
+    tpm.write("cut-signature", &tpm.read("signature")[..40]);
+    tpm.write(
+        "twice",
+        format!("0 {0}\n0 {0}\n", "00".repeat(32)).as_bytes(),
+    );
+    tpm.write("range", format!("24 {}\n", "00".repeat(32)).as_bytes());
+    tpm.write("words", b"zero one\n");
+    for changes in [
+        ("--attest", "missing"),
+        ("--attest", "empty"),
+        ("--attest", "cut"),
+        ("--signature", "missing"),
+        ("--signature", "empty"),
+        ("--signature", "cut-signature"),
+        ("--ak", "missing"),
+        ("--ak", "empty"),
+        ("--ak", "attest"),
+        ("--ak", "lines"),
+        ("--pcrs", "missing"),
+        ("--pcrs", "empty"),
+        ("--pcrs", "twice"),
+        ("--pcrs", "range"),
+        ("--pcrs", "words"),
+        ("--nonce", "xyz"),
+        ("--nonce", ""),
+        ("--nonce", "123"),
+    ] {
+        let run = evidence.run(&[changes], &[]);
+        assert_eq!(run.status, 2, "{changes:?}: {}{}", run.stdout, run.stderr);
+        assert!(
+            run.stderr.starts_with("error: "),
+            "{changes:?}: {}",
+            run.stderr
+        );
+    }
+    for selection in ["sha256", "sha256:24", "sha256:0,0", "what:0", "sha256:"] {
+        assert_eq!(
+            evidence.run(&[], &["--selection", selection]).status,
+            2,
+            "{selection}"
+        );
+    }
+}

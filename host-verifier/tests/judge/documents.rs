@@ -1,0 +1,75 @@
+//! The tables in the methods' README files say what the code does.
+
+use std::{collections::BTreeSet, path::Path};
+
+use assay_host_verifier::attestor::{MethodConfig, tpm_ek, tpm_quote};
+use serde_json::json;
+
+use crate::{ek, quote_rules};
+
+const EK: &str = include_str!("../../src/attestor/tpm_ek/README.md");
+const QUOTE: &str = include_str!("../../src/attestor/tpm_quote/README.md");
+
+/// The first column of the table below a heading, without its ticks.
+fn column(document: &str, heading: &str) -> BTreeSet<String> {
+    let (_, section) = document.split_once(&format!("# {heading}\n")).unwrap();
+    let section = section.split("\n# ").next().unwrap();
+    section
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .map(|line| line.split('`').nth(1).unwrap().to_owned())
+        .collect()
+}
+
+/// The field names that a configuration knows: serde lists them when it meets another one.
+fn fields(error: &str) -> BTreeSet<String> {
+    let (_, list) = error.split_once("expected one of ").unwrap();
+    list.split('`')
+        .skip(1)
+        .step_by(2)
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn configuration_tables_list_exactly_the_fields() {
+    let unknown = json!({"no such field": 1});
+    let ek = serde_json::from_value::<tpm_ek::Config>(unknown.clone()).unwrap_err();
+    assert_eq!(column(EK, "Configuration"), fields(&ek.to_string()));
+    let quote = serde_json::from_value::<tpm_quote::Config>(unknown).unwrap_err();
+    assert_eq!(column(QUOTE, "Configuration"), fields(&quote.to_string()));
+}
+
+#[test]
+fn attribute_tables_list_exactly_the_attributes() {
+    let (_pki, certificate, anchor) = ek::manufactured();
+    let config = json!({"manufacturerCAs": [anchor]});
+    let claims = ek::claims(config, &ek::Sent::with_certificate(&certificate)).unwrap();
+    let names: BTreeSet<String> = claims.attributes.into_iter().map(|a| a.name).collect();
+    assert_eq!(column(EK, "Attributes"), names);
+
+    let claims = quote_rules::Bound::new()
+        .judge(quote_rules::good())
+        .unwrap();
+    let names: BTreeSet<String> = claims
+        .attributes
+        .into_iter()
+        .map(|a| {
+            if a.name.starts_with("tpm_quote.pcr.") {
+                "tpm_quote.pcr.<bank>.<index>".into()
+            } else {
+                a.name
+            }
+        })
+        .collect();
+    assert_eq!(column(QUOTE, "Attributes"), names);
+}
+
+#[test]
+fn every_method_with_an_attestor_has_a_configuration_that_can_be_refused() {
+    // Without settings neither has anything to judge by.
+    for kind in assay_host_verifier::attestor::registry::BUILT {
+        let config = assay_host_verifier::attestor::registry::default_config(*kind).unwrap();
+        assert!(config.build(Path::new("")).is_err(), "{kind}");
+    }
+}
