@@ -168,11 +168,19 @@ fn translate(file: &str, error: &serde_saphyr::Error) -> DocumentError {
 
 /// A hint for "unknown field `x`, expected one of a, b"; names may stand in backticks.
 fn misspelt(message: &str) -> Option<String> {
-    let (_, rest) = message.split_once("unknown field `").or_else(|| message.split_once("unknown variant `"))?;
+    let (_, rest) = message
+        .split_once("unknown field `")
+        .or_else(|| message.split_once("unknown variant `"))?;
     let (name, rest) = rest.split_once('`')?;
     let (_, list) = rest.split_once("expected ")?;
-    let list = list.strip_prefix("one of ").unwrap_or(list).replace(" or ", ", ");
-    let known: Vec<&str> = list.split(", ").map(|known| known.trim_matches('`')).collect();
+    let list = list
+        .strip_prefix("one of ")
+        .unwrap_or(list)
+        .replace(" or ", ", ");
+    let known: Vec<&str> = list
+        .split(", ")
+        .map(|known| known.trim_matches('`'))
+        .collect();
     match nearest(name, known.iter().copied()) {
         Some(near) => Some(format!("did you mean `{near}`?")),
         None => Some(format!("known here: {}", known.join(", "))),
@@ -233,13 +241,20 @@ mod tests {
             "tpm_ek: unknown variant `naem`, expected one of `x`, `name`, `type`",
             "unknown field `naem`, expected `name`",
         ] {
-            assert_eq!(misspelt(message).as_deref(), Some("did you mean `name`?"), "{message}");
+            assert_eq!(
+                misspelt(message).as_deref(),
+                Some("did you mean `name`?"),
+                "{message}"
+            );
         }
         assert_eq!(
             misspelt("unknown field `kubernetes`, expected `a` or `b`").as_deref(),
             Some("known here: a, b")
         );
-        assert_eq!(misspelt("invalid type: integer `3`, expected a string"), None);
+        assert_eq!(
+            misspelt("invalid type: integer `3`, expected a string"),
+            None
+        );
     }
 
     #[test]

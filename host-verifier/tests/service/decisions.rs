@@ -29,8 +29,16 @@ impl Attestor for Says {
 
     fn judge(&self, _: &LoginContext<'_>, payload: &[u8]) -> Result<Judged, AttestError> {
         let value = String::from_utf8_lossy(payload).into_owned();
-        let attribute = Attribute { origin: self.0, name: format!("{}.said", self.0), value };
-        Ok(Judged::Proven(Claims { kind: self.0, attributes: vec![attribute], facts: Facts::default() }))
+        let attribute = Attribute {
+            origin: self.0,
+            name: format!("{}.said", self.0),
+            value,
+        };
+        Ok(Judged::Proven(Claims {
+            kind: self.0,
+            attributes: vec![attribute],
+            facts: Facts::default(),
+        }))
     }
 }
 
@@ -151,7 +159,10 @@ proptest! {
 #[test]
 fn a_failed_proof_stays_failed_and_a_proof_stays_proven() {
     let set = policies(&[vec![0]]);
-    let id = RequirementId { policy: 0, entry: 0 };
+    let id = RequirementId {
+        policy: 0,
+        entry: 0,
+    };
     let mut outcomes = Outcomes::default();
     outcomes.record(id, failed());
     outcomes.record(id, satisfied(&set, id));
@@ -166,9 +177,33 @@ fn a_failed_proof_stays_failed_and_a_proof_stays_proven() {
 fn the_explanation_names_the_check_that_failed() {
     let set = policies(&[vec![0, 1], vec![2]]);
     let mut outcomes = Outcomes::default();
-    outcomes.record(RequirementId { policy: 0, entry: 0 }, satisfied(&set, RequirementId { policy: 0, entry: 0 }));
-    outcomes.record(RequirementId { policy: 0, entry: 1 }, failed());
-    outcomes.record(RequirementId { policy: 1, entry: 0 }, Outcome::NotOffered);
+    outcomes.record(
+        RequirementId {
+            policy: 0,
+            entry: 0,
+        },
+        satisfied(
+            &set,
+            RequirementId {
+                policy: 0,
+                entry: 0,
+            },
+        ),
+    );
+    outcomes.record(
+        RequirementId {
+            policy: 0,
+            entry: 1,
+        },
+        failed(),
+    );
+    outcomes.record(
+        RequirementId {
+            policy: 1,
+            entry: 0,
+        },
+        Outcome::NotOffered,
+    );
     let refusal = decide(&set, &outcomes).unwrap_err();
     assert_eq!(
         refusal.explanation.to_string(),
@@ -201,6 +236,18 @@ fn claims_that_speak_for_another_method_are_no_proof() {
         last_boot: None,
         keys: &keys,
     };
-    let error = run::judge(RequirementId { policy: 0, entry: 0 }, &Liar, &cx, b"").unwrap_err();
-    assert_eq!((error.fault, error.check), (Fault::Internal, "claims-of-another-method"));
+    let error = run::judge(
+        RequirementId {
+            policy: 0,
+            entry: 0,
+        },
+        &Liar,
+        &cx,
+        b"",
+    )
+    .unwrap_err();
+    assert_eq!(
+        (error.fault, error.check),
+        (Fault::Internal, "claims-of-another-method")
+    );
 }

@@ -22,7 +22,9 @@ fn document(entries: &str) -> String {
 }
 
 fn good() -> String {
-    document(&format!("        - type: tpm_ek\n          config:\n            allowedHashes: [\"{HASH}\"]\n"))
+    document(&format!(
+        "        - type: tpm_ek\n          config:\n            allowedHashes: [\"{HASH}\"]\n"
+    ))
 }
 
 fn error(text: &str) -> DocumentError {
@@ -35,11 +37,17 @@ fn error(text: &str) -> DocumentError {
 #[test]
 fn a_document_is_read_with_policies_and_attestors_in_order() {
     let text = good()
-        + &format!("    - name: other\n      requiredAttestors:\n        - type: tpm_ek\n          config: {{allowedHashes: [\"{HASH}\"]}}\n        - type: tpm_quote\n          config: {{anyValue: [0]}}\n");
+        + &format!(
+            "    - name: other\n      requiredAttestors:\n        - type: tpm_ek\n          config: {{allowedHashes: [\"{HASH}\"]}}\n        - type: tpm_quote\n          config: {{anyValue: [0]}}\n"
+        );
     let set = policy(&text).unwrap();
     let names: Vec<_> = set.policies().iter().map(|p| p.name()).collect();
     assert_eq!(names, ["rack", "other"]);
-    let kinds: Vec<_> = set.policies()[1].required().iter().map(|a| a.kind()).collect();
+    let kinds: Vec<_> = set.policies()[1]
+        .required()
+        .iter()
+        .map(|a| a.kind())
+        .collect();
     assert_eq!(kinds, [AttestorKind::TPM_EK, AttestorKind::TPM_QUOTE]);
 }
 
@@ -49,7 +57,8 @@ fn config_may_stand_before_type_as_tools_that_sort_keys_write_it() {
         "        - config:\n            allowedHashes: [\"{HASH}\"]\n          type: tpm_ek\n"
     ));
     assert_eq!(policy(&text).unwrap().policies().len(), 1);
-    let text = document("        - config:\n            allowdHashes: [a]\n          type: tpm_ek\n");
+    let text =
+        document("        - config:\n            allowdHashes: [a]\n          type: tpm_ek\n");
     let error = error(&text);
     assert!(error.message.contains("allowdHashes"), "{error}");
     assert_eq!(error.hint.as_deref(), Some("did you mean `allowedHashes`?"));
@@ -72,7 +81,12 @@ fn every_method_of_the_seeds_is_known_by_name_and_those_without_an_attestor_say_
         if matches!(*kind, AttestorKind::TPM_EK | AttestorKind::TPM_QUOTE) {
             assert!(!error.message.contains("not built yet"), "{error}");
         } else {
-            assert!(error.message.contains(&format!("`{name}` is not built yet")), "{error}");
+            assert!(
+                error
+                    .message
+                    .contains(&format!("`{name}` is not built yet")),
+                "{error}"
+            );
             assert_eq!((error.line, error.column), (7, 17), "{error}");
         }
     }
@@ -82,16 +96,76 @@ fn every_method_of_the_seeds_is_known_by_name_and_those_without_an_attestor_say_
 fn errors_say_where_and_what_to_do() {
     let head = good();
     for (from, to, place, message, hint) in [
-        ("section: Agent", "section: agent", (1, 10), "section is \"agentAttestation\"", "this file needs `section: AgentAttestation`"),
-        ("schema: v1", "schema: v2", (2, 9), "schema is \"v2\"", "this file needs `schema: v1`"),
-        ("section:", "sektion:", (1, 1), "unknown field `sektion`", "did you mean `section`?"),
-        ("policies:", "policys:", (4, 3), "unknown field `policys`", "did you mean `policies`?"),
-        ("name: rack", "nane: rack", (5, 7), "unknown field `nane`", "did you mean `name`?"),
-        ("requiredAttestors", "requiredAttestor", (6, 7), "unknown field `requiredAttestor`", "did you mean `requiredAttestors`?"),
-        ("type: tpm_ek", "type: tmp_ek", (7, 17), "unknown attestor type `tmp_ek`; did you mean `tpm_ek`?", ""),
-        ("config:", "konfig:", (8, 11), "unknown field `konfig`", "did you mean `config`?"),
-        ("allowedHashes", "allowedHash", (9, 13), "unknown field `allowedHash`", "did you mean `allowedHashes`?"),
-        ("name: rack", "name: \"\"", (5, 13), "policy without a name", "give the policy a name; logs and sessions show it"),
+        (
+            "section: Agent",
+            "section: agent",
+            (1, 10),
+            "section is \"agentAttestation\"",
+            "this file needs `section: AgentAttestation`",
+        ),
+        (
+            "schema: v1",
+            "schema: v2",
+            (2, 9),
+            "schema is \"v2\"",
+            "this file needs `schema: v1`",
+        ),
+        (
+            "section:",
+            "sektion:",
+            (1, 1),
+            "unknown field `sektion`",
+            "did you mean `section`?",
+        ),
+        (
+            "policies:",
+            "policys:",
+            (4, 3),
+            "unknown field `policys`",
+            "did you mean `policies`?",
+        ),
+        (
+            "name: rack",
+            "nane: rack",
+            (5, 7),
+            "unknown field `nane`",
+            "did you mean `name`?",
+        ),
+        (
+            "requiredAttestors",
+            "requiredAttestor",
+            (6, 7),
+            "unknown field `requiredAttestor`",
+            "did you mean `requiredAttestors`?",
+        ),
+        (
+            "type: tpm_ek",
+            "type: tmp_ek",
+            (7, 17),
+            "unknown attestor type `tmp_ek`; did you mean `tpm_ek`?",
+            "",
+        ),
+        (
+            "config:",
+            "konfig:",
+            (8, 11),
+            "unknown field `konfig`",
+            "did you mean `config`?",
+        ),
+        (
+            "allowedHashes",
+            "allowedHash",
+            (9, 13),
+            "unknown field `allowedHash`",
+            "did you mean `allowedHashes`?",
+        ),
+        (
+            "name: rack",
+            "name: \"\"",
+            (5, 13),
+            "policy without a name",
+            "give the policy a name; logs and sessions show it",
+        ),
     ] {
         let text = head.replacen(from, to, 1);
         assert_ne!(text, head, "{from}");
@@ -99,7 +173,12 @@ fn errors_say_where_and_what_to_do() {
         assert!(error.message.contains(message), "{from}: {error}");
         assert_eq!(error.hint.as_deref().unwrap_or_default(), hint, "{error}");
         assert_eq!((error.line, error.column), place, "{error}\n{text}");
-        assert!(error.to_string().starts_with(&format!("p.yaml:{}:{}: ", place.0, place.1)), "{error}");
+        assert!(
+            error
+                .to_string()
+                .starts_with(&format!("p.yaml:{}:{}: ", place.0, place.1)),
+            "{error}"
+        );
     }
 }
 
@@ -109,13 +188,28 @@ fn a_policy_that_would_let_everybody_or_nobody_in_is_refused() {
     let ek = format!("        - type: tpm_ek\n          config: {{allowedHashes: [\"{HASH}\"]}}\n");
     for (text, message) in [
         (document("        []\n"), "requires no attestor"),
-        ("section: AgentAttestation\nschema: v1\nspec:\n  policies: []\n".to_owned(), "no policies"),
-        (document(quote), "requires `tpm_quote` but not the method it stands on: tpm_ek"),
+        (
+            "section: AgentAttestation\nschema: v1\nspec:\n  policies: []\n".to_owned(),
+            "no policies",
+        ),
+        (
+            document(quote),
+            "requires `tpm_quote` but not the method it stands on: tpm_ek",
+        ),
         (document(&ek.repeat(2)), "requires `tpm_ek` twice"),
         (document("        - type: tpm_ek\n"), "tpm_ek"),
-        (document("        - type: tpm_ek\n          config:\n"), "tpm_ek"),
-        (document("        - type: tpm_ek\n          config: {allowedHashes: []}\n"), "the list is empty"),
-        (good() + good().split_once("policies:\n").unwrap().1, "policy name `rack` is used twice"),
+        (
+            document("        - type: tpm_ek\n          config:\n"),
+            "tpm_ek",
+        ),
+        (
+            document("        - type: tpm_ek\n          config: {allowedHashes: []}\n"),
+            "the list is empty",
+        ),
+        (
+            good() + good().split_once("policies:\n").unwrap().1,
+            "policy name `rack` is used twice",
+        ),
     ] {
         let error = error(&text);
         assert!(error.message.contains(message), "{error}\n{text}");
@@ -174,18 +268,36 @@ fn a_full_configuration_is_read() {
     assert_eq!(
         config.listeners,
         [
-            Listener::Serial(SerialSource { path: "/dev/ttyUSB0".to_owned(), baud: 921_600 }),
-            Listener::Serial(SerialSource { path: "/etc/assay/tty1".to_owned(), baud: 115_200 }),
-            Listener::Unix { path: "/etc/assay/agent.sock".into(), mode: SocketMode::Listen },
-            Listener::Unix { path: "/run/qemu.sock".into(), mode: SocketMode::Connect },
-            Listener::Tcp { address: "127.0.0.1:7070".parse().unwrap(), mode: SocketMode::Listen },
+            Listener::Serial(SerialSource {
+                path: "/dev/ttyUSB0".to_owned(),
+                baud: 921_600
+            }),
+            Listener::Serial(SerialSource {
+                path: "/etc/assay/tty1".to_owned(),
+                baud: 115_200
+            }),
+            Listener::Unix {
+                path: "/etc/assay/agent.sock".into(),
+                mode: SocketMode::Listen
+            },
+            Listener::Unix {
+                path: "/run/qemu.sock".into(),
+                mode: SocketMode::Connect
+            },
+            Listener::Tcp {
+                address: "127.0.0.1:7070".parse().unwrap(),
+                mode: SocketMode::Listen
+            },
         ]
     );
     assert_eq!(config.clusters.keys().collect::<Vec<_>>(), ["lab"]);
     assert_eq!(config.session_ttl, Duration::from_secs(5400));
     assert_eq!(config.login_timeout, Duration::from_secs(90));
     assert_eq!(config.logins_in_flight, 8);
-    assert_eq!(config.path_template.attributes().collect::<Vec<_>>(), ["tpm_ek.public_hash"]);
+    assert_eq!(
+        config.path_template.attributes().collect::<Vec<_>>(),
+        ["tpm_ek.public_hash"]
+    );
 }
 
 #[test]
@@ -201,32 +313,106 @@ fn what_is_left_out_has_its_default() {
 #[test]
 fn every_flaw_of_a_configuration_is_reported_at_its_place() {
     for (from, to, place, message) in [
-        ("trustDomain: example.org", "trustDomain: Example.org", (1, 14), "trustDomain: a trust domain has only"),
-        ("trustDomain: example.org", "trustDomain: \"\"", (1, 14), "empty trust domain"),
-        ("trustDomain: example.org", "trustDomain: spiffe://example.org", (1, 14), "trustDomain"),
-        ("trustDomain:", "trustdomain:", (1, 1), "unknown field `trustdomain`"),
-        ("dataDir: /var/lib/assay", "dataDir: \"\"", (2, 10), "dataDir is empty"),
+        (
+            "trustDomain: example.org",
+            "trustDomain: Example.org",
+            (1, 14),
+            "trustDomain: a trust domain has only",
+        ),
+        (
+            "trustDomain: example.org",
+            "trustDomain: \"\"",
+            (1, 14),
+            "empty trust domain",
+        ),
+        (
+            "trustDomain: example.org",
+            "trustDomain: spiffe://example.org",
+            (1, 14),
+            "trustDomain",
+        ),
+        (
+            "trustDomain:",
+            "trustdomain:",
+            (1, 1),
+            "unknown field `trustdomain`",
+        ),
+        (
+            "dataDir: /var/lib/assay",
+            "dataDir: \"\"",
+            (2, 10),
+            "dataDir is empty",
+        ),
         ("baud: 921600", "baud: 300", (6, 13), "300 is out of range"),
         ("baud: 921600", "baud: fast", (6, 13), ""),
-        ("mode: connect", "mode: dial", (11, 13), "unknown variant `dial`"),
-        ("127.0.0.1:7070", "0.0.0.0:7070", (13, 16), "not a loopback address"),
+        (
+            "mode: connect",
+            "mode: dial",
+            (11, 13),
+            "unknown variant `dial`",
+        ),
+        (
+            "127.0.0.1:7070",
+            "0.0.0.0:7070",
+            (13, 16),
+            "not a loopback address",
+        ),
         ("127.0.0.1:7070", "localhost:7070", (13, 16), ""),
-        ("path: tty1", "path: /dev/ttyUSB0\n      baud: 921600", (7, 13), "listed twice"),
+        (
+            "path: tty1",
+            "path: /dev/ttyUSB0\n      baud: 921600",
+            (7, 13),
+            "listed twice",
+        ),
         ("  lab:", "  l/b:", (16, 5), "cluster `l/b`"),
-        ("ttl: 1h 30m", "ttl: 3600", (26, 8), "`3600` is no span of time"),
+        (
+            "ttl: 1h 30m",
+            "ttl: 3600",
+            (26, 8),
+            "`3600` is no span of time",
+        ),
         ("ttl: 1h 30m", "ttl: 1s", (26, 8), "1s is out of range"),
         ("ttl: 1h 30m", "ttl: -1h", (26, 8), "no span of time"),
-        ("/n/{{tpm", "n/{{tpm", (27, 17), "a path template begins with `/`"),
-        ("loginsInFlight: 8", "loginsInFlight: 0", (29, 19), "0 is out of range"),
-        ("loginTimeout: 90s", "loginTimeout: 1h", (30, 17), "3600s is out of range"),
-        ("allowedHashes", "allowedHashs", (24, 17), "unknown field `allowedHashs`"),
-        ("type: tpm_ek", "type: k8s_psat", (22, 21), "`k8s_psat` is not built yet"),
+        (
+            "/n/{{tpm",
+            "n/{{tpm",
+            (27, 17),
+            "a path template begins with `/`",
+        ),
+        (
+            "loginsInFlight: 8",
+            "loginsInFlight: 0",
+            (29, 19),
+            "0 is out of range",
+        ),
+        (
+            "loginTimeout: 90s",
+            "loginTimeout: 1h",
+            (30, 17),
+            "3600s is out of range",
+        ),
+        (
+            "allowedHashes",
+            "allowedHashs",
+            (24, 17),
+            "unknown field `allowedHashs`",
+        ),
+        (
+            "type: tpm_ek",
+            "type: k8s_psat",
+            (22, 21),
+            "`k8s_psat` is not built yet",
+        ),
     ] {
         let text = full().replacen(from, to, 1);
         assert_ne!(text, full(), "{from}");
         let error = config_error(&text);
         assert!(error.message.contains(message), "{from} -> {to}: {error}");
-        assert_eq!((error.line, error.column), place, "{from} -> {to}: {error}\n{text}");
+        assert_eq!(
+            (error.line, error.column),
+            place,
+            "{from} -> {to}: {error}\n{text}"
+        );
     }
 }
 
@@ -245,7 +431,11 @@ fn a_policy_file_is_read_from_beside_the_configuration_and_its_errors_name_it() 
     std::fs::create_dir(dir.path().join("policies")).unwrap();
     let file = dir.path().join("policies/lab.yaml");
     let path = dir.path().join("assayd.yaml");
-    std::fs::write(&path, "trustDomain: example.org\ndataDir: d\nclusters:\n  lab: policies/lab.yaml\n").unwrap();
+    std::fs::write(
+        &path,
+        "trustDomain: example.org\ndataDir: d\nclusters:\n  lab: policies/lab.yaml\n",
+    )
+    .unwrap();
     let error = Config::load(&path).unwrap_err();
     assert_eq!((error.line, error.column), (4, 8), "{error}");
     assert!(error.message.contains("lab.yaml"), "{error}");

@@ -30,7 +30,11 @@ struct Line {
 
 impl Line {
     fn new(link: impl Link + 'static) -> Self {
-        Self { link: Box::new(link), decoder: FrameDecoder::new(), unread: Vec::new() }
+        Self {
+            link: Box::new(link),
+            decoder: FrameDecoder::new(),
+            unread: Vec::new(),
+        }
     }
 
     async fn raw(&mut self, bytes: &[u8]) {
@@ -43,7 +47,9 @@ impl Line {
     }
 
     async fn message(&mut self) -> Vec<u8> {
-        tokio::time::timeout(PATIENCE, self.next()).await.expect("an answer in time")
+        tokio::time::timeout(PATIENCE, self.next())
+            .await
+            .expect("an answer in time")
     }
 
     async fn silence(&mut self, time: Duration) {
@@ -107,7 +113,10 @@ impl Running {
 
     async fn stop(self) {
         self.stop.send(true).unwrap();
-        tokio::time::timeout(PATIENCE, self.task).await.expect("a clean stop").unwrap();
+        tokio::time::timeout(PATIENCE, self.task)
+            .await
+            .expect("a clean stop")
+            .unwrap();
     }
 
     async fn over_memory(desk: Desk) -> (Self, Line) {
@@ -122,7 +131,11 @@ async fn a_login_goes_through_with_garbage_before_every_message() {
     let tpm = FakeTpm::new();
     let (running, mut line) = Running::over_memory(Desk::new(&ek_and_quote(&[&tpm]))).await;
     let mut agent = running.desk.agent();
-    let garbage = |seed: u8| -> Vec<u8> { (0..700u16).map(|i| (i as u8).wrapping_mul(37) ^ seed).collect() };
+    let garbage = |seed: u8| -> Vec<u8> {
+        (0..700u16)
+            .map(|i| (i as u8).wrapping_mul(37) ^ seed)
+            .collect()
+    };
     let whole = frame(FrameKind::MESSAGE, b"half of this frame");
     line.raw(&garbage(1)).await;
     line.raw(&whole[..whole.len() / 2]).await;
@@ -157,7 +170,10 @@ async fn a_message_may_come_one_byte_at_a_time() {
     for byte in frame(FrameKind::MESSAGE, &hello) {
         line.raw(&[byte]).await;
     }
-    assert!(matches!(agent.hear(&line.message().await), Answer::Asked(_)));
+    assert!(matches!(
+        agent.hear(&line.message().await),
+        Answer::Asked(_)
+    ));
     running.stop().await;
 }
 
@@ -170,9 +186,15 @@ async fn the_verifier_never_speaks_first_nor_to_noise() {
     line.frame(FrameKind::MESSAGE, b"\xff\xff\xff").await;
     line.frame(FrameKind::CHUNK, b"\x01").await;
     line.frame(FrameKind::PANIC, b"panicked at main.rs:1").await;
-    let trouble =
-        Trouble { code: TroubleCode::TPM_ABSENT, detail: 0, command: 0, attempt: 1, retry_in_ms: 9 };
-    line.frame(FrameKind::MESSAGE, &encode(&AgentMessage::Trouble(trouble))).await;
+    let trouble = Trouble {
+        code: TroubleCode::TPM_ABSENT,
+        detail: 0,
+        command: 0,
+        attempt: 1,
+        retry_in_ms: 9,
+    };
+    line.frame(FrameKind::MESSAGE, &encode(&AgentMessage::Trouble(trouble)))
+        .await;
     line.silence(Duration::from_millis(600)).await;
     granted(line.login(&mut running.desk.agent(), &tpm).await);
     running.stop().await;
@@ -185,14 +207,26 @@ async fn trouble_and_panics_reach_the_event_stream() {
     let hello = running.desk.agent().hello();
     line.frame(FrameKind::MESSAGE, &hello).await;
     line.message().await;
-    line.frame(FrameKind::PANIC, b"panicked at tis.rs:7\xff").await;
+    line.frame(FrameKind::PANIC, b"panicked at tis.rs:7\xff")
+        .await;
     let mut seen = Vec::new();
     while !seen.iter().any(|s: &String| s.starts_with("denied")) {
-        let event = tokio::time::timeout(PATIENCE, running.desk.events.recv()).await.unwrap().unwrap();
+        let event = tokio::time::timeout(PATIENCE, running.desk.events.recv())
+            .await
+            .unwrap()
+            .unwrap();
         let event = serde_json::to_value(&event).unwrap();
-        seen.push(format!("{} {}", event["step"].as_str().unwrap(), event["detail"].as_str().unwrap_or_default()));
+        seen.push(format!(
+            "{} {}",
+            event["step"].as_str().unwrap(),
+            event["detail"].as_str().unwrap_or_default()
+        ));
     }
-    assert!(seen.iter().any(|s| s == "panic panicked at tis.rs:7\u{fffd}"), "{seen:?}");
+    assert!(
+        seen.iter()
+            .any(|s| s == "panic panicked at tis.rs:7\u{fffd}"),
+        "{seen:?}"
+    );
     assert_eq!(seen.last().unwrap(), "denied the agent panicked");
     running.stop().await;
 }
@@ -204,9 +238,15 @@ async fn with_blob(chunks: &[(u8, u32, Vec<u8>)], reference: BlobRef) -> String 
     let mut agent = running.desk.agent();
     let hello = agent.hello();
     line.frame(FrameKind::MESSAGE, &hello).await;
-    let Answer::Asked(asked) = agent.hear(&line.message().await) else { panic!("a challenge") };
+    let Answer::Asked(asked) = agent.hear(&line.message().await) else {
+        panic!("a challenge")
+    };
     for (blob, offset, bytes) in chunks {
-        let chunk = Chunk { blob: *blob, offset: *offset, bytes };
+        let chunk = Chunk {
+            blob: *blob,
+            offset: *offset,
+            bytes,
+        };
         line.frame(FrameKind::CHUNK, &encode(&chunk)).await;
     }
     let payload = EkPayload {
@@ -248,7 +288,10 @@ async fn a_certificate_in_chunks_arrives_whole_or_not_at_all() {
     let missing = with_blob(&chunks[1..], reference(0, &bytes)).await;
     assert!(missing.contains("blob 0 was not sent"), "{missing}");
     let short = with_blob(&chunks[..2], reference(0, &bytes)).await;
-    assert!(short.contains("blob of 1024 bytes where the message says 1300"), "{short}");
+    assert!(
+        short.contains("blob of 1024 bytes where the message says 1300"),
+        "{short}"
+    );
     let other = with_blob(&chunks, reference(0, &[&bytes[..1299], &[0]].concat())).await;
     assert!(other.contains("wrong SHA-256"), "{other}");
     let number = with_blob(&chunks, reference(1, &bytes)).await;
@@ -266,7 +309,10 @@ async fn a_port_that_goes_away_is_opened_again() {
     tokio::time::sleep(Duration::from_millis(300)).await;
     let listener = UnixListener::bind(&path).unwrap();
     for _ in 0..2 {
-        let (stream, _) = tokio::time::timeout(PATIENCE, listener.accept()).await.unwrap().unwrap();
+        let (stream, _) = tokio::time::timeout(PATIENCE, listener.accept())
+            .await
+            .unwrap()
+            .unwrap();
         let mut line = Line::new(stream);
         granted(line.login(&mut running.desk.agent(), &tpm).await);
         // In the middle of the next login the board loses power.
@@ -315,16 +361,26 @@ async fn a_socket_left_by_a_crash_is_replaced_and_one_in_use_is_not() {
 async fn tcp_serves_loopback_and_nothing_else() {
     let tpm = FakeTpm::new();
     assert!(TcpAccept::bind("0.0.0.0:0".parse().unwrap()).await.is_err());
-    let source = TcpAccept::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let source = TcpAccept::bind("127.0.0.1:0".parse().unwrap())
+        .await
+        .unwrap();
     let address = source.address();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let dial = TcpDial { address: listener.local_addr().unwrap() };
-    let running =
-        Running::start(Desk::new(&ek_only("rack", &[&tpm])), vec![Box::new(source), Box::new(dial)]);
+    let dial = TcpDial {
+        address: listener.local_addr().unwrap(),
+    };
+    let running = Running::start(
+        Desk::new(&ek_only("rack", &[&tpm])),
+        vec![Box::new(source), Box::new(dial)],
+    );
     let mut line = Line::new(TcpStream::connect(address).await.unwrap());
     granted(line.login(&mut running.desk.agent(), &tpm).await);
     let (stream, _) = listener.accept().await.unwrap();
-    granted(Line::new(stream).login(&mut running.desk.agent(), &tpm).await);
+    granted(
+        Line::new(stream)
+            .login(&mut running.desk.agent(), &tpm)
+            .await,
+    );
     running.stop().await;
 }
 
@@ -374,7 +430,10 @@ async fn a_board_logs_in_over_a_true_serial_port() {
     let mut tpm = FakeTpm::new();
     let (board, path) = pty();
     let desk = Desk::new(&ek_and_quote(&[&tpm]));
-    let source = SerialSource { path, baud: 115_200 };
+    let source = SerialSource {
+        path,
+        baud: 115_200,
+    };
     let running = Running::start(desk, vec![Box::new(source)]);
     let mut line = Line::new(board_link(board));
     // Every byte value crosses the terminal unharmed: control characters are in any login, here are all of them.
@@ -392,7 +451,10 @@ async fn a_board_logs_in_over_a_true_serial_port() {
 async fn frames_cut_at_any_byte_leave_the_link_in_step() {
     let tpm = FakeTpm::new();
     let (running, mut line) = Running::over_memory(Desk::new(&ek_only("rack", &[&tpm]))).await;
-    let whole = frame(FrameKind::MESSAGE, &crate::agent::proofs([1; 16], 0, &[(EK, ek_payload(&tpm))]));
+    let whole = frame(
+        FrameKind::MESSAGE,
+        &crate::agent::proofs([1; 16], 0, &[(EK, ek_payload(&tpm))]),
+    );
     for cut in 1..whole.len() - 1 {
         line.raw(&whole[..cut]).await;
     }

@@ -19,4 +19,6 @@ mod documents;
 mod fake_tpm;
 mod links;
 mod logins;
+mod processes;
 mod stores;
+mod swtpm;
