@@ -12,10 +12,12 @@ fn allowed(package: &str) -> &'static [&'static str] {
     match package {
         "assay-common" | "assay-spi-tpm" => &[],
         "assay-firmware" | "assay-host-verifier" => &["assay-common"],
+        "assay-host-agent" => &["assay-common", "assay-firmware"],
         "assay-qemu-overlay" => &["assay-spi-tpm"],
         "assay-hil-tests" => &[
             "assay-common",
             "assay-firmware",
+            "assay-host-agent",
             "assay-host-verifier",
             "assay-spi-tpm",
         ],

@@ -9,5 +9,6 @@
 )]
 
 mod emulated;
+mod host_agent;
 mod layering;
 mod loopback;

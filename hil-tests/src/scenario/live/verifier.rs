@@ -151,6 +151,12 @@ impl Assayd {
         first.map_or_else(|| UnixStream::connect(&self.socket).context("connecting to assayd"), Ok)
     }
 
+    /// Where agents connect.
+    #[must_use]
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
     /// The provisioning record for its nodes, made by `assay provision record`.
     ///
     /// # Errors

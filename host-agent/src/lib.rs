@@ -1,0 +1,31 @@
+//! The agent on a host with an operating system.
+//!
+//! The login, the TPM commands and the evidence are the firmware's own ([`assay_firmware`]); what differs on a host is
+//! where bytes come from and go to, and that is all this crate has:
+//!
+//! * [`tpm`]: a TPM behind a file descriptor: Linux' `/dev/tpmrm0`, or swtpm's socket.
+//! * [`line`]: a link to a verifier over a Unix or TCP socket.
+//! * [`platform`]: time and rest.
+//!
+//! ```no_run
+//! use assay_firmware::{evidence::tpm::TpmEvidence, platform::BoardInfo, run::{Node, Timing}};
+//! use assay_host_agent::{line::SocketLine, platform::HostPlatform, tpm::StreamTpm};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let tpm = StreamTpm::device("/dev/tpmrm0".as_ref())?;
+//! let line = SocketLine::unix("/run/assay/agents".as_ref())?;
+//! let record = std::fs::read("/etc/assay/provisioning.bin")?;
+//! let board = BoardInfo { name: "host", version: env!("CARGO_PKG_VERSION") };
+//! let mut node = Node::new(
+//!     HostPlatform::default(), line, TpmEvidence::new(tpm), &record, board, Timing::default(),
+//! );
+//! node.login()?;
+//! # Ok(())
+//! # }
+//! ```
+
+#![forbid(unsafe_code)]
+
+pub mod line;
+pub mod platform;
+pub mod tpm;
