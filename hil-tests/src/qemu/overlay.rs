@@ -1,7 +1,6 @@
 //! The overlay plugin: built by cargo, loaded with arguments.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 

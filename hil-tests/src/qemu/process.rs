@@ -50,7 +50,14 @@ impl Qemu {
             command.get_program().display()
         )))?;
         let child = Arc::new(Mutex::new(child));
-        let serial = match accept(listener, &child, &errors) {
+        let connected = accept(listener, &child, &errors).and_then(|serial| {
+            // The serial line is connected before the plugin is asked whether it is content.
+            if let Some(events) = &events {
+                await_overlay(events, &child, &errors)?;
+            }
+            Ok(serial)
+        });
+        let serial = match connected {
             Ok(serial) => serial,
             Err(error) => {
                 end(&child);
@@ -202,6 +209,23 @@ fn accept(
         }
         thread::sleep(TICK);
     }
+}
+
+/// Waits for the overlay's first event, or for the end of a QEMU that it refused to serve.
+fn await_overlay(events: &Events, child: &Mutex<Child>, errors: &Path) -> Result<(), QemuError> {
+    let started = Instant::now();
+    while started.elapsed() < START_LIMIT {
+        if events.next(Duration::from_millis(20)).is_some() {
+            return Ok(());
+        }
+        if let Ok(Some(status)) = lock(child).try_wait() {
+            return Err(QemuError::Ended {
+                status: status.to_string(),
+                stderr: read(errors),
+            });
+        }
+    }
+    Err(QemuError::Late(START_LIMIT))
 }
 
 fn read(path: &Path) -> String {
