@@ -2,8 +2,8 @@
 //!
 //! * [`ek`]: endorsement key by template and NV, with its certificates.
 //! * [`ak`]: attestation key, a primary of the endorsement hierarchy.
-//! * [`activate`]: what the verifier sealed to both.
-//! * [`quote`]: PCR values and a quote that agree.
+//! * [`mod@activate`]: what the verifier sealed to both.
+//! * [`mod@quote`]: PCR values and a quote that agree.
 //!
 //! At most two objects and one session are in the TPM at any time. What is loaded is ours until
 //! flushed; every error path flushes what it loaded. No private key material ever passes here.

@@ -4,10 +4,10 @@ use assay_common::tpm::alg::AlgId;
 use assay_common::tpm::handle::Handle;
 use assay_common::tpm::pcr::{MAX_BANKS, PcrSelection, PcrSelections};
 
-use super::call::{AUTH, AUTH_AREA, Auth, HANDLE, HEADER, Op};
+use super::call::{AUTH, AUTH_AREA, HANDLE, HEADER, Op, PASSWORD};
 use super::{COMMAND_MAX, DurationClass, Malformed, Tpm, TpmError, TpmTransport};
 
-const QUOTE: Op = Op::new(0x158, DurationClass::Crypto);
+static QUOTE: Op = Op::new(0x158, DurationClass::Crypto);
 
 /// Longest `qualifyingData`: a `TPMT_HA` with SHA-512.
 const MAX_QUALIFYING: usize = 66;
@@ -38,22 +38,24 @@ impl<T: TpmTransport> Tpm<T> {
         qualifying_data: &[u8],
         selections: &[PcrSelection],
     ) -> Result<Quote<'_>, TpmError> {
-        self.call(QUOTE, &[key], &[Auth::Empty], &|w| {
+        self.call(&QUOTE, &[key], PASSWORD, &|w| {
             w.tpm2b(qualifying_data);
             w.u16(AlgId::NULL.0);
             PcrSelections::encode(selections, w);
-        })?;
+        })
+        .ok()?;
         self.last_quote()
     }
 
     /// The quote of the last command again, for a caller that looked at it and let go of it.
     pub(crate) fn last_quote(&self) -> Result<Quote<'_>, TpmError> {
-        let mut reply = self.last_reply(QUOTE, 1)?;
-        let attest = reply.params.tpm2b()?;
-        let signature = reply.params.rest();
+        let mut r = self.last_reply(&QUOTE, 1);
+        let attest = r.tpm2b(usize::MAX);
+        let signature = r.rest();
         if signature.is_empty() {
-            return Err(Malformed::Truncated.into());
+            r.fail(Malformed::Truncated);
         }
+        r.finish()?;
         Ok(Quote { attest, signature })
     }
 }

@@ -3,11 +3,12 @@
 //! [`Tpm::call`] is not generic over the command: parameters are written by a `&dyn Fn`, so there is
 //! one copy of it, and it can write them again when the command must be built a second time.
 
-use assay_common::tpm::codec::{Reader, Writer};
+use assay_common::tpm::codec::Writer;
 use assay_common::tpm::handle::Handle;
 use assay_common::tpm::rc::TpmRc;
 
 use super::error::is_memory;
+use super::fields::Fields;
 use super::{DurationClass, Malformed, Tpm, TpmError, TpmTransport};
 use crate::fmt::{debug, warning};
 
@@ -61,101 +62,55 @@ impl Op {
     }
 }
 
-/// One authorization of a command.
-#[derive(Clone, Copy)]
-pub(super) enum Auth {
-    /// The password session with an empty password.
-    Empty,
-    /// A policy session, which ends with this command if it succeeds.
-    PolicyOnce(Handle),
-}
+/// One empty password, the authorization of most commands.
+pub(super) const PASSWORD: &[Handle] = &[Handle::PW];
 
-impl Auth {
-    fn encode(self, w: &mut Writer<'_>) {
-        /// `continueSession`, which the password session always has.
-        const CONTINUE: u8 = 0x01;
-        let (handle, attributes) = match self {
-            Self::Empty => (Handle::PW, CONTINUE),
-            Self::PolicyOnce(session) => (session, 0),
-        };
-        w.u32(handle.0);
-        w.u16(0);
-        w.u8(attributes);
-        w.u16(0);
-    }
-}
-
-/// A successful response: the handle, if the command has one, and the parameters.
-pub(super) struct Reply<'a> {
-    pub(super) handle: Handle,
-    pub(super) params: Reader<'a>,
-}
-
-impl Reply<'_> {
-    /// Ends a response without parameters or whose parameters were all read.
-    pub(super) fn finish(self) -> Result<(), TpmError> {
-        Ok(self.params.finish()?)
-    }
+/// Writes one authorization, by its session: the password session with an empty password, or a policy
+/// session, which ends with this command if it succeeds.
+fn put_authorization(session: Handle, w: &mut Writer<'_>) {
+    w.u32(session.0);
+    // Empty nonce, continueSession for the password session only, empty HMAC or password.
+    w.u16(0);
+    w.u8(u8::from(session == Handle::PW));
+    w.u16(0);
 }
 
 impl<T: TpmTransport> Tpm<T> {
     /// Executes one command; `params` writes its parameters and may be called twice.
+    #[inline(never)]
     pub(super) fn call(
         &mut self,
-        op: Op,
+        op: &'static Op,
         handles: &[Handle],
-        auths: &[Auth],
+        auths: &[Handle],
         params: &dyn Fn(&mut Writer<'_>),
-    ) -> Result<Reply<'_>, TpmError> {
-        let result = match self.once(op, handles, auths, params) {
-            Err(TpmError::Memory(rc)) => {
-                warning!(
-                    "TPM is out of memory ({=u32:x}), flushing what is stale",
-                    rc.0
-                );
-                self.flush_stale()
-                    .and_then(|_| self.once(op, handles, auths, params))
-            }
-            other => other,
-        };
+    ) -> Fields<'_> {
+        let mut result = self.once(op, handles, auths, params);
+        if let Err(TpmError::Memory(rc)) = result {
+            warning!(
+                "TPM is out of memory ({=u32:x}), flushing what is stale",
+                rc.0
+            );
+            result = match self.flush_stale() {
+                Ok(_) => self.once(op, handles, auths, params),
+                Err(error) => Err(error),
+            };
+        }
         match result {
-            Ok(len) => self.reply(len, op, auths.len()),
-            Err(error) => Err(self.failed(error)),
+            Ok(()) => self.last_reply(op, auths.len()),
+            Err(error) => Fields::failed(self.failed(error)),
         }
     }
 
-    /// The last response again, for a caller that had to let go of what it borrowed. Meaningful
-    /// only directly after a [`call`](Self::call) that succeeded with the same arguments.
-    pub(super) fn last_reply(&self, op: Op, auths: usize) -> Result<Reply<'_>, TpmError> {
-        self.reply(self.response_len, op, auths)
-    }
-
-    /// Builds the command, submits it and judges the response code; the length of the response.
+    /// Builds the command, submits it and judges the response code.
     pub(super) fn once(
         &mut self,
-        op: Op,
+        op: &'static Op,
         handles: &[Handle],
-        auths: &[Auth],
+        auths: &[Handle],
         params: &dyn Fn(&mut Writer<'_>),
-    ) -> Result<usize, TpmError> {
+    ) -> Result<(), TpmError> {
         self.last_code = op.code;
-        let len = self.encode(op, handles, auths, params)?;
-        let (rc, len) = self.submit(op, len)?;
-        if rc.is_success() {
-            Ok(len)
-        } else {
-            debug!("command {=u32:x} failed: {=u32:x}", op.code, rc.0);
-            Err(TpmError::of(rc))
-        }
-    }
-
-    fn encode(
-        &mut self,
-        op: Op,
-        handles: &[Handle],
-        auths: &[Auth],
-        params: &dyn Fn(&mut Writer<'_>),
-    ) -> Result<usize, TpmError> {
         let mut w = Writer::new(&mut self.command);
         w.u16(tag(auths.len()));
         let size = w.begin_u32();
@@ -165,8 +120,8 @@ impl<T: TpmTransport> Tpm<T> {
         }
         if !auths.is_empty() {
             let area = w.begin_u32();
-            for auth in auths {
-                auth.encode(&mut w);
+            for session in auths {
+                put_authorization(*session, &mut w);
             }
             w.end_u32(area);
         }
@@ -174,27 +129,33 @@ impl<T: TpmTransport> Tpm<T> {
         let len = w.len();
         w.set_u32(size, len as u32);
         w.finish()?;
-        Ok(len)
+        let rc = self.submit(op, len)?;
+        if rc.is_success() {
+            Ok(())
+        } else {
+            debug!("command {=u32:x} failed: {=u32:x}", op.code, rc.0);
+            Err(TpmError::of(rc))
+        }
     }
 
     /// Sends the bytes in the command buffer, and the same bytes again while the TPM asks for it.
-    fn submit(&mut self, op: Op, len: usize) -> Result<(TpmRc, usize), TpmError> {
+    fn submit(&mut self, op: &'static Op, len: usize) -> Result<TpmRc, TpmError> {
         let mut pause_ms = 0;
         loop {
-            let command = self.command.get(..len).ok_or(TpmError::Buffer)?;
-            let response = self
+            let command = self.command.get(..len).unwrap_or_default();
+            let response = match self
                 .transport
                 .transact(command, &mut self.response, op.class)
-                .map_err(|error| TpmError::Transport(error.into()))?;
+            {
+                Ok(response) => response,
+                Err(error) => return Err(TpmError::Transport(error.into())),
+            };
             let rc = response_code(response)?;
-            let len = response.len();
+            self.response_len = response.len();
             let first_ms = match rc {
                 TpmRc::RETRY | TpmRc::YIELDED | TpmRc::TESTING => RETRY_MS,
                 TpmRc::NV_RATE | TpmRc::NV_UNAVAILABLE => NV_RATE_MS,
-                _ => {
-                    self.response_len = len;
-                    return Ok((rc, len));
-                }
+                _ => return Ok(rc),
             };
             pause_ms = first_ms.max(pause_ms * 2);
             if pause_ms > LAST_PAUSE_MS {
@@ -205,28 +166,35 @@ impl<T: TpmTransport> Tpm<T> {
         }
     }
 
-    /// Takes a successful response apart down to its parameters.
-    fn reply(&self, len: usize, op: Op, auths: usize) -> Result<Reply<'_>, TpmError> {
-        let mut r = Reader::new(self.response.get(..len).ok_or(Malformed::Size)?);
-        if r.u16()? != tag(auths) {
-            return Err(Malformed::Tag.into());
+    /// Takes the last response, which was a success, apart down to its parameters. Also for a caller
+    /// that had to let go of what it borrowed from [`call`](Self::call).
+    #[inline(never)]
+    pub(super) fn last_reply(&self, op: &'static Op, auths: usize) -> Fields<'_> {
+        let mut r = Fields::new(self.response.get(..self.response_len).unwrap_or_default());
+        if r.u16() != tag(auths) {
+            r.fail(Malformed::Tag);
         }
         // Size and response code, judged before.
-        r.bytes(8)?;
-        let handle = Handle(if op.handle_out { r.u32()? } else { 0 });
-        if auths == 0 {
-            return Ok(Reply { handle, params: r });
+        r.bytes(8);
+        if op.handle_out {
+            r.handle = Handle(r.u32());
         }
-        let size = usize::try_from(r.u32()?).map_err(|_| Malformed::TooLong)?;
-        let params = Reader::new(r.bytes(size)?);
+        if auths == 0 {
+            return r;
+        }
+        let size = usize::try_from(r.u32()).unwrap_or(usize::MAX);
+        let mut params = Fields::new(r.bytes(size));
+        params.handle = r.handle;
         for _ in 0..auths {
             // nonceTPM, attributes, HMAC: nothing here is keyed, so there is nothing to verify.
-            r.tpm2b_max(MAX_NONCE)?;
-            r.u8()?;
-            r.tpm2b_max(MAX_NONCE)?;
+            r.tpm2b(MAX_NONCE);
+            r.u8();
+            r.tpm2b(MAX_NONCE);
         }
-        r.finish()?;
-        Ok(Reply { handle, params })
+        match r.finish() {
+            Ok(()) => params,
+            Err(error) => Fields::failed(error),
+        }
     }
 
     /// Counts an error, and forgets what a reset of the TPM took away.
@@ -248,11 +216,12 @@ const fn tag(auths: usize) -> u16 {
 
 /// Checks the frame of a response and returns its code.
 fn response_code(response: &[u8]) -> Result<TpmRc, TpmError> {
-    let mut r = Reader::new(response);
-    let tag = r.u16()?;
-    let size = r.u32()?;
-    let rc = TpmRc(r.u32()?);
-    if usize::try_from(size) != Ok(response.len()) {
+    let Some(&[t0, t1, s0, s1, s2, s3, c0, c1, c2, c3]) = response.first_chunk::<HEADER>() else {
+        return Err(Malformed::Size.into());
+    };
+    let tag = u16::from_be_bytes([t0, t1]);
+    let rc = TpmRc(u32::from_be_bytes([c0, c1, c2, c3]));
+    if usize::try_from(u32::from_be_bytes([s0, s1, s2, s3])) != Ok(response.len()) {
         return Err(Malformed::Size.into());
     }
     match tag {

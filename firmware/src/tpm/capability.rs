@@ -3,10 +3,10 @@
 use assay_common::tpm::handle::Handle;
 use assay_common::tpm::properties::{Capability, PropertyTag};
 
-use super::call::{HEADER, Op, Reply};
+use super::call::{HEADER, Op};
 use super::{COMMAND_MAX, DurationClass, Malformed, RESPONSE_MAX, Tpm, TpmError, TpmTransport};
 
-const GET_CAPABILITY: Op = Op::new(0x17A, DurationClass::Medium);
+static GET_CAPABILITY: Op = Op::new(0x17A, DurationClass::Medium);
 
 const _: () = assert!(HEADER + 12 <= COMMAND_MAX);
 
@@ -59,41 +59,15 @@ impl<T: TpmTransport> Tpm<T> {
     /// those outside the range are left out here.
     ///
     /// # Errors
-    /// [`TpmError::Malformed`] when the list is not one of ascending properties.
+    /// [`TpmError::Malformed`] when the list is longer than was asked for, or has no end.
     pub fn properties(
         &mut self,
         first: PropertyTag,
         last: PropertyTag,
         each: &mut dyn FnMut(PropertyTag, u32),
     ) -> Result<(), TpmError> {
-        let mut next = first.0;
-        self.capability_pages(|tpm| {
-            let count = last
-                .0
-                .saturating_sub(next)
-                .saturating_add(1)
-                .min(MAX_PROPERTIES);
-            let (more, mut reply) = tpm.capability(Capability::TPM_PROPERTIES, next, count)?;
-            let listed = reply.params.u32()?;
-            if listed > count {
-                return Err(Malformed::TooLong.into());
-            }
-            for _ in 0..listed {
-                let tag = reply.params.u32()?;
-                let value = reply.params.u32()?;
-                if tag < next {
-                    return Err(Malformed::Value.into());
-                }
-                if tag > last.0 {
-                    reply.params.rest();
-                    return Ok(false);
-                }
-                each(PropertyTag(tag), value);
-                next = tag.saturating_add(1);
-            }
-            reply.finish()?;
-            Ok(more && listed > 0 && next <= last.0)
-        })
+        let each = &mut |tag, value| each(PropertyTag(tag), value);
+        self.list(Capability::TPM_PROPERTIES, first.0, last.0, each)
     }
 
     /// Calls `each` with every handle from `first` to `last`, both included, that exists in the TPM.
@@ -102,64 +76,62 @@ impl<T: TpmTransport> Tpm<T> {
     /// else ascends.
     ///
     /// # Errors
-    /// [`TpmError::Malformed`] when the list is longer than was asked for.
+    /// [`TpmError::Malformed`] when the list is longer than was asked for, or has no end.
     pub fn handles(
         &mut self,
         first: Handle,
         last: Handle,
         each: &mut dyn FnMut(Handle),
     ) -> Result<(), TpmError> {
-        let mut next = first.0;
-        self.capability_pages(|tpm| {
-            let (more, mut reply) = tpm.capability(Capability::HANDLES, next, MAX_HANDLES)?;
-            let listed = reply.params.u32()?;
-            if listed > MAX_HANDLES {
-                return Err(Malformed::TooLong.into());
-            }
-            let start = next;
-            for _ in 0..listed {
-                let handle = reply.params.u32()?;
-                if (first.0..=last.0).contains(&handle) {
-                    each(Handle(handle));
-                }
-                next = next.max(handle.saturating_add(1));
-            }
-            reply.finish()?;
-            Ok(more && next > start && next <= last.0)
-        })
+        let each = &mut |handle, _| each(Handle(handle));
+        self.list(Capability::HANDLES, first.0, last.0, each)
     }
 
-    /// Repeats `page` while it says that more follows.
-    fn capability_pages(
+    /// `TPM2_GetCapability` (30.2) of a list, as often as the TPM says that more follows.
+    fn list(
         &mut self,
-        mut page: impl FnMut(&mut Self) -> Result<bool, TpmError>,
+        capability: Capability,
+        first: u32,
+        last: u32,
+        each: &mut dyn FnMut(u32, u32),
     ) -> Result<(), TpmError> {
+        let has_values = capability == Capability::TPM_PROPERTIES;
+        let most = if has_values {
+            MAX_PROPERTIES
+        } else {
+            MAX_HANDLES
+        };
+        let mut next = first;
         for _ in 0..MAX_ANSWERS {
-            if !page(self)? {
+            // As many as the range can have, so that a TPM doesn't send what nobody asked for.
+            let count = last.saturating_sub(next).saturating_add(1).min(most);
+            let mut r = self.call(&GET_CAPABILITY, &[], &[], &|w| {
+                w.u32(capability.0);
+                w.u32(next);
+                w.u32(count);
+            });
+            let more = r.u8() != 0;
+            let kind = r.u32();
+            r.demand(kind == capability.0);
+            let listed = r.u32();
+            if listed > count {
+                r.fail(Malformed::TooLong);
+            }
+            let start = next;
+            for _ in 0..listed.min(count) {
+                let item = r.u32();
+                let value = if has_values { r.u32() } else { 0 };
+                if r.is_whole() && (first..=last).contains(&item) {
+                    each(item, value);
+                }
+                next = next.max(item.saturating_add(1));
+            }
+            r.finish()?;
+            if !more || next == start || next > last {
                 return Ok(());
             }
         }
         Err(Malformed::TooLong.into())
-    }
-
-    /// `TPM2_GetCapability` (30.2) up to the list: whether more follows, and a reply whose
-    /// parameters begin with the list's count.
-    fn capability(
-        &mut self,
-        capability: Capability,
-        first: u32,
-        count: u32,
-    ) -> Result<(bool, Reply<'_>), TpmError> {
-        let mut reply = self.call(GET_CAPABILITY, &[], &[], &|w| {
-            w.u32(capability.0);
-            w.u32(first);
-            w.u32(count);
-        })?;
-        let more = reply.params.u8()? != 0;
-        if reply.params.u32()? != capability.0 {
-            return Err(Malformed::Value.into());
-        }
-        Ok((more, reply))
     }
 
     pub(super) fn identity(&mut self) -> Result<Identity, TpmError> {

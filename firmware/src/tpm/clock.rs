@@ -1,11 +1,11 @@
 //! Chapter 29: clocks and counters.
 
-use assay_common::tpm::attest::{AttestError, ClockInfo};
+use assay_common::tpm::attest::ClockInfo;
 
 use super::call::{HEADER, Op};
-use super::{COMMAND_MAX, DurationClass, Malformed, Tpm, TpmError, TpmTransport};
+use super::{COMMAND_MAX, DurationClass, Tpm, TpmError, TpmTransport};
 
-const READ_CLOCK: Op = Op::new(0x181, DurationClass::Medium);
+static READ_CLOCK: Op = Op::new(0x181, DurationClass::Medium);
 
 const _: () = assert!(HEADER <= COMMAND_MAX);
 
@@ -24,13 +24,19 @@ impl<T: TpmTransport> Tpm<T> {
     /// # Errors
     /// [`TpmError`].
     pub fn read_clock(&mut self) -> Result<Time, TpmError> {
-        let mut reply = self.call(READ_CLOCK, &[], &[], &|_| {})?;
-        let time_ms = reply.params.u64()?;
-        let clock_info = ClockInfo::read(&mut reply.params).map_err(|error| match error {
-            AttestError::Decode(error) => error.into(),
-            _ => Malformed::Value,
-        })?;
-        reply.finish()?;
+        let mut r = self.call(&READ_CLOCK, &[], &[], &|_| {});
+        let time_ms = r.u64();
+        let clock_info = ClockInfo {
+            clock: r.u64(),
+            reset_count: r.u32(),
+            restart_count: r.u32(),
+            safe: {
+                let safe = r.u8();
+                r.demand(safe <= 1);
+                safe == 1
+            },
+        };
+        r.finish()?;
         Ok(Time {
             time_ms,
             clock_info,

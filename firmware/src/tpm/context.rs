@@ -2,18 +2,16 @@
 
 use assay_common::tpm::handle::Handle;
 
-use super::call::{AUTH, AUTH_AREA, Auth, HANDLE, HEADER, Op};
+use super::call::{AUTH, AUTH_AREA, HANDLE, HEADER, Op, PASSWORD};
 use super::{COMMAND_MAX, DurationClass, Tpm, TpmError, TpmTransport};
 
-const FLUSH_CONTEXT: Op = Op::new(0x165, DurationClass::Medium);
-const EVICT_CONTROL: Op = Op::new(0x120, DurationClass::Long);
+static FLUSH_CONTEXT: Op = Op::new(0x165, DurationClass::Medium);
+static EVICT_CONTROL: Op = Op::new(0x120, DurationClass::Long);
 
 const _: () = assert!(HEADER + 2 * HANDLE + AUTH_AREA + AUTH + HANDLE <= COMMAND_MAX);
 
-/// Handles that one round of flushing collects before it flushes them.
-const ROUND: usize = 8;
-/// Rounds before flushing ends: more objects than any chip holds.
-const ROUNDS: u8 = 16;
+/// Handles after which flushing ends: more than any chip holds, and a bound for one that lies.
+const MOST_FLUSHED: u16 = 128;
 
 impl<T: TpmTransport> Tpm<T> {
     /// `TPM2_FlushContext` (28.4) of an object or session. Its number is free for reuse then.
@@ -24,8 +22,8 @@ impl<T: TpmTransport> Tpm<T> {
         // Ours no longer, whatever the TPM says: either it is gone or nothing is known of it.
         self.live.remove(handle);
         // The handle is a parameter here, not in the handle area.
-        match self.once(FLUSH_CONTEXT, &[], &[], &|w| w.u32(handle.0)) {
-            Ok(_) => self.last_reply(FLUSH_CONTEXT, 0)?.finish(),
+        match self.once(&FLUSH_CONTEXT, &[], &[], &|w| w.u32(handle.0)) {
+            Ok(()) => self.last_reply(&FLUSH_CONTEXT, 0).finish(),
             Err(error) => Err(self.failed(error)),
         }
     }
@@ -36,45 +34,41 @@ impl<T: TpmTransport> Tpm<T> {
     /// # Errors
     /// As [`handles`](Self::handles). One that can't be flushed is left where it is.
     pub fn flush_stale(&mut self) -> Result<u16, TpmError> {
-        // In a capability list the first kind of session means "loaded" and the second "saved".
-        const RANGES: [Handle; 3] = [
-            Handle::TRANSIENT_FIRST,
-            Handle::HMAC_SESSION_FIRST,
-            Handle::POLICY_SESSION_FIRST,
+        // In a capability list the first kind of session means "loaded", whatever the kind of the
+        // handles in it, and the second means "saved".
+        const RANGES: [(Handle, Handle); 3] = [
+            (Handle::TRANSIENT_FIRST, Handle(0x80FF_FFFF)),
+            (Handle::HMAC_SESSION_FIRST, Handle(0x03FF_FFFF)),
+            (Handle::POLICY_SESSION_FIRST, Handle(0x03FF_FFFF)),
         ];
         let mut flushed = 0;
-        for first in RANGES {
-            for _ in 0..ROUNDS {
-                let mut found = [None; ROUND];
-                let mut free = found.iter_mut();
-                let live = core::mem::take(&mut self.live);
-                // Loaded policy sessions are listed by their own handles, one kind further up.
-                let last = match first {
-                    Handle::HMAC_SESSION_FIRST => Handle(first.0 | 0x01FF_FFFF),
-                    _ => Handle(first.0 | 0x00FF_FFFF),
-                };
-                let listed = self.handles(first, last, &mut |handle| {
-                    if !live.contains(handle)
-                        && let Some(slot) = free.next()
-                    {
-                        *slot = Some(handle);
-                    }
-                });
-                self.live = live;
-                listed?;
-                let before = flushed;
-                for handle in found.into_iter().flatten() {
-                    if self.flush(handle).is_ok() {
-                        flushed += 1;
-                    }
+        for (first, last) in RANGES {
+            let mut next = first;
+            // One query per handle: this happens once in the life of a boot, if at all.
+            while let Some(handle) = self.first_stale(next, last)? {
+                match self.flush(handle) {
+                    Ok(()) => flushed += 1,
+                    // What can't be flushed is passed over, so that this ends.
+                    Err(_) => next = Handle(handle.0.saturating_add(1)),
                 }
-                // Fewer than a round was all there is; none flushed means that no more will be.
-                if found.contains(&None) || flushed == before {
+                if flushed == MOST_FLUSHED {
                     break;
                 }
             }
         }
         Ok(flushed)
+    }
+
+    /// The first handle from `first` to `last` that isn't ours.
+    fn first_stale(&mut self, first: Handle, last: Handle) -> Result<Option<Handle>, TpmError> {
+        let mut stale = None;
+        let live = self.live;
+        self.handles(first, last, &mut |handle| {
+            if stale.is_none() && !live.contains(handle) {
+                stale = Some(handle);
+            }
+        })?;
+        Ok(stale)
     }
 
     /// `TPM2_EvictControl` (28.5): makes a transient object persistent at `persistent`, or removes a
@@ -83,14 +77,9 @@ impl<T: TpmTransport> Tpm<T> {
     /// # Errors
     /// [`TpmError::Rc`] when the place is taken, or the owner has a password.
     pub fn evict_control(&mut self, object: Handle, persistent: Handle) -> Result<(), TpmError> {
-        self.call(
-            EVICT_CONTROL,
-            &[Handle::OWNER, object],
-            &[Auth::Empty],
-            &|w| {
-                w.u32(persistent.0);
-            },
-        )?
+        self.call(&EVICT_CONTROL, &[Handle::OWNER, object], PASSWORD, &|w| {
+            w.u32(persistent.0);
+        })
         .finish()
     }
 }

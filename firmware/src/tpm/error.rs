@@ -1,6 +1,6 @@
 //! Why a command gave no result, sorted by what the caller can do about it.
 
-use assay_common::tpm::codec::{DecodeError, EncodeError};
+use assay_common::tpm::codec::EncodeError;
 use assay_common::tpm::rc::TpmRc;
 
 use crate::tis::TisError;
@@ -51,16 +51,6 @@ pub enum Malformed {
     TooLong = 5,
     /// A value that the request rules out: another handle kind, another PCR, another capability.
     Value = 6,
-}
-
-impl From<DecodeError> for Malformed {
-    fn from(error: DecodeError) -> Self {
-        match error {
-            DecodeError::Truncated => Self::Truncated,
-            DecodeError::Trailing => Self::Trailing,
-            DecodeError::TooLong => Self::TooLong,
-        }
-    }
 }
 
 /// Why a command gave no result.
@@ -185,12 +175,6 @@ impl core::error::Error for TpmError {}
 impl From<Malformed> for TpmError {
     fn from(error: Malformed) -> Self {
         Self::Malformed(error)
-    }
-}
-
-impl From<DecodeError> for TpmError {
-    fn from(error: DecodeError) -> Self {
-        Self::Malformed(error.into())
     }
 }
 

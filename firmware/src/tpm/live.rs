@@ -8,58 +8,62 @@ use assay_common::tpm::handle::{Handle, HandleKind};
 /// Objects, and sessions, that the smallest chips hold.
 pub(super) const SLOTS: usize = 3;
 
-/// Handles that this agent has loaded.
-#[derive(Debug, Default)]
-pub(super) struct Live {
-    objects: [Option<Handle>; SLOTS],
-    sessions: [Option<Handle>; SLOTS],
+/// Handles that this agent has loaded; 0, which is PCR 0 and never loaded, marks a free place.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Live([[Handle; SLOTS]; 2]);
+
+const FREE: Handle = Handle(0);
+
+impl Default for Live {
+    fn default() -> Self {
+        Self([[FREE; SLOTS]; 2])
+    }
 }
 
 impl Live {
-    pub(super) const fn clear(&mut self) {
-        self.objects = [None; SLOTS];
-        self.sessions = [None; SLOTS];
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
     }
 
-    const fn slots(&mut self, kind: HandleKind) -> &mut [Option<Handle>; SLOTS] {
-        if kind.0 == HandleKind::TRANSIENT.0 {
-            &mut self.objects
+    /// The first free place for this kind of handle.
+    fn place(&mut self, kind: HandleKind) -> Option<&mut Handle> {
+        let [objects, sessions] = &mut self.0;
+        let places = if kind == HandleKind::TRANSIENT {
+            objects
         } else {
-            &mut self.sessions
-        }
+            sessions
+        };
+        places.iter_mut().find(|place| **place == FREE)
     }
 
     /// True when another handle of this kind may be loaded.
     pub(super) fn has_room(&mut self, kind: HandleKind) -> bool {
-        self.slots(kind).iter().any(Option::is_none)
+        self.place(kind).is_some()
     }
 
     pub(super) fn add(&mut self, handle: Handle) {
-        if let Some(free) = self
-            .slots(handle.kind())
-            .iter_mut()
-            .find(|slot| slot.is_none())
-        {
-            *free = Some(handle);
+        if let Some(place) = self.place(handle.kind()) {
+            *place = handle;
         }
     }
 
     pub(super) fn remove(&mut self, handle: Handle) {
-        for slot in self.objects.iter_mut().chain(&mut self.sessions) {
-            if *slot == Some(handle) {
-                *slot = None;
+        for place in self.0.as_flattened_mut() {
+            if *place == handle {
+                *place = FREE;
             }
         }
     }
 
     pub(super) fn contains(&self, handle: Handle) -> bool {
-        self.objects
-            .iter()
-            .chain(&self.sessions)
-            .any(|slot| *slot == Some(handle))
+        self.0.as_flattened().contains(&handle)
     }
 
     pub(super) fn count(&self) -> usize {
-        self.objects.iter().chain(&self.sessions).flatten().count()
+        self.0
+            .as_flattened()
+            .iter()
+            .filter(|place| **place != FREE)
+            .count()
     }
 }

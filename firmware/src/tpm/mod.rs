@@ -14,6 +14,7 @@ mod capability;
 mod clock;
 mod context;
 mod error;
+mod fields;
 mod live;
 mod nv;
 mod object;

@@ -1,14 +1,14 @@
 //! Chapter 31: non-volatile storage, where the manufacturer leaves certificates.
 
 use assay_common::tpm::alg::AlgId;
-use assay_common::tpm::codec::Reader;
 use assay_common::tpm::handle::Handle;
 
-use super::call::{AUTH, AUTH_AREA, Auth, HANDLE, HEADER, Op};
-use super::{COMMAND_MAX, DurationClass, Malformed, RESPONSE_MAX, Tpm, TpmError, TpmTransport};
+use super::call::{AUTH, AUTH_AREA, HANDLE, HEADER, Op, PASSWORD};
+use super::fields::Fields;
+use super::{COMMAND_MAX, DurationClass, RESPONSE_MAX, Tpm, TpmError, TpmTransport};
 
-const NV_READ_PUBLIC: Op = Op::new(0x169, DurationClass::Medium);
-const NV_READ: Op = Op::new(0x14E, DurationClass::Long);
+static NV_READ_PUBLIC: Op = Op::new(0x169, DurationClass::Medium);
+static NV_READ: Op = Op::new(0x14E, DurationClass::Long);
 
 /// Most bytes read at once: the floor that `[PTP 1.05]` sets for `TPM_PT_NV_BUFFER_MAX`. SLB9670
 /// refuses 1,024, whatever its I/O buffer holds.
@@ -60,25 +60,23 @@ impl<T: TpmTransport> Tpm<T> {
     /// # Errors
     /// [`TpmError::Rc`] with base `TPM_RC_HANDLE` when there is no such index.
     pub fn nv_read_public(&mut self, index: Handle) -> Result<NvPublic, TpmError> {
-        let mut reply = self.call(NV_READ_PUBLIC, &[index], &[], &|_| {})?;
-        let mut area = Reader::new(reply.params.tpm2b()?);
-        reply.params.tpm2b_max(MAX_NAME)?;
-        reply.finish()?;
-        let nv = NvPublic {
-            index: Handle(area.u32()?),
-            name_alg: AlgId(area.u16()?),
-            attributes: area.u32()?,
-            data_size: {
-                area.tpm2b_max(64)?;
-                area.u16()?
-            },
-        };
+        let mut r = self.call(&NV_READ_PUBLIC, &[index], &[], &|_| {});
+        let mut area = Fields::new(r.tpm2b(usize::MAX));
+        r.tpm2b(MAX_NAME);
+        r.finish()?;
+        let returned = area.u32();
+        let name_alg = AlgId(area.u16());
+        let attributes = area.u32();
+        area.tpm2b(64);
+        let data_size = area.u16();
+        area.demand(returned == index.0);
         area.finish()?;
-        if nv.index == index {
-            Ok(nv)
-        } else {
-            Err(Malformed::Value.into())
-        }
+        Ok(NvPublic {
+            index,
+            name_alg,
+            attributes,
+            data_size,
+        })
     }
 
     /// Most bytes that [`nv_read`](Self::nv_read) moves on this TPM, 1 to [`NV_CHUNK`].
@@ -97,16 +95,13 @@ impl<T: TpmTransport> Tpm<T> {
     /// written; [`TpmError::Malformed`] when the TPM gives another number of bytes.
     pub fn nv_read(&mut self, nv: &NvPublic, offset: u16, len: u16) -> Result<&[u8], TpmError> {
         let len = len.min(self.nv_chunk());
-        let mut reply = self.call(NV_READ, &[nv.reader(), nv.index], &[Auth::Empty], &|w| {
+        let mut r = self.call(&NV_READ, &[nv.reader(), nv.index], PASSWORD, &|w| {
             w.u16(len);
             w.u16(offset);
-        })?;
-        let data = reply.params.tpm2b_max(usize::from(len))?;
-        reply.finish()?;
-        if data.len() == usize::from(len) {
-            Ok(data)
-        } else {
-            Err(Malformed::Value.into())
-        }
+        });
+        let data = r.tpm2b(usize::from(len));
+        r.demand(data.len() == usize::from(len));
+        r.finish()?;
+        Ok(data)
     }
 }

@@ -1,16 +1,17 @@
 //! Chapters 12 and 24: keys, and the activation of a credential by two of them.
 
 use assay_common::tpm::alg::AlgId;
-use assay_common::tpm::codec::{Reader, Writer};
+use assay_common::tpm::codec::Writer;
 use assay_common::tpm::credential::{MAX_ENCRYPTED_SECRET, MAX_ID_OBJECT};
 use assay_common::tpm::handle::{Handle, HandleKind};
 
-use super::call::{AUTH, AUTH_AREA, Auth, HANDLE, HEADER, Op, Reply};
-use super::{COMMAND_MAX, DurationClass, Malformed, PolicySession, Tpm, TpmError, TpmTransport};
+use super::call::{AUTH, AUTH_AREA, HANDLE, HEADER, Op, PASSWORD};
+use super::fields::Fields;
+use super::{COMMAND_MAX, DurationClass, PolicySession, Tpm, TpmError, TpmTransport};
 
-const CREATE_PRIMARY: Op = Op::with_handle(0x131, DurationClass::KeyGeneration);
-const READ_PUBLIC: Op = Op::new(0x173, DurationClass::Medium);
-const ACTIVATE_CREDENTIAL: Op = Op::new(0x147, DurationClass::Crypto);
+static CREATE_PRIMARY: Op = Op::with_handle(0x131, DurationClass::KeyGeneration);
+static READ_PUBLIC: Op = Op::new(0x173, DurationClass::Medium);
+static ACTIVATE_CREDENTIAL: Op = Op::new(0x147, DurationClass::Crypto);
 
 /// Longest `TPMT_PUBLIC` that a key is created from: RSA-2048 with a full `unique`, and room for a
 /// SHA-512 policy.
@@ -68,34 +69,32 @@ impl<T: TpmTransport> Tpm<T> {
         if !self.live.has_room(HandleKind::TRANSIENT) {
             return Err(self.failed(TpmError::Slots));
         }
-        let handle = self
-            .call(CREATE_PRIMARY, &[hierarchy], &[Auth::Empty], &|w| {
-                // inSensitive: no password, no data.
-                let sensitive = w.begin_u16();
-                w.u16(0);
-                w.u16(0);
-                w.end_u16(sensitive);
-                let public = w.begin_u16();
-                template(w);
-                w.end_u16(public);
-                // outsideInfo and creationPCR: none.
-                w.u16(0);
-                w.u32(0);
-            })?
-            .handle;
-        if !handle.is(HandleKind::TRANSIENT) {
-            return Err(Malformed::Value.into());
-        }
-        // Noted before the rest is judged, so that a malformed answer doesn't leave it loaded.
-        self.live.add(handle);
-        match created(self.last_reply(CREATE_PRIMARY, 1)?) {
-            // A borrow that is returned on one path only is held on all, so read once more.
-            Ok(_) => created(self.last_reply(CREATE_PRIMARY, 1)?),
-            Err(error) => {
+        let mut r = self.call(&CREATE_PRIMARY, &[hierarchy], PASSWORD, &|w| {
+            // inSensitive: no password, no data.
+            let sensitive = w.begin_u16();
+            w.u32(0);
+            w.end_u16(sensitive);
+            let public = w.begin_u16();
+            template(w);
+            w.end_u16(public);
+            // outsideInfo and creationPCR: none.
+            w.u16(0);
+            w.u32(0);
+        });
+        let handle = r.handle;
+        r.demand(handle.is(HandleKind::TRANSIENT));
+        let loaded = r.is_whole();
+        let result = created(r).map(drop);
+        if loaded {
+            // Noted whatever the rest says, so that a malformed answer doesn't leave it loaded.
+            self.live.add(handle);
+            if result.is_err() {
                 let _ = self.flush(handle);
-                Err(self.failed(error))
             }
         }
+        result?;
+        // A borrow that is returned on one path only would be held on all, so read once more.
+        created(self.last_reply(&CREATE_PRIMARY, 1))
     }
 
     /// `TPM2_ReadPublic` (12.4).
@@ -103,13 +102,13 @@ impl<T: TpmTransport> Tpm<T> {
     /// # Errors
     /// [`TpmError::Lost`] when there is no such object.
     pub fn read_public(&mut self, object: Handle) -> Result<Readable<'_>, TpmError> {
-        let mut reply = self.call(READ_PUBLIC, &[object], &[], &|_| {})?;
+        let mut r = self.call(&READ_PUBLIC, &[object], &[], &|_| {});
         let readable = Readable {
-            public: reply.params.tpm2b()?,
-            name: reply.params.tpm2b_max(MAX_NAME)?,
-            qualified_name: reply.params.tpm2b_max(MAX_NAME)?,
+            public: r.tpm2b(usize::MAX),
+            name: r.tpm2b(MAX_NAME),
+            qualified_name: r.tpm2b(MAX_NAME),
         };
-        reply.finish()?;
+        r.finish()?;
         Ok(readable)
     }
 
@@ -131,28 +130,29 @@ impl<T: TpmTransport> Tpm<T> {
         encrypted_secret: &[u8],
     ) -> Result<&[u8], TpmError> {
         let session = session.handle();
-        let auths = [Auth::Empty, Auth::PolicyOnce(session)];
-        self.call(ACTIVATE_CREDENTIAL, &[activate, key], &auths, &|w| {
+        let auths = [Handle::PW, session];
+        self.call(&ACTIVATE_CREDENTIAL, &[activate, key], &auths, &|w| {
             w.tpm2b(credential_blob);
             w.tpm2b(encrypted_secret);
-        })?;
+        })
+        .ok()?;
         self.live.remove(session);
-        let mut reply = self.last_reply(ACTIVATE_CREDENTIAL, auths.len())?;
-        let secret = reply.params.tpm2b_max(MAX_DIGEST)?;
-        reply.finish()?;
+        let mut r = self.last_reply(&ACTIVATE_CREDENTIAL, auths.len());
+        let secret = r.tpm2b(MAX_DIGEST);
+        r.finish()?;
         Ok(secret)
     }
 }
 
-fn created(reply: Reply<'_>) -> Result<Created<'_>, TpmError> {
-    let Reply { handle, mut params } = reply;
-    let public = params.tpm2b()?;
+fn created(mut r: Fields<'_>) -> Result<Created<'_>, TpmError> {
+    let handle = r.handle;
+    let public = r.tpm2b(usize::MAX);
     // creationData, creationHash, creationTicket: of no use to anybody here, but must be whole.
-    params.tpm2b()?;
-    params.tpm2b_max(MAX_DIGEST)?;
-    ticket(&mut params)?;
-    let name = params.tpm2b_max(MAX_NAME)?;
-    params.finish()?;
+    r.tpm2b(usize::MAX);
+    r.tpm2b(MAX_DIGEST);
+    ticket(&mut r);
+    let name = r.tpm2b(MAX_NAME);
+    r.finish()?;
     Ok(Created {
         handle,
         public,
@@ -161,11 +161,9 @@ fn created(reply: Reply<'_>) -> Result<Created<'_>, TpmError> {
 }
 
 /// Reads over a `TPMT_TK_x`: tag, hierarchy, digest.
-pub(super) fn ticket(r: &mut Reader<'_>) -> Result<(), TpmError> {
-    r.u16()?;
-    r.u32()?;
-    r.tpm2b_max(MAX_DIGEST)?;
-    Ok(())
+pub(super) fn ticket(r: &mut Fields<'_>) {
+    r.bytes(2 + 4);
+    r.tpm2b(MAX_DIGEST);
 }
 
 /// The parts of a `TPMT_PUBLIC` that say how a key is authorized and named. They come first, so this
@@ -178,11 +176,13 @@ pub(crate) struct PublicHead<'a> {
 
 impl<'a> PublicHead<'a> {
     pub(crate) fn read(public: &'a [u8]) -> Result<Self, TpmError> {
-        let mut r = Reader::new(public);
-        r.u16()?;
-        let name_alg = AlgId(r.u16()?);
-        r.u32()?;
-        let auth_policy = r.tpm2b_max(MAX_DIGEST)?;
+        let mut r = Fields::new(public);
+        r.u16();
+        let name_alg = AlgId(r.u16());
+        r.u32();
+        let auth_policy = r.tpm2b(MAX_DIGEST);
+        r.rest();
+        r.finish()?;
         Ok(Self {
             name_alg,
             auth_policy,

@@ -1,16 +1,15 @@
 //! Chapter 22: platform configuration registers.
 
 use assay_common::tpm::alg::AlgId;
-use assay_common::tpm::codec::Writer;
 use assay_common::tpm::handle::Handle;
-use assay_common::tpm::pcr::{MAX_BANKS, PcrError, PcrIndex, PcrMask, PcrSelection, PcrSelections};
+use assay_common::tpm::pcr::{MAX_BANKS, PcrIndex, PcrMask, PcrSelection, PcrSelections};
 use assay_common::tpm::rc::TpmRc;
 
-use super::call::{AUTH, AUTH_AREA, Auth, HANDLE, HEADER, Op};
+use super::call::{AUTH, AUTH_AREA, HANDLE, HEADER, Op, PASSWORD};
 use super::{COMMAND_MAX, DurationClass, Malformed, Tpm, TpmError, TpmTransport};
 
-const PCR_READ: Op = Op::new(0x17E, DurationClass::Medium);
-const PCR_EXTEND: Op = Op::new(0x182, DurationClass::Medium);
+static PCR_READ: Op = Op::new(0x17E, DurationClass::Medium);
+static PCR_EXTEND: Op = Op::new(0x182, DurationClass::Medium);
 
 /// Bytes of an encoded selection of one bank.
 const SELECTION: usize = 2 + 1 + 3;
@@ -81,19 +80,23 @@ impl<T: TpmTransport> Tpm<T> {
     }
 
     fn pcr_read_page(&mut self, ask: PcrSelection, to: &mut [u8]) -> Result<Page, TpmError> {
-        let selection = |w: &mut Writer<'_>| PcrSelections::encode(&[ask], w);
-        let mut reply = match self.call(PCR_READ, &[], &[], &selection) {
-            // A bank whose hash the TPM doesn't know; one that it knows and doesn't keep comes back
-            // empty instead.
-            Err(TpmError::Rc(rc)) if rc.base() == TpmRc::HASH => return Err(TpmError::NoPcr),
-            other => other?,
-        };
-        let r = &mut reply.params;
-        let update_counter = r.u32()?;
-        let read = PcrSelections::read(r).map_err(malformed)?.mask_of(ask.bank);
-        let digests = r.u32()?;
-        if digests > MAX_DIGESTS || digests != u32::from(read.count()) {
-            return Err(Malformed::Value.into());
+        let mut r = self.call(&PCR_READ, &[], &[], &|w| PcrSelections::encode(&[ask], w));
+        let update_counter = r.u32();
+        // pcrSelectionOut is the selection that was asked for, with fewer bits.
+        let (banks, bank, size) = (r.u32(), r.u16(), usize::from(r.u8()));
+        r.demand(banks == 1 && bank == ask.bank.0 && size <= size_of::<u32>());
+        let bitmap = r.bytes(size).iter().rev();
+        let read = PcrMask(bitmap.fold(0, |mask, byte| mask << 8 | u32::from(*byte)));
+        let digests = r.u32();
+        r.demand(digests <= MAX_DIGESTS && digests == read.0.count_ones());
+        if !r.is_whole() {
+            return match r.finish() {
+                // A bank whose hash the TPM doesn't know; one that it knows and doesn't keep comes
+                // back empty instead.
+                Err(TpmError::Rc(rc)) if rc.base() == TpmRc::HASH => Err(TpmError::NoPcr),
+                Err(error) => Err(error),
+                Ok(()) => Err(Malformed::Value.into()),
+            };
         }
         if read.is_empty() {
             return Err(TpmError::NoPcr);
@@ -107,10 +110,8 @@ impl<T: TpmTransport> Tpm<T> {
         let mut rest = to;
         let mut len = 0;
         for _ in 0..digests {
-            let digest = r.tpm2b_max(64)?;
-            if ask.bank.digest_len().is_some_and(|len| len != digest.len()) {
-                return Err(Malformed::Value.into());
-            }
+            let digest = r.tpm2b(64);
+            r.demand(ask.bank.digest_len().is_none_or(|len| len == digest.len()));
             let (now, later) = rest
                 .split_at_mut_checked(digest.len())
                 .ok_or(TpmError::Buffer)?;
@@ -118,7 +119,7 @@ impl<T: TpmTransport> Tpm<T> {
             rest = later;
             len += digest.len();
         }
-        reply.finish()?;
+        r.finish()?;
         Ok(Page {
             update_counter,
             read,
@@ -138,11 +139,11 @@ impl<T: TpmTransport> Tpm<T> {
         bank: AlgId,
         digest: &[u8],
     ) -> Result<(), TpmError> {
-        self.call(PCR_EXTEND, &[Handle::pcr(index)], &[Auth::Empty], &|w| {
+        self.call(&PCR_EXTEND, &[Handle::pcr(index)], PASSWORD, &|w| {
             w.u32(1);
             w.u16(bank.0);
             w.put(digest);
-        })?
+        })
         .finish()
     }
 }
@@ -151,12 +152,4 @@ struct Page {
     update_counter: u32,
     read: PcrMask,
     len: usize,
-}
-
-fn malformed(error: PcrError) -> Malformed {
-    match error {
-        PcrError::Decode(error) => error.into(),
-        PcrError::TooManyBanks(_) => Malformed::TooLong,
-        _ => Malformed::Value,
-    }
 }

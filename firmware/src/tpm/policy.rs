@@ -2,12 +2,12 @@
 
 use assay_common::tpm::handle::Handle;
 
-use super::call::{AUTH, AUTH_AREA, Auth, HANDLE, HEADER, Op};
+use super::call::{AUTH, AUTH_AREA, HANDLE, HEADER, Op, PASSWORD};
 use super::object::ticket;
 use super::{COMMAND_MAX, DurationClass, PolicySession, Tpm, TpmError, TpmTransport};
 
-const POLICY_SECRET: Op = Op::new(0x151, DurationClass::Medium);
-const POLICY_OR: Op = Op::new(0x171, DurationClass::Medium);
+static POLICY_SECRET: Op = Op::new(0x151, DurationClass::Medium);
+static POLICY_OR: Op = Op::new(0x171, DurationClass::Medium);
 
 /// Branches of the policies used here.
 const BRANCHES: usize = 2;
@@ -27,13 +27,13 @@ impl<T: TpmTransport> Tpm<T> {
         session: &PolicySession,
     ) -> Result<(), TpmError> {
         let handles = [entity, session.handle()];
-        let mut reply = self.call(POLICY_SECRET, &handles, &[Auth::Empty], &|w| {
+        let mut r = self.call(&POLICY_SECRET, &handles, PASSWORD, &|w| {
             // nonceTPM, cpHashA and policyRef: none. expiration: never.
             w.zeros(2 + 2 + 2 + 4);
-        })?;
-        reply.params.tpm2b_max(8)?;
-        ticket(&mut reply.params)?;
-        reply.finish()
+        });
+        r.tpm2b(8);
+        ticket(&mut r);
+        r.finish()
     }
 
     /// `TPM2_PolicyOR` (23.6) of two branches, one of which `session` must have reached.
@@ -45,12 +45,12 @@ impl<T: TpmTransport> Tpm<T> {
         session: &PolicySession,
         branches: [&[u8]; BRANCHES],
     ) -> Result<(), TpmError> {
-        self.call(POLICY_OR, &[session.handle()], &[], &|w| {
+        self.call(&POLICY_OR, &[session.handle()], &[], &|w| {
             w.u32(BRANCHES as u32);
             for branch in branches {
                 w.tpm2b(branch);
             }
-        })?
+        })
         .finish()
     }
 }

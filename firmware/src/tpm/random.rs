@@ -3,7 +3,7 @@
 use super::call::{HEADER, Op};
 use super::{COMMAND_MAX, DurationClass, Malformed, Tpm, TpmError, TpmTransport};
 
-const GET_RANDOM: Op = Op::new(0x17B, DurationClass::Long);
+static GET_RANDOM: Op = Op::new(0x17B, DurationClass::Long);
 
 const _: () = assert!(HEADER + 2 <= COMMAND_MAX);
 
@@ -25,9 +25,9 @@ impl<T: TpmTransport> Tpm<T> {
         let mut empty = 0;
         while !rest.is_empty() {
             let ask = rest.len().min(CHUNK);
-            let mut reply = self.call(GET_RANDOM, &[], &[], &|w| w.u16(ask as u16))?;
-            let bytes = reply.params.tpm2b_max(ask)?;
-            reply.params.finish()?;
+            let mut r = self.call(&GET_RANDOM, &[], &[], &|w| w.u16(ask as u16));
+            let bytes = r.tpm2b(ask);
+            r.finish()?;
             if bytes.is_empty() {
                 empty += 1;
                 if empty == EMPTY_ANSWERS {

@@ -4,9 +4,9 @@ use assay_common::tpm::alg::AlgId;
 use assay_common::tpm::handle::{Handle, HandleKind};
 
 use super::call::{HANDLE, HEADER, Op};
-use super::{COMMAND_MAX, DurationClass, Malformed, Tpm, TpmError, TpmTransport};
+use super::{COMMAND_MAX, DurationClass, Tpm, TpmError, TpmTransport};
 
-const START_AUTH_SESSION: Op = Op::with_handle(0x176, DurationClass::Crypto);
+static START_AUTH_SESSION: Op = Op::with_handle(0x176, DurationClass::Crypto);
 
 /// Shortest `nonceCaller` that the command takes. The session is neither salted nor bound and makes
 /// no HMAC, so the nonce enters no computation, and zeros serve.
@@ -38,33 +38,30 @@ impl<T: TpmTransport> Tpm<T> {
         if !self.live.has_room(HandleKind::POLICY_SESSION) {
             return Err(self.failed(TpmError::Slots));
         }
-        let handles = [Handle::NULL, Handle::NULL];
-        let handle = self
-            .call(START_AUTH_SESSION, &handles, &[], &|w| {
+        let mut r = self.call(
+            &START_AUTH_SESSION,
+            &[Handle::NULL, Handle::NULL],
+            &[],
+            &|w| {
                 w.tpm2b(&NONCE);
                 w.u16(0);
                 w.u8(POLICY);
                 w.u16(AlgId::NULL.0);
                 w.u16(hash.0);
-            })?
-            .handle;
-        if !handle.is(HandleKind::POLICY_SESSION) {
-            return Err(Malformed::Value.into());
-        }
-        self.live.add(handle);
-        let mut reply = self.last_reply(START_AUTH_SESSION, 0)?;
-        let whole = reply
-            .params
-            .tpm2b_max(64)
-            .map_err(TpmError::from)
-            .and_then(|_nonce| Ok(reply.params.finish()?));
-        match whole {
-            Ok(()) => Ok(PolicySession(handle)),
-            Err(error) => {
+            },
+        );
+        let handle = r.handle;
+        r.demand(handle.is(HandleKind::POLICY_SESSION));
+        let loaded = r.is_whole();
+        r.tpm2b(64);
+        let result = r.finish();
+        if loaded {
+            self.live.add(handle);
+            if result.is_err() {
                 let _ = self.flush(handle);
-                Err(self.failed(error))
             }
         }
+        result.map(|()| PolicySession(handle))
     }
 
     /// Ends a session that isn't needed any more.

@@ -7,10 +7,10 @@ use super::capability::Identity;
 use super::{COMMAND_MAX, DurationClass, Tpm, TpmError, TpmTransport};
 use crate::fmt::info;
 
-const STARTUP: Op = Op::new(0x144, DurationClass::Medium);
-const SHUTDOWN: Op = Op::new(0x145, DurationClass::Medium);
-const SELF_TEST: Op = Op::new(0x143, DurationClass::Long);
-const GET_TEST_RESULT: Op = Op::new(0x17C, DurationClass::Medium);
+static STARTUP: Op = Op::new(0x144, DurationClass::Medium);
+static SHUTDOWN: Op = Op::new(0x145, DurationClass::Medium);
+static SELF_TEST: Op = Op::new(0x143, DurationClass::Long);
+static GET_TEST_RESULT: Op = Op::new(0x17C, DurationClass::Medium);
 
 /// `TPM_SU_CLEAR`.
 const CLEAR: u16 = 0;
@@ -51,14 +51,11 @@ impl<T: TpmTransport> Tpm<T> {
     /// are; any other if the TPM refuses one of these commands.
     pub fn start(&mut self) -> Result<Start, TpmError> {
         self.live.clear();
-        let already_started = match self.call(STARTUP, &[], &[], &|w| w.u16(CLEAR)) {
-            Ok(reply) => {
-                reply.finish()?;
-                false
-            }
-            Err(TpmError::Reset) => true,
-            Err(error) => return Err(error),
-        };
+        let startup = self.call(&STARTUP, &[], &[], &|w| w.u16(CLEAR)).finish();
+        let already_started = startup == Err(TpmError::Reset);
+        if !already_started {
+            startup?;
+        }
         let flushed = if already_started {
             self.flush_stale()?
         } else {
@@ -79,7 +76,7 @@ impl<T: TpmTransport> Tpm<T> {
     /// # Errors
     /// [`TpmError`].
     pub fn shutdown(&mut self) -> Result<(), TpmError> {
-        self.call(SHUTDOWN, &[], &[], &|w| w.u16(CLEAR))?.finish()
+        self.call(&SHUTDOWN, &[], &[], &|w| w.u16(CLEAR)).finish()
     }
 
     /// `TPM2_SelfTest` (10.2) of what was not tested yet. The TPM tests each algorithm before its
@@ -90,7 +87,7 @@ impl<T: TpmTransport> Tpm<T> {
     pub fn self_test(&mut self) -> Result<(), TpmError> {
         /// `fullTest` = NO.
         const MISSING_ONLY: u8 = 0;
-        self.call(SELF_TEST, &[], &[], &|w| w.u8(MISSING_ONLY))?
+        self.call(&SELF_TEST, &[], &[], &|w| w.u8(MISSING_ONLY))
             .finish()
     }
 
@@ -99,10 +96,10 @@ impl<T: TpmTransport> Tpm<T> {
     /// # Errors
     /// [`TpmError`].
     pub fn test_result(&mut self) -> Result<TestResult<'_>, TpmError> {
-        let mut reply = self.call(GET_TEST_RESULT, &[], &[], &|_| {})?;
-        let data = reply.params.tpm2b()?;
-        let rc = TpmRc(reply.params.u32()?);
-        reply.finish()?;
+        let mut r = self.call(&GET_TEST_RESULT, &[], &[], &|_| {});
+        let data = r.tpm2b(usize::MAX);
+        let rc = TpmRc(r.u32());
+        r.finish()?;
         Ok(TestResult { data, rc })
     }
 }

@@ -37,13 +37,18 @@ fn a_tpm_that_was_started_before_is_recorded_and_cleaned() {
         rc(0x100),
         handles(&[0x8000_0000, 0x8000_0001], false),
         ok(),
+        handles(&[0x8000_0001], false),
         ok(),
+        handles(&[], false),
         // Loaded sessions come under both kinds of handles, in the order of the TPM's slots.
         handles(&[0x0300_0001, 0x0200_0000], false),
         ok(),
+        handles(&[0x0200_0000], false),
         ok(),
+        handles(&[], false),
         handles(&[0x0300_0005], false),
         ok(),
+        handles(&[], false),
         identity(),
         sizes(2048),
     ]);
@@ -79,7 +84,7 @@ fn flushing_ends_although_a_handle_cannot_be_flushed() {
         _ => rc(0x1C4),
     });
     assert_eq!(tpm.start().unwrap().flushed, 0);
-    assert!(journal.borrow().sent.len() < 12);
+    assert!(journal.borrow().sent.len() < 14);
 }
 
 #[test]
@@ -104,9 +109,6 @@ fn properties_are_believed_only_by_their_number() {
     let (mut tpm, _) = steps(&[ok(), identity(), properties(&[(0x12D, 9999)], false)]);
     tpm.start().unwrap();
     assert_eq!(tpm.sizes().nv_buffer, 512);
-    let backwards = properties(&[(0x106, 1), (0x105, 2)], false);
-    let (mut tpm, _) = steps(&[ok(), backwards]);
-    assert_eq!(tpm.start(), Err(TpmError::Malformed(Malformed::Value)));
     let mut other = properties(&[(0x105, 1)], false);
     other[14] = 7;
     let (mut tpm, _) = steps(&[ok(), other]);

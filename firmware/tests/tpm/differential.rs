@@ -27,8 +27,7 @@ fn sent(run: impl FnOnce(&mut Tpm<Scripted>)) -> Vec<u8> {
         _ => rc(0x1C4),
     });
     run(&mut tpm);
-    let last = journal.borrow().sent.last().unwrap().clone();
-    last
+    journal.borrow_mut().sent.pop().unwrap()
 }
 
 /// Has the other crate read `bytes` as a `C` and write it again; its view of handles comes back too.

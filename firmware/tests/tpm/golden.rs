@@ -13,8 +13,7 @@ use crate::scripted::{Scripted, by, rc, steps};
 fn sent(run: impl FnOnce(&mut Tpm<Scripted>) -> Result<(), TpmError>) -> Vec<u8> {
     let (mut tpm, journal) = by(|_| rc(0x101));
     assert_eq!(run(&mut tpm), Err(TpmError::FailureMode));
-    let first = journal.borrow().sent[0].clone();
-    first
+    journal.borrow_mut().sent.remove(0)
 }
 
 const SHA256: AlgId = AlgId::SHA256;
