@@ -164,36 +164,32 @@ where
         let hello_len = hello.len();
         self.wait_for_answer_to_hello(hello_len)?;
         loop {
-            waiting = match self.step(waiting) {
-                Ok(Step::Sent(next)) => {
-                    self.wait_for_message(self.timing.answer_ms)?;
-                    next
-                }
-                Ok(Step::Done(granted)) => return Ok(granted),
+            match self.step(&mut waiting) {
+                Ok(None) => self.wait_for_message(self.timing.answer_ms)?,
+                Ok(Some(granted)) => return Ok(granted),
                 Err(Refusal::Over(failure)) => return Err(failure),
-                Err(Refusal::Ignored(same, failure)) => {
+                Err(Refusal::Ignored(failure)) => {
                     // The reason is worth more than "no answer", if nothing better comes.
                     self.wait_for_message(self.timing.after_forgery_ms)
                         .map_err(|error| match error {
                             Failure::NoAnswer => failure,
                             other => other,
                         })?;
-                    same
                 }
-            };
+            }
         }
     }
 
-    /// Answers the message at hand.
-    fn step(&mut self, waiting: Waiting<'r>) -> Result<Step<'r>, Refusal<'r>> {
+    /// Answers the message at hand; `None` when proofs were sent.
+    fn step(&mut self, waiting: &mut Waiting<'r>) -> Result<Option<Granted>, Refusal> {
         let (message, mut sender) = self.link.parts();
         match waiting.handle(message)? {
             Answer::Asked(proving) => {
-                let (proofs, next) = proving.prove(&mut self.source, &mut sender, &mut self.out)?;
+                let proofs = proving.prove(&mut self.source, &mut sender, &mut self.out)?;
                 sender.send(FrameKind::MESSAGE, proofs)?;
-                Ok(Step::Sent(next))
+                Ok(None)
             }
-            Answer::Granted(session) => Ok(Step::Done(Granted {
+            Answer::Granted(session) => Ok(Some(Granted {
                 session_id: *session.id(),
                 lifetime_s: session.lifetime_s(),
             })),
@@ -286,11 +282,4 @@ where
             self.platform.idle();
         }
     }
-}
-
-/// What a message led to.
-#[expect(clippy::large_enum_variant, reason = "moved once, within the loop")]
-enum Step<'r> {
-    Sent(Waiting<'r>),
-    Done(Granted),
 }

@@ -4,8 +4,8 @@
 //!   Opening ──hello──> Waiting ──challenge──> Proving ──proofs──> Waiting ──granted──> Session
 //! ```
 //!
-//! One type per state; what leads to the next state consumes the last, so a step cannot be left out or done
-//! twice. Bytes come in and go out as slices; evidence comes through [`EvidenceSource`](crate::evidence::EvidenceSource).
+//! One type per state; [`Proving`] is made by an authentic challenge only, borrows the state before it and is used up by
+//! the proofs, so a step cannot be done twice, and one left out leaves a transcript that no signature fits. Bytes come in and go out as slices; evidence comes through [`EvidenceSource`](crate::evidence::EvidenceSource).
 //! What the agent trusts, and why: a challenge only with the pinned key's signature over it and over the whole
 //! login so far ([`authenticate`]), a grant only under keys that the TPM opened in this login.
 

@@ -16,7 +16,7 @@ use crate::platform::BoardInfo;
 pub struct Opening<'p> {
     provisioning: Provisioning<'p>,
     trust_domain: TrustDomain<'p>,
-    key: PinnedKey,
+    key: PinnedKey<'p>,
 }
 
 impl<'p> Opening<'p> {

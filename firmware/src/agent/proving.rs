@@ -13,15 +13,15 @@ const PROOFS_VARIANT: u8 = 1;
 
 /// An authentic challenge, not answered yet.
 #[derive(Debug)]
-pub struct Proving<'p, 'm> {
-    waiting: Waiting<'p>,
+pub struct Proving<'w, 'p, 'm> {
+    waiting: &'w mut Waiting<'p>,
     transcript: Transcript,
     challenge: Challenge<'m>,
 }
 
-impl<'p, 'm> Proving<'p, 'm> {
+impl<'w, 'p, 'm> Proving<'w, 'p, 'm> {
     pub(super) const fn new(
-        waiting: Waiting<'p>,
+        waiting: &'w mut Waiting<'p>,
         transcript: Transcript,
         challenge: Challenge<'m>,
     ) -> Self {
@@ -38,7 +38,8 @@ impl<'p, 'm> Proving<'p, 'm> {
         self.challenge.round
     }
 
-    /// Collects every proof asked for and writes the answer to `out`; long fields go to `blobs` on the way.
+    /// Collects every proof asked for and writes the answer to `out`; long fields go to `blobs` on the way. The agent
+    /// then waits for the answer.
     ///
     /// # Errors
     ///
@@ -48,7 +49,7 @@ impl<'p, 'm> Proving<'p, 'm> {
         source: &mut dyn EvidenceSource,
         blobs: &mut dyn BlobSink,
         out: &'o mut [u8],
-    ) -> Result<(&'o [u8], Waiting<'p>), Failure> {
+    ) -> Result<&'o [u8], Failure> {
         let mut writer = MessageWriter::new(out);
         writer.value(&PROOFS_VARIANT);
         writer.value(&self.challenge.login_id);
@@ -78,6 +79,7 @@ impl<'p, 'm> Proving<'p, 'm> {
         }
         let message = writer.finish().map_err(|_| ProtocolError::TooLong)?;
         let transcript = self.transcript.then(Direction::Agent, message);
-        Ok((message, self.waiting.again(transcript, keys)))
+        self.waiting.sent(transcript, keys);
+        Ok(message)
     }
 }

@@ -15,7 +15,7 @@ use super::{Failure, MAX_ROUNDS, ProtocolError};
 /// Waiting for a challenge, a grant or a denial.
 #[derive(Debug)]
 pub struct Waiting<'p> {
-    key: PinnedKey,
+    key: PinnedKey<'p>,
     trust_domain: TrustDomain<'p>,
     /// Everything said so far.
     transcript: Transcript,
@@ -29,28 +29,24 @@ pub struct Waiting<'p> {
 
 /// What the verifier's message leads to.
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "moved once, from this state to the next"
-)]
-pub enum Answer<'p, 'm> {
+pub enum Answer<'w, 'p, 'm> {
     /// Proofs are asked for.
-    Asked(Proving<'p, 'm>),
+    Asked(Proving<'w, 'p, 'm>),
     /// The login is done.
     Granted(Session<'m>),
 }
 
 /// Why a message did not lead on.
-#[derive(Debug)]
-pub enum Refusal<'p> {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
     /// The message is not the pinned verifier's answer in this login: noise, an echo of an earlier login, or a
-    /// forgery. It changes nothing, so that nobody on the line can end a login by talking into it.
-    Ignored(Waiting<'p>, Failure),
+    /// forgery. It changed nothing, so that nobody on the line can end a login by talking into it.
+    Ignored(Failure),
     /// The login is over.
     Over(Failure),
 }
 
-impl<'p, F: Into<Failure>> From<F> for Refusal<'p> {
+impl<F: Into<Failure>> From<F> for Refusal {
     fn from(failure: F) -> Self {
         Self::Over(failure.into())
     }
@@ -58,7 +54,7 @@ impl<'p, F: Into<Failure>> From<F> for Refusal<'p> {
 
 impl<'p> Waiting<'p> {
     pub(super) const fn first(
-        key: PinnedKey,
+        key: PinnedKey<'p>,
         trust_domain: TrustDomain<'p>,
         transcript: Transcript,
     ) -> Self {
@@ -73,20 +69,22 @@ impl<'p> Waiting<'p> {
     }
 
     /// The state after proofs were sent.
-    pub(super) fn again(mut self, transcript: Transcript, keys: Option<LoginKeys>) -> Self {
+    pub(super) fn sent(&mut self, transcript: Transcript, keys: Option<LoginKeys>) {
         self.transcript = transcript;
-        self.keys = keys.or(self.keys);
-        self
+        if keys.is_some() {
+            self.keys = keys;
+        }
     }
 
     /// Takes a message of the verifier.
     ///
     /// # Errors
     ///
-    /// [`Refusal::Over`] with [`Failure::Denied`] or [`Failure::Protocol`]; [`Refusal::Ignored`] gives the state back.
-    pub fn handle<'m>(self, message: &'m [u8]) -> Result<Answer<'p, 'm>, Refusal<'p>> {
+    /// [`Refusal::Over`] with [`Failure::Denied`] or [`Failure::Protocol`]; after [`Refusal::Ignored`] the agent is still
+    /// waiting for the same.
+    pub fn handle<'m>(&mut self, message: &'m [u8]) -> Result<Answer<'_, 'p, 'm>, Refusal> {
         let Ok(decoded) = decode(message) else {
-            return Err(Refusal::Ignored(self, ProtocolError::Malformed.into()));
+            return Err(Refusal::Ignored(ProtocolError::Malformed.into()));
         };
         match decoded {
             VerifierMessage::Challenge(signed) => {
@@ -106,16 +104,16 @@ impl<'p> Waiting<'p> {
     }
 
     fn challenged<'m>(
-        mut self,
+        &mut self,
         message: &'m [u8],
         signed: SignedChallenge<'m>,
-    ) -> Result<Proving<'p, 'm>, Refusal<'p>> {
+    ) -> Result<Proving<'_, 'p, 'm>, Refusal> {
         // Authenticity first: nothing in the body is looked at before the signature holds.
         let Ok(_authentic) = self
             .key
             .check(&self.transcript, signed.body, signed.signature)
         else {
-            return Err(Refusal::Ignored(self, Failure::UntrustedVerifier));
+            return Err(Refusal::Ignored(Failure::UntrustedVerifier));
         };
         let challenge: Challenge<'m> = decode(signed.body).map_err(|_| ProtocolError::Malformed)?;
         if !VersionRange::OURS.contains(challenge.version) {
@@ -133,15 +131,15 @@ impl<'p> Waiting<'p> {
         Ok(Proving::new(self, transcript, challenge))
     }
 
-    fn granted<'m>(self, sealed: SealedGrant<'m>) -> Result<Session<'m>, Refusal<'p>> {
+    fn granted<'m>(&self, sealed: SealedGrant<'m>) -> Result<Session<'m>, Refusal> {
         let Some(keys) = self.keys.as_ref() else {
-            return Err(Refusal::Ignored(self, ProtocolError::Grant.into()));
+            return Err(Refusal::Ignored(ProtocolError::Grant.into()));
         };
         if keys
             .check_grant(&self.transcript, sealed.body, &sealed.tag)
             .is_err()
         {
-            return Err(Refusal::Ignored(self, ProtocolError::Grant.into()));
+            return Err(Refusal::Ignored(ProtocolError::Grant.into()));
         }
         let grant: Grant<'m> = decode(sealed.body).map_err(|_| ProtocolError::Malformed)?;
         let spiffe_id = SpiffeId::parse(grant.spiffe_id).map_err(|_| ProtocolError::Identity)?;

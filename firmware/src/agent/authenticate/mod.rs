@@ -2,11 +2,15 @@
 //!
 //! Without this check anybody on the line could have credentials opened and PCRs quoted.
 
+mod curve;
+mod ecdsa;
+#[cfg(test)]
+mod tests;
+
 use assay_common::login::{Transcript, challenge_message};
-use assay_common::protocol::message::SIGNATURE_LEN;
-use p256::ecdsa::signature::hazmat::PrehashVerifier;
-use p256::ecdsa::{Signature, VerifyingKey};
 use sha2::{Digest, Sha256};
+
+use self::curve::Point;
 
 /// The challenge is not signed by the pinned key, or not for this login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,24 +25,32 @@ impl core::fmt::Display for UntrustedVerifier {
 
 impl core::error::Error for UntrustedVerifier {}
 
-/// The verifier's challenge key, ECDSA P-256.
-#[derive(Debug, Clone)]
-pub struct PinnedKey(VerifyingKey);
+/// The verifier's challenge key, ECDSA P-256: a point of the curve, made from the bytes it borrows when needed.
+#[derive(Debug, Clone, Copy)]
+pub struct PinnedKey<'p> {
+    x: &'p [u8; 32],
+    y: &'p [u8; 32],
+}
 
 /// Proof that a challenge came from the pinned verifier for the login at hand. Only [`PinnedKey::check`] makes one.
 #[derive(Debug)]
 pub struct Authentic(());
 
-impl PinnedKey {
-    /// Reads an uncompressed SEC1 point.
+impl<'p> PinnedKey<'p> {
+    /// Reads an uncompressed SEC1 point: 04, x and y (SEC 1 section 2.3.4).
     ///
     /// # Errors
     ///
     /// [`UntrustedVerifier`] when it is not a point of the curve.
-    pub fn from_sec1(point: &[u8]) -> Result<Self, UntrustedVerifier> {
-        VerifyingKey::from_sec1_bytes(point)
-            .map(Self)
-            .map_err(|_| UntrustedVerifier)
+    pub fn from_sec1(point: &'p [u8]) -> Result<Self, UntrustedVerifier> {
+        const UNCOMPRESSED: u8 = 4;
+        let key = match point.split_first() {
+            Some((&UNCOMPRESSED, coordinates)) => halves(coordinates),
+            _ => None,
+        };
+        let key = key.map(|[x, y]| Self { x, y });
+        key.filter(|key| key.point().is_some())
+            .ok_or(UntrustedVerifier)
     }
 
     /// Checks the signature over the transcript so far and the challenge's body.
@@ -52,16 +64,26 @@ impl PinnedKey {
         body: &[u8],
         signature: &[u8],
     ) -> Result<Authentic, UntrustedVerifier> {
-        let signature: &[u8; SIGNATURE_LEN] =
-            signature.try_into().map_err(|_| UntrustedVerifier)?;
-        let signature = Signature::from_slice(signature).map_err(|_| UntrustedVerifier)?;
         let mut hash = Sha256::new();
         for part in challenge_message(before, body) {
             hash.update(part);
         }
-        self.0
-            .verify_prehash(&hash.finalize(), &signature)
-            .map_err(|_| UntrustedVerifier)?;
-        Ok(Authentic(()))
+        let digest = hash.finalize().into();
+        match (halves(signature), self.point()) {
+            (Some([r, s]), Some(key)) if ecdsa::verify(&key, &digest, r, s) => Ok(Authentic(())),
+            _ => Err(UntrustedVerifier),
+        }
+    }
+
+    fn point(&self) -> Option<Point> {
+        Point::from_affine(self.x, self.y)
+    }
+}
+
+/// Two numbers of 32 bytes; `None` for any other length than 64.
+fn halves(bytes: &[u8]) -> Option<[&[u8; 32]; 2]> {
+    match bytes.as_chunks() {
+        ([first, second], []) => Some([first, second]),
+        _ => None,
     }
 }
