@@ -2,6 +2,7 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | [`bench`] | a real board: probe-rs and the real serial port |
 //! | [`board`] | what `boards/*` says of itself: build, lint, sizes |
 //! | [`qemu`] | QEMU machines with a TPM, as processes that end with their owner |
 //! | [`manufacture`] | software TPMs with a certificate of their own CA |
@@ -9,6 +10,7 @@
 //!
 //! The model of an SPI TPM is a crate of its own (`assay-spi-tpm`), since the QEMU overlay uses it as well.
 
+pub mod bench;
 pub mod board;
 pub mod manufacture;
 pub mod qemu;

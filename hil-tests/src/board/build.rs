@@ -29,6 +29,15 @@ impl Profile {
 ///
 /// When the build fails; cargo's own output has gone to stderr.
 pub fn build(board: &Board, profile: Profile) -> Result<PathBuf> {
+    build_with(board, profile, &[])
+}
+
+/// The same with cargo features of the board.
+///
+/// # Errors
+///
+/// When the build fails; cargo's own output has gone to stderr.
+pub fn build_with(board: &Board, profile: Profile, features: &[String]) -> Result<PathBuf> {
     let target_dir = target_dir();
     let status = cargo()
         .args(["build", "--quiet", "--locked", "-p", &board.package])
@@ -38,6 +47,7 @@ pub fn build(board: &Board, profile: Profile) -> Result<PathBuf> {
             "--profile",
             profile.name(),
         ])
+        .args(["--features", &features.join(",")])
         .env("CARGO_TARGET_DIR", &target_dir)
         .current_dir(workspace_root())
         .status()

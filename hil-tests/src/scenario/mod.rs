@@ -8,3 +8,4 @@ pub mod line;
 pub mod live;
 pub mod local_verifier;
 pub mod loopback;
+pub mod rig;

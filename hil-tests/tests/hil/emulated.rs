@@ -8,6 +8,7 @@ use assay_common::protocol::{AgentMessage, TroubleCode, decode};
 use assay_hil_tests::board::{self, Board, Profile};
 use assay_hil_tests::manufacture::{EkKind, ManufacturedTpm, Recipe, cache};
 use assay_hil_tests::qemu::OverlayOptions;
+use assay_hil_tests::scenario::rig;
 use assay_hil_tests::scenario::live::{Evidence, Live, Options, VerifierEvent};
 use tempfile::TempDir;
 
@@ -171,16 +172,28 @@ fn a_board_whose_tpm_comes_back_logs_in_without_a_reflash() {
 }
 
 #[test]
-fn a_board_that_is_reset_without_its_tpm_logs_in_again() {
-    let board = board::find("stm32f405").unwrap();
+fn every_scenario_of_the_bench_holds_in_qemu_too() {
+    for board in board::all().unwrap().iter().filter(|b| b.manifest.qemu.is_some()) {
+        let bench = Bench::new(&Recipe::with([EkKind::P256]));
+        let mut live = bench.start(board, OverlayOptions::default());
+        for scenario in rig::ALL {
+            scenario.run(&mut live).unwrap_or_else(|error| panic!("{}: {error:#}\n{}", board.name, live.assayd.log()));
+        }
+    }
+}
+
+#[test]
+fn a_dry_run_for_the_bench_shows_every_command_and_touches_nothing() {
     let bench = Bench::new(&Recipe::with([EkKind::P256]));
-    let live = bench.start(&board, OverlayOptions::default());
-    let first = granted(&live);
-    live.qemu.reset().unwrap();
-    let second = granted(&live);
-    assert_eq!(attribute(&first, "tpm_quote.reset_count"), attribute(&second, "tpm_quote.reset_count"));
-    assert_eq!(first.spiffe_id, second.spiffe_id);
-    assert_ne!(first.session, second.session);
+    let output = Command::new(env!("CARGO_BIN_EXE_hil"))
+        .args(["board", "stm32f405", "--dry-run", "--manufacturer-cas", text(&bench.tpm.root_ca())])
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(said.contains("probe-rs download --chip STM32F405"), "{said}");
+    assert!(said.contains("--base-address 0x80e0000 record.bin"), "{said}");
+    assert!(rig::ALL.iter().all(|scenario| said.contains(scenario.name)), "{said}");
 }
 
 fn wait_for_troubles(live: &Live, count: usize) -> Vec<assay_common::protocol::Trouble> {

@@ -1,5 +1,6 @@
 //! `hil`: builds boards, runs them in QEMU or on a bench, measures them. `./x` is its front door.
 
+mod bench_board;
 mod boards;
 mod demo;
 
@@ -24,6 +25,8 @@ enum Command {
     List,
     /// Boots a board in QEMU and shows its login
     Demo(demo::Demo),
+    /// Runs the scenarios on a real board: flash by probe-rs, talk over the real serial port
+    Board(bench_board::OnBench),
 }
 
 fn main() -> ExitCode {
@@ -32,6 +35,7 @@ fn main() -> ExitCode {
         Command::Lint(selection) => boards::lint(&selection),
         Command::List => boards::list(),
         Command::Demo(demo) => demo::run(&demo),
+        Command::Board(on_bench) => bench_board::run(&on_bench),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

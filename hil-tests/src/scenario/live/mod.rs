@@ -11,9 +11,9 @@ mod tap;
 mod verifier;
 
 use std::io::{Read, Write};
-use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -26,7 +26,7 @@ use crate::qemu::{Event, Launch, OverlayOptions, Qemu};
 
 pub use evidence::Evidence;
 pub use tap::{Seen, Tap};
-pub use verifier::{Assayd, VerifierEvent};
+pub use verifier::{AgentLine, Assayd, VerifierEvent};
 
 /// How a board is started.
 #[derive(Debug, Clone, Default)]
@@ -47,6 +47,7 @@ pub struct Live {
     pub tap: Tap,
     /// The software TPM.
     pub swtpm: Swtpm,
+    relay: Relay,
 }
 
 impl Live {
@@ -78,8 +79,9 @@ impl Live {
         // Times count from the machine's power-on, not from the build of the overlay before it.
         let now = Instant::now();
         let tap = Tap::new(now.checked_sub(qemu.elapsed()).unwrap_or(now));
-        join(qemu.serial()?, assayd.connect()?, &tap)?;
-        Ok(Self { qemu, assayd, tap, swtpm })
+        let relay = Relay::new(qemu.serial()?, tap.clone());
+        relay.connect(assayd.connect()?)?;
+        Ok(Self { qemu, assayd, tap, swtpm, relay })
     }
 
     /// Waits for the verifier's word on the first login.
@@ -102,6 +104,16 @@ impl Live {
         bail!("no login within {limit:?}; the line saw: {}", self.tap.summary());
     }
 
+    /// Takes the verifier away and starts it again, on the same data.
+    ///
+    /// # Errors
+    ///
+    /// When it does not start.
+    pub fn restart_verifier(&mut self) -> Result<()> {
+        self.assayd.restart()?;
+        self.relay.connect(self.assayd.connect()?)
+    }
+
     /// The TPM commands that the overlay saw so far.
     #[must_use]
     pub fn commands(&self) -> Vec<crate::qemu::CommandEvent> {
@@ -117,24 +129,51 @@ impl Live {
     }
 }
 
-/// Carries bytes between the board and the verifier, past the tap, until either closes.
-fn join(board: UnixStream, verifier: UnixStream, tap: &Tap) -> Result<()> {
-    carry(board.try_clone()?, verifier.try_clone()?, tap.clone(), true);
-    carry(verifier, board, tap.clone(), false);
-    Ok(())
+/// Carries bytes between the board's line and whichever verifier is connected, past the tap. A verifier may go and
+/// another come while the board goes on; what the board says meanwhile is lost, as on a port that nobody has open.
+#[derive(Clone)]
+struct Relay {
+    board: Arc<UnixStream>,
+    verifier: Arc<Mutex<Option<UnixStream>>>,
+    tap: Tap,
 }
 
-fn carry(mut from: UnixStream, mut to: UnixStream, tap: Tap, from_agent: bool) {
-    thread::spawn(move || {
-        let mut buffer = [0; 4096];
-        // A closed end is the run's end, not an error.
-        while let Ok(read @ 1..) = from.read(&mut buffer) {
-            let bytes = buffer.get(..read).unwrap_or_default();
-            tap.hear(from_agent, bytes);
-            if to.write_all(bytes).is_err() {
-                break;
+impl Relay {
+    fn new(board: UnixStream, tap: Tap) -> Self {
+        let relay = Self { board: Arc::new(board), verifier: Arc::default(), tap };
+        let outward = relay.clone();
+        thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            // A closed end is the run's end, not an error.
+            while let Ok(read @ 1..) = (&*outward.board).read(&mut buffer) {
+                let bytes = buffer.get(..read).unwrap_or_default();
+                outward.tap.hear(true, bytes);
+                if let Some(verifier) = &mut *outward.lock() {
+                    let _ = verifier.write_all(bytes);
+                }
             }
-        }
-        let _ = to.shutdown(Shutdown::Both);
-    });
+        });
+        relay
+    }
+
+    fn connect(&self, verifier: UnixStream) -> Result<()> {
+        let mut inward = verifier.try_clone()?;
+        *self.lock() = Some(verifier);
+        let relay = self.clone();
+        thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(read @ 1..) = inward.read(&mut buffer) {
+                let bytes = buffer.get(..read).unwrap_or_default();
+                relay.tap.hear(false, bytes);
+                if (&*relay.board).write_all(bytes).is_err() {
+                    break;
+                }
+            }
+        });
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<UnixStream>> {
+        self.verifier.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }

@@ -22,6 +22,10 @@ const START_LIMIT: Duration = Duration::from_secs(20);
 /// The cluster and the trust domain of a scenario.
 pub(super) const CLUSTER: &str = "lab";
 const TRUST_DOMAIN: &str = "assay.example";
+/// Names of files in the run's folder.
+const SOCKET: &str = "agents";
+const CONFIG: &str = "assayd.yaml";
+const LOG: &str = "assayd.log";
 
 /// One line of `assayd --events`.
 #[derive(Debug, Clone, Deserialize)]
@@ -61,12 +65,25 @@ impl VerifierEvent {
     }
 }
 
+/// Where a verifier hears its agents.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AgentLine {
+    /// A Unix socket in the run's folder, which a tap connects to.
+    Socket,
+    /// A real serial port.
+    Serial {
+        /// The device.
+        port: String,
+        /// Bits per second.
+        baud: u32,
+    },
+}
+
 /// A running `assayd`; ends with its owner.
 pub struct Assayd {
     child: Child,
-    config: PathBuf,
-    socket: PathBuf,
-    log: PathBuf,
+    folder: PathBuf,
+    line: AgentLine,
     events: Receiver<VerifierEvent>,
     /// The connection that found it listening, for the first agent.
     first: Mutex<Option<UnixStream>>,
@@ -87,7 +104,7 @@ impl Assayd {
     /// When it does not start, with its log.
     pub fn start(tpm: &ManufacturedTpm, folder: &Path) -> Result<Self> {
         let policy = loopback::policy(&[&tpm.root_ca(), &tpm.intermediate_ca()], true);
-        Self::with_policy(&policy, folder)
+        Self::with_policy(&policy, folder, AgentLine::Socket)
     }
 
     /// Starts a verifier with a policy document.
@@ -95,48 +112,58 @@ impl Assayd {
     /// # Errors
     ///
     /// When it does not start, with its log.
-    pub fn with_policy(policy: &str, folder: &Path) -> Result<Self> {
+    pub fn with_policy(policy: &str, folder: &Path, line: AgentLine) -> Result<Self> {
         let folder = std::path::absolute(folder)?;
         fs::create_dir_all(&folder)?;
-        let (socket, config) = (folder.join("agents"), folder.join("assayd.yaml"));
         fs::write(folder.join("policy.yaml"), policy)?;
+        let listener = match &line {
+            AgentLine::Socket => format!("unix:\n    - path: {}", folder.join(SOCKET).display()),
+            AgentLine::Serial { port, baud } => format!("serial:\n    - path: {port}\n      baud: {baud}"),
+        };
         let yaml = format!(
-            "trustDomain: {TRUST_DOMAIN}\ndataDir: {}\nlisteners:\n  unix:\n    - path: {}\nclusters:\n  {CLUSTER}: policy.yaml\nsession:\n  ttl: 1h\n",
+            "trustDomain: {TRUST_DOMAIN}\ndataDir: {}\nlisteners:\n  {listener}\nclusters:\n  {CLUSTER}: policy.yaml\nsession:\n  ttl: 1h\n",
             folder.join("data").display(),
-            socket.display(),
         );
-        fs::write(&config, yaml)?;
-
-        let listener = UnixListener::bind(folder.join("events"))?;
-        let log = folder.join("assayd.log");
-        let child = Command::new(program("assayd")?)
-            .arg("--config")
-            .arg(&config)
-            .arg("--events")
-            .arg(folder.join("events"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(File::create(&log)?)
-            .spawn()
-            .context("assayd")?;
-        let first = Mutex::new(None);
-        let mut assayd = Self { child, config, socket, log, events: receive(listener), first };
+        fs::write(folder.join(CONFIG), yaml)?;
+        let (child, events) = spawn(&folder)?;
+        let mut assayd = Self { child, folder, line, events, first: Mutex::new(None) };
         assayd.wait_until_it_listens()?;
         Ok(assayd)
+    }
+
+    /// Kills it and starts it again on the same data.
+    ///
+    /// # Errors
+    ///
+    /// When it does not start, with its log.
+    pub fn restart(&mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        (self.child, self.events) = spawn(&self.folder)?;
+        self.wait_until_it_listens()
     }
 
     fn wait_until_it_listens(&mut self) -> Result<()> {
         let started = Instant::now();
         while started.elapsed() < START_LIMIT {
-            if let Ok(stream) = UnixStream::connect(&self.socket) {
-                self.first = Mutex::new(Some(stream));
-                return Ok(());
-            }
             if let Some(status) = self.child.try_wait()? {
                 bail!("assayd ended ({status}): {}", self.log().trim());
             }
-            // The socket is a file that appears; nothing announces it.
-            thread::park_timeout(Duration::from_millis(5));
+            match self.line {
+                AgentLine::Socket => {
+                    if let Ok(stream) = UnixStream::connect(self.folder.join(SOCKET)) {
+                        self.first = Mutex::new(Some(stream));
+                        return Ok(());
+                    }
+                    // The socket is a file that appears; nothing announces it.
+                    thread::park_timeout(Duration::from_millis(5));
+                }
+                AgentLine::Serial { .. } => {
+                    if self.event(Duration::from_millis(100)).is_some_and(|event| event.step == "link_open") {
+                        return Ok(());
+                    }
+                }
+            }
         }
         bail!("assayd does not listen after {START_LIMIT:?}: {}", self.log().trim())
     }
@@ -148,13 +175,13 @@ impl Assayd {
     /// When `assayd` is gone.
     pub fn connect(&self) -> Result<UnixStream> {
         let first = self.first.lock().unwrap_or_else(PoisonError::into_inner).take();
-        first.map_or_else(|| UnixStream::connect(&self.socket).context("connecting to assayd"), Ok)
+        first.map_or_else(|| UnixStream::connect(self.socket()).context("connecting to assayd"), Ok)
     }
 
     /// Where agents connect.
     #[must_use]
-    pub fn socket(&self) -> &Path {
-        &self.socket
+    pub fn socket(&self) -> PathBuf {
+        self.folder.join(SOCKET)
     }
 
     /// The provisioning record for its nodes, made by `assay provision record`.
@@ -163,10 +190,10 @@ impl Assayd {
     ///
     /// When the command fails.
     pub fn record(&self) -> Result<PathBuf> {
-        let out = self.config.with_file_name("record.bin");
+        let out = self.folder.join("record.bin");
         let output = Command::new(program("assay")?)
             .args(["provision", "record", "--cluster", CLUSTER, "--config"])
-            .arg(&self.config)
+            .arg(self.config())
             .arg("--out")
             .arg(&out)
             .output()
@@ -186,13 +213,13 @@ impl Assayd {
     /// Its log so far.
     #[must_use]
     pub fn log(&self) -> String {
-        fs::read_to_string(&self.log).unwrap_or_default()
+        fs::read_to_string(self.folder.join(LOG)).unwrap_or_default()
     }
 
     /// Its configuration.
     #[must_use]
-    pub fn config(&self) -> &Path {
-        &self.config
+    pub fn config(&self) -> PathBuf {
+        self.folder.join(CONFIG)
     }
 }
 
@@ -201,6 +228,25 @@ impl Drop for Assayd {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn spawn(folder: &Path) -> Result<(Child, Receiver<VerifierEvent>)> {
+    let events = folder.join("events");
+    // Left over from the process before.
+    let _ = fs::remove_file(&events);
+    let listener = UnixListener::bind(&events)?;
+    let log = File::options().create(true).append(true).open(folder.join(LOG))?;
+    let child = Command::new(program("assayd")?)
+        .arg("--config")
+        .arg(folder.join(CONFIG))
+        .arg("--events")
+        .arg(&events)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .context("assayd")?;
+    Ok((child, receive(listener)))
 }
 
 fn receive(listener: UnixListener) -> Receiver<VerifierEvent> {
