@@ -112,6 +112,22 @@ pub fn read(path: &Path) -> Result<String, DocumentError> {
     String::from_utf8(bytes).map_err(|_| DocumentError::new(file, "not UTF-8"))
 }
 
+/// As [`read`], for a file that a document names: only a regular file, since a pipe or a device could keep the
+/// service from starting for ever.
+///
+/// # Errors
+///
+/// [`DocumentError`].
+pub fn read_named(path: &Path) -> Result<String, DocumentError> {
+    match std::fs::metadata(path) {
+        Ok(meta) if !meta.is_file() => Err(DocumentError::new(
+            path.display().to_string(),
+            "not a regular file",
+        )),
+        _ => read(path),
+    }
+}
+
 /// Reads a document into `T`. One document, every field known.
 ///
 /// # Errors

@@ -269,7 +269,7 @@ fn check_clusters(
             ClusterSource::Inline(document) => document.build(report.0, base)?,
             ClusterSource::File(path) => {
                 let path = base.join(path);
-                let text = document::read(&path)
+                let text = document::read_named(&path)
                     .map_err(|error| report.at(source, format!("cluster `{name}`: {error}")))?;
                 let file = path.display().to_string();
                 let base = path.parent().unwrap_or(Path::new(""));

@@ -25,8 +25,8 @@ const MAX_PANIC: usize = 512;
 /// What runs over a link.
 #[async_trait::async_trait]
 pub trait Conversation: Send {
-    /// A message arrived; what to answer. The blobs are those that arrived since the last [`blobs_wanted`]
-    /// (Self::blobs_wanted) was false.
+    /// A message arrived; what to answer. `blobs` holds the chunks that came since the message before it, while
+    /// [`blobs_wanted`](Self::blobs_wanted) was true.
     async fn message(&mut self, message: &[u8], blobs: &Blobs) -> Option<Vec<u8>>;
 
     /// Whether chunks belong to something now. While not, they are dropped, and so is what was collected.

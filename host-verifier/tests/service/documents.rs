@@ -440,6 +440,11 @@ fn a_policy_file_is_read_from_beside_the_configuration_and_its_errors_name_it() 
     assert_eq!((error.line, error.column), (4, 8), "{error}");
     assert!(error.message.contains("lab.yaml"), "{error}");
 
+    std::fs::create_dir(&file).unwrap();
+    let error = Config::load(&path).unwrap_err();
+    assert!(error.message.contains("not a regular file"), "{error}");
+    std::fs::remove_dir(&file).unwrap();
+
     std::fs::write(&file, good().replacen("type: tpm_ek", "type: tpm", 1)).unwrap();
     let error = Config::load(&path).unwrap_err();
     assert_eq!(error.file, file.display().to_string());

@@ -605,3 +605,75 @@ async fn a_quote_is_judged_for_every_policy_that_wants_one() {
         .unwrap();
     assert_eq!(session.policy, "two");
 }
+
+#[test]
+fn a_login_begins_with_a_hello_and_nothing_else() {
+    use assay_host_verifier::clock::Clock;
+    use assay_host_verifier::login::{AwaitHello, Env, Next};
+    use assay_host_verifier::random::SystemRandom;
+    let desk = Desk::new(&ek_only("rack", &[&FakeTpm::new()]));
+    let env = Env {
+        now: desk.clock.now(),
+        random: &SystemRandom,
+    };
+    let trouble = Trouble {
+        code: TroubleCode::TPM_BUS,
+        detail: 0,
+        command: 0,
+        attempt: 1,
+        retry_in_ms: 0,
+    };
+    let hello = desk.agent().hello();
+    for message in [
+        proofs([0; 16], 0, &[]),
+        encode(&AgentMessage::Trouble(trouble)),
+        Vec::new(),
+        vec![0xff; 100],
+        [hello.as_slice(), &[0]].concat(),
+        hello[..hello.len() - 1].to_vec(),
+    ] {
+        let turn = AwaitHello::new(desk.server.verifier.clone()).handle(&env, &message);
+        let Next::Denied(denied) = turn.next else {
+            panic!("{message:?} was taken for a hello");
+        };
+        assert_eq!(denied.code, DenyCode::MALFORMED, "{message:?}");
+    }
+}
+
+#[test]
+fn without_randomness_there_is_no_login() {
+    use assay_host_verifier::clock::Clock;
+    use assay_host_verifier::login::{AwaitHello, Env, Next};
+    use assay_host_verifier::random::{RandomError, SecureRandom};
+
+    /// Runs dry after so many draws.
+    #[derive(Debug)]
+    struct Dry(std::sync::atomic::AtomicU32);
+    impl SecureRandom for Dry {
+        fn fill(&self, out: &mut [u8]) -> Result<(), RandomError> {
+            use std::sync::atomic::Ordering;
+            let left = self
+                .0
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1));
+            left.map_err(|_| RandomError)?;
+            aws_lc_rs::rand::fill(out).map_err(|_| RandomError)
+        }
+    }
+
+    let desk = Desk::new(&ek_only("rack", &[&FakeTpm::new()]));
+    let hello = desk.agent().hello();
+    // Login id, secret, nonce: the third draw is the last that a first challenge needs.
+    for draws in 0..4 {
+        let random = Dry(draws.into());
+        let env = Env {
+            now: desk.clock.now(),
+            random: &random,
+        };
+        let turn = AwaitHello::new(desk.server.verifier.clone()).handle(&env, &hello);
+        match turn.next {
+            Next::Denied(denied) if draws < 3 => assert_eq!(denied.code, DenyCode::INTERNAL),
+            Next::Ask(..) if draws >= 3 => {}
+            other => panic!("{draws} draws: {other:?}"),
+        }
+    }
+}

@@ -68,6 +68,11 @@ impl Site {
             .spawn()
             .unwrap();
         let daemon = Daemon { process };
+        self.wait_for_socket();
+        daemon
+    }
+
+    fn wait_for_socket(&self) {
         let began = Instant::now();
         while !self.path("agent.sock").exists() {
             assert!(
@@ -76,7 +81,6 @@ impl Site {
             );
             std::thread::sleep(Duration::from_millis(10));
         }
-        daemon
     }
 
     /// A whole login over the socket, as the provisioning record says.
@@ -385,4 +389,42 @@ fn assayd_without_a_listener_or_with_one_in_use_says_so() {
         text(&output.stderr).contains("error: no listeners"),
         "{output:?}"
     );
+}
+
+#[test]
+fn events_go_to_a_file_or_to_a_socket_that_somebody_listens_on() {
+    let tpm = FakeTpm::new();
+    let site = Site::new(&[&tpm]);
+    let listener = std::os::unix::net::UnixListener::bind(site.path("events.sock")).unwrap();
+    for target in ["events.jsonl", "events.sock"] {
+        let process = Command::new(env!("CARGO_BIN_EXE_assayd"))
+            .args(["--config", "assayd.yaml", "--events", target])
+            .current_dir(site.dir.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let daemon = Daemon { process };
+        site.wait_for_socket();
+        granted(site.login(&tpm));
+        let (status, on_stdout, _) = daemon.terminate();
+        assert_eq!((status.code(), on_stdout.len()), (Some(0), 0));
+        let text = if target == "events.sock" {
+            let (stream, _) = listener.accept().unwrap();
+            std::io::read_to_string(stream).unwrap()
+        } else {
+            std::fs::read_to_string(site.path(target)).unwrap()
+        };
+        let steps: Vec<_> = text
+            .lines()
+            .map(|line| {
+                serde_json::from_str::<Value>(line).unwrap()["step"]
+                    .as_str()
+                    .unwrap()
+                    .to_owned()
+            })
+            .collect();
+        assert!(steps.contains(&"granted".to_owned()), "{target}: {steps:?}");
+        assert_eq!(steps.first().map(String::as_str), Some("link_open"));
+    }
 }
