@@ -44,7 +44,7 @@ macro_rules! kinds {
                 match self { $(Self::$variant => $default,)* }
             }
 
-            /// Phases of the FIFO in which this kind can show. In others it never fires.
+            /// Phases of the FIFO in which the ordinary traffic of a host can meet this kind.
             #[must_use]
             pub const fn phases(self) -> &'static [Phase] {
                 match self { $(Self::$variant => $phases,)* }
@@ -60,12 +60,10 @@ const RECEPTION: &[Phase] = &[Phase::Reception];
 const EXECUTION: &[Phase] = &[Phase::Execution];
 const COMPLETION: &[Phase] = &[Phase::Completion];
 const IDLE: &[Phase] = &[Phase::Idle];
-const NOT_IDLE: &[Phase] = &[
-    Phase::Ready,
-    Phase::Reception,
-    Phase::Execution,
-    Phase::Completion,
-];
+/// Phases in which a host has something to write to STS.
+const STATUS_WRITES: &[Phase] = &[Phase::Idle, Phase::Reception, Phase::Completion];
+/// Phases in which commandReady ends something.
+const COMMAND: &[Phase] = &[Phase::Reception, Phase::Execution, Phase::Completion];
 
 kinds! {
     /// Exactly `arg` wait bytes in the access.
@@ -85,7 +83,7 @@ kinds! {
     /// Bit `arg` (0..=31) of STS is flipped on its way to the host.
     MisoFlipStatus = "miso-flip-status", Bus, 4, ANY;
     /// Bit `arg` (0..=7) of a byte written to STS is flipped.
-    MosiFlipStatus = "mosi-flip-status", Bus, 6, ANY;
+    MosiFlipStatus = "mosi-flip-status", Bus, 6, STATUS_WRITES;
     /// Bit `arg` of the response bytes in the frame is flipped (byte `arg`/8, bit `arg`%8).
     MisoFlipFifo = "miso-flip-fifo", Bus, 0, COMPLETION;
     /// Bit `arg` of the command bytes in the frame is flipped (byte `arg`/8, bit `arg`%8).
@@ -103,7 +101,7 @@ kinds! {
     /// The last `arg` bytes of the frame are not clocked at the TPM.
     ShortClocking = "short-clocking", Bus, 1, ANY;
     /// DID_VID reads `arg`.
-    WrongDidVid = "wrong-did-vid", Bus, 0x0BAD_1234, ANY;
+    WrongDidVid = "wrong-did-vid", Bus, 0x0BAD_1234, IDLE;
 
     /// burstCount reads 0 for `arg` polls.
     BurstZero = "burst-zero", Fifo, 3, MOVING;
@@ -111,7 +109,7 @@ kinds! {
     BurstFixed = "burst-fixed", Fifo, 1, MOVING;
     /// burstCount is another number in 1..=`arg` at each poll for the rest of the command.
     BurstChanging = "burst-changing", Fifo, 64, MOVING;
-    /// burstCount promises `arg` bytes more than the FIFO takes; the excess is lost.
+    /// burstCount promises `arg` bytes more than the FIFO takes, for the rest of the command; the excess is lost.
     BurstTooLarge = "burst-too-large", Fifo, 16, MOVING;
     /// burstCount reads 0xFFFF; what really fits is unchanged.
     BurstMax = "burst-max", Fifo, 0, MOVING;
@@ -146,9 +144,9 @@ kinds! {
     /// commandReady has no effect.
     ReadyStuck = "ready-stuck", Fifo, 0, IDLE;
     /// A commandReady that ends or aborts a command has no effect.
-    AbortIgnored = "abort-ignored", Fifo, 0, NOT_IDLE;
+    AbortIgnored = "abort-ignored", Fifo, 0, COMMAND;
     /// tpmRegValidSts stays 0 until `arg` ms after this fault first shows.
-    AccessInvalid = "access-invalid", Fifo, 30, ANY;
+    AccessInvalid = "access-invalid", Fifo, 30, IDLE;
     /// Locality 4 holds the TPM for `arg` ms.
     LocalityBusy = "locality-busy", Fifo, 100, IDLE;
     /// Locality 4 seizes the TPM and gives it back after `arg` ms.

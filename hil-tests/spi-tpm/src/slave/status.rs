@@ -122,9 +122,10 @@ impl Tis {
             let max = u16::try_from(n).unwrap_or(u16::MAX).max(1);
             self.burst_fault = Some(Burst::Changing { max, seed: 0 });
         }
-        let excess = self.fire(FaultKind::BurstTooLarge).unwrap_or(0);
-        let excess = u16::try_from(excess).unwrap_or(u16::MAX);
-        let count = self.bursts.show(self.burst_fault, excess);
+        if let Some(excess) = self.fire(FaultKind::BurstTooLarge) {
+            self.burst_excess = u16::try_from(excess).unwrap_or(u16::MAX);
+        }
+        let count = self.bursts.show(self.burst_fault, self.burst_excess);
         if let Some(polls) = self.fire(FaultKind::BurstZero) {
             self.burst_zero = polls;
         }

@@ -33,6 +33,7 @@ pub(crate) struct Tis {
     pub(crate) waits: WaitSource,
     pub(crate) bursts: BurstSource,
     pub(crate) burst_fault: Option<Burst>,
+    pub(crate) burst_excess: u16,
     pub(crate) burst_zero: u32,
     pub(crate) status_invalid: u32,
     pub(crate) clock: VirtualClock,
@@ -57,6 +58,7 @@ impl Tis {
             waits: WaitSource::new(config.wait.unwrap_or(chip.wait)),
             bursts: BurstSource::new(config.burst.unwrap_or(chip.burst)),
             burst_fault: None,
+            burst_excess: 0,
             burst_zero: 0,
             status_invalid: 0,
             clock: config.clock,
@@ -139,6 +141,7 @@ impl Tis {
             ),
         }
         self.burst_fault = None;
+        self.burst_excess = 0;
         self.fifo.abandon(next);
     }
 
@@ -187,11 +190,16 @@ impl Tis {
         if self.fire(FaultKind::CommandByteLost).is_some() {
             return;
         }
+        let was_complete = self.fifo.is_complete();
         self.fifo.push(byte);
-        if !self.injector.is_idle() && !self.fifo.is_complete() {
-            // Tell a fault by code from the tenth byte on; Expect may fall only in mid-command.
-            let early = message::code(self.fifo.command()).is_some()
-                && self.fire(FaultKind::ExpectEarly).is_some();
+        if self.injector.is_idle() || self.fifo.phase() != Phase::Reception || was_complete {
+            return;
+        }
+        if self.fifo.is_complete() {
+            self.fifo.attempt.expect_stuck = self.fire(FaultKind::ExpectStuck).is_some();
+        } else if message::code(self.fifo.command()).is_some() {
+            // A plan may name the command by its code, which is known from the tenth byte on.
+            let early = self.fire(FaultKind::ExpectEarly).is_some();
             self.fifo.attempt.expect_early |= early;
         }
     }
@@ -246,6 +254,7 @@ impl Tis {
     /// One byte written to a register.
     pub(crate) fn write(&mut self, header: &Header, offset: u16, byte: u8) {
         if offset == 0x000 {
+            self.strike_access();
             if !self.access_is_invalid() && self.localities.write(header.locality, byte) {
                 self.abandon(Phase::Idle);
             }
@@ -275,6 +284,20 @@ impl Tis {
     }
 
     fn access(&mut self, locality: u8) -> u8 {
+        self.strike_access();
+        let value = match locality {
+            0..=FOREIGN => self.localities.access(locality),
+            _ => return 0xFF,
+        };
+        if self.access_is_invalid() {
+            value & !(REG_VALID | ACTIVE)
+        } else {
+            value
+        }
+    }
+
+    /// Faults of the ACCESS register, before it is read or written.
+    fn strike_access(&mut self) {
         if !self.access_is_invalid()
             && let Some(ms) = self.fire(FaultKind::AccessInvalid)
         {
@@ -285,15 +308,6 @@ impl Tis {
             && let Some(ms) = self.fire(FaultKind::LocalityBusy)
         {
             self.occupy(ms);
-        }
-        let value = match locality {
-            0..=FOREIGN => self.localities.access(locality),
-            _ => return 0xFF,
-        };
-        if self.access_is_invalid() {
-            value & !(REG_VALID | ACTIVE)
-        } else {
-            value
         }
     }
 }

@@ -197,7 +197,7 @@ fn spawn(state: &Path, data: &Path, control: &Path, mode: Mode) -> Result<Child,
     let mut child = command.spawn().map_err(StartError::Spawn)?;
     let started = Instant::now();
     loop {
-        if awaited.iter().all(|path| path.exists()) {
+        if awaited.iter().all(|path| is_listening(path)) {
             return Ok(child);
         }
         let ended = child.try_wait().map_err(StartError::Spawn)?;
@@ -218,6 +218,21 @@ fn spawn(state: &Path, data: &Path, control: &Path, mode: Mode) -> Result<Child,
         }
         thread::sleep(Duration::from_millis(1));
     }
+}
+
+/// Whether somebody listens on the socket. The file is there a moment before that, and a client that comes
+/// in between is refused; a trial connection would be taken for the one client that swtpm serves.
+fn is_listening(path: &Path) -> bool {
+    const ACCEPTS: &str = "00010000";
+    let Ok(sockets) = fs::read_to_string("/proc/net/unix") else {
+        return path.exists();
+    };
+    let path = path.to_string_lossy();
+    // Num RefCount Protocol Flags Type St Inode Path
+    sockets.lines().any(|line| {
+        let mut fields = line.split_ascii_whitespace().skip(3);
+        fields.next() == Some(ACCEPTS) && fields.nth(3) == Some(&*path)
+    })
 }
 
 /// A back end that owns its process, so that a power loss is a real one: the process is killed
