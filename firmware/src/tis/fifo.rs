@@ -21,9 +21,10 @@
 
 use embedded_hal::delay::DelayNs;
 
+use super::error::Fault;
 use super::regs::{Status, sts};
 use super::timeouts::Clock;
-use super::{Tis, TisError, TisEvent};
+use super::{Tis, TisStep};
 use crate::bus::{Reg, TisBus};
 use crate::fmt::warning;
 
@@ -70,147 +71,120 @@ impl Want {
     }
 }
 
-/// How a wait ended without what was wanted.
-enum Wait {
-    /// The limit passed; the last status that could be believed.
-    Late(Status),
-    Broken(TisError),
-}
-
-impl Wait {
-    fn or(self, late: TisError) -> TisError {
-        match self {
-            Self::Late(_) => late,
-            Self::Broken(error) => error,
-        }
-    }
-}
-
 impl<B: TisBus, D: DelayNs> Tis<B, D> {
-    /// Sends `command` and reads its response into `response`; returns the response's length.
+    /// Sends `command` and reads its response into `response`; its length is then in `received`.
     pub(super) fn exchange(
         &mut self,
         command: &[u8],
         response: &mut [u8],
         limit_us: u32,
-    ) -> Result<usize, TisError> {
+    ) -> Result<(), Fault> {
         if command.len() < HEADER || response.len() < HEADER {
-            return Err(TisError::Buffer);
+            return Err(Fault::BUFFER);
         }
         self.submit(command)?;
         // From here on the TPM may have executed the command: nothing below sends it again.
-        let received = self
-            .go()
-            .and_then(|()| self.receive_with_retries(response, limit_us));
-        match received {
-            Err(TisError::Timeout) => Err(self.abort_execution()),
-            other => {
-                // Frees the response and leads back to idle or ready, also after a fault. If this
-                // write is lost, the next command finds the old response and writes it again.
-                self.completed = self.write(Reg::STS, sts::COMMAND_READY).is_ok() && other.is_ok();
-                other
-            }
+        let result = self.go_and_receive(response, limit_us);
+        if result == Err(Fault::TIMEOUT) {
+            return Err(self.abort_execution());
         }
+        // Frees the response and leads back to idle or ready, also after a fault. If this write is
+        // lost, the next command finds the old response and writes it again.
+        self.completed = self.write(Reg::STS, sts::COMMAND_READY).is_ok() && result.is_ok();
+        result
     }
 
     /// Offers the command until the TPM has taken all of it.
-    fn submit(&mut self, command: &[u8]) -> Result<(), TisError> {
+    fn submit(&mut self, command: &[u8]) -> Result<(), Fault> {
         let mut submissions = self.chip.quirks().submissions;
         loop {
-            let error = match self.acquire().and_then(|()| self.send(command)) {
-                Ok(()) => return Ok(()),
-                Err(error) => error,
+            let Err(fault) = self.send(command) else {
+                return Ok(());
             };
             submissions = submissions.saturating_sub(1);
-            if submissions == 0 || error == TisError::Absent {
-                return Err(error);
+            if submissions == 0 || fault == Fault::ABSENT {
+                return Err(fault);
             }
-            warning!("TPM refused a command, sending it again: {}", error.code());
-            self.events.push(TisEvent::Resent(error));
+            warning!("TPM refused a command, sending it again: {}", fault.code());
+            self.event(TisStep::Resent, fault.code());
             self.resent = self.resent.saturating_add(1);
             let _ = self.write(Reg::STS, sts::COMMAND_READY);
             self.delay.delay_us(ABORT_PAUSE_US);
         }
     }
 
-    fn send(&mut self, command: &[u8]) -> Result<(), TisError> {
-        let mut credit = self.ready()?;
+    fn send(&mut self, command: &[u8]) -> Result<(), Fault> {
+        self.acquire()?;
+        self.ready()?;
         let (body, last) = command.split_at(command.len() - 1);
         let mut rest = body;
         while !rest.is_empty() {
-            if credit == 0 {
-                credit = self.expecting()?;
+            if self.credit == 0 {
+                self.expecting()?;
             }
-            let (now, later) = rest.split_at(credit.min(B::MAX_TRANSFER).min(rest.len()));
-            self.bus.write(Reg::DATA_FIFO, now).map_err(bus_error)?;
-            credit -= now.len();
+            let (now, later) = rest.split_at(self.spend(rest.len()));
+            self.bus.write(Reg::DATA_FIFO, now).map_err(Fault::bus)?;
             rest = later;
         }
         self.expecting()?;
-        self.bus.write(Reg::DATA_FIFO, last).map_err(bus_error)?;
+        self.bus.write(Reg::DATA_FIFO, last).map_err(Fault::bus)?;
         let complete = Want {
             mask: sts::VALID | sts::EXPECT,
             value: sts::VALID,
             burst: false,
         };
-        self.wait(complete, self.limits.c_us)
-            .map_err(|e| e.or(TisError::Rejected))?;
+        self.wait(complete, self.limits.c_us, Fault::REJECTED)
+    }
+
+    /// Waits for credit in the middle of a command, where the TPM must expect more.
+    fn expecting(&mut self) -> Result<(), Fault> {
+        const MORE: u8 = sts::VALID | sts::EXPECT;
+        let result = self.wait(Want::burst(MORE), self.limits.a_us, Fault::BURST);
+        if result == Err(Fault::BURST) && self.status.matches(MORE, sts::VALID) {
+            return Err(Fault::REJECTED);
+        }
+        result
+    }
+
+    /// Brings the TPM into the ready state, with credit.
+    fn ready(&mut self) -> Result<(), Fault> {
+        // Many chips are ready again after a command, others idle. It is learned after the first
+        // command, so that none is asked in vain: a read that shows "ready" has the burst count too.
+        let ready = Want::flags(sts::COMMAND_READY);
+        let after_command = core::mem::take(&mut self.completed);
+        let mut result = Err(Fault::NOT_READY);
+        if self.idle_after_command != Some(true) {
+            result = self.wait(ready, 0, Fault::NOT_READY);
+        }
+        if after_command && self.idle_after_command.is_none() {
+            self.idle_after_command = Some(result.is_err());
+        }
+        // From completion a chip may go to idle first and want a second write, and one write may be
+        // lost, so it is repeated at growing intervals while TIMEOUT_B runs.
+        let mut left_us = self.limits.b_us;
+        let mut slice_us = READY_AGAIN_US;
+        let mut again = false;
+        while result.is_err() {
+            if again {
+                if result != Err(Fault::NOT_READY) || left_us <= slice_us {
+                    return result;
+                }
+                self.event(TisStep::ReadyAgain, 0);
+                left_us -= slice_us;
+                slice_us = slice_us.saturating_mul(2);
+            }
+            again = true;
+            self.write(Reg::STS, sts::COMMAND_READY)?;
+            result = self.wait(ready, slice_us.min(left_us), Fault::NOT_READY);
+        }
+        if self.credit == 0 {
+            let with_credit = Want::burst(sts::COMMAND_READY);
+            return self.wait(with_credit, self.limits.a_us, Fault::BURST);
+        }
         Ok(())
     }
 
-    /// The burst count in the middle of a command, where the TPM must expect more.
-    fn expecting(&mut self) -> Result<usize, TisError> {
-        match self.wait(Want::burst(sts::VALID | sts::EXPECT), self.limits.a_us) {
-            Ok(status) => Ok(self.credit(status)),
-            Err(Wait::Late(last)) if last.has(sts::VALID) && !last.has(sts::EXPECT) => {
-                Err(TisError::Rejected)
-            }
-            Err(late) => Err(late.or(TisError::Burst)),
-        }
-    }
-
-    /// Brings the TPM into the ready state; returns the first burst count, above 0.
-    fn ready(&mut self) -> Result<usize, TisError> {
-        // Many chips are ready again after a command, others idle. It is learned after the first
-        // command, so that none is asked in vain: a read that shows "ready" has the burst count too.
-        let after_command = core::mem::take(&mut self.completed);
-        let mut status = Err(Wait::Late(Status::default()));
-        if self.idle_after_command != Some(true) {
-            status = self.wait(Want::flags(0), 0);
-        }
-        let ready = matches!(status, Ok(s) if s.has(sts::COMMAND_READY));
-        if after_command && self.idle_after_command.is_none() {
-            self.idle_after_command = Some(!ready);
-        }
-        if !ready {
-            // From completion a chip may go to idle first and want a second write, and one write
-            // may be lost, so it is repeated at growing intervals while TIMEOUT_B runs.
-            let mut spent_us = 0;
-            let mut slice_us = READY_AGAIN_US;
-            loop {
-                self.write(Reg::STS, sts::COMMAND_READY)?;
-                let left_us = self.limits.b_us.saturating_sub(spent_us);
-                status = self.wait(Want::flags(sts::COMMAND_READY), slice_us.min(left_us));
-                match status {
-                    Err(Wait::Late(_)) if left_us > slice_us => {
-                        self.events.push(TisEvent::ReadyAgain);
-                        spent_us = spent_us.saturating_add(slice_us);
-                        slice_us = slice_us.saturating_mul(2);
-                    }
-                    _ => break,
-                }
-            }
-        }
-        let status = status.map_err(|e| e.or(TisError::NotReady))?;
-        if status.burst() > 0 {
-            return Ok(self.credit(status));
-        }
-        self.wait(Want::burst(sts::COMMAND_READY), self.limits.a_us)
-            .map(|status| self.credit(status))
-            .map_err(|e| e.or(TisError::Burst))
-    }
-
-    fn go(&mut self) -> Result<(), TisError> {
+    fn go(&mut self) -> Result<(), Fault> {
         let mut result = Ok(());
         for _ in 0..GO_WRITES {
             result = self.write(Reg::STS, sts::GO);
@@ -221,134 +195,124 @@ impl<B: TisBus, D: DelayNs> Tis<B, D> {
         result
     }
 
-    fn receive_with_retries(
-        &mut self,
-        response: &mut [u8],
-        limit_us: u32,
-    ) -> Result<usize, TisError> {
+    fn go_and_receive(&mut self, response: &mut [u8], limit_us: u32) -> Result<(), Fault> {
         let available = Want::flags(sts::VALID | sts::DATA_AVAIL);
-        let mut status = self
-            .wait(available, limit_us)
-            .map_err(|late| late.or(TisError::Timeout))?;
+        self.go()?;
+        self.wait(available, limit_us, Fault::TIMEOUT)?;
         let mut reads = RESPONSE_READS;
         loop {
-            let error = match self.receive(response, status) {
-                Ok(len) => return Ok(len),
-                Err(error) => error,
+            let Err(fault) = self.receive(response) else {
+                return Ok(());
             };
             reads -= 1;
-            if reads == 0 || error == TisError::Absent {
-                return Err(error);
+            if reads == 0 || fault == Fault::ABSENT {
+                return Err(fault);
             }
             warning!(
                 "TPM response read wrong, reading it again: {}",
-                error.code()
+                fault.code()
             );
-            self.events.push(TisEvent::ResponseRetry(error));
+            self.event(TisStep::ResponseRetry, fault.code());
             self.reread = self.reread.saturating_add(1);
             self.write(Reg::STS, sts::RESPONSE_RETRY)?;
-            status = self
-                .wait(available, self.limits.c_us)
-                .map_err(|late| late.or(error))?;
+            self.wait(available, self.limits.c_us, fault)?;
         }
     }
 
-    fn receive(&mut self, response: &mut [u8], first: Status) -> Result<usize, TisError> {
-        let mut credit = self.credit(first);
-        let mut got = 0;
+    fn receive(&mut self, response: &mut [u8]) -> Result<(), Fault> {
+        const MORE: u8 = sts::VALID | sts::DATA_AVAIL;
+        self.received = 0;
         let mut end = HEADER;
-        while got < end {
-            if credit == 0 {
-                let more = Want::burst(sts::VALID | sts::DATA_AVAIL);
-                credit = match self.wait(more, self.limits.c_us) {
-                    Ok(status) => self.credit(status),
-                    Err(Wait::Late(last)) if last.has(sts::DATA_AVAIL) => {
-                        return Err(TisError::Burst);
-                    }
-                    Err(late) => return Err(late.or(TisError::Overrun)),
-                };
+        while self.received < end {
+            if self.credit == 0 {
+                let result = self.wait(Want::burst(MORE), self.limits.c_us, Fault::OVERRUN);
+                if result == Err(Fault::OVERRUN) && self.status.has(sts::DATA_AVAIL) {
+                    return Err(Fault::BURST);
+                }
+                result?;
             }
-            let n = credit.min(B::MAX_TRANSFER).min(end - got);
-            let part = response.get_mut(got..got + n).ok_or(TisError::BadSize)?;
-            self.bus.read(Reg::DATA_FIFO, part).map_err(bus_error)?;
-            credit -= n;
-            got += n;
-            if got == HEADER {
-                end = announced_len(response).ok_or(TisError::BadSize)?;
+            let next = self.received + self.spend(end - self.received);
+            let part = response
+                .get_mut(self.received..next)
+                .ok_or(Fault::BAD_SIZE)?;
+            self.bus.read(Reg::DATA_FIFO, part).map_err(Fault::bus)?;
+            self.received = next;
+            if next == HEADER {
+                end = announced_len(response).ok_or(Fault::BAD_SIZE)?;
             }
         }
-        let drained = self
-            .wait(Want::flags(sts::VALID), self.limits.c_us)
-            .map_err(|e| e.or(TisError::Leftover))?;
-        if drained.has(sts::DATA_AVAIL) {
-            return Err(TisError::Leftover);
+        self.wait(Want::flags(sts::VALID), self.limits.c_us, Fault::LEFTOVER)?;
+        if self.status.has(sts::DATA_AVAIL) {
+            return Err(Fault::LEFTOVER);
         }
-        Ok(end)
+        Ok(())
     }
 
     /// Ends a command that ran out of time. Returns what to report.
-    fn abort_execution(&mut self) -> TisError {
-        self.events.push(TisEvent::Aborted);
+    fn abort_execution(&mut self) -> Fault {
+        self.event(TisStep::Aborted, 0);
         // commandReady during execution aborts. Bounded by TIMEOUT_B, and an error on the way means
         // the same: not back yet.
         if self.ready().is_ok() {
-            return TisError::Timeout;
+            return Fault::TIMEOUT;
         }
         // A cancel makes the TPM end the command with a response of its own, which nobody reads.
-        self.events.push(TisEvent::Cancelled);
+        self.event(TisStep::Cancelled, 0);
         let _ = self.write(Reg::STS_CANCEL, sts::CANCEL);
-        let _ = self.wait(Want::flags(sts::VALID | sts::DATA_AVAIL), self.limits.c_us);
+        let answered = Want::flags(sts::VALID | sts::DATA_AVAIL);
+        let _ = self.wait(answered, self.limits.c_us, Fault::TIMEOUT);
         match self.ready() {
-            Ok(_) => TisError::Timeout,
-            Err(_) => TisError::Stuck,
+            Ok(()) => Fault::TIMEOUT,
+            Err(_) => Fault::STUCK,
         }
     }
 
-    /// Reads the status until it is as wanted, or `limit_us` has passed; at least once.
+    /// Reads the status until it is as wanted, at least once; after `limit_us` the fault is `late`.
+    /// The last status that could be believed is left in `status`, its burst count in `credit`.
     ///
     /// A status with reserved bits set and a failing bus are read again for TIMEOUT_D, since one
     /// flipped bit must not cost a command. A locality that is gone is noticed earlier.
-    fn wait(&mut self, want: Want, limit_us: u32) -> Result<Status, Wait> {
+    fn wait(&mut self, want: Want, limit_us: u32, late: Fault) -> Result<(), Fault> {
         let mut clock = Clock::new(limit_us);
         let mut doubt = Clock::new(self.limits.d_us);
         let mut doubtful: u8 = 0;
-        let mut last = Status::default();
         loop {
             // Time spent in doubt is not taken from the limit, which may be 0.
-            let clock = match self.status() {
-                Ok(status) if want.met(status) => return Ok(status),
-                Ok(status) => {
-                    last = status;
+            let clock = match self.read_status() {
+                Ok(()) if want.met(self.status) => return Ok(()),
+                Ok(()) => {
                     doubtful = 0;
                     &mut clock
                 }
-                Err(error) => {
-                    self.events.push(TisEvent::BadStatus);
+                Err(fault) => {
+                    self.event(TisStep::BadStatus, 0);
                     doubtful = doubtful.saturating_add(1);
                     if doubtful == DOUBTFUL_READS && self.is_lost() {
-                        return Err(Wait::Broken(error));
+                        return Err(fault);
                     }
                     &mut doubt
                 }
             };
             if !self.pause(clock) {
-                return Err(match doubtful {
-                    0 => Wait::Late(last),
-                    _ => Wait::Broken(self.diagnose()),
-                });
+                return Err(if doubtful == 0 { late } else { self.diagnose() });
             }
         }
     }
 
-    fn status(&mut self) -> Result<Status, TisError> {
+    fn read_status(&mut self) -> Result<(), Fault> {
         let mut bytes = [0; 4];
         self.read(Reg::STS, &mut bytes)?;
-        Status::from_register(bytes).ok_or(TisError::Locality)
+        self.status = Status::from_register(bytes).ok_or(Fault::LOCALITY)?;
+        self.credit = self.status.burst().min(self.chip.quirks().max_burst);
+        Ok(())
     }
 
-    /// How many bytes this status allows to move.
-    fn credit(&self, status: Status) -> usize {
-        usize::from(status.burst().min(self.chip.quirks().max_burst))
+    /// Takes from the credit what one access can move of `wanted` bytes.
+    fn spend(&mut self, wanted: usize) -> usize {
+        let n = wanted.min(B::MAX_TRANSFER).min(usize::from(self.credit));
+        // Not above the credit, which is a u16.
+        self.credit -= n as u16;
+        n
     }
 }
 
@@ -359,8 +323,4 @@ fn announced_len(response: &[u8]) -> Option<usize> {
     usize::try_from(size)
         .ok()
         .filter(|size| (HEADER..=response.len()).contains(size))
-}
-
-pub(super) fn bus_error<E: Into<crate::bus::BusError>>(error: E) -> TisError {
-    TisError::Bus(error.into())
 }

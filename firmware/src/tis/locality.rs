@@ -7,9 +7,10 @@
 use embedded_hal::delay::DelayNs;
 
 use super::chip::{Chip, ChipId};
+use super::error::Fault;
 use super::regs::access;
 use super::timeouts::Clock;
-use super::{Tis, TisError, TisEvent};
+use super::{Tis, TisError, TisStep};
 use crate::bus::{Reg, TisBus};
 use crate::fmt::info;
 
@@ -23,26 +24,25 @@ impl<B: TisBus, D: DelayNs> Tis<B, D> {
     /// [`TisError::Absent`] when nothing answers, [`TisError::Locality`] when the locality is not
     /// granted, [`TisError::Bus`] when the bus keeps failing.
     pub fn probe(&mut self) -> Result<ChipId, TisError> {
-        let result = self.find_and_claim();
-        if let Err(error) = result {
-            self.failed(error);
+        match self.find_and_claim() {
+            Ok(()) => Ok(self.id),
+            Err(fault) => Err(self.failed(fault)),
         }
-        result
     }
 
-    fn find_and_claim(&mut self) -> Result<ChipId, TisError> {
-        let id = self.find()?;
-        self.chip = Chip::identify(id);
+    fn find_and_claim(&mut self) -> Result<(), Fault> {
+        self.find()?;
+        self.chip = Chip::identify(self.id);
         self.claim()?;
+        self.found = true;
         info!(
             "TPM found: vendor {=u16:x} device {=u16:x}",
-            id.vendor, id.device
+            self.id.vendor, self.id.device
         );
-        self.id = Some(id);
-        Ok(id)
+        Ok(())
     }
 
-    fn find(&mut self) -> Result<ChipId, TisError> {
+    fn find(&mut self) -> Result<(), Fault> {
         let mut clock = Clock::new(self.limits.a_us);
         loop {
             let mut id = [0; 4];
@@ -52,42 +52,43 @@ impl<B: TisBus, D: DelayNs> Tis<B, D> {
                 let mut revision = [0];
                 self.read(Reg::RID, &mut revision)?;
                 let [revision] = revision;
-                return Ok(ChipId {
+                self.id = ChipId {
                     vendor: u16::from_le_bytes([v0, v1]),
                     device: u16::from_le_bytes([d0, d1]),
                     revision,
-                });
+                };
+                return Ok(());
             }
             if !self.pause(&mut clock) {
-                return Err(result.err().unwrap_or(TisError::Absent));
+                return result.and(Err(Fault::ABSENT));
             }
         }
     }
 
     /// Makes sure that the locality is ours; costs nothing once it is.
-    pub(super) fn acquire(&mut self) -> Result<(), TisError> {
-        if self.id.is_none() {
-            self.find_and_claim()?;
+    pub(super) fn acquire(&mut self) -> Result<(), Fault> {
+        if !self.found {
+            self.find_and_claim()
+        } else if !self.claimed {
+            self.claim()
+        } else {
+            Ok(())
         }
-        if self.claimed { Ok(()) } else { self.claim() }
     }
 
-    fn claim(&mut self) -> Result<(), TisError> {
+    fn claim(&mut self) -> Result<(), Fault> {
         let mut clock = Clock::new(self.limits.a_us);
         let mut ask_again_us = 0;
         loop {
-            let mut register = [access::FLOATING];
-            let result = self.read(Reg::ACCESS, &mut register);
-            let [seen] = register;
-            if result.is_ok() && access::granted(seen) {
+            let (result, seen) = self.access();
+            if access::granted(seen) {
                 self.claimed = true;
-                self.events.push(TisEvent::Claimed);
+                self.event(TisStep::Claimed, 0);
                 return Ok(());
             }
             // Until VALID is set the chip is starting (30 ms after power-on) and a request would be
             // lost. A request can also be dropped later, so it is repeated, less and less often.
-            let believable = seen != access::FLOATING && seen & access::VALID != 0;
-            if result.is_ok() && believable && clock.elapsed_us() >= ask_again_us {
+            if access::believable(seen) && clock.elapsed_us() >= ask_again_us {
                 let first = ask_again_us == 0;
                 ask_again_us = clock.elapsed_us().max(5_000) * 2;
                 self.write(Reg::ACCESS, access::REQUEST_USE)?;
@@ -97,13 +98,28 @@ impl<B: TisBus, D: DelayNs> Tis<B, D> {
                 }
             }
             if !self.pause(&mut clock) {
-                return Err(match result {
-                    Err(error) => error,
-                    Ok(()) if seen == access::FLOATING || seen == 0 => TisError::Absent,
-                    Ok(()) => TisError::Locality,
+                result?;
+                return Err(match seen {
+                    access::FLOATING | 0 => Fault::ABSENT,
+                    _ => Fault::LOCALITY,
                 });
             }
         }
+    }
+
+    /// Reads `TPM_ACCESS`; a bus that fails reads as one that floats.
+    fn access(&mut self) -> (Result<(), Fault>, u8) {
+        let mut register = [0];
+        let result = self.read(Reg::ACCESS, &mut register);
+        let [seen] = register;
+        (
+            result,
+            if result.is_ok() {
+                seen
+            } else {
+                access::FLOATING
+            },
+        )
     }
 
     /// Gives the locality up, for a board that hands the TPM to other software. The next command
@@ -113,7 +129,8 @@ impl<B: TisBus, D: DelayNs> Tis<B, D> {
     /// [`TisError::Bus`].
     pub fn release(&mut self) -> Result<(), TisError> {
         self.claimed = false;
-        self.write(Reg::ACCESS, access::ACTIVE_LOCALITY)?;
+        self.write(Reg::ACCESS, access::ACTIVE_LOCALITY)
+            .map_err(Fault::error)?;
         self.delay
             .delay_us(self.chip.quirks().settle_after_relinquish_us);
         Ok(())
@@ -121,13 +138,8 @@ impl<B: TisBus, D: DelayNs> Tis<B, D> {
 
     /// True when the TPM answers and says that the locality isn't ours (any more).
     pub(super) fn is_lost(&mut self) -> bool {
-        let mut register = [access::FLOATING];
-        let result = self.read(Reg::ACCESS, &mut register);
-        let [seen] = register;
-        let lost = result.is_ok()
-            && seen != access::FLOATING
-            && seen & access::VALID != 0
-            && !access::granted(seen);
+        let (_, seen) = self.access();
+        let lost = access::believable(seen) && !access::granted(seen);
         if lost {
             self.claimed = false;
         }
@@ -135,13 +147,12 @@ impl<B: TisBus, D: DelayNs> Tis<B, D> {
     }
 
     /// Why the status could not be believed for so long: not there, not ours, or a broken bus.
-    pub(super) fn diagnose(&mut self) -> TisError {
+    pub(super) fn diagnose(&mut self) -> Fault {
         self.claimed = false;
-        let mut register = [0];
-        match self.read(Reg::ACCESS, &mut register) {
-            Err(error) => error,
-            Ok(()) if register == [access::FLOATING] => TisError::Absent,
-            Ok(()) => TisError::Locality,
+        match self.access() {
+            (Err(fault), _) => fault,
+            (Ok(()), access::FLOATING) => Fault::ABSENT,
+            (Ok(()), _) => Fault::LOCALITY,
         }
     }
 }

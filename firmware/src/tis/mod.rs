@@ -15,7 +15,9 @@ mod timeouts;
 use embedded_hal::delay::DelayNs;
 
 use self::chip::{Chip, ChipId};
-pub use self::error::{TisError, TisEvent};
+use self::error::Fault;
+pub use self::error::{TisError, TisEvent, TisStep};
+use self::regs::Status;
 use self::timeouts::Clock;
 pub use self::timeouts::Limits;
 use crate::bus::{Reg, TisBus, Traffic};
@@ -34,8 +36,16 @@ pub struct Tis<B, D> {
     delay: D,
     limits: Limits,
     chip: &'static Chip,
-    id: Option<ChipId>,
+    id: ChipId,
+    /// `id` and `chip` are those of a TPM that answered and whose locality was granted.
+    found: bool,
     claimed: bool,
+    /// The last status that could be believed.
+    status: Status,
+    /// Bytes that may be moved before the burst count is asked for again.
+    credit: u16,
+    /// Bytes of the response so far.
+    received: usize,
     /// The last command ended as it should.
     completed: bool,
     /// Whether this chip wants a second commandReady after a command; not known at first.
@@ -61,8 +71,12 @@ impl<B: TisBus, D: DelayNs> Tis<B, D> {
             delay,
             limits,
             chip: Chip::identify(ChipId::default()),
-            id: None,
+            id: ChipId::default(),
+            found: false,
             claimed: false,
+            status: Status::default(),
+            credit: 0,
+            received: 0,
             completed: false,
             idle_after_command: None,
             resent: 0,
@@ -86,17 +100,15 @@ impl<B: TisBus, D: DelayNs> Tis<B, D> {
         limit_us: u32,
     ) -> Result<&'r [u8], TisError> {
         match self.exchange(command, response, limit_us) {
-            Ok(len) => response.get(..len).ok_or(TisError::BadSize),
-            Err(error) => {
-                self.failed(error);
-                Err(error)
-            }
+            // Never more than was put there.
+            Ok(()) => Ok(response.get(..self.received).unwrap_or_default()),
+            Err(fault) => Err(self.failed(fault)),
         }
     }
 
     /// What the TPM said about itself, once it was found.
-    pub const fn chip_id(&self) -> Option<ChipId> {
-        self.id
+    pub fn chip_id(&self) -> Option<ChipId> {
+        self.found.then_some(self.id)
     }
 
     /// The family of the TPM.
@@ -139,19 +151,24 @@ impl<B: TisBus, D: DelayNs> Tis<B, D> {
         &mut self.delay
     }
 
-    fn failed(&mut self, error: TisError) {
-        self.errors.count(error.code());
-        self.events.push(TisEvent::Failed(error));
+    fn failed(&mut self, fault: Fault) -> TisError {
+        self.errors.count(fault.code());
+        self.event(TisStep::Failed, fault.code());
         // Whatever happened, the next command makes sure of the locality first.
         self.claimed = false;
+        fault.error()
     }
 
-    fn read(&mut self, reg: Reg, buf: &mut [u8]) -> Result<(), TisError> {
-        self.bus.read(reg, buf).map_err(fifo::bus_error)
+    fn event(&mut self, step: TisStep, code: u8) {
+        self.events.push(TisEvent { step, code });
     }
 
-    fn write(&mut self, reg: Reg, value: u8) -> Result<(), TisError> {
-        self.bus.write(reg, &[value]).map_err(fifo::bus_error)
+    fn read(&mut self, reg: Reg, buf: &mut [u8]) -> Result<(), Fault> {
+        self.bus.read(reg, buf).map_err(Fault::bus)
+    }
+
+    fn write(&mut self, reg: Reg, value: u8) -> Result<(), Fault> {
+        self.bus.write(reg, &[value]).map_err(Fault::bus)
     }
 
     /// Waits between two reads; false when the time of `clock` is up.

@@ -13,6 +13,11 @@ pub(super) mod access {
     /// test of those two would take an absent TPM for a granted locality.
     pub(in crate::tis) const FLOATING: u8 = 0xFF;
 
+    /// True when a TPM that has started drives the register.
+    pub(in crate::tis) const fn believable(access: u8) -> bool {
+        access != FLOATING && access & VALID != 0
+    }
+
     /// True when `access` says that this locality is ours.
     pub(in crate::tis) const fn granted(access: u8) -> bool {
         const BOTH: u8 = VALID | ACTIVE_LOCALITY;
@@ -41,39 +46,34 @@ pub(super) mod sts {
     pub(in crate::tis) const CANCEL: u8 = 0x01;
 }
 
-/// One read of `TPM_STS`: flags and burst count belong together, so they are taken together.
+/// One read of `TPM_STS`: flags and burst count belong together, so they are taken together. The
+/// register as a little-endian number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Status {
-    flags: u8,
-    burst: u16,
-}
+pub(super) struct Status(u32);
 
 impl Status {
     /// From the four bytes of the register; `None` when a read-as-zero bit is set.
     pub(super) const fn from_register(bytes: [u8; 4]) -> Option<Self> {
-        let [flags, low, high, _] = bytes;
-        if flags & sts::READ_AS_ZERO != 0 {
+        let register = u32::from_le_bytes(bytes);
+        if register & sts::READ_AS_ZERO as u32 != 0 {
             return None;
         }
-        Some(Self {
-            flags,
-            burst: u16::from_le_bytes([low, high]),
-        })
+        Some(Self(register))
     }
 
     /// True when all of `flags` are set.
     pub(super) const fn has(self, flags: u8) -> bool {
-        self.flags & flags == flags
+        self.matches(flags, flags)
     }
 
     /// Bytes that can be moved now without wait states.
     pub(super) const fn burst(self) -> u16 {
-        self.burst
+        (self.0 >> 8) as u16
     }
 
     /// True when, in this one read, the bits under `mask` equal `value`.
     pub(super) const fn matches(self, mask: u8, value: u8) -> bool {
-        self.flags & mask == value
+        self.0 as u8 & mask == value
     }
 }
 

@@ -135,46 +135,33 @@ impl<T: TpmTransport> Tpm<T> {
     }
 
     pub(super) fn identity(&mut self) -> Result<Identity, TpmError> {
-        let mut identity = Identity::default();
+        const FIRST: PropertyTag = PropertyTag::MANUFACTURER;
+        // MANUFACTURER, VENDOR_STRING_1 to _4, VENDOR_TPM_TYPE, FIRMWARE_VERSION_1 and _2.
+        let mut values = [0; 8];
         let mut any = false;
-        self.properties(
-            PropertyTag::MANUFACTURER,
-            PropertyTag::FIRMWARE_VERSION_2,
-            &mut |tag, value| {
-                any = true;
-                let part = match tag {
-                    PropertyTag::MANUFACTURER => {
-                        identity.manufacturer = value;
-                        return;
-                    }
-                    PropertyTag::VENDOR_STRING_1 => 0,
-                    PropertyTag::VENDOR_STRING_2 => 1,
-                    PropertyTag::VENDOR_STRING_3 => 2,
-                    PropertyTag::VENDOR_STRING_4 => 3,
-                    PropertyTag::FIRMWARE_VERSION_1 => {
-                        identity.firmware_version |= u64::from(value) << 32;
-                        return;
-                    }
-                    PropertyTag::FIRMWARE_VERSION_2 => {
-                        identity.firmware_version |= u64::from(value);
-                        return;
-                    }
-                    _ => return,
-                };
-                if let Some(to) = identity.vendor_string.as_chunks_mut::<4>().0.get_mut(part) {
-                    *to = value.to_be_bytes();
-                }
-            },
-        )?;
+        self.properties(FIRST, PropertyTag::FIRMWARE_VERSION_2, &mut |tag, value| {
+            any = true;
+            if let Some(to) = values.get_mut((tag.0 - FIRST.0) as usize) {
+                *to = value;
+            }
+        })?;
         // In failure mode the list is empty instead of an error.
-        if any {
-            Ok(identity)
-        } else {
-            Err(TpmError::FailureMode)
+        if !any {
+            return Err(TpmError::FailureMode);
         }
+        let [manufacturer, a, b, c, d, _, high, low] = values;
+        let mut vendor_string = [0; 16];
+        for (to, from) in vendor_string.as_chunks_mut().0.iter_mut().zip([a, b, c, d]) {
+            *to = from.to_be_bytes();
+        }
+        Ok(Identity {
+            manufacturer,
+            vendor_string,
+            firmware_version: u64::from(high) << 32 | u64::from(low),
+        })
     }
 
-    pub(super) fn read_sizes(&mut self) -> Result<Sizes, TpmError> {
+    pub(super) fn read_sizes(&mut self) -> Result<(), TpmError> {
         let mut sizes = Sizes::default();
         self.properties(
             PropertyTag::MAX_COMMAND_SIZE,
@@ -186,6 +173,7 @@ impl<T: TpmTransport> Tpm<T> {
                 _ => {}
             },
         )?;
-        Ok(sizes)
+        self.sizes = sizes;
+        Ok(())
     }
 }

@@ -8,6 +8,7 @@ use crate::tis::TisError;
 /// Why no response was obtained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[repr(u8)]
 pub enum TransportError {
     /// The FIFO driver gave up.
     Tis(TisError),
@@ -54,10 +55,12 @@ pub enum Malformed {
 }
 
 /// Why a command gave no result.
+// A tag of its own makes `code` and every match one byte load, where niches would chain comparisons.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub enum TpmError {
     /// No response. Whether the command was executed is told by the transport's error.
-    Transport(TransportError),
+    Transport(TransportError) = 1,
     /// The TPM was reset behind our back (`TPM_RC_INITIALIZE`): keys, sessions and PCRs are gone, and so
     /// is whatever was being proven with them. Begin with [`start`](super::Tpm::start).
     Reset,

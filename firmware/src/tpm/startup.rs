@@ -62,7 +62,7 @@ impl<T: TpmTransport> Tpm<T> {
             0
         };
         let identity = self.identity()?;
-        self.sizes = self.read_sizes()?;
+        self.read_sizes()?;
         info!("TPM started: manufacturer {=u32:x}", identity.manufacturer);
         Ok(Start {
             already_started,

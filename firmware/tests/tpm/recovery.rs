@@ -2,7 +2,7 @@
 
 use assay_firmware::bus::Direction::{Read, Write};
 use assay_firmware::bus::{Action, BusError, Fault, Reg, Rule, TisBus};
-use assay_firmware::tis::{Limits, Tis, TisError, TisEvent};
+use assay_firmware::tis::{Limits, Tis, TisError, TisEvent, TisStep};
 
 use crate::bytes::{response, startup};
 use crate::fifo::driver;
@@ -51,11 +51,11 @@ fn a_lost_command_byte_is_cured_by_abort_and_resend() {
     assert_eq!(tis.recoveries(), (1, 0));
     assert_eq!(fifo.borrow().executed, [startup()]);
     assert!(delay.us() < 2 * u64::from(Limits::default().c_us));
-    assert!(
-        tis.events()
-            .iter()
-            .any(|e| e.event == TisEvent::Resent(TisError::Rejected))
-    );
+    let resent = TisEvent {
+        step: TisStep::Resent,
+        code: TisError::Rejected.code(),
+    };
+    assert!(tis.events().iter().any(|e| e.event == resent));
     assert_eq!(
         recovers(&mut [Rule::nth(Reg::DATA_FIFO, Write, 0, Action::LoseByte)]),
         (1, 0)
