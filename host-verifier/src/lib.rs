@@ -2,6 +2,9 @@
 //!
 //! * [`crypto`], [`x509`], [`tpm`]: primitives, certificates, TPM structures; pure functions.
 //! * [`attestor`]: one folder per attestation method: payload in, challenge out, claims out.
+//! * [`policy`]: which proofs a cluster accepts; [`login`]: how an agent gives them; [`session`]: what it gets.
+//! * [`store`], [`transport`], [`telemetry`], [`config`]: what surrounds a login; [`server`] wires it together.
+//! * [`document`], [`blobs`], [`clock`], [`random`]: what several of these need.
 //! * [`cli`]: the `assay` command.
 
 pub mod attestor;

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::config::Config;
 use crate::document::DocumentError;
 use crate::server::start::{self, StartError};
-use crate::store::{SqliteStore, StoreError};
+use crate::store::{SQLITE_FILE, SqliteStore, StoreError};
 
 /// How a command answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -84,8 +84,14 @@ pub(super) fn load(path: &Path) -> Result<Config, Failure> {
     Ok(Config::load(path)?)
 }
 
-/// Opens the service's store, beside the running service or without it.
+/// Opens the service's store, beside the running service or without it. It is not made here: a file made by
+/// whoever runs the command could be one that the service cannot write.
 pub(super) async fn open_store(config: &Config) -> Result<SqliteStore, Failure> {
+    let path = config.data_dir.join(SQLITE_FILE);
+    if !path.exists() {
+        return Err(Failure::failed(format!("{}: no database yet", path.display()))
+            .hint("assayd makes it when it starts with this configuration"));
+    }
     Ok(start::store(&config.data_dir).await?)
 }
 

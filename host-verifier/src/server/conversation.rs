@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use assay_common::policy::AttestorKind;
 use assay_common::protocol::{AgentMessage, DenyCode, decode};
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -51,6 +52,7 @@ impl LoginConversation {
             random: self.server.random.as_ref(),
         };
         let turn = AwaitHello::new(self.server.verifier.clone()).handle(&env, message);
+        self.log_started(&turn, message);
         self.follow(turn, began, permit).await
     }
 
@@ -101,11 +103,7 @@ impl LoginConversation {
             turn = match next {
                 Next::Ask(message, state) => {
                     let id = state.login_id();
-                    let first = self.login.is_none() && steps.iter().any(is_hello);
                     self.steps(Some(id), began, steps);
-                    if first {
-                        self.log_started(&state);
-                    }
                     self.login = Some(InFlight {
                         state,
                         began,
@@ -147,17 +145,27 @@ impl LoginConversation {
         }
     }
 
-    fn log_started(&self, state: &AwaitProofs) {
-        let methods: Vec<_> = state
-            .offered()
+    /// Also for a hello that is refused: what was offered is what explains the refusal.
+    fn log_started(&self, turn: &Turn, message: &[u8]) {
+        let Ok(AgentMessage::Hello(hello)) = decode(message) else {
+            return;
+        };
+        let id = match &turn.next {
+            Next::Ask(_, state) => Some(state.login_id()),
+            Next::Denied(denied) => denied.login_id,
+            Next::Recall(_) | Next::Commit(_) => None,
+        };
+        let methods = hello
+            .methods
             .iter()
-            .map(|kind| kind.to_string())
-            .collect();
+            .map(|number| AttestorKind(*number).to_string());
         tracing::info!(
-            login_id = %state.login_id(),
+            login_id = id.map(|id| id.to_string()),
             link = self.link,
-            cluster = state.cluster(),
-            providedMethods = json(&methods),
+            cluster = hello.cluster,
+            board = hello.untrusted_board,
+            version = hello.untrusted_version,
+            providedMethods = json(&methods.collect::<Vec<_>>()),
             "{}",
             names::LOGIN_STARTED
         );
@@ -303,10 +311,6 @@ impl Conversation for LoginConversation {
     fn closed(&mut self) {
         self.abandon("the link is gone");
     }
-}
-
-fn is_hello(step: &Step) -> bool {
-    step.step == crate::login::StepName::Hello
 }
 
 fn json(value: &impl serde::Serialize) -> String {

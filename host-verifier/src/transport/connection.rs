@@ -79,6 +79,7 @@ async fn talk(
     let mut blobs = Blobs::default();
     let mut buffer = [0; 1024];
     let mut tick = tokio::time::interval(TICK);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         let read = tokio::select! {
             read = link.read(&mut buffer) => read?,
