@@ -13,5 +13,6 @@ mod fifo;
 mod frames;
 mod host;
 mod processes;
+mod robustness;
 mod silicon;
 mod software_tpm;
