@@ -47,8 +47,8 @@ pub enum QemuError {
     },
     /// This QEMU does not export what the overlay calls.
     #[error(
-        "{path} does not export {symbol}, so the overlay cannot be loaded into it: use Debian's QEMU 7.2, \
-         or the board mps2-an386, which needs no overlay"
+        "{path} does not export {symbol}, so the overlay cannot be loaded into it: use a QEMU that is built with \
+         loadable modules (Debian's is), or the board qemu-virt-aarch64, which needs no overlay"
     )]
     Symbol {
         /// The program.
