@@ -2,9 +2,10 @@
 
 use assay_common::tpm::alg::AlgId;
 use assay_common::tpm::handle::Handle;
-use assay_common::tpm::pcr::{MAX_BANKS, PcrSelection, PcrSelections};
+use assay_common::tpm::pcr::{MAX_BANKS, PcrSelection};
 
 use super::call::{AUTH, AUTH_AREA, HANDLE, HEADER, Op, PASSWORD};
+use super::pcr::put_selections;
 use super::{COMMAND_MAX, DurationClass, Malformed, Tpm, TpmError, TpmTransport};
 
 static QUOTE: Op = Op::new(0x158, DurationClass::Crypto);
@@ -41,7 +42,7 @@ impl<T: TpmTransport> Tpm<T> {
         self.call(&QUOTE, &[key], PASSWORD, &|w| {
             w.tpm2b(qualifying_data);
             w.u16(AlgId::NULL.0);
-            PcrSelections::encode(selections, w);
+            put_selections(selections, w);
         })
         .ok()?;
         self.last_quote()

@@ -1,12 +1,13 @@
 //! Chapter 22: platform configuration registers.
 
 use assay_common::tpm::alg::AlgId;
+use assay_common::tpm::codec::Writer;
 use assay_common::tpm::handle::Handle;
-use assay_common::tpm::pcr::{MAX_BANKS, PcrIndex, PcrMask, PcrSelection, PcrSelections};
+use assay_common::tpm::pcr::{MAX_BANKS, PcrIndex, PcrMask, PcrSelection};
 use assay_common::tpm::rc::TpmRc;
 
 use super::call::{AUTH, AUTH_AREA, HANDLE, HEADER, Op, PASSWORD};
-use super::{COMMAND_MAX, DurationClass, Malformed, Tpm, TpmError, TpmTransport};
+use super::{COMMAND_MAX, DurationClass, Tpm, TpmError, TpmTransport};
 
 static PCR_READ: Op = Op::new(0x17E, DurationClass::Medium);
 static PCR_EXTEND: Op = Op::new(0x182, DurationClass::Medium);
@@ -80,51 +81,41 @@ impl<T: TpmTransport> Tpm<T> {
     }
 
     fn pcr_read_page(&mut self, ask: PcrSelection, to: &mut [u8]) -> Result<Page, TpmError> {
-        let mut r = self.call(&PCR_READ, &[], &[], &|w| PcrSelections::encode(&[ask], w));
+        let mut r = self.call(&PCR_READ, &[], &[], &|w| put_selections(&[ask], w));
         let update_counter = r.u32();
         // pcrSelectionOut is the selection that was asked for, with fewer bits.
         let (banks, bank, size) = (r.u32(), r.u16(), usize::from(r.u8()));
         r.demand(banks == 1 && bank == ask.bank.0 && size <= size_of::<u32>());
         let bitmap = r.bytes(size).iter().rev();
-        let read = PcrMask(bitmap.fold(0, |mask, byte| mask << 8 | u32::from(*byte)));
+        let listed = PcrMask(bitmap.fold(0, |mask, byte| mask << 8 | u32::from(*byte)));
         let digests = r.u32();
-        r.demand(digests <= MAX_DIGESTS && digests == read.0.count_ones());
-        if !r.is_whole() {
-            return match r.finish() {
-                // A bank whose hash the TPM doesn't know; one that it knows and doesn't keep comes
-                // back empty instead.
-                Err(TpmError::Rc(rc)) if rc.base() == TpmRc::HASH => Err(TpmError::NoPcr),
-                Err(error) => Err(error),
-                Ok(()) => Err(Malformed::Value.into()),
-            };
-        }
-        if read.is_empty() {
-            return Err(TpmError::NoPcr);
-        }
-        // Only the lowest of those asked for: otherwise values would be put in the wrong order. A TPM
-        // that leaves one out doesn't have it.
-        let lowest = ask.mask.iter().take(digests as usize);
-        if lowest.fold(PcrMask::NONE, PcrMask::with) != read {
-            return Err(TpmError::NoPcr);
-        }
-        let mut rest = to;
+        r.demand(digests <= MAX_DIGESTS && digests == listed.0.count_ones());
+        // Values are taken for the lowest of those asked for; whether it was these is seen below.
+        let mut read = PcrMask::NONE;
         let mut len = 0;
-        for _ in 0..digests {
+        for index in ask.mask.iter().take(digests as usize) {
             let digest = r.tpm2b(64);
             r.demand(ask.bank.digest_len().is_none_or(|len| len == digest.len()));
-            let (now, later) = rest
-                .split_at_mut_checked(digest.len())
-                .ok_or(TpmError::Buffer)?;
-            now.copy_from_slice(digest);
-            rest = later;
-            len += digest.len();
+            let end = len + digest.len();
+            to.get_mut(len..end)
+                .ok_or(TpmError::Buffer)?
+                .copy_from_slice(digest);
+            len = end;
+            read = read.with(index);
         }
-        r.finish()?;
-        Ok(Page {
-            update_counter,
-            read,
-            len,
-        })
+        match r.finish() {
+            // A bank whose hash the TPM doesn't know; one that it knows and doesn't keep comes back
+            // empty instead.
+            Err(TpmError::Rc(rc)) if rc.base() == TpmRc::HASH => Err(TpmError::NoPcr),
+            Err(error) => Err(error),
+            // A TPM that leaves one out doesn't have it.
+            Ok(()) if read.is_empty() || read != listed => Err(TpmError::NoPcr),
+            Ok(()) => Ok(Page {
+                update_counter,
+                read,
+                len,
+            }),
+        }
     }
 
     /// `TPM2_PCR_Extend` (22.2) of one bank by one digest, with empty authorization.
@@ -152,4 +143,12 @@ struct Page {
     update_counter: u32,
     read: PcrMask,
     len: usize,
+}
+
+/// Writes a `TPML_PCR_SELECTION`. A bank that comes twice is the caller's wish and the TPM's to judge.
+pub(super) fn put_selections(selections: &[PcrSelection], w: &mut Writer<'_>) {
+    w.u32(selections.len() as u32);
+    for selection in selections {
+        selection.encode(w);
+    }
 }

@@ -1,11 +1,11 @@
 //! Infineon SLB9665, SLB9670, SLB9672: no wait states in practice, burst count up to 255.
 
-use super::{Chip, Quirks};
+use super::{ANY_DEVICE, Chip, Quirks};
 
 pub(super) const CHIP: Chip = Chip {
     name: "Infineon SLB96xx",
     vendor: 0x15D1,
-    devices: &[],
+    devices: ANY_DEVICE,
     quirks: Quirks {
         // The status can stay invalid after quick requestUse/commandReady cycles, seen once in
         // millions of commands with firmware 7.83 (Linux de9e33df7762). A fresh submission clears it.

@@ -1,11 +1,11 @@
 //! Microchip (Atmel) ATTPM20.
 
-use super::{Chip, Quirks};
+use super::{ANY_DEVICE, Chip, Quirks};
 
 pub(super) const CHIP: Chip = Chip {
     name: "Microchip ATTPM20",
     vendor: 0x1114,
-    devices: &[],
+    devices: ANY_DEVICE,
     quirks: Quirks {
         // Status reads in quick succession upset it; Linux leaves 15 ms between them.
         poll_min_us: 15_000,

@@ -52,36 +52,37 @@ impl Quirks {
 pub struct Chip {
     name: &'static str,
     vendor: u16,
-    /// Empty: every device of this vendor.
-    devices: &'static [u16],
+    /// The device numbers of the family lie between these, both included.
+    devices: (u16, u16),
     quirks: Quirks,
 }
 
-const UNKNOWN: Chip = Chip {
+/// Every device of a vendor.
+const ANY_DEVICE: (u16, u16) = (0, u16::MAX);
+
+static UNKNOWN: Chip = Chip {
     name: "unknown",
     vendor: 0,
-    devices: &[],
+    devices: ANY_DEVICE,
     quirks: Quirks::COMMON,
 };
 
-const TABLE: [&Chip; 5] = [
-    &infineon_slb96xx::CHIP,
-    &st_st33::CHIP,
-    &nuvoton_npct7xx::CHIP,
-    &microchip_attpm20::CHIP,
-    &qemu::CHIP,
+static TABLE: [Chip; 5] = [
+    infineon_slb96xx::CHIP,
+    st_st33::CHIP,
+    nuvoton_npct7xx::CHIP,
+    microchip_attpm20::CHIP,
+    qemu::CHIP,
 ];
 
 impl Chip {
     /// The family of `id`, or the unknown one. Never fails: a chip that isn't listed still works.
     pub fn identify(id: ChipId) -> &'static Self {
-        TABLE
-            .into_iter()
-            .find(|chip| {
-                chip.vendor == id.vendor
-                    && (chip.devices.is_empty() || chip.devices.contains(&id.device))
-            })
-            .unwrap_or(&UNKNOWN)
+        let family = TABLE.iter().find(|chip| {
+            let (first, last) = chip.devices;
+            chip.vendor == id.vendor && (first..=last).contains(&id.device)
+        });
+        family.unwrap_or(&UNKNOWN)
     }
 
     /// Name for logs.

@@ -5,7 +5,7 @@ use super::{Chip, Quirks};
 pub(super) const CHIP: Chip = Chip {
     name: "Nuvoton NPCT7xx",
     vendor: 0x1050,
-    devices: &[0x00FC, 0x00FE],
+    devices: (0x00FC, 0x00FE),
     quirks: Quirks {
         // A requestUse right after the locality was given up is dropped (Linux, May 2026). The driver
         // keeps its locality, so this matters only when a boot loader hands the TPM over.

@@ -1,11 +1,11 @@
 //! ST ST33TPHF2X, ST33KTPM2X, ST33GTPMISPI: wait states on reads and on writes.
 
-use super::{Chip, Quirks};
+use super::{ANY_DEVICE, Chip, Quirks};
 
 pub(super) const CHIP: Chip = Chip {
     name: "ST ST33",
     vendor: 0x104A,
-    devices: &[],
+    devices: ANY_DEVICE,
     quirks: Quirks {
         // wolfTPM holds these parts at 32 bytes a burst.
         max_burst: 32,
