@@ -7,6 +7,7 @@ use assay_common::tpm::codec::Writer;
 use assay_common::tpm::handle::Handle;
 use assay_common::tpm::rc::TpmRc;
 
+use super::capability::GET_CAPABILITY;
 use super::error::is_memory;
 use super::fields::Fields;
 use super::{DurationClass, Malformed, Tpm, TpmError, TpmTransport};
@@ -86,7 +87,10 @@ impl<T: TpmTransport> Tpm<T> {
         params: &dyn Fn(&mut Writer<'_>),
     ) -> Fields<'_> {
         let mut result = self.once(op, handles, auths, params);
-        if let Err(TpmError::Memory(rc)) = result {
+        // Flushing asks for lists itself, so a list that finds no memory must not lead to flushing again.
+        if let Err(TpmError::Memory(rc)) = result
+            && op.code != GET_CAPABILITY.code
+        {
             warning!(
                 "TPM is out of memory ({=u32:x}), flushing what is stale",
                 rc.0

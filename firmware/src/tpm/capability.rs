@@ -6,7 +6,7 @@ use assay_common::tpm::properties::{Capability, PropertyTag};
 use super::call::{HEADER, Op};
 use super::{COMMAND_MAX, DurationClass, Malformed, RESPONSE_MAX, Tpm, TpmError, TpmTransport};
 
-static GET_CAPABILITY: Op = Op::new(0x17A, DurationClass::Medium);
+pub(super) static GET_CAPABILITY: Op = Op::new(0x17A, DurationClass::Medium);
 
 const _: () = assert!(HEADER + 12 <= COMMAND_MAX);
 

@@ -10,8 +10,9 @@ static EVICT_CONTROL: Op = Op::new(0x120, DurationClass::Long);
 
 const _: () = assert!(HEADER + 2 * HANDLE + AUTH_AREA + AUTH + HANDLE <= COMMAND_MAX);
 
-/// Handles after which flushing ends: more than any chip holds, and a bound for one that lies.
-const MOST_FLUSHED: u16 = 128;
+/// Handles of one kind after which flushing ends, flushed or not: more than any chip holds, and a bound
+/// for one that lies.
+const MOST_TRIED: u16 = 128;
 
 impl<T: TpmTransport> Tpm<T> {
     /// `TPM2_FlushContext` (28.4) of an object or session. Its number is free for reuse then.
@@ -45,14 +46,14 @@ impl<T: TpmTransport> Tpm<T> {
         for (first, last) in RANGES {
             let mut next = first;
             // One query per handle: this happens once in the life of a boot, if at all.
-            while let Some(handle) = self.first_stale(next, last)? {
+            for _ in 0..MOST_TRIED {
+                let Some(handle) = self.first_stale(next, last)? else {
+                    break;
+                };
                 match self.flush(handle) {
                     Ok(()) => flushed += 1,
                     // What can't be flushed is passed over, so that this ends.
                     Err(_) => next = Handle(handle.0.saturating_add(1)),
-                }
-                if flushed == MOST_FLUSHED {
-                    break;
                 }
             }
         }
