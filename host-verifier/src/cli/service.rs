@@ -89,8 +89,10 @@ pub(super) fn load(path: &Path) -> Result<Config, Failure> {
 pub(super) async fn open_store(config: &Config) -> Result<SqliteStore, Failure> {
     let path = config.data_dir.join(SQLITE_FILE);
     if !path.exists() {
-        return Err(Failure::failed(format!("{}: no database yet", path.display()))
-            .hint("assayd makes it when it starts with this configuration"));
+        return Err(
+            Failure::failed(format!("{}: no database yet", path.display()))
+                .hint("assayd makes it when it starts with this configuration"),
+        );
     }
     Ok(start::store(&config.data_dir).await?)
 }

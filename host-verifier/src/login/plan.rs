@@ -36,10 +36,7 @@ pub(super) fn advance(mut progress: Progress, env: &Env<'_>) -> Turn {
 }
 
 /// Ends a login with a refusal.
-pub(super) fn deny(mut progress: Progress, denied: Denied) -> Turn {
-    progress
-        .steps
-        .push(Step::failed(StepName::Denied, denied.detail.clone()));
+pub(super) fn deny(progress: Progress, denied: Denied) -> Turn {
     progress.turn(|_| Next::Denied(Box::new(denied)))
 }
 
@@ -52,6 +49,8 @@ fn conclude(mut progress: Progress, env: &Env<'_>) -> Turn {
             grant::prepare(progress, authorized, env)
         }
         Err(refusal) => {
+            let step = Step::failed(StepName::Policy, refusal.explanation.to_string());
+            progress.steps.push(step);
             let denied = Denied::by_policy(progress.id, refusal);
             deny(progress, denied)
         }

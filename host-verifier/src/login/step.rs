@@ -20,8 +20,6 @@ pub enum StepName {
     Policy,
     /// The session was stored and the grant sealed.
     Session,
-    /// The login was refused.
-    Denied,
 }
 
 /// How a step ended.

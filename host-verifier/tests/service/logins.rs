@@ -677,3 +677,24 @@ fn without_randomness_there_is_no_login() {
         }
     }
 }
+
+#[tokio::test]
+async fn the_event_stream_of_a_refused_login_says_which_check_failed_and_ends_once() {
+    let mut tpm = FakeTpm::new();
+    let mut desk = Desk::new(&ek_and_quote(&[&tpm]));
+    tpm.pcrs[7] = [9; 32];
+    let Answer::Denied(..) = desk.login(&tpm).await else {
+        panic!("granted");
+    };
+    let mut failed = Vec::new();
+    while let Ok(event) = desk.events.try_recv() {
+        let event = serde_json::to_value(&event).unwrap();
+        if event["outcome"] == "failed" {
+            failed.push((event["step"].as_str().unwrap().to_owned(), event));
+        }
+    }
+    let steps: Vec<_> = failed.iter().map(|(step, _)| step.as_str()).collect();
+    assert_eq!(steps, ["evidence", "policy", "denied"]);
+    assert_eq!(failed[0].1["method"], "tpm_quote");
+    assert_eq!(failed[2].1["code"], "refused");
+}

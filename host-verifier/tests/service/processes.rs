@@ -259,7 +259,10 @@ fn exit_status_and_hints_are_those_of_the_contract() {
     let unknown = "ab".repeat(16);
     let output = site.assay(&["session", "list"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stderr).contains("no database yet"), "{output:?}");
+    assert!(
+        text(&output.stderr).contains("no database yet"),
+        "{output:?}"
+    );
     assert!(!site.path("data").exists(), "looking makes nothing");
     assert_eq!(site.serve().terminate().0.code(), Some(0));
     for (arguments, status, error, hint) in [
