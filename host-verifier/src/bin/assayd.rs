@@ -91,9 +91,14 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     let links: Vec<_> = sources.iter().map(|source| source.name()).collect();
     tracing::info!(
         links = links.join(" "),
-        clusters = config.clusters.keys().cloned().collect::<Vec<_>>().join(" "),
+        clusters = config
+            .clusters
+            .keys()
+            .cloned()
+            .collect::<Vec<_>>()
+            .join(" "),
         trust_domain = config.trust_domain,
-        challenge_key = ?server.verifier.key,
+        challenge_key = hex::encode(server.verifier.key.public()),
         "{}",
         names::SERVING
     );

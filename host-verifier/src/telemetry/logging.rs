@@ -2,7 +2,8 @@
 
 use core::fmt;
 
-use serde_json::{Map, Value};
+use serde::Serializer as _;
+use serde_json::Value;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::EnvFilter;
@@ -41,33 +42,43 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let mut line = Map::new();
-        line.insert("time".to_owned(), jiff::Timestamp::now().to_string().into());
-        line.insert(
-            "level".to_owned(),
-            event.metadata().level().as_str().to_lowercase().into(),
-        );
-        line.insert("logger".to_owned(), event.metadata().target().into());
-        event.record(&mut Fields(&mut line));
-        let text = serde_json::to_string(&line).map_err(|_| fmt::Error)?;
-        writeln!(writer, "{text}")
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let head = [
+            ("time", jiff::Timestamp::now().to_string().into()),
+            (
+                "level",
+                event.metadata().level().as_str().to_lowercase().into(),
+            ),
+            ("logger", event.metadata().target().into()),
+            ("msg", fields.message),
+        ];
+        let mut line = Vec::with_capacity(512);
+        let mut json = serde_json::Serializer::new(&mut line);
+        json.collect_map(head.into_iter().chain(fields.others))
+            .map_err(|_| fmt::Error)?;
+        writeln!(writer, "{}", String::from_utf8_lossy(&line))
     }
 }
 
-struct Fields<'a>(&'a mut Map<String, Value>);
+/// The message, and the other fields in the order in which they were given.
+#[derive(Default)]
+struct Fields {
+    message: Value,
+    others: Vec<(&'static str, Value)>,
+}
 
-impl Fields<'_> {
+impl Fields {
     fn put(&mut self, field: &Field, value: Value) {
-        let name = if field.name() == "message" {
-            "msg"
+        if field.name() == "message" {
+            self.message = value;
         } else {
-            field.name()
-        };
-        self.0.insert(name.to_owned(), value);
+            self.others.push((field.name(), value));
+        }
     }
 }
 
-impl Visit for Fields<'_> {
+impl Visit for Fields {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.record_str(field, &format!("{value:?}"));
     }
