@@ -1,5 +1,8 @@
 //! Puts the linker scripts where the linker looks.
-#![expect(clippy::expect_used, reason = "a build script stops at the first surprise")]
+#![expect(
+    clippy::expect_used,
+    reason = "a build script stops at the first surprise"
+)]
 
 use std::path::PathBuf;
 

@@ -96,7 +96,12 @@ impl SocketLine {
     }
 
     const fn new(stream: Stream) -> Self {
-        Self { stream, buffer: [0; CHUNK], next: 0, end: 0 }
+        Self {
+            stream,
+            buffer: [0; CHUNK],
+            next: 0,
+            end: 0,
+        }
     }
 
     /// Takes what has arrived; whether there is anything.
@@ -110,7 +115,11 @@ impl SocketLine {
                 (self.next, self.end) = (0, read);
                 Ok(true)
             }
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Ok(false),
+            Err(error)
+                if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) =>
+            {
+                Ok(false)
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -149,7 +158,9 @@ impl Write for SocketLine {
             match self.stream.write(bytes) {
                 Ok(0) if !bytes.is_empty() => return Err(LineError::Closed),
                 Ok(written) => return Ok(written),
-                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) =>
+                {
                     if started.elapsed() > WRITE_LIMIT {
                         return Err(LineError::Stalled);
                     }

@@ -12,7 +12,9 @@ pub struct HostPlatform {
 
 impl Default for HostPlatform {
     fn default() -> Self {
-        Self { since: Instant::now() }
+        Self {
+            since: Instant::now(),
+        }
     }
 }
 

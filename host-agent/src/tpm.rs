@@ -67,7 +67,12 @@ impl StreamTpm {
 }
 
 impl Stream {
-    fn exchange(&mut self, command: &[u8], response: &mut [u8], class: DurationClass) -> std::io::Result<usize> {
+    fn exchange(
+        &mut self,
+        command: &[u8],
+        response: &mut [u8],
+        class: DurationClass,
+    ) -> std::io::Result<usize> {
         match self {
             Self::Device(file) => {
                 file.write_all(command)?;
@@ -93,7 +98,10 @@ fn read_response(from: &mut impl Read, response: &mut [u8]) -> std::io::Result<u
             return Err(ErrorKind::UnexpectedEof.into());
         }
         got += read;
-        let size = response.get(2..6).and_then(|size| size.try_into().ok()).map_or(0, u32::from_be_bytes);
+        let size = response
+            .get(2..6)
+            .and_then(|size| size.try_into().ok())
+            .map_or(0, u32::from_be_bytes);
         let size = usize::try_from(size).unwrap_or(usize::MAX);
         if got >= HEADER && size > response.len() {
             return Err(ErrorKind::InvalidData.into());
@@ -141,7 +149,9 @@ mod tests {
         impl std::io::Read for Pieces<'_> {
             fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
                 let piece = self.0.next().copied().unwrap_or_default();
-                out.iter_mut().zip(piece).for_each(|(slot, byte)| *slot = *byte);
+                out.iter_mut()
+                    .zip(piece)
+                    .for_each(|(slot, byte)| *slot = *byte);
                 Ok(piece.len().min(out.len()))
             }
         }

@@ -68,7 +68,10 @@ impl Dut {
     ///
     /// When there is none, or it has a field that is not known.
     pub fn of(board: &Board) -> Result<Self> {
-        let path = workspace_root().join("boards").join(&board.name).join("dut.toml");
+        let path = workspace_root()
+            .join("boards")
+            .join(&board.name)
+            .join("dut.toml");
         let text = std::fs::read_to_string(&path)
             .with_context(|| format!("{}: a board on a bench needs one", path.display()))?;
         let mut dut: Self = toml::from_str(&text).with_context(|| path.display().to_string())?;
@@ -87,13 +90,25 @@ impl Dut {
 /// # Errors
 ///
 /// When the manifest does not name a chip.
-pub fn flash_commands(board: &Board, dut: &Dut, image: &Path, record: &Path) -> Result<Vec<Command>> {
+pub fn flash_commands(
+    board: &Board,
+    dut: &Dut,
+    image: &Path,
+    record: &Path,
+) -> Result<Vec<Command>> {
     let probe_rs = |verb: &str| -> Result<Command> {
         let chip = board.manifest.chip.as_deref();
-        let chip = chip.with_context(|| format!("boards/{} names no chip: it is never flashed", board.name))?;
+        let chip = chip
+            .with_context(|| format!("boards/{} names no chip: it is never flashed", board.name))?;
         let mut command = Command::new("probe-rs");
-        command.arg(verb).args(["--chip", chip, "--probe", &dut.probe.selector]);
-        command.args(["--speed", &dut.probe.speed_khz.to_string(), "--non-interactive"]);
+        command
+            .arg(verb)
+            .args(["--chip", chip, "--probe", &dut.probe.selector]);
+        command.args([
+            "--speed",
+            &dut.probe.speed_khz.to_string(),
+            "--non-interactive",
+        ]);
         Ok(command)
     };
     let mut record_command = probe_rs("download")?;
@@ -103,7 +118,11 @@ pub fn flash_commands(board: &Board, dut: &Dut, image: &Path, record: &Path) -> 
         .arg(record);
     let mut image_command = probe_rs("download")?;
     image_command.arg("--verify").arg(image);
-    Ok(vec![record_command, image_command, reset_command(board, dut)?])
+    Ok(vec![
+        record_command,
+        image_command,
+        reset_command(board, dut)?,
+    ])
 }
 
 /// The command that resets a board.
@@ -112,9 +131,20 @@ pub fn flash_commands(board: &Board, dut: &Dut, image: &Path, record: &Path) -> 
 ///
 /// When the manifest does not name a chip.
 pub fn reset_command(board: &Board, dut: &Dut) -> Result<Command> {
-    let chip = board.manifest.chip.as_deref().context("no chip in the board's manifest")?;
+    let chip = board
+        .manifest
+        .chip
+        .as_deref()
+        .context("no chip in the board's manifest")?;
     let mut command = Command::new("probe-rs");
-    command.args(["reset", "--chip", chip, "--probe", &dut.probe.selector, "--non-interactive"]);
+    command.args([
+        "reset",
+        "--chip",
+        chip,
+        "--probe",
+        &dut.probe.selector,
+        "--non-interactive",
+    ]);
     Ok(command)
 }
 
@@ -122,7 +152,10 @@ pub fn reset_command(board: &Board, dut: &Dut) -> Result<Command> {
 #[must_use]
 pub fn shown(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
-    words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
+    words
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// Runs a command to its end.
@@ -133,10 +166,14 @@ pub fn shown(command: &Command) -> String {
 pub fn run(mut command: Command) -> Result<()> {
     let typed = shown(&command);
     let status = command.status().with_context(|| {
-        format!("{typed}\nhint: cargo install --locked probe-rs-tools (needs the package libudev-dev)")
+        format!(
+            "{typed}\nhint: cargo install --locked probe-rs-tools (needs the package libudev-dev)"
+        )
     })?;
     if !status.success() {
-        bail!("{typed}: {status}\nhint: `probe-rs list` shows the probes; set ASSAY_DUT_PROBE to one of them");
+        bail!(
+            "{typed}: {status}\nhint: `probe-rs list` shows the probes; set ASSAY_DUT_PROBE to one of them"
+        );
     }
     Ok(())
 }
@@ -154,17 +191,33 @@ impl BenchRig {
     /// # Errors
     ///
     /// When a tool, the probe or the port is missing.
-    pub fn start(board: &Board, dut: &Dut, image: &Path, policy: &str, folder: &Path) -> Result<Self> {
+    pub fn start(
+        board: &Board,
+        dut: &Dut,
+        image: &Path,
+        policy: &str,
+        folder: &Path,
+    ) -> Result<Self> {
         let port = PathBuf::from(&dut.serial.port);
         if !port.exists() {
-            bail!("{} is not there\nhint: set ASSAY_DUT_PORT, e.g. to one of /dev/serial/by-id/*", port.display());
+            bail!(
+                "{} is not there\nhint: set ASSAY_DUT_PORT, e.g. to one of /dev/serial/by-id/*",
+                port.display()
+            );
         }
-        let line = AgentLine::Serial { port: dut.serial.port.clone(), baud: dut.serial.baud };
+        let line = AgentLine::Serial {
+            port: dut.serial.port.clone(),
+            baud: dut.serial.baud,
+        };
         let assayd = Assayd::with_policy(policy, folder, line)?;
         for command in flash_commands(board, dut, image, &assayd.record()?)? {
             run(command)?;
         }
-        Ok(Self { board: board.clone(), dut: dut.clone(), assayd })
+        Ok(Self {
+            board: board.clone(),
+            dut: dut.clone(),
+            assayd,
+        })
     }
 }
 
@@ -178,7 +231,10 @@ impl Rig for BenchRig {
                 return Ok(event);
             }
         }
-        bail!("no login within {limit:?}; assayd says:\n{}", self.assayd.log())
+        bail!(
+            "no login within {limit:?}; assayd says:\n{}",
+            self.assayd.log()
+        )
     }
 
     fn reset(&mut self) -> Result<()> {

@@ -75,7 +75,9 @@ impl<P: Peer> Read for Line<P> {
         let line = &mut *self.0.borrow_mut();
         let mut read = 0;
         for slot in out {
-            let Some(byte) = line.to_agent.pop_front() else { break };
+            let Some(byte) = line.to_agent.pop_front() else {
+                break;
+            };
             *slot = byte;
             read += 1;
         }
@@ -98,7 +100,9 @@ impl<P: Peer> Write for Line<P> {
         }
         line.bytes += sent.len() as u64;
         for byte in sent {
-            let Some(frame) = line.decoder.push(byte) else { continue };
+            let Some(frame) = line.decoder.push(byte) else {
+                continue;
+            };
             let answers = match frame {
                 Ok(kind) => line.peer.frame(kind, line.decoder.body()),
                 Err(error) => {

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use assay_common::protocol::{AgentMessage, FrameError, FrameKind, Trouble, decode};
 use assay_host_verifier::blobs::Blobs;
 use assay_host_verifier::clock::Moment;
-use assay_host_verifier::login::{AwaitHello, AwaitProofs, Denied, Env, Granted, Next, Step, Turn, Verifier};
+use assay_host_verifier::login::{
+    AwaitHello, AwaitProofs, Denied, Env, Granted, Next, Step, Turn, Verifier,
+};
 use assay_host_verifier::random::SecureRandom;
 use assay_host_verifier::store::{NodeRecord, check};
 
@@ -66,22 +68,31 @@ impl LocalVerifier {
     /// Sessions granted so far.
     #[must_use]
     pub fn granted(&self) -> usize {
-        self.outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Granted(_))).count()
+        self.outcomes
+            .iter()
+            .filter(|outcome| matches!(outcome, Outcome::Granted(_)))
+            .count()
     }
 
     /// The last session.
     #[must_use]
     pub fn last_granted(&self) -> Option<&Granted> {
-        self.outcomes.iter().rev().find_map(|outcome| match outcome {
-            Outcome::Granted(granted) => Some(&**granted),
-            _ => None,
-        })
+        self.outcomes
+            .iter()
+            .rev()
+            .find_map(|outcome| match outcome {
+                Outcome::Granted(granted) => Some(&**granted),
+                _ => None,
+            })
     }
 
     /// Takes a message.
     fn message(&mut self, body: &[u8]) -> Vec<Vec<u8>> {
         let env_now = (self.now)();
-        let env = Env { now: env_now, random: &*self.random };
+        let env = Env {
+            now: env_now,
+            random: &*self.random,
+        };
         let turn = match (decode::<AgentMessage<'_>>(body), self.state.take()) {
             (Ok(AgentMessage::Trouble(trouble)), state) => {
                 self.state = state;
@@ -115,7 +126,10 @@ impl LocalVerifier {
                 }
                 Next::Recall(waiting) => {
                     let now = (self.now)();
-                    let env = Env { now, random: &*self.random };
+                    let env = Env {
+                        now,
+                        random: &*self.random,
+                    };
                     let node = self.nodes.get(waiting.untrusted_subject()).cloned();
                     waiting.handle(&env, node)
                 }
@@ -169,7 +183,8 @@ impl Peer for LocalVerifier {
                 Vec::new()
             }
             FrameKind::PANIC => {
-                self.outcomes.push(Outcome::Panic(String::from_utf8_lossy(body).into_owned()));
+                self.outcomes
+                    .push(Outcome::Panic(String::from_utf8_lossy(body).into_owned()));
                 Vec::new()
             }
             _ => Vec::new(),

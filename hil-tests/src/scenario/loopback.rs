@@ -31,7 +31,10 @@ pub const CLUSTER: &str = "lab";
 pub const TRUST_DOMAIN: &str = "example.org";
 
 /// What the agent's log calls this place.
-const BOARD: BoardInfo = BoardInfo { name: "loopback", version: env!("CARGO_PKG_VERSION") };
+const BOARD: BoardInfo = BoardInfo {
+    name: "loopback",
+    version: env!("CARGO_PKG_VERSION"),
+};
 
 type Source = TpmEvidence<Tis<SpiTis<ModelBus, ModelCs>, VirtualDelay>>;
 
@@ -87,12 +90,18 @@ impl Loopback {
     ///
     /// When the policy is not accepted.
     pub fn new(backend: impl TpmBackend + 'static, config: Config, policy: &str) -> Result<Self> {
-        let document = PolicyDocument::parse("policy.yaml", policy).map_err(|e| anyhow::anyhow!("{e}"))?;
-        let policies = document.build("policy.yaml", Path::new("/")).map_err(|e| anyhow::anyhow!("{e}"))?;
+        let document =
+            PolicyDocument::parse("policy.yaml", policy).map_err(|e| anyhow::anyhow!("{e}"))?;
+        let policies = document
+            .build("policy.yaml", Path::new("/"))
+            .map_err(|e| anyhow::anyhow!("{e}"))?;
         let key = ChallengeKey::generate()?;
         let mut record = vec![0; MAX_RECORD];
-        let provisioning =
-            Provisioning { cluster: CLUSTER, trust_domain: TRUST_DOMAIN, verifier_key: key.public() };
+        let provisioning = Provisioning {
+            cluster: CLUSTER,
+            trust_domain: TRUST_DOMAIN,
+            verifier_key: key.public(),
+        };
         let len = provisioning.write(&mut record)?;
         record.truncate(len);
         let verifier = Arc::new(Verifier {
@@ -101,7 +110,8 @@ impl Loopback {
             key,
             login_timeout: Duration::from_secs(60),
             session_ttl: Duration::from_secs(3_600),
-            path_template: PathTemplate::parse("/node/{{tpm_ek.public_hash}}").context("template")?,
+            path_template: PathTemplate::parse("/node/{{tpm_ek.public_hash}}")
+                .context("template")?,
         });
         let model = SpiTpm::new(backend, config);
         let clock = model.clock();
@@ -110,10 +120,18 @@ impl Loopback {
         let verifier_clock = clock.clone();
         let now = move || {
             let since = Duration::from_nanos(verifier_clock.now_ns());
-            Moment { wall: wall + since, monotonic: since }
+            Moment {
+                wall: wall + since,
+                monotonic: since,
+            }
         };
         let local = LocalVerifier::new(verifier, Box::new(SystemRandom), Box::new(now));
-        Ok(Self { line: Line::new(local), tpm, record, clock })
+        Ok(Self {
+            line: Line::new(local),
+            tpm,
+            record,
+            clock,
+        })
     }
 
     /// A node on this line, as after power-on.
@@ -126,7 +144,14 @@ impl Loopback {
         let bus = SpiTis::new(self.tpm.bus(), self.tpm.chip_select()).ok()?;
         let source = TpmEvidence::new(Tis::new(bus, self.tpm.delay()));
         let platform = VirtualPlatform(self.clock.clone());
-        Some(Node::new(platform, self.line.clone(), source, &self.record, BOARD, Timing::default()))
+        Some(Node::new(
+            platform,
+            self.line.clone(),
+            source,
+            &self.record,
+            BOARD,
+            Timing::default(),
+        ))
     }
 
     /// One login of a node that was just powered.

@@ -55,9 +55,18 @@ impl Scenario {
 
 /// Every scenario.
 pub const ALL: &[Scenario] = &[
-    Scenario { name: "a board logs in after power-on", run: cold_login },
-    Scenario { name: "a board that is reset logs in again as the same node, and the TPM's reset count tells the truth", run: after_reset },
-    Scenario { name: "a board waits for a verifier that was away", run: after_absence },
+    Scenario {
+        name: "a board logs in after power-on",
+        run: cold_login,
+    },
+    Scenario {
+        name: "a board that is reset logs in again as the same node, and the TPM's reset count tells the truth",
+        run: after_reset,
+    },
+    Scenario {
+        name: "a board waits for a verifier that was away",
+        run: after_absence,
+    },
 ];
 
 /// RSA primaries of slow chips take tens of seconds.
@@ -65,15 +74,26 @@ const LIMIT: Duration = Duration::from_secs(180);
 
 fn granted(rig: &mut dyn Rig) -> Result<VerifierEvent> {
     let end = rig.login(LIMIT)?;
-    ensure!(end.is_granted(), "denied ({}): {}", end.code.as_deref().unwrap_or("?"), end.detail);
+    ensure!(
+        end.is_granted(),
+        "denied ({}): {}",
+        end.code.as_deref().unwrap_or("?"),
+        end.detail
+    );
     Ok(end)
 }
 
 fn cold_login(rig: &mut dyn Rig) -> Result<()> {
     let end = granted(rig)?;
     let attributes = end.attributes.context("no attributes")?;
-    ensure!(attributes.contains_key("tpm_ek.public_hash"), "no EK hash among {attributes:?}");
-    ensure!(end.spiffe_id.is_some() && end.session.is_some(), "no identity or no session");
+    ensure!(
+        attributes.contains_key("tpm_ek.public_hash"),
+        "no EK hash among {attributes:?}"
+    );
+    ensure!(
+        end.spiffe_id.is_some() && end.session.is_some(),
+        "no identity or no session"
+    );
     Ok(())
 }
 
@@ -82,10 +102,20 @@ fn after_reset(rig: &mut dyn Rig) -> Result<()> {
     let first = granted(rig)?;
     rig.reset()?;
     let second = granted(rig)?;
-    ensure!(first.spiffe_id == second.spiffe_id, "{:?} became {:?}", first.spiffe_id, second.spiffe_id);
-    ensure!(first.session != second.session, "a session was granted twice");
+    ensure!(
+        first.spiffe_id == second.spiffe_id,
+        "{:?} became {:?}",
+        first.spiffe_id,
+        second.spiffe_id
+    );
+    ensure!(
+        first.session != second.session,
+        "a session was granted twice"
+    );
     let count = |end: &VerifierEvent| {
-        end.attributes.as_ref().and_then(|map| map.get("tpm_quote.reset_count").cloned())
+        end.attributes
+            .as_ref()
+            .and_then(|map| map.get("tpm_quote.reset_count").cloned())
     };
     let survived = count(&first) == count(&second);
     ensure!(

@@ -8,8 +8,8 @@ use assay_common::protocol::{AgentMessage, TroubleCode, decode};
 use assay_hil_tests::board::{self, Board, Profile};
 use assay_hil_tests::manufacture::{EkKind, ManufacturedTpm, Recipe, cache};
 use assay_hil_tests::qemu::OverlayOptions;
-use assay_hil_tests::scenario::rig;
 use assay_hil_tests::scenario::live::{Evidence, Live, Options, VerifierEvent};
+use assay_hil_tests::scenario::rig;
 use tempfile::TempDir;
 
 /// Generous: the limit only ends a run that has gone wrong.
@@ -29,13 +29,17 @@ impl Bench {
 
     fn start(&self, board: &Board, overlay: OverlayOptions) -> Live {
         let image = board::build(board, Profile::Firmware).unwrap();
-        let options = Options { overlay, icount: None };
+        let options = Options {
+            overlay,
+            icount: None,
+        };
         Live::start(board, &image, &self.tpm, self.folder.path(), &options).unwrap()
     }
 }
 
 fn finish(live: &Live) -> VerifierEvent {
-    live.finish(LIMIT, &mut |_| {}).unwrap_or_else(|error| panic!("{error:#}\n{}", live.assayd.log()))
+    live.finish(LIMIT, &mut |_| {})
+        .unwrap_or_else(|error| panic!("{error:#}\n{}", live.assayd.log()))
 }
 
 fn granted(live: &Live) -> VerifierEvent {
@@ -46,18 +50,50 @@ fn granted(live: &Live) -> VerifierEvent {
 
 fn attribute<'a>(end: &'a VerifierEvent, name: &str) -> &'a str {
     let attributes = end.attributes.as_ref().unwrap();
-    attributes.get(name).unwrap_or_else(|| panic!("no {name} in {attributes:?}")).as_str().unwrap()
+    attributes
+        .get(name)
+        .unwrap_or_else(|| panic!("no {name} in {attributes:?}"))
+        .as_str()
+        .unwrap()
 }
 
 /// SHA-256 of the SubjectPublicKeyInfo, by OpenSSL.
 fn key_hash(certificate: &Path) -> String {
-    let key = run("openssl", &["x509", "-inform", "DER", "-in", text(certificate), "-noout", "-pubkey"]);
+    let key = run(
+        "openssl",
+        &[
+            "x509",
+            "-inform",
+            "DER",
+            "-in",
+            text(certificate),
+            "-noout",
+            "-pubkey",
+        ],
+    );
     let folder = tempfile::tempdir().unwrap();
     let (pem, der) = (folder.path().join("key.pem"), folder.path().join("key.der"));
     std::fs::write(&pem, key.stdout).unwrap();
-    run("openssl", &["pkey", "-pubin", "-in", text(&pem), "-outform", "DER", "-out", text(&der)]);
+    run(
+        "openssl",
+        &[
+            "pkey",
+            "-pubin",
+            "-in",
+            text(&pem),
+            "-outform",
+            "DER",
+            "-out",
+            text(&der),
+        ],
+    );
     let digest = run("openssl", &["dgst", "-sha256", "-r", text(&der)]);
-    String::from_utf8(digest.stdout).unwrap().split(' ').next().unwrap().to_owned()
+    String::from_utf8(digest.stdout)
+        .unwrap()
+        .split(' ')
+        .next()
+        .unwrap()
+        .to_owned()
 }
 
 fn text(path: &Path) -> &str {
@@ -80,7 +116,11 @@ fn run(program: &str, arguments: &[&str]) -> Output {
 
 #[test]
 fn every_board_that_qemu_runs_logs_in_with_every_kind_of_ek() {
-    let boards: Vec<_> = board::all().unwrap().into_iter().filter(|b| b.manifest.qemu.is_some()).collect();
+    let boards: Vec<_> = board::all()
+        .unwrap()
+        .into_iter()
+        .filter(|b| b.manifest.qemu.is_some())
+        .collect();
     assert!(boards.len() >= 2, "{boards:?}");
     for board in &boards {
         for kind in EkKind::ALL {
@@ -88,8 +128,17 @@ fn every_board_that_qemu_runs_logs_in_with_every_kind_of_ek() {
             let live = bench.start(board, OverlayOptions::default());
             let end = granted(&live);
             let hash = key_hash(&bench.tpm.ek_certificate(kind));
-            assert_eq!(attribute(&end, "tpm_ek.public_hash"), hash, "{} {}", board.name, kind.name());
-            assert_eq!(end.spiffe_id.as_deref(), Some(&*format!("spiffe://assay.example/node/{hash}")));
+            assert_eq!(
+                attribute(&end, "tpm_ek.public_hash"),
+                hash,
+                "{} {}",
+                board.name,
+                kind.name()
+            );
+            assert_eq!(
+                end.spiffe_id.as_deref(),
+                Some(&*format!("spiffe://assay.example/node/{hash}"))
+            );
             assert_eq!(attribute(&end, "tpm_quote.pcr.sha256.7"), "00".repeat(32));
         }
     }
@@ -106,43 +155,110 @@ fn the_evidence_of_a_login_stands_before_other_peoples_tools() {
     evidence.write(&folder).unwrap();
     let file = |name: &str| folder.join(name).to_str().unwrap().to_owned();
 
-    let nonce = std::fs::read_to_string(file("nonce.hex")).unwrap().trim().to_owned();
+    let nonce = std::fs::read_to_string(file("nonce.hex"))
+        .unwrap()
+        .trim()
+        .to_owned();
     run(
         "tpm2_checkquote",
-        &["-u", &file("ak.pub"), "-m", &file("attest.bin"), "-s", &file("signature.bin"), "-g", "sha256", "-q", &nonce],
+        &[
+            "-u",
+            &file("ak.pub"),
+            "-m",
+            &file("attest.bin"),
+            "-s",
+            &file("signature.bin"),
+            "-g",
+            "sha256",
+            "-q",
+            &nonce,
+        ],
     );
     let attest = run("tpm2_print", &["-t", "TPMS_ATTEST", &file("attest.bin")]);
     let attest = String::from_utf8(attest.stdout).unwrap();
-    assert!(attest.contains("type: 8018") && attest.contains(&nonce), "{attest}");
-    let ak = String::from_utf8(run("tpm2_print", &["-t", "TPM2B_PUBLIC", &file("ak.pub")]).stdout).unwrap();
+    assert!(
+        attest.contains("type: 8018") && attest.contains(&nonce),
+        "{attest}"
+    );
+    let ak = String::from_utf8(run("tpm2_print", &["-t", "TPM2B_PUBLIC", &file("ak.pub")]).stdout)
+        .unwrap();
     assert!(ak.contains("restricted") && ak.contains("noda"), "{ak}");
-    let ek = String::from_utf8(run("tpm2_print", &["-t", "TPM2B_PUBLIC", &file("ek.pub")]).stdout).unwrap();
+    let ek = String::from_utf8(run("tpm2_print", &["-t", "TPM2B_PUBLIC", &file("ek.pub")]).stdout)
+        .unwrap();
     assert!(ek.contains("sha384") && ek.contains("decrypt"), "{ek}");
 
     let (root, intermediate) = (bench.tpm.root_ca(), bench.tpm.intermediate_ca());
     let pem = file("ek.pem");
-    run("openssl", &["x509", "-inform", "DER", "-in", &file("ek.der"), "-out", &pem]);
+    run(
+        "openssl",
+        &[
+            "x509",
+            "-inform",
+            "DER",
+            "-in",
+            &file("ek.der"),
+            "-out",
+            &pem,
+        ],
+    );
     // OpenSSL does not know the TCG's subject alternative name, which is critical here.
     run(
         "openssl",
-        &["verify", "-ignore_critical", "-CAfile", text(&root), "-untrusted", text(&intermediate), &pem],
+        &[
+            "verify",
+            "-ignore_critical",
+            "-CAfile",
+            text(&root),
+            "-untrusted",
+            text(&intermediate),
+            &pem,
+        ],
     );
-    assert_eq!(std::fs::read(file("ek.der")).unwrap(), std::fs::read(bench.tpm.ek_certificate(EkKind::P384)).unwrap());
+    assert_eq!(
+        std::fs::read(file("ek.der")).unwrap(),
+        std::fs::read(bench.tpm.ek_certificate(EkKind::P384)).unwrap()
+    );
 
     // The same files before our own offline judge.
     let assay = Path::new(env!("CARGO_BIN_EXE_hil")).with_file_name("assay");
     let judged = |pcrs: &str| {
         Command::new(&assay)
-            .args(["evidence", "verify", "tpm_quote", "--attest", &file("attest.bin")])
-            .args(["--signature", &file("signature.bin"), "--ak", &file("ak.pub"), "--pcrs", pcrs])
-            .args(["--nonce", &nonce, "--selection", "sha256:0,1,2,3,4,5,6,7", "--json"])
+            .args([
+                "evidence",
+                "verify",
+                "tpm_quote",
+                "--attest",
+                &file("attest.bin"),
+            ])
+            .args([
+                "--signature",
+                &file("signature.bin"),
+                "--ak",
+                &file("ak.pub"),
+                "--pcrs",
+                pcrs,
+            ])
+            .args([
+                "--nonce",
+                &nonce,
+                "--selection",
+                "sha256:0,1,2,3,4,5,6,7",
+                "--json",
+            ])
             .output()
             .unwrap()
     };
     let accepted = judged(&file("pcrs.txt"));
-    assert_eq!(accepted.status.code(), Some(0), "{}", String::from_utf8_lossy(&accepted.stdout));
+    assert_eq!(
+        accepted.status.code(),
+        Some(0),
+        "{}",
+        String::from_utf8_lossy(&accepted.stdout)
+    );
     let altered = folder.join("altered.txt");
-    let lines = std::fs::read_to_string(file("pcrs.txt")).unwrap().replacen("00", "01", 1);
+    let lines = std::fs::read_to_string(file("pcrs.txt"))
+        .unwrap()
+        .replacen("00", "01", 1);
     std::fs::write(&altered, lines).unwrap();
     assert_eq!(judged(text(&altered)).status.code(), Some(1));
 }
@@ -152,12 +268,21 @@ fn a_board_without_a_tpm_says_so_and_goes_on_trying() {
     let board = board::find("stm32f405").unwrap();
     let bench = Bench::new(&Recipe::with([EkKind::P256]));
     let faults = "miso-stuck-high@any/any/always".parse().unwrap();
-    let live = bench.start(&board, OverlayOptions { faults, ..OverlayOptions::default() });
+    let live = bench.start(
+        &board,
+        OverlayOptions {
+            faults,
+            ..OverlayOptions::default()
+        },
+    );
     let troubles = wait_for_troubles(&live, 2);
     for trouble in &troubles {
         assert_eq!(trouble.code, TroubleCode::TPM_ABSENT, "{trouble:?}");
     }
-    assert!(troubles[1].attempt > troubles[0].attempt && troubles[1].retry_in_ms > troubles[0].retry_in_ms);
+    assert!(
+        troubles[1].attempt > troubles[0].attempt
+            && troubles[1].retry_in_ms > troubles[0].retry_in_ms
+    );
 }
 
 #[test]
@@ -165,7 +290,13 @@ fn a_board_whose_tpm_comes_back_logs_in_without_a_reflash() {
     let board = board::find("stm32f405").unwrap();
     let bench = Bench::new(&Recipe::with([EkKind::P256]));
     let faults = "rc-failure@execution/GetRandom/1".parse().unwrap();
-    let live = bench.start(&board, OverlayOptions { faults, ..OverlayOptions::default() });
+    let live = bench.start(
+        &board,
+        OverlayOptions {
+            faults,
+            ..OverlayOptions::default()
+        },
+    );
     let troubles = wait_for_troubles(&live, 1);
     assert_eq!(troubles[0].code, TroubleCode::TPM_FAILURE_MODE);
     granted(&live);
@@ -173,11 +304,17 @@ fn a_board_whose_tpm_comes_back_logs_in_without_a_reflash() {
 
 #[test]
 fn every_scenario_of_the_bench_holds_in_qemu_too() {
-    for board in board::all().unwrap().iter().filter(|b| b.manifest.qemu.is_some()) {
+    for board in board::all()
+        .unwrap()
+        .iter()
+        .filter(|b| b.manifest.qemu.is_some())
+    {
         let bench = Bench::new(&Recipe::with([EkKind::P256]));
         let mut live = bench.start(board, OverlayOptions::default());
         for scenario in rig::ALL {
-            scenario.run(&mut live).unwrap_or_else(|error| panic!("{}: {error:#}\n{}", board.name, live.assayd.log()));
+            scenario
+                .run(&mut live)
+                .unwrap_or_else(|error| panic!("{}: {error:#}\n{}", board.name, live.assayd.log()));
         }
     }
 }
@@ -186,14 +323,33 @@ fn every_scenario_of_the_bench_holds_in_qemu_too() {
 fn a_dry_run_for_the_bench_shows_every_command_and_touches_nothing() {
     let bench = Bench::new(&Recipe::with([EkKind::P256]));
     let output = Command::new(env!("CARGO_BIN_EXE_hil"))
-        .args(["board", "stm32f405", "--dry-run", "--manufacturer-cas", text(&bench.tpm.root_ca())])
+        .args([
+            "board",
+            "stm32f405",
+            "--dry-run",
+            "--manufacturer-cas",
+            text(&bench.tpm.root_ca()),
+        ])
         .output()
         .unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
-    assert!(said.contains("probe-rs download --chip STM32F405"), "{said}");
-    assert!(said.contains("--base-address 0x80e0000 record.bin"), "{said}");
-    assert!(rig::ALL.iter().all(|scenario| said.contains(scenario.name)), "{said}");
+    assert!(
+        output.status.success(),
+        "{said}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(
+        said.contains("probe-rs download --chip STM32F405"),
+        "{said}"
+    );
+    assert!(
+        said.contains("--base-address 0x80e0000 record.bin"),
+        "{said}"
+    );
+    assert!(
+        rig::ALL.iter().all(|scenario| said.contains(scenario.name)),
+        "{said}"
+    );
 }
 
 fn wait_for_troubles(live: &Live, count: usize) -> Vec<assay_common::protocol::Trouble> {

@@ -16,15 +16,33 @@ use crate::loopback::tpm;
 fn a_host_agent_logs_in_at_assayd_over_a_socket() {
     for kind in EkKind::ALL {
         let (folder, tpm) = tpm(&Recipe::with([kind]));
-        let swtpm = tpm.start(&folder.path().join("run"), Mode::Sockets).unwrap();
+        let swtpm = tpm
+            .start(&folder.path().join("run"), Mode::Sockets)
+            .unwrap();
         let assayd = Assayd::start(&tpm, folder.path()).unwrap();
         let record = std::fs::read(assayd.record().unwrap()).unwrap();
         let line = SocketLine::unix(&assayd.socket()).unwrap();
         let source = TpmEvidence::new(StreamTpm::socket(swtpm.data_path()).unwrap());
-        let board = BoardInfo { name: "host", version: "0" };
-        let mut node = Node::new(HostPlatform::default(), line, source, &record, board, Timing::default());
-        let granted = node.login().unwrap_or_else(|failure| panic!("{failure}\n{}", assayd.log()));
+        let board = BoardInfo {
+            name: "host",
+            version: "0",
+        };
+        let mut node = Node::new(
+            HostPlatform::default(),
+            line,
+            source,
+            &record,
+            board,
+            Timing::default(),
+        );
+        let granted = node
+            .login()
+            .unwrap_or_else(|failure| panic!("{failure}\n{}", assayd.log()));
         assert_eq!(granted.lifetime_s, 3_600);
-        assert_eq!(node.login().map(|again| again.session_id == granted.session_id), Ok(false));
+        assert_eq!(
+            node.login()
+                .map(|again| again.session_id == granted.session_id),
+            Ok(false)
+        );
     }
 }

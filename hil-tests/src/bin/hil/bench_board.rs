@@ -33,10 +33,16 @@ pub(crate) fn run(on_bench: &OnBench) -> Result<()> {
             if let Some(missing) = absolute.iter().find(|path| !path.is_file()) {
                 bail!("{}: no such file", missing.display());
             }
-            loopback::policy(&absolute.iter().map(PathBuf::as_path).collect::<Vec<_>>(), false)
+            loopback::policy(
+                &absolute.iter().map(PathBuf::as_path).collect::<Vec<_>>(),
+                false,
+            )
         }
     };
-    println!("board   {} ({}), TPM {} {}", board.name, board.manifest.target, dut.tpm.vendor, dut.tpm.part);
+    println!(
+        "board   {} ({}), TPM {} {}",
+        board.name, board.manifest.target, dut.tpm.vendor, dut.tpm.part
+    );
     println!("probe   {}", dut.probe.selector);
     println!("serial  {} at {} baud", dut.serial.port, dut.serial.baud);
     let image = board::build_with(&board, Profile::Firmware, &dut.features)?;
@@ -46,7 +52,9 @@ pub(crate) fn run(on_bench: &OnBench) -> Result<()> {
             println!("  {}", shown(&command));
         }
         println!("\nand then");
-        rig::ALL.iter().for_each(|scenario| println!("  {}", scenario.name));
+        rig::ALL
+            .iter()
+            .for_each(|scenario| println!("  {}", scenario.name));
         return Ok(());
     }
     let folder = tempfile::tempdir()?;

@@ -44,9 +44,15 @@ pub(crate) fn run(demo: &Demo) -> Result<()> {
         }
     };
     let board = board::find(&demo.board)?;
-    say(&format!("building boards/{} for {}", board.name, board.manifest.target));
+    say(&format!(
+        "building boards/{} for {}",
+        board.name, board.manifest.target
+    ));
     let image = board::build(&board, Profile::Firmware)?;
-    say(&format!("manufacturing a software TPM with an EK certificate for {}", demo.ek.name()));
+    say(&format!(
+        "manufacturing a software TPM with an EK certificate for {}",
+        demo.ek.name()
+    ));
     let folder = tempfile::Builder::new().prefix("assay-").tempdir()?;
     let tpm = cache::copy(&Recipe::with([demo.ek]), &folder.path().join("made"))?;
     say("starting assayd on SQLite, and the board in QEMU\n");
@@ -67,12 +73,21 @@ pub(crate) fn run(demo: &Demo) -> Result<()> {
     let steps = steps(&frames, &commands);
     let evidence = Evidence::of(&frames);
     if let Some(folder) = &demo.evidence {
-        evidence.as_ref().map_err(|error| anyhow::anyhow!("{error:#}"))?.write(folder)?;
+        evidence
+            .as_ref()
+            .map_err(|error| anyhow::anyhow!("{error:#}"))?
+            .write(folder)?;
     }
     if !end.is_granted() {
-        bail!("login denied ({}): {}", end.code.as_deref().unwrap_or("?"), end.detail);
+        bail!(
+            "login denied ({}): {}",
+            end.code.as_deref().unwrap_or("?"),
+            end.detail
+        );
     }
-    let certificate = evidence.map(|evidence| evidence.ek_certificate).unwrap_or_default();
+    let certificate = evidence
+        .map(|evidence| evidence.ek_certificate)
+        .unwrap_or_default();
     let document = document(&board.name, &end, &steps, &commands, &certificate, elapsed);
     if demo.json {
         println!("{}", serde_json::to_string_pretty(&document)?);
@@ -89,7 +104,12 @@ pub(crate) fn run(demo: &Demo) -> Result<()> {
 fn wait_for_the_answer(live: &Live) {
     let started = std::time::Instant::now();
     while started.elapsed() < Duration::from_secs(5) {
-        if live.tap.seen().iter().any(|frame| matches!(frame.name(), "granted" | "denied")) {
+        if live
+            .tap
+            .seen()
+            .iter()
+            .any(|frame| matches!(frame.name(), "granted" | "denied"))
+        {
             return;
         }
         std::thread::park_timeout(Duration::from_millis(2));
@@ -106,20 +126,65 @@ fn tell(event: &VerifierEvent) {
 /// The login cut into steps by the frames that end them; SPI bytes by the TPM commands that belong to each.
 fn steps(frames: &[Seen], commands: &[CommandEvent]) -> Vec<Step> {
     let bounds = [
-        ("boot", "start-up, TPM start, nonce: until the hello", "hello", 1),
-        ("challenge", "the verifier asks, signed by the pinned key", "challenge", 1),
-        ("identity", "EK with its certificate, AK: until the first proofs", "proofs", 1),
-        ("credential", "the verifier judges the EK and makes a credential", "challenge", 2),
-        ("proof", "credential activation, PCRs, quote: until the second proofs", "proofs", 2),
-        ("grant", "the verifier decides, stores and seals the session", "granted", 1),
+        (
+            "boot",
+            "start-up, TPM start, nonce: until the hello",
+            "hello",
+            1,
+        ),
+        (
+            "challenge",
+            "the verifier asks, signed by the pinned key",
+            "challenge",
+            1,
+        ),
+        (
+            "identity",
+            "EK with its certificate, AK: until the first proofs",
+            "proofs",
+            1,
+        ),
+        (
+            "credential",
+            "the verifier judges the EK and makes a credential",
+            "challenge",
+            2,
+        ),
+        (
+            "proof",
+            "credential activation, PCRs, quote: until the second proofs",
+            "proofs",
+            2,
+        ),
+        (
+            "grant",
+            "the verifier decides, stores and seals the session",
+            "granted",
+            1,
+        ),
     ];
     let mut steps = Vec::new();
     let mut before = Duration::ZERO;
     for (name, what, frame, nth) in bounds {
-        let Some(seen) = frames.iter().filter(|seen| seen.name() == frame).nth(nth - 1) else { break };
-        let spi_bytes = commands.iter().filter(|c| step_of(commands, c) == name).map(|c| c.bytes).sum();
+        let Some(seen) = frames
+            .iter()
+            .filter(|seen| seen.name() == frame)
+            .nth(nth - 1)
+        else {
+            break;
+        };
+        let spi_bytes = commands
+            .iter()
+            .filter(|c| step_of(commands, c) == name)
+            .map(|c| c.bytes)
+            .sum();
         let ms = seen.at.saturating_sub(before).as_secs_f64() * 1e3;
-        steps.push(Step { name, what, ms, spi_bytes });
+        steps.push(Step {
+            name,
+            what,
+            ms,
+            spi_bytes,
+        });
         before = seen.at;
     }
     steps
@@ -127,7 +192,12 @@ fn steps(frames: &[Seen], commands: &[CommandEvent]) -> Vec<Step> {
 
 /// Which step a TPM command belongs to: the nonce ends the start, the policy session begins the proof.
 fn step_of(commands: &[CommandEvent], command: &CommandEvent) -> &'static str {
-    let number = |name: &str| commands.iter().find(|c| c.name == name).map_or(u32::MAX, |c| c.n);
+    let number = |name: &str| {
+        commands
+            .iter()
+            .find(|c| c.name == name)
+            .map_or(u32::MAX, |c| c.n)
+    };
     if command.n <= number("GetRandom") {
         "boot"
     } else if command.n < number("StartAuthSession") {
@@ -190,9 +260,16 @@ fn pem(certificate: &[u8]) -> Value {
 fn show(document: &Value, steps: &[Step]) -> Result<()> {
     println!("\n  step          ms   SPI bytes");
     for step in steps {
-        println!("  {:<10} {:>7.1} {:>9}   {}", step.name, step.ms, step.spi_bytes, step.what);
+        println!(
+            "  {:<10} {:>7.1} {:>9}   {}",
+            step.name, step.ms, step.spi_bytes, step.what
+        );
     }
-    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let text = |value: &Value| {
+        value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned)
+    };
     println!("\nattributes");
     for (name, value) in document["attributes"].as_object().context("attributes")? {
         println!("  {name} = {}", text(value));

@@ -41,7 +41,9 @@ impl Evidence {
     /// When the frames are not a whole login with a quote.
     pub fn of(frames: &[Seen]) -> Result<Self> {
         let begin = frames.iter().rposition(|frame| frame.name() == "hello");
-        let frames = begin.and_then(|at| frames.get(at..)).context("no hello on the line")?;
+        let frames = begin
+            .and_then(|at| frames.get(at..))
+            .context("no hello on the line")?;
         let mut evidence = Self::default();
         let mut blobs: [Vec<u8>; 8] = Default::default();
         let mut transcript = Transcript::new();
@@ -50,14 +52,20 @@ impl Evidence {
             match frame.kind {
                 FrameKind::CHUNK => {
                     let chunk: Chunk<'_> = decode(&frame.body)?;
-                    let blob = blobs.get_mut(usize::from(chunk.blob)).context("blob number")?;
+                    let blob = blobs
+                        .get_mut(usize::from(chunk.blob))
+                        .context("blob number")?;
                     blob.extend_from_slice(chunk.bytes);
                     continue;
                 }
                 FrameKind::MESSAGE => {}
                 _ => continue,
             }
-            let direction = if frame.from_agent { Direction::Agent } else { Direction::Verifier };
+            let direction = if frame.from_agent {
+                Direction::Agent
+            } else {
+                Direction::Verifier
+            };
             if frame.from_agent {
                 if let AgentMessage::Proofs(proofs) = decode(&frame.body)? {
                     evidence.nonce = quote_nonce(&transcript);
@@ -65,7 +73,9 @@ impl Evidence {
                 }
             } else if let VerifierMessage::Challenge(signed) = decode(&frame.body)? {
                 let challenge: Challenge<'_> = decode(signed.body)?;
-                wanted = item(&challenge.items, AttestorKind::TPM_QUOTE).map(decode).transpose()?;
+                wanted = item(&challenge.items, AttestorKind::TPM_QUOTE)
+                    .map(decode)
+                    .transpose()?;
             }
             transcript = transcript.then(direction, &frame.body);
             if !evidence.attest.is_empty() {
@@ -89,7 +99,10 @@ impl Evidence {
             self.ek_public = payload.ek_public.to_vec();
             self.ak_public = payload.ak_public.to_vec();
             if let Some(certificate) = payload.ek_certificate {
-                self.ek_certificate = blobs.get(usize::from(certificate.blob)).cloned().unwrap_or_default();
+                self.ek_certificate = blobs
+                    .get(usize::from(certificate.blob))
+                    .cloned()
+                    .unwrap_or_default();
             }
         }
         if let (Some(payload), Some(wanted)) = (item(items, AttestorKind::TPM_QUOTE), wanted) {
@@ -100,7 +113,8 @@ impl Evidence {
             for bank in wanted.banks {
                 let len = AlgId(bank.bank).digest_len().context("bank")?;
                 for index in (0..24).filter(|index| bank.pcrs & (1 << index) != 0) {
-                    let (value, after) = rest.split_at_checked(len).context("PCR values cut short")?;
+                    let (value, after) =
+                        rest.split_at_checked(len).context("PCR values cut short")?;
                     self.pcrs.push((AlgId(bank.bank), index, value.to_vec()));
                     rest = after;
                 }
@@ -118,7 +132,8 @@ impl Evidence {
     pub fn write(&self, folder: &Path) -> Result<()> {
         fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
         let put = |name: &str, bytes: &[u8]| {
-            fs::write(folder.join(name), bytes).with_context(|| folder.join(name).display().to_string())
+            fs::write(folder.join(name), bytes)
+                .with_context(|| folder.join(name).display().to_string())
         };
         put("attest.bin", &self.attest)?;
         put("signature.bin", &self.signature)?;
@@ -127,11 +142,24 @@ impl Evidence {
         if !self.ek_certificate.is_empty() {
             put("ek.der", &self.ek_certificate)?;
         }
-        let lines: String =
-            self.pcrs.iter().map(|(_, index, value)| format!("{index} {}\n", hex::encode(value))).collect();
+        let lines: String = self
+            .pcrs
+            .iter()
+            .map(|(_, index, value)| format!("{index} {}\n", hex::encode(value)))
+            .collect();
         put("pcrs.txt", lines.as_bytes())?;
-        put("pcrs.bin", &self.pcrs.iter().flat_map(|(_, _, value)| value.clone()).collect::<Vec<_>>())?;
-        put("nonce.hex", format!("{}\n", hex::encode(self.nonce)).as_bytes())
+        put(
+            "pcrs.bin",
+            &self
+                .pcrs
+                .iter()
+                .flat_map(|(_, _, value)| value.clone())
+                .collect::<Vec<_>>(),
+        )?;
+        put(
+            "nonce.hex",
+            format!("{}\n", hex::encode(self.nonce)).as_bytes(),
+        )
     }
 }
 
@@ -142,5 +170,8 @@ fn sized(public: &[u8]) -> Vec<u8> {
 }
 
 fn item<'a>(items: &Items<'a>, kind: AttestorKind) -> Option<&'a [u8]> {
-    items.iter().find(|item| item.kind == kind).map(|item| item.payload)
+    items
+        .iter()
+        .find(|item| item.kind == kind)
+        .map(|item| item.payload)
 }

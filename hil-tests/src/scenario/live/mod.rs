@@ -65,7 +65,11 @@ impl Live {
     ) -> Result<Self> {
         let machine = board.manifest.qemu.as_ref();
         let machine = machine.with_context(|| format!("QEMU cannot run boards/{}", board.name))?;
-        let mode = if machine.overlay { Mode::Sockets } else { Mode::QemuEmulator };
+        let mode = if machine.overlay {
+            Mode::Sockets
+        } else {
+            Mode::QemuEmulator
+        };
         let swtpm = tpm.start(&folder.join("tpm"), mode).context("swtpm")?;
         let assayd = Assayd::start(tpm, folder)?;
         let record = assayd.record()?;
@@ -81,7 +85,13 @@ impl Live {
         let tap = Tap::new(now.checked_sub(qemu.elapsed()).unwrap_or(now));
         let relay = Relay::new(qemu.serial()?, tap.clone());
         relay.connect(assayd.connect()?)?;
-        Ok(Self { qemu, assayd, tap, swtpm, relay })
+        Ok(Self {
+            qemu,
+            assayd,
+            tap,
+            swtpm,
+            relay,
+        })
     }
 
     /// Waits for the verifier's word on the first login.
@@ -89,19 +99,28 @@ impl Live {
     /// # Errors
     ///
     /// When none comes in time, with what is known of the reason.
-    pub fn finish(&self, limit: Duration, each: &mut dyn FnMut(&VerifierEvent)) -> Result<VerifierEvent> {
+    pub fn finish(
+        &self,
+        limit: Duration,
+        each: &mut dyn FnMut(&VerifierEvent),
+    ) -> Result<VerifierEvent> {
         let end = Instant::now() + limit;
         while let Some(left) = end.checked_duration_since(Instant::now()) {
             if !self.qemu.is_running() {
                 bail!("QEMU has ended: {}", self.qemu.stderr().trim());
             }
-            let Some(event) = self.assayd.event(left.min(Duration::from_millis(200))) else { continue };
+            let Some(event) = self.assayd.event(left.min(Duration::from_millis(200))) else {
+                continue;
+            };
             each(&event);
             if event.is_end() {
                 return Ok(event);
             }
         }
-        bail!("no login within {limit:?}; the line saw: {}", self.tap.summary());
+        bail!(
+            "no login within {limit:?}; the line saw: {}",
+            self.tap.summary()
+        );
     }
 
     /// Takes the verifier away and starts it again, on the same data.
@@ -117,7 +136,10 @@ impl Live {
     /// The TPM commands that the overlay saw so far.
     #[must_use]
     pub fn commands(&self) -> Vec<crate::qemu::CommandEvent> {
-        let events = self.qemu.events().map(|events| events.rest(Duration::from_millis(50)));
+        let events = self
+            .qemu
+            .events()
+            .map(|events| events.rest(Duration::from_millis(50)));
         events
             .into_iter()
             .flatten()
@@ -140,7 +162,11 @@ struct Relay {
 
 impl Relay {
     fn new(board: UnixStream, tap: Tap) -> Self {
-        let relay = Self { board: Arc::new(board), verifier: Arc::default(), tap };
+        let relay = Self {
+            board: Arc::new(board),
+            verifier: Arc::default(),
+            tap,
+        };
         let outward = relay.clone();
         thread::spawn(move || {
             let mut buffer = [0; 4096];

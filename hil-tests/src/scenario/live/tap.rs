@@ -68,7 +68,10 @@ impl Tap {
             seen: Vec::new(),
             damaged: 0,
         };
-        Self { ear: Arc::new(Mutex::new(ear)), since }
+        Self {
+            ear: Arc::new(Mutex::new(ear)),
+            since,
+        }
     }
 
     /// Hears bytes of one direction.
@@ -76,13 +79,22 @@ impl Tap {
         let at = self.since.elapsed();
         let ear = &mut *self.lock();
         for byte in bytes {
-            let decoder = if from_agent { &mut ear.from_agent } else { &mut ear.from_verifier };
+            let decoder = if from_agent {
+                &mut ear.from_agent
+            } else {
+                &mut ear.from_verifier
+            };
             match decoder.push(*byte) {
                 None => {}
                 Some(Err(_)) => ear.damaged += 1,
                 Some(Ok(kind)) => {
                     let body = decoder.body().to_vec();
-                    ear.seen.push(Seen { at, from_agent, kind, body });
+                    ear.seen.push(Seen {
+                        at,
+                        from_agent,
+                        kind,
+                        body,
+                    });
                 }
             }
         }

@@ -92,8 +92,15 @@ pub struct Assayd {
 /// A program of this workspace: beside the running one, where cargo puts all binaries of a profile.
 fn program(name: &str) -> Result<PathBuf> {
     let here = std::env::current_exe().context("where this program is")?;
-    let found = here.ancestors().skip(1).take(2).map(|folder| folder.join(name)).find(|path| path.is_file());
-    found.with_context(|| format!("`{name}` is not built: cargo build -p assay-host-verifier --bins"))
+    let found = here
+        .ancestors()
+        .skip(1)
+        .take(2)
+        .map(|folder| folder.join(name))
+        .find(|path| path.is_file());
+    found.with_context(|| {
+        format!("`{name}` is not built: cargo build -p assay-host-verifier --bins")
+    })
 }
 
 impl Assayd {
@@ -118,7 +125,9 @@ impl Assayd {
         fs::write(folder.join("policy.yaml"), policy)?;
         let listener = match &line {
             AgentLine::Socket => format!("unix:\n    - path: {}", folder.join(SOCKET).display()),
-            AgentLine::Serial { port, baud } => format!("serial:\n    - path: {port}\n      baud: {baud}"),
+            AgentLine::Serial { port, baud } => {
+                format!("serial:\n    - path: {port}\n      baud: {baud}")
+            }
         };
         let yaml = format!(
             "trustDomain: {TRUST_DOMAIN}\ndataDir: {}\nlisteners:\n  {listener}\nclusters:\n  {CLUSTER}: policy.yaml\nsession:\n  ttl: 1h\n",
@@ -126,7 +135,13 @@ impl Assayd {
         );
         fs::write(folder.join(CONFIG), yaml)?;
         let (child, events) = spawn(&folder)?;
-        let mut assayd = Self { child, folder, line, events, first: Mutex::new(None) };
+        let mut assayd = Self {
+            child,
+            folder,
+            line,
+            events,
+            first: Mutex::new(None),
+        };
         assayd.wait_until_it_listens()?;
         Ok(assayd)
     }
@@ -159,13 +174,19 @@ impl Assayd {
                     thread::park_timeout(Duration::from_millis(5));
                 }
                 AgentLine::Serial { .. } => {
-                    if self.event(Duration::from_millis(100)).is_some_and(|event| event.step == "link_open") {
+                    if self
+                        .event(Duration::from_millis(100))
+                        .is_some_and(|event| event.step == "link_open")
+                    {
                         return Ok(());
                     }
                 }
             }
         }
-        bail!("assayd does not listen after {START_LIMIT:?}: {}", self.log().trim())
+        bail!(
+            "assayd does not listen after {START_LIMIT:?}: {}",
+            self.log().trim()
+        )
     }
 
     /// A connection as an agent's line has it.
@@ -174,8 +195,15 @@ impl Assayd {
     ///
     /// When `assayd` is gone.
     pub fn connect(&self) -> Result<UnixStream> {
-        let first = self.first.lock().unwrap_or_else(PoisonError::into_inner).take();
-        first.map_or_else(|| UnixStream::connect(self.socket()).context("connecting to assayd"), Ok)
+        let first = self
+            .first
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        first.map_or_else(
+            || UnixStream::connect(self.socket()).context("connecting to assayd"),
+            Ok,
+        )
     }
 
     /// Where agents connect.
@@ -199,7 +227,10 @@ impl Assayd {
             .output()
             .context("assay")?;
         if !output.status.success() {
-            bail!("assay provision record: {}", String::from_utf8_lossy(&output.stderr).trim());
+            bail!(
+                "assay provision record: {}",
+                String::from_utf8_lossy(&output.stderr).trim()
+            );
         }
         Ok(out)
     }
@@ -235,7 +266,10 @@ fn spawn(folder: &Path) -> Result<(Child, Receiver<VerifierEvent>)> {
     // Left over from the process before.
     let _ = fs::remove_file(&events);
     let listener = UnixListener::bind(&events)?;
-    let log = File::options().create(true).append(true).open(folder.join(LOG))?;
+    let log = File::options()
+        .create(true)
+        .append(true)
+        .open(folder.join(LOG))?;
     let child = Command::new(program("assayd")?)
         .arg("--config")
         .arg(folder.join(CONFIG))
@@ -252,7 +286,9 @@ fn spawn(folder: &Path) -> Result<(Child, Receiver<VerifierEvent>)> {
 fn receive(listener: UnixListener) -> Receiver<VerifierEvent> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
-        let Ok((stream, _)) = listener.accept() else { return };
+        let Ok((stream, _)) = listener.accept() else {
+            return;
+        };
         for line in BufReader::new(stream).lines() {
             let Ok(line) = line else { return };
             if let Ok(event) = serde_json::from_str(&line)

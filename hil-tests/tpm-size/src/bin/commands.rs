@@ -71,7 +71,9 @@ impl DelayNs for Wire {
 }
 
 fn flow() -> Result<(), TpmError> {
-    let Ok(bus) = SpiTis::new(Wire, Wire) else { return Ok(()) };
+    let Ok(bus) = SpiTis::new(Wire, Wire) else {
+        return Ok(());
+    };
     let mut tpm = Tpm::new(Tis::new(bus, Wire));
     black_box(tpm.start()?);
     tpm.self_test()?;
@@ -85,7 +87,9 @@ fn flow() -> Result<(), TpmError> {
     let ek = tpm.create_primary(Handle::ENDORSEMENT, &|w| w.put(&templates::EK_P256_L2))?;
     black_box(ek.public);
     let ek = ek.handle;
-    let ak = tpm.create_primary(Handle::ENDORSEMENT, &|w| w.put(&templates::AK_P256))?.handle;
+    let ak = tpm
+        .create_primary(Handle::ENDORSEMENT, &|w| w.put(&templates::AK_P256))?
+        .handle;
     black_box(tpm.read_public(ak)?.public);
 
     let session = tpm.start_policy_session(AlgId::SHA256)?;
@@ -97,7 +101,10 @@ fn flow() -> Result<(), TpmError> {
     if let Some(index) = PcrIndex::new(16) {
         tpm.pcr_extend(index, AlgId::SHA256, &nonce)?;
     }
-    let selection = [PcrSelection { bank: AlgId::SHA256, mask: PcrMask(0xFF) }];
+    let selection = [PcrSelection {
+        bank: AlgId::SHA256,
+        mask: PcrMask(0xFF),
+    }];
     let mut values = [0; 256];
     tpm.pcr_read(&selection, &mut values)?;
     black_box(values);
