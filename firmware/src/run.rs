@@ -4,7 +4,9 @@
 //! [`Trouble`](assay_common::protocol::Trouble) on the line, and the next attempt comes after a wait that doubles, so a
 //! TPM that comes back or a verifier that is restarted needs nobody to touch the node.
 
-use assay_common::protocol::{AgentMessage, FrameKind, MAX_AGENT_MESSAGE, encode};
+use assay_common::protocol::{
+    AgentMessage, FrameKind, MAX_AGENT_MESSAGE, MessageWriter, WriteFields,
+};
 use embedded_io::{Read, ReadReady, Write};
 use sha2::{Digest, Sha256};
 
@@ -244,8 +246,11 @@ where
         let Some(error) = failure.trouble() else {
             return;
         };
-        let trouble = AgentMessage::Trouble(error.trouble(self.attempt, retry_in_ms));
-        if let Ok(message) = encode(&trouble, &mut self.out) {
+        let mut writer = MessageWriter::new(&mut self.out);
+        writer.byte(AgentMessage::TROUBLE);
+        let trouble = error.trouble(self.attempt, retry_in_ms);
+        trouble.write_fields(&mut writer);
+        if let Ok(message) = writer.finish() {
             // A line that fails now will be tried again with the next attempt.
             let _ = self.link.sender().send(FrameKind::MESSAGE, message);
         }

@@ -12,6 +12,7 @@ use crc::{CRC_32_ISO_HDLC, Crc, NoTable};
 use serde::{Deserialize, Serialize};
 
 use super::{ClusterName, TrustDomain};
+use crate::protocol::{MessageReader, ReadFields, read};
 
 const MAGIC: &[u8; 8] = b"ASSAYP01";
 const CRC: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_ISO_HDLC);
@@ -85,11 +86,7 @@ impl<'a> Provisioning<'a> {
         if CRC.checksum(covered) != u32::from_be_bytes(*crc) {
             return Err(ProvisioningError::Damaged);
         }
-        let (record, rest) =
-            postcard::take_from_bytes::<Self>(body).map_err(|_| ProvisioningError::Invalid)?;
-        if !rest.is_empty() {
-            return Err(ProvisioningError::Invalid);
-        }
+        let record: Self = read(body).map_err(|_| ProvisioningError::Invalid)?;
         record.check()?;
         Ok(record)
     }
@@ -133,6 +130,16 @@ impl<'a> Provisioning<'a> {
             Ok(())
         } else {
             Err(ProvisioningError::Invalid)
+        }
+    }
+}
+
+impl<'a> ReadFields<'a> for Provisioning<'a> {
+    fn read_fields(r: &mut MessageReader<'a>) -> Self {
+        Self {
+            cluster: r.text(),
+            trust_domain: r.text(),
+            verifier_key: r.bytes(),
         }
     }
 }

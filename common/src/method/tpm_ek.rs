@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::protocol::BlobRef;
+use crate::protocol::{BlobRef, MessageReader, ReadFields};
 
 /// Most chain certificates taken from NV.
 pub const MAX_CHAIN: usize = 6;
@@ -40,4 +40,13 @@ pub struct EkChallenge<'a> {
 pub struct EkResponse {
     /// [`LoginKeys::proof`](crate::login::LoginKeys::proof) over the transcript.
     pub mac: [u8; 32],
+}
+
+impl<'a> ReadFields<'a> for EkChallenge<'a> {
+    fn read_fields(r: &mut MessageReader<'a>) -> Self {
+        Self {
+            credential_blob: r.bytes(),
+            encrypted_secret: r.bytes(),
+        }
+    }
 }

@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::protocol::{MessageReader, ReadFields};
+
 /// Most banks in one quote.
 pub const MAX_BANKS: usize = 4;
 
@@ -35,4 +37,16 @@ pub struct QuotePayload<'a> {
     pub attest: &'a [u8],
     /// TPMT_SIGNATURE as the TPM returned it.
     pub signature: &'a [u8],
+}
+
+impl ReadFields<'_> for QuoteRequest {
+    fn read_fields(r: &mut MessageReader<'_>) -> Self {
+        let mut banks = heapless::Vec::new();
+        for _ in 0..r.len(MAX_BANKS) {
+            let (bank, pcrs) = (r.u16(), r.u32());
+            // The length was checked against the same limit.
+            let _ = banks.push(BankRequest { bank, pcrs });
+        }
+        Self { banks }
+    }
 }

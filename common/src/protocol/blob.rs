@@ -8,6 +8,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::message::EncodeError;
+use super::writer::MessageWriter;
+
 /// Longest blob, bytes. The largest EK certificate index seen is 1.6 KiB; event logs will want more.
 pub const MAX_BLOB: u32 = 16 * 1024;
 /// Most blobs in one login.
@@ -36,4 +39,25 @@ pub struct BlobRef {
     pub len: u32,
     /// SHA-256 over all its bytes.
     pub sha256: [u8; 32],
+}
+
+impl Chunk<'_> {
+    /// Most bytes before the content.
+    pub const MAX_HEAD: usize = 1 + 5 + 2;
+
+    /// Writes everything but the content, which follows as it is: a node sends it from where it lies.
+    ///
+    /// # Errors
+    ///
+    /// [`EncodeError`] for a content longer than [`MAX_CHUNK`]; [`MAX_HEAD`](Self::MAX_HEAD) bytes are always enough.
+    pub fn write_head<'o>(&self, out: &'o mut [u8]) -> Result<&'o [u8], EncodeError> {
+        if self.bytes.len() > MAX_CHUNK {
+            return Err(EncodeError);
+        }
+        let mut head = MessageWriter::new(out);
+        head.byte(self.blob);
+        head.number(self.offset);
+        head.number(self.bytes.len() as u32);
+        head.finish()
+    }
 }

@@ -95,16 +95,28 @@ pub fn write_frame<E>(
     body: &[u8],
     out: &mut dyn FnMut(&[u8]) -> Result<(), E>,
 ) -> Result<(), E> {
-    let mut digest = CRC.digest();
-    digest.update(&[kind.0]);
-    digest.update(body);
-    let crc = digest.finalize().to_le_bytes();
+    write_frame_parts(kind, &[body], out)
+}
 
+/// As [`write_frame`], with a body whose parts lie apart.
+///
+/// # Errors
+///
+/// The first error of `out`, as it is.
+pub fn write_frame_parts<E>(
+    kind: FrameKind,
+    body: &[&[u8]],
+    out: &mut dyn FnMut(&[u8]) -> Result<(), E>,
+) -> Result<(), E> {
     out(&[0])?;
+    let mut digest = CRC.digest();
     let mut block = Block::new();
-    block.extend(&[kind.0], out)?;
-    block.extend(body, out)?;
-    block.extend(&crc, out)?;
+    let kind = [kind.0];
+    for part in core::iter::once(&kind.as_slice()).chain(body) {
+        digest.update(part);
+        block.extend(part, out)?;
+    }
+    block.extend(&digest.finalize().to_le_bytes(), out)?;
     block.flush(out)?;
     out(&[0])
 }

@@ -4,8 +4,6 @@
 //! writes exactly the bytes that postcard's serializer would: length prefixes are varints, closed when
 //! the length is known. The tests compare the two.
 
-use serde::Serialize;
-
 use super::message::EncodeError;
 
 /// Bytes kept for a length prefix while its field is open: enough for 16,383 bytes.
@@ -36,13 +34,19 @@ impl<'a> MessageWriter<'a> {
         }
     }
 
-    /// Appends a value in postcard form.
-    pub fn value<T: Serialize>(&mut self, value: &T) {
-        let free = self.buffer.get_mut(self.used..).unwrap_or(&mut []);
-        match postcard::to_slice(value, free) {
-            Ok(written) => self.used += written.len(),
-            Err(_) => self.failed = true,
+    /// Appends one byte.
+    pub fn byte(&mut self, byte: u8) {
+        self.raw(&[byte]);
+    }
+
+    /// Appends a number other than a `u8`: the shortest varint, seven bits a byte, the lowest first.
+    pub fn number(&mut self, number: u32) {
+        let mut rest = number;
+        while rest > 0x7F {
+            self.byte(rest as u8 | 0x80);
+            rest >>= 7;
         }
+        self.byte(rest as u8);
     }
 
     /// Appends bytes as they are, without a length.
@@ -62,30 +66,23 @@ impl<'a> MessageWriter<'a> {
 
     /// Appends a byte string with its length.
     pub fn bytes(&mut self, bytes: &[u8]) {
-        let field = self.begin();
+        // Saturated, it would be longer than any buffer.
+        self.number(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
         self.raw(bytes);
-        self.end(field);
     }
 
-    /// Appends what `fill` puts into the next `room` bytes; it returns how many it used.
-    ///
-    /// # Errors
-    ///
-    /// Those of `fill`. Without `room` bytes left `fill` is not called, and the writer has overflowed.
-    pub fn fill<E>(
-        &mut self,
-        room: usize,
-        fill: impl FnOnce(&mut [u8]) -> Result<usize, E>,
-    ) -> Result<(), E> {
-        match self
-            .buffer
-            .get_mut(self.used..)
-            .and_then(|free| free.get_mut(..room))
-        {
-            Some(slot) => self.used += fill(slot)?.min(room),
-            None => self.failed = true,
-        }
-        Ok(())
+    /// The next `room` bytes, for a producer that needs a buffer; how many of them count is said by
+    /// [`advance`](Self::advance). `None` when there are fewer: the writer has overflowed then.
+    pub fn spare(&mut self, room: usize) -> Option<&mut [u8]> {
+        let spare = self.buffer.get_mut(self.used..);
+        let spare = spare.and_then(|free| free.get_mut(..room));
+        self.failed |= spare.is_none();
+        spare
+    }
+
+    /// Appends the first `len` bytes of what [`spare`](Self::spare) gave.
+    pub const fn advance(&mut self, len: usize) {
+        self.used += len;
     }
 
     /// Opens a byte string whose content is appended next.
@@ -97,23 +94,27 @@ impl<'a> MessageWriter<'a> {
 
     /// Closes a byte string: everything appended since `begin` is its content.
     pub fn end(&mut self, field: Field) {
-        let start = field.prefix_at + PREFIX;
-        let len = self.used.saturating_sub(start);
-        if self.failed || len > MAX_FIELD {
-            self.failed = true;
-            return;
-        }
-        let low = (len & 0x7F) as u8;
-        let Some(prefix) = self.buffer.get_mut(field.prefix_at..start) else {
+        let whole = self.buffer.get_mut(field.prefix_at..self.used);
+        let (Some([first, second, content @ ..]), false) = (whole, self.failed) else {
             self.failed = true;
             return;
         };
-        if len > 0x7F {
-            prefix.copy_from_slice(&[low | 0x80, (len >> 7) as u8]);
+        let len = content.len();
+        *first = len as u8 & 0x7F;
+        if len > MAX_FIELD {
+            self.failed = true;
+        } else if len > 0x7F {
+            *first |= 0x80;
+            *second = (len >> 7) as u8;
         } else {
             // One byte is enough: move the content up, so that the length has postcard's only canonical form.
-            prefix.copy_from_slice(&[low, 0]);
-            self.buffer.copy_within(start..self.used, start - 1);
+            // Byte by byte, at most 127 of them: `copy_within` would bring in `memmove`, which takes 1.6 KB and
+            // has no other caller on a node.
+            let mut to = second;
+            for byte in content {
+                core::mem::swap(to, byte);
+                to = byte;
+            }
             self.used -= 1;
         }
     }

@@ -3,7 +3,7 @@
 use assay_common::protocol::{FrameDecoder, FrameError, FrameKind, write_frame};
 use proptest::prelude::*;
 
-pub fn frame(kind: FrameKind, body: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(kind: FrameKind, body: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     write_frame::<()>(kind, body, &mut |bytes| {
         assert!(bytes.len() <= 255);

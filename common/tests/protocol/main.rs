@@ -8,6 +8,7 @@
     reason = "tests stop at the first surprise"
 )]
 
+mod fields;
 mod frames;
 mod golden;
 mod login;

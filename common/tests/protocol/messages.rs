@@ -10,12 +10,12 @@ use assay_common::protocol::{
 };
 use serde::Serialize;
 
-pub fn bytes<T: Serialize>(value: &T) -> Vec<u8> {
+pub(crate) fn bytes<T: Serialize>(value: &T) -> Vec<u8> {
     let mut out = [0; 4096];
     encode(value, &mut out).unwrap().to_vec()
 }
 
-pub fn hello() -> AgentMessage<'static> {
+pub(crate) fn hello() -> AgentMessage<'static> {
     AgentMessage::Hello(Hello {
         versions: VersionRange { min: 1, max: 1 },
         cluster: "lab",
@@ -27,7 +27,7 @@ pub fn hello() -> AgentMessage<'static> {
     })
 }
 
-pub fn items() -> Items<'static> {
+pub(crate) fn items() -> Items<'static> {
     Items::from_slice(&[
         Item {
             kind: AttestorKind::TPM_EK,
@@ -41,7 +41,7 @@ pub fn items() -> Items<'static> {
     .unwrap()
 }
 
-pub fn challenge() -> Challenge<'static> {
+pub(crate) fn challenge() -> Challenge<'static> {
     Challenge {
         version: 1,
         login_id: [1; 16],
@@ -51,7 +51,7 @@ pub fn challenge() -> Challenge<'static> {
     }
 }
 
-pub fn grant() -> Grant<'static> {
+pub(crate) fn grant() -> Grant<'static> {
     Grant {
         session_id: [3; 16],
         issued_at: 1_700_000_000,
@@ -61,7 +61,7 @@ pub fn grant() -> Grant<'static> {
     }
 }
 
-pub fn agent_messages() -> Vec<AgentMessage<'static>> {
+pub(crate) fn agent_messages() -> Vec<AgentMessage<'static>> {
     vec![
         hello(),
         AgentMessage::Proofs(Proofs {
@@ -79,7 +79,7 @@ pub fn agent_messages() -> Vec<AgentMessage<'static>> {
     ]
 }
 
-pub fn verifier_messages() -> Vec<VerifierMessage<'static>> {
+pub(crate) fn verifier_messages() -> Vec<VerifierMessage<'static>> {
     vec![
         VerifierMessage::Challenge(SignedChallenge {
             body: &[1, 2, 3],
@@ -226,15 +226,15 @@ fn a_message_written_in_pieces_is_the_one_postcard_writes() {
 
         let mut buffer = [0; 2048];
         let mut writer = MessageWriter::new(&mut buffer);
-        writer.value(&1u8);
-        writer.value(&[7u8; 16]);
-        writer.value(&1u8);
-        writer.value(&2u8);
-        writer.value(&AttestorKind::TPM_EK);
+        writer.byte(AgentMessage::PROOFS);
+        writer.raw(&[7; 16]);
+        writer.byte(1);
+        writer.number(2);
+        writer.byte(AttestorKind::TPM_EK.0);
         let field = writer.begin();
         writer.raw(&payload);
         writer.end(field);
-        writer.value(&AttestorKind::TPM_QUOTE);
+        writer.byte(AttestorKind::TPM_QUOTE.0);
         writer.bytes(&[1]);
         assert_eq!(writer.finish().unwrap(), whole, "{len}");
     }

@@ -4,7 +4,7 @@ use assay_common::identity::{Provisioning, TrustDomain};
 use assay_common::login::{Direction, Transcript};
 use assay_common::policy::AttestorSet;
 use assay_common::protocol::version::VersionRange;
-use assay_common::protocol::{AgentMessage, Hello, encode};
+use assay_common::protocol::{AgentMessage, Hello, MessageWriter, WriteFields};
 
 use super::authenticate::PinnedKey;
 use super::waiting::Waiting;
@@ -52,7 +52,7 @@ impl<'p> Opening<'p> {
         out: &'o mut [u8],
     ) -> Result<(&'o [u8], Waiting<'p>), Failure> {
         let numbers: heapless::Vec<u8, 32> = methods.iter().map(|kind| kind.0).collect();
-        let hello = AgentMessage::Hello(Hello {
+        let hello = Hello {
             versions: VersionRange::OURS,
             cluster: self.provisioning.cluster,
             methods: &numbers,
@@ -60,8 +60,11 @@ impl<'p> Opening<'p> {
             key_share: &[],
             untrusted_board: board.name,
             untrusted_version: board.version,
-        });
-        let message = encode(&hello, out).map_err(|_| ProtocolError::TooLong)?;
+        };
+        let mut writer = MessageWriter::new(out);
+        writer.byte(AgentMessage::HELLO);
+        hello.write_fields(&mut writer);
+        let message = writer.finish().map_err(|_| ProtocolError::TooLong)?;
         let transcript = Transcript::new().then(Direction::Agent, message);
         Ok((
             message,

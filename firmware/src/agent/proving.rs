@@ -1,15 +1,12 @@
 //! The verifier has asked; the agent collects what it asks for.
 
 use assay_common::login::{Direction, Transcript};
-use assay_common::protocol::{Challenge, MessageWriter, TroubleCode};
+use assay_common::protocol::{AgentMessage, Challenge, MessageWriter, TroubleCode};
 
 use super::waiting::Waiting;
 use super::{Failure, ProtocolError};
 use crate::evidence::{EvidenceError, EvidenceSource, Request};
 use crate::link::BlobSink;
-
-/// The number of [`AgentMessage::Proofs`](assay_common::protocol::AgentMessage) among its siblings.
-const PROOFS_VARIANT: u8 = 1;
 
 /// An authentic challenge, not answered yet.
 #[derive(Debug)]
@@ -51,10 +48,10 @@ impl<'w, 'p, 'm> Proving<'w, 'p, 'm> {
         out: &'o mut [u8],
     ) -> Result<&'o [u8], Failure> {
         let mut writer = MessageWriter::new(out);
-        writer.value(&PROOFS_VARIANT);
-        writer.value(&self.challenge.login_id);
-        writer.value(&self.challenge.round);
-        writer.value(&self.challenge.items.len());
+        writer.byte(AgentMessage::PROOFS);
+        writer.raw(&self.challenge.login_id);
+        writer.byte(self.challenge.round);
+        writer.number(self.challenge.items.len() as u32);
         let mut keys = None;
         for item in &self.challenge.items {
             if !source.kinds().contains(item.kind) {
@@ -72,7 +69,7 @@ impl<'w, 'p, 'm> Proving<'w, 'p, 'm> {
                 payload: item.payload,
                 transcript: &self.transcript,
             };
-            writer.value(&item.kind);
+            writer.byte(item.kind.0);
             let field = writer.begin();
             keys = source.prove(&request, blobs, &mut writer)?.or(keys);
             writer.end(field);

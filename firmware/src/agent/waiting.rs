@@ -4,7 +4,7 @@ use assay_common::identity::{SpiffeId, TrustDomain};
 use assay_common::login::{Direction, LoginKeys, Transcript};
 use assay_common::protocol::version::VersionRange;
 use assay_common::protocol::{
-    Challenge, Denied, Grant, SealedGrant, SignedChallenge, VerifierMessage, decode,
+    Challenge, Denied, Grant, SealedGrant, SignedChallenge, VerifierMessage, read,
 };
 
 use super::authenticate::PinnedKey;
@@ -83,7 +83,7 @@ impl<'p> Waiting<'p> {
     /// [`Refusal::Over`] with [`Failure::Denied`] or [`Failure::Protocol`]; after [`Refusal::Ignored`] the agent is still
     /// waiting for the same.
     pub fn handle<'m>(&mut self, message: &'m [u8]) -> Result<Answer<'_, 'p, 'm>, Refusal> {
-        let Ok(decoded) = decode(message) else {
+        let Ok(decoded) = read(message) else {
             return Err(Refusal::Ignored(ProtocolError::Malformed.into()));
         };
         match decoded {
@@ -115,7 +115,7 @@ impl<'p> Waiting<'p> {
         else {
             return Err(Refusal::Ignored(Failure::UntrustedVerifier));
         };
-        let challenge: Challenge<'m> = decode(signed.body).map_err(|_| ProtocolError::Malformed)?;
+        let challenge: Challenge<'m> = read(signed.body).map_err(|_| ProtocolError::Malformed)?;
         if !VersionRange::OURS.contains(challenge.version) {
             return Err(ProtocolError::Version.into());
         }
@@ -141,7 +141,7 @@ impl<'p> Waiting<'p> {
         {
             return Err(Refusal::Ignored(ProtocolError::Grant.into()));
         }
-        let grant: Grant<'m> = decode(sealed.body).map_err(|_| ProtocolError::Malformed)?;
+        let grant: Grant<'m> = read(sealed.body).map_err(|_| ProtocolError::Malformed)?;
         let spiffe_id = SpiffeId::parse(grant.spiffe_id).map_err(|_| ProtocolError::Identity)?;
         if spiffe_id.trust_domain() != self.trust_domain {
             return Err(ProtocolError::Identity.into());

@@ -5,14 +5,11 @@
 mod panic;
 
 use assay_common::protocol::{
-    Chunk, FrameDecoder, FrameKind, MAX_CHUNK, MAX_VERIFIER_PACKET, encode, write_frame,
+    Chunk, FrameDecoder, FrameKind, MAX_VERIFIER_PACKET, write_frame_parts,
 };
 use embedded_io::{Read, ReadReady, Write};
 
 pub use panic::{MAX_PANIC_TEXT, panic_frame};
-
-/// Longest encoded [`Chunk`]: the bytes, their length (2), the blob (1) and the offset (3).
-const MAX_CHUNK_BODY: usize = MAX_CHUNK + 2 + 1 + 3;
 
 /// The serial port failed. What kind of failure it was only the board can say, and it has said so by its own
 /// counters; the agent begins again.
@@ -123,7 +120,11 @@ impl<S: Write> Sender<'_, S> {
     ///
     /// [`LinkError`] when the port fails.
     pub fn send(&mut self, kind: FrameKind, body: &[u8]) -> Result<(), LinkError> {
-        write_frame(kind, body, &mut |bytes| {
+        self.send_parts(kind, &[body])
+    }
+
+    fn send_parts(&mut self, kind: FrameKind, body: &[&[u8]]) -> Result<(), LinkError> {
+        write_frame_parts(kind, body, &mut |bytes| {
             self.serial.write_all(bytes).map_err(|_| LinkError)
         })?;
         self.serial.flush().map_err(|_| LinkError)
@@ -137,22 +138,19 @@ pub trait BlobSink {
     ///
     /// # Errors
     ///
-    /// [`LinkError`] when the line fails, or the piece is longer than [`MAX_CHUNK`].
+    /// [`LinkError`] when the line fails, or the piece is longer than [`MAX_CHUNK`](assay_common::protocol::MAX_CHUNK).
     fn chunk(&mut self, blob: u8, offset: u32, bytes: &[u8]) -> Result<(), LinkError>;
 }
 
 impl<S: Write> BlobSink for Sender<'_, S> {
     fn chunk(&mut self, blob: u8, offset: u32, bytes: &[u8]) -> Result<(), LinkError> {
-        let mut body = [0; MAX_CHUNK_BODY];
-        let chunk = encode(
-            &Chunk {
-                blob,
-                offset,
-                bytes,
-            },
-            &mut body,
-        )
-        .map_err(|_| LinkError)?;
-        self.send(FrameKind::CHUNK, chunk)
+        let chunk = Chunk {
+            blob,
+            offset,
+            bytes,
+        };
+        let mut head = [0; Chunk::MAX_HEAD];
+        let head = chunk.write_head(&mut head).map_err(|_| LinkError)?;
+        self.send_parts(FrameKind::CHUNK, &[head, bytes])
     }
 }

@@ -2,7 +2,9 @@
 
 use core::panic::PanicInfo;
 
-use assay_common::protocol::{FrameKind, write_frame};
+use assay_common::protocol::{FrameKind, write_frame_parts};
+
+use super::LinkError;
 
 /// Longest text in a panic frame, bytes; what is longer is cut.
 pub const MAX_PANIC_TEXT: usize = 120;
@@ -26,7 +28,8 @@ pub fn panic_frame(info: &PanicInfo<'_>, write: &mut dyn FnMut(&[u8])) {
         text.push(b"panic");
     }
     let said = text.bytes.get(..text.used).unwrap_or(&[]);
-    let _ = write_frame::<core::convert::Infallible>(FrameKind::PANIC, said, &mut |bytes| {
+    // Cannot fail; the error's type is the link's, so that the image has one copy of the frame writer.
+    let _ = write_frame_parts::<LinkError>(FrameKind::PANIC, &[said], &mut |bytes| {
         write(bytes);
         Ok(())
     });

@@ -2,15 +2,15 @@
 
 use assay_common::login::LoginKeys;
 use assay_common::method::tpm_ek::{EkChallenge, MAX_CHAIN, SECRET_LEN};
-use assay_common::protocol::{BlobRef, MessageWriter, TroubleCode, decode};
+use assay_common::protocol::{BlobRef, MessageWriter, TroubleCode, WriteFields, read};
 use assay_common::tpm::public::templates::EkTemplate;
 use sha2::{Digest, Sha256};
 
-use super::{LoadedKeys, TpmEvidence};
-use crate::evidence::{EvidenceError, Request};
+use super::{ProofError, TpmEvidence};
+use crate::evidence::Request;
 use crate::fmt::warning;
 use crate::keys::{Ak, AkTemplate, Certificate, Ek, EkIndices, KeyError, activate};
-use crate::link::{BlobSink, LinkError};
+use crate::link::BlobSink;
 use crate::tpm::{Tpm, TpmTransport};
 
 impl<T: TpmTransport> TpmEvidence<T> {
@@ -20,47 +20,38 @@ impl<T: TpmTransport> TpmEvidence<T> {
         request: &Request<'_>,
         blobs: &mut dyn BlobSink,
         out: &mut MessageWriter<'_>,
-    ) -> Result<(), EvidenceError> {
-        if !request.payload.is_empty() || self.keys.is_some() {
-            return Err(EvidenceError::new(TroubleCode::UNSUPPORTED_REQUEST));
+    ) -> Result<(), ProofError> {
+        if !request.payload.is_empty() || self.ek.is_some() {
+            return Err(ProofError::new(TroubleCode::UNSUPPORTED_REQUEST));
         }
-        let indices = EkIndices::read(&mut self.tpm).map_err(|error| self.blame(error))?;
-        let ek = Ek::create(&mut self.tpm, &indices, &EkTemplate::ALL)
-            .map_err(|error| self.blame(error))?;
-        let ak = match Ak::create(&mut self.tpm, &AkTemplate::ALL) {
-            Ok(ak) => ak,
-            Err(error) => {
-                let error = self.blame(error);
-                let _ = ek.flush(&mut self.tpm);
-                return Err(error);
-            }
-        };
-        let keys = self.keys.insert(LoadedKeys { ek, ak });
-        out.bytes(keys.ek.public());
-        out.bytes(keys.ak.public());
+        let tpm = &mut self.tpm;
+        let indices = EkIndices::read(tpm)?;
+        // Each is kept as soon as it exists, so that whatever happens next, the login's end unloads it.
+        let ek = self.ek.insert(Ek::create(tpm, &indices, &EkTemplate::ALL)?);
+        let ak = self.ak.insert(Ak::create(tpm, &AkTemplate::ALL)?);
+        out.bytes(ek.public());
+        out.bytes(ak.public());
 
-        // A damaged certificate is passed over like a missing one: a policy that pins the EK's hash needs none.
-        let certificate = keys.ek.certificate(&mut self.tpm);
-        let certificate = match certificate {
-            Ok(Some(certificate)) => send(&mut self.tpm, certificate, 0, blobs),
-            Ok(None) => Ok(None),
-            Err(error) => skip_damaged(error),
-        };
-        out.value(&certificate.map_err(|error| self.blame(error))?);
+        let certificate = ek.certificate(tpm);
+        let certificate = send(tpm, certificate, 0, blobs)?;
+        out.byte(certificate.is_some().into());
+        if let Some(certificate) = certificate {
+            certificate.write_fields(out);
+        }
 
         let mut chain = heapless::Vec::<BlobRef, MAX_CHAIN>::new();
         for index in indices.chain().take(MAX_CHAIN) {
             let blob = chain.len() as u8 + 1;
-            let sent = Certificate::open(&mut self.tpm, index)
-                .map_or_else(skip_damaged, |certificate| {
-                    send(&mut self.tpm, certificate, blob, blobs)
-                });
-            if let Some(sent) = sent.map_err(|error| self.blame(error))? {
+            let certificate = Certificate::open(tpm, index).map(Some);
+            if let Some(sent) = send(tpm, certificate, blob, blobs)? {
                 // As many as were taken above.
                 let _ = chain.push(sent);
             }
         }
-        out.value(&chain);
+        out.number(chain.len() as u32);
+        for certificate in &chain {
+            certificate.write_fields(out);
+        }
         Ok(())
     }
 
@@ -69,57 +60,43 @@ impl<T: TpmTransport> TpmEvidence<T> {
         &mut self,
         request: &Request<'_>,
         out: &mut MessageWriter<'_>,
-    ) -> Result<LoginKeys, EvidenceError> {
-        let protocol = EvidenceError::new(TroubleCode::PROTOCOL);
-        let challenge: EkChallenge<'_> = decode(request.payload).map_err(|_| protocol)?;
-        let keys = self
-            .keys
-            .as_ref()
-            .ok_or(EvidenceError::new(TroubleCode::UNSUPPORTED_REQUEST))?;
+    ) -> Result<LoginKeys, ProofError> {
+        let protocol = || ProofError::new(TroubleCode::PROTOCOL);
+        let challenge: EkChallenge<'_> = read(request.payload).map_err(|_| protocol())?;
+        let (Some(ek), Some(ak)) = (&self.ek, &self.ak) else {
+            return Err(ProofError::new(TroubleCode::UNSUPPORTED_REQUEST));
+        };
         let secret = activate(
             &mut self.tpm,
-            &keys.ek,
-            &keys.ak,
+            ek,
+            ak,
             challenge.credential_blob,
             challenge.encrypted_secret,
-        )
-        .map_err(|error| self.blame(error))?;
-        let secret: [u8; SECRET_LEN] = secret.as_bytes().try_into().map_err(|_| protocol)?;
+        )?;
+        let secret: [u8; SECRET_LEN] = secret.as_bytes().try_into().map_err(|_| protocol())?;
         let login = LoginKeys::new(secret);
-        out.value(&login.proof(request.transcript));
+        out.raw(&login.proof(request.transcript));
         Ok(login)
     }
 }
 
-/// A failure to send a certificate.
-enum SendError {
-    Key(KeyError),
-    Link,
-}
-
-impl From<KeyError> for SendError {
-    fn from(error: KeyError) -> Self {
-        Self::Key(error)
-    }
-}
-
-impl From<LinkError> for SendError {
-    fn from(_: LinkError) -> Self {
-        Self::Link
-    }
-}
-
-/// Streams a certificate from NV to the line.
+/// Streams a certificate, if there is one, from NV to the line.
+///
+/// A damaged certificate is passed over like a missing one: a policy that pins the EK's hash needs none.
 fn send<T: TpmTransport>(
     tpm: &mut Tpm<T>,
-    certificate: Certificate,
+    certificate: Result<Option<Certificate>, KeyError>,
     blob: u8,
     blobs: &mut dyn BlobSink,
-) -> Result<Option<BlobRef>, EvidenceError> {
+) -> Result<Option<BlobRef>, ProofError> {
+    let Some(certificate) = certificate? else {
+        return Ok(None);
+    };
     let mut hash = Sha256::new();
-    let streamed = certificate.stream::<T, SendError>(tpm, &mut |offset, piece| {
+    let streamed = certificate.stream(tpm, &mut |offset, piece| {
         hash.update(piece);
-        Ok(blobs.chunk(blob, offset.into(), piece)?)
+        let sent = blobs.chunk(blob, offset.into(), piece);
+        sent.map_err(|_| ProofError::new(TroubleCode::LINK))
     });
     match streamed {
         Ok(len) => Ok(Some(BlobRef {
@@ -127,18 +104,11 @@ fn send<T: TpmTransport>(
             len: len.into(),
             sha256: hash.finalize().into(),
         })),
-        Err(SendError::Key(error)) => skip_damaged(error),
-        Err(SendError::Link) => Err(EvidenceError::new(TroubleCode::LINK)),
-    }
-}
-
-fn skip_damaged(error: KeyError) -> Result<Option<BlobRef>, EvidenceError> {
-    match error {
-        KeyError::NotACertificate(index) => {
+        Err(ProofError::Tpm(KeyError::NotACertificate(index))) => {
             warning!("NV index {=u32:x} holds no certificate", index.0);
             let _ = index;
             Ok(None)
         }
-        other => Err(other.into()),
+        Err(error) => Err(error),
     }
 }

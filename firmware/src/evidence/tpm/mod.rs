@@ -12,7 +12,7 @@ use assay_common::policy::{AttestorKind, AttestorSet};
 use assay_common::protocol::{MessageWriter, TroubleCode};
 
 use super::{EvidenceError, EvidenceSource, Request};
-use crate::keys::{Ak, Ek};
+use crate::keys::{Ak, Ek, KeyError};
 use crate::link::BlobSink;
 use crate::tpm::{Start, Tpm, TpmTransport};
 
@@ -20,15 +20,31 @@ use crate::tpm::{Start, Tpm, TpmTransport};
 #[derive(Debug)]
 pub struct TpmEvidence<T> {
     tpm: Tpm<T>,
-    keys: Option<LoadedKeys>,
+    /// The keys of the login under way.
+    ek: Option<Ek>,
+    ak: Option<Ak>,
     start: Option<Start>,
 }
 
-/// The keys of the login under way.
-#[derive(Debug)]
-struct LoadedKeys {
-    ek: Ek,
-    ak: Ak,
+/// Why there is no proof.
+enum ProofError {
+    /// The TPM; its last command is to blame.
+    Tpm(KeyError),
+    /// Anything else.
+    Other(EvidenceError),
+}
+
+impl<E: Into<KeyError>> From<E> for ProofError {
+    fn from(error: E) -> Self {
+        Self::Tpm(error.into())
+    }
+}
+
+impl ProofError {
+    /// A cause without a number.
+    const fn new(code: TroubleCode) -> Self {
+        Self::Other(EvidenceError::new(code))
+    }
 }
 
 impl<T: TpmTransport> TpmEvidence<T> {
@@ -36,7 +52,8 @@ impl<T: TpmTransport> TpmEvidence<T> {
     pub fn new(transport: T) -> Self {
         Self {
             tpm: Tpm::new(transport),
-            keys: None,
+            ek: None,
+            ak: None,
             start: None,
         }
     }
@@ -52,19 +69,13 @@ impl<T: TpmTransport> TpmEvidence<T> {
     }
 
     /// Says which command an error belongs to.
-    fn blame(&self, error: impl Into<EvidenceError>) -> EvidenceError {
-        EvidenceError {
-            command: self.tpm.last_command(),
-            ..error.into()
-        }
-    }
-
-    fn unload(&mut self) {
-        if let Some(LoadedKeys { ek, ak }) = self.keys.take() {
-            // A TPM that has lost them already says so; either way they are gone. What a silent TPM keeps is
-            // flushed by the next start.
-            let _ = ak.flush(&mut self.tpm);
-            let _ = ek.flush(&mut self.tpm);
+    fn blame(&self, error: ProofError) -> EvidenceError {
+        match error {
+            ProofError::Tpm(error) => EvidenceError {
+                command: self.tpm.last_command(),
+                ..error.into()
+            },
+            ProofError::Other(error) => error,
         }
     }
 }
@@ -77,13 +88,20 @@ impl<T: TpmTransport> EvidenceSource for TpmEvidence<T> {
     }
 
     fn begin(&mut self) -> Result<(), EvidenceError> {
-        self.keys = None;
-        self.start = Some(self.tpm.start().map_err(|error| self.blame(error))?);
-        Ok(())
+        self.ek = None;
+        self.ak = None;
+        match self.tpm.start() {
+            Ok(start) => {
+                self.start = Some(start);
+                Ok(())
+            }
+            Err(error) => Err(self.blame(error.into())),
+        }
     }
 
     fn random(&mut self, out: &mut [u8; 32]) -> Result<(), EvidenceError> {
-        self.tpm.random(out).map_err(|error| self.blame(error))
+        let filled = self.tpm.random(out);
+        filled.map_err(|error| self.blame(error.into()))
     }
 
     fn prove(
@@ -92,15 +110,23 @@ impl<T: TpmTransport> EvidenceSource for TpmEvidence<T> {
         blobs: &mut dyn BlobSink,
         out: &mut MessageWriter<'_>,
     ) -> Result<Option<LoginKeys>, EvidenceError> {
-        match (request.kind, request.round) {
+        let proven = match (request.kind, request.round) {
             (AttestorKind::TPM_EK, 0) => self.identify(request, blobs, out).map(|()| None),
             (AttestorKind::TPM_EK, _) => self.activate(request, out).map(Some),
             (AttestorKind::TPM_QUOTE, _) => self.quote(request, out).map(|()| None),
-            _ => Err(EvidenceError::new(TroubleCode::UNSUPPORTED_REQUEST)),
-        }
+            _ => Err(ProofError::new(TroubleCode::UNSUPPORTED_REQUEST)),
+        };
+        proven.map_err(|error| self.blame(error))
     }
 
     fn end(&mut self) {
-        self.unload();
+        // A TPM that has lost them already says so; either way they are gone. What a silent TPM keeps is
+        // flushed by the next start.
+        if let Some(ak) = self.ak.take() {
+            let _ = ak.flush(&mut self.tpm);
+        }
+        if let Some(ek) = self.ek.take() {
+            let _ = ek.flush(&mut self.tpm);
+        }
     }
 }
