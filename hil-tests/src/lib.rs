@@ -6,6 +6,7 @@
 //! | [`board`] | what `boards/*` says of itself: build, lint, sizes |
 //! | [`qemu`] | QEMU machines with a TPM, as processes that end with their owner |
 //! | [`manufacture`] | software TPMs with a certificate of their own CA |
+//! | [`measure`] | sizes, stacks, SPI bytes, instructions |
 //! | [`scenario`] | a verifier, a TPM and a board put together, and what they do |
 //!
 //! The model of an SPI TPM is a crate of its own (`assay-spi-tpm`), since the QEMU overlay uses it as well.
@@ -13,5 +14,6 @@
 pub mod bench;
 pub mod board;
 pub mod manufacture;
+pub mod measure;
 pub mod qemu;
 pub mod scenario;

@@ -39,7 +39,21 @@ impl Qmp {
     /// # Errors
     /// [`QemuError::Monitor`] when it is refused.
     pub fn execute(&mut self, command: &str) -> Result<(), QemuError> {
-        let request = serde_json::json!({ "execute": command });
+        self.request(command, &serde_json::json!({ "execute": command }))
+    }
+
+    /// Writes `len` bytes of the machine's memory, from the physical address `address` on, into `file`.
+    ///
+    /// # Errors
+    /// [`QemuError::Monitor`] when there is no such memory or the file cannot be written.
+    pub fn save_memory(&mut self, address: u64, len: u64, file: &Path) -> Result<(), QemuError> {
+        let command = "pmemsave";
+        let arguments = serde_json::json!({ "val": address, "size": len, "filename": file });
+        let request = serde_json::json!({ "execute": command, "arguments": arguments });
+        self.request(command, &request)
+    }
+
+    fn request(&mut self, command: &str, request: &serde_json::Value) -> Result<(), QemuError> {
         self.reader
             .get_mut()
             .write_all(format!("{request}\n").as_bytes())

@@ -12,3 +12,4 @@ mod emulated;
 mod host_agent;
 mod layering;
 mod loopback;
+mod measure;

@@ -1,8 +1,10 @@
 //! `hil`: builds boards, runs them in QEMU or on a bench, measures them. `./x` is its front door.
 
+mod bench;
 mod bench_board;
 mod boards;
 mod demo;
+mod size;
 
 use std::process::ExitCode;
 
@@ -25,6 +27,10 @@ enum Command {
     List,
     /// Boots a board in QEMU and shows its login
     Demo(demo::Demo),
+    /// Measures flash, RAM and stack of every board against its budget
+    Size(size::Size),
+    /// Measures SPI bytes, instructions and cryptography
+    Bench(bench::Bench),
     /// Runs the scenarios on a real board: flash by probe-rs, talk over the real serial port
     Board(bench_board::OnBench),
 }
@@ -35,6 +41,8 @@ fn main() -> ExitCode {
         Command::Lint(selection) => boards::lint(&selection),
         Command::List => boards::list(),
         Command::Demo(demo) => demo::run(&demo),
+        Command::Size(size) => size::run(&size),
+        Command::Bench(bench) => bench::run(&bench),
         Command::Board(on_bench) => bench_board::run(&on_bench),
     };
     match result {

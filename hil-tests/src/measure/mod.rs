@@ -1,0 +1,17 @@
+//! What the project measures of itself: flash, RAM and stack of every board, SPI bytes, instructions, cryptography.
+//!
+//! * [`size`] puts together what `hil size` says: [`stack`] runs boards in QEMU and finds their deepest stack,
+//!   [`tpm_part`] builds the pair of images whose difference is the TPM part, and the bare-metal targets.
+//! * [`bench`] is what `hil bench` says: SPI bytes beside the floor of [`floor`], instructions, and the ratios of
+//!   [`crypto`], which runs the verifier's own benchmark.
+//! * [`machine`] is the board in QEMU that both look at, with a verifier in this process.
+//!
+//! Nothing here asserts a time: figures that depend on the host's speed are ratios of two things measured in turns.
+
+pub mod bench;
+pub mod crypto;
+pub mod floor;
+pub mod machine;
+pub mod size;
+pub mod stack;
+pub mod tpm_part;

@@ -1,0 +1,184 @@
+//! What `hil size` reports: every board against its budget, the TPM part against its own.
+//!
+//! # The JSON document
+//!
+//! ```json
+//! {
+//!   "boards": { "stm32f405": {
+//!     "flash": 45000, "ram": 15000, "stack": 9000, "static_ram": 6000,
+//!     "budget": { "flash": 49152, "ram": 16384, "stack": 10240 },
+//!     "ok": true, "over": [],
+//!     "scenarios": [ { "scenario": "two logins, P-256 EK", "stack": 9000 } ] } },
+//!   "tpm_part": { "flash": 8000, "budget": 8192, "ok": true, "wolftpm": 11988 },
+//!   "targets": { "thumbv6m-none-eabi": true },
+//!   "ok": true,
+//!   "stm32f405": { "flash": 45000 }
+//! }
+//! ```
+//!
+//! All sizes in bytes. `ram` is static data plus `stack`; both are null for a board that QEMU cannot run. `over` names
+//! the budgets that are exceeded. Each board also stands at the top level under its own name, the same object as below
+//! `boards`.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::stack::{self, Deepest};
+use super::tpm_part::{self, TpmPart};
+use crate::board::{self, Board, ImageSize, Profile};
+
+/// Most bytes, from the board's manifest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Budget {
+    /// Of flash.
+    pub flash: u64,
+    /// Of RAM, static data and stack together.
+    pub ram: u64,
+    /// Of stack.
+    pub stack: u64,
+}
+
+/// A board's sizes, bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BoardSize {
+    /// Code, constants, and the initial values of data.
+    pub flash: u64,
+    /// Static data and the deepest stack; `None` when the stack is not known.
+    pub ram: Option<u64>,
+    /// The deepest stack of all scenarios; `None` when QEMU cannot run the board.
+    pub stack: Option<u64>,
+    /// Static data alone.
+    pub static_ram: u64,
+    /// What they may be.
+    pub budget: Budget,
+    /// Whether every known size is within its budget.
+    pub ok: bool,
+    /// The sizes that are not: `flash`, `ram`, `stack`.
+    pub over: Vec<String>,
+    /// Stack by scenario.
+    pub scenarios: Vec<Deepest>,
+}
+
+impl BoardSize {
+    /// Judges an image and the stacks seen.
+    #[must_use]
+    pub fn of(image: ImageSize, scenarios: Vec<Deepest>, budget: Budget) -> Self {
+        let stack = scenarios.iter().map(|scenario| scenario.stack).max();
+        let ram = stack.map(|stack| image.ram + stack);
+        let sizes = [
+            ("flash", Some(image.flash), budget.flash),
+            // Static data alone can be too much already.
+            ("ram", Some(ram.unwrap_or(image.ram)), budget.ram),
+            ("stack", stack, budget.stack),
+        ];
+        let over = sizes
+            .iter()
+            .filter(|(_, size, most)| size.is_some_and(|size| size > *most));
+        let over: Vec<_> = over.map(|(name, ..)| (*name).to_owned()).collect();
+        Self {
+            flash: image.flash,
+            ram,
+            stack,
+            static_ram: image.ram,
+            budget,
+            ok: over.is_empty(),
+            over,
+            scenarios,
+        }
+    }
+}
+
+/// Everything.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SizeReport {
+    /// By folder name.
+    pub boards: BTreeMap<String, BoardSize>,
+    /// FIFO driver and commands alone.
+    pub tpm_part: TpmPart,
+    /// Whether `common` and `firmware` build for each bare-metal target.
+    pub targets: BTreeMap<String, bool>,
+    /// Whether nothing is over its budget and everything builds.
+    pub ok: bool,
+}
+
+impl SizeReport {
+    /// Puts the parts together.
+    #[must_use]
+    pub fn of(
+        boards: BTreeMap<String, BoardSize>,
+        tpm_part: TpmPart,
+        targets: BTreeMap<String, bool>,
+    ) -> Self {
+        let ok = tpm_part.ok
+            && boards.values().all(|board| board.ok)
+            && targets.values().all(|builds| *builds);
+        Self {
+            boards,
+            tpm_part,
+            targets,
+            ok,
+        }
+    }
+
+    /// The document described in the [module](self).
+    ///
+    /// # Errors
+    ///
+    /// Never in practice: every part is plain data.
+    pub fn to_json(&self) -> Result<Value> {
+        let mut document = serde_json::to_value(self)?;
+        let top = document.as_object_mut().context("an object")?;
+        for (name, board) in &self.boards {
+            top.insert(name.clone(), serde_json::to_value(board)?);
+        }
+        Ok(document)
+    }
+}
+
+/// Builds and runs everything; `progress` hears a line about each part.
+///
+/// # Errors
+///
+/// When something does not build, or a scenario does not end as it must. A budget that is exceeded is no error here.
+pub fn measure(progress: &mut dyn FnMut(&str)) -> Result<SizeReport> {
+    let mut boards = BTreeMap::new();
+    for board in board::all()? {
+        progress(&format!(
+            "building boards/{} for {}",
+            board.name, board.manifest.target
+        ));
+        let size = measure_board(&board, progress)?;
+        boards.insert(board.name, size);
+    }
+    progress("building the TPM part with and without its commands");
+    let tpm_part = tpm_part::measure()?;
+    let mut targets = BTreeMap::new();
+    for target in tpm_part::TARGETS {
+        progress(&format!("building common and firmware for {target}"));
+        targets.insert(target.to_owned(), tpm_part::builds_for(target)?);
+    }
+    Ok(SizeReport::of(boards, tpm_part, targets))
+}
+
+fn measure_board(board: &Board, progress: &mut dyn FnMut(&str)) -> Result<BoardSize> {
+    let manifest = &board.manifest;
+    let budget = Budget {
+        flash: manifest.flash_max,
+        ram: manifest.ram_max,
+        stack: manifest.stack_max,
+    };
+    let image = board::build(board, Profile::Firmware)?;
+    let scenarios = match &manifest.qemu {
+        Some(_) => stack::measure(board, &image, &mut |deepest| {
+            progress(&format!(
+                "  {:>6} bytes of stack: {}",
+                deepest.stack, deepest.scenario
+            ));
+        })?,
+        None => Vec::new(),
+    };
+    Ok(BoardSize::of(board::image_size(&image)?, scenarios, budget))
+}
