@@ -12,16 +12,21 @@
 )]
 
 mod bytes;
+mod chip;
 mod commands;
 mod differential;
+mod differential_responses;
+mod ek;
 mod fifo;
 mod frugality;
 mod golden;
 mod keys;
 mod model;
+mod pcr;
 mod recovery;
 mod retries;
 mod scripted;
+mod slave;
 mod spi;
 mod stress;
 mod truncation;

@@ -7,7 +7,8 @@ use assay_firmware::bus::{
 use assay_firmware::tis::Tis;
 
 use crate::bytes::{response, startup};
-use crate::model::{Bus, ChipSelect, Delay, SharedSlave, answering, slave};
+use crate::model::{Delay, answering};
+use crate::slave::{Bus, ChipSelect, SharedSlave, slave};
 
 fn wired(waits: &[u16]) -> (SharedSlave, SpiTis<Bus, ChipSelect>) {
     let fifo = answering(&response(0x8001, 0, &[]));

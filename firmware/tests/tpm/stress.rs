@@ -79,6 +79,60 @@ proptest! {
     }
 }
 
+fn matrix_answer() -> Vec<u8> {
+    response(0x8001, 0, &[0x77; 30])
+}
+
+#[test]
+fn every_injected_access_fault_ends_in_a_whole_response_or_a_clean_error() {
+    let actions = [
+        Action::Drop,
+        Action::LoseByte,
+        Action::RepeatByte,
+        Action::Fill(0x00),
+        Action::Fill(0xFF),
+        Action::Flip { at: 0, mask: 0x01 },
+        Action::Flip { at: 1, mask: 0xFF },
+        Action::Flip { at: 5, mask: 0x80 },
+        Action::Substitute([0xFF, 0, 0xFF, 0]),
+        Action::FailBefore(BusError::Spi),
+        Action::FailAfter(BusError::ModeFault),
+    ];
+    let mut outcomes = [0; 2];
+    for action in actions {
+        for direction in [Direction::Read, Direction::Write] {
+            for n in 0..14 {
+                for times in [1, 2, u16::MAX] {
+                    let fifo = answering(&matrix_answer());
+                    let delay = Delay::default();
+                    let mut plan = [Rule {
+                        reg: None,
+                        direction: Some(direction),
+                        skip: n,
+                        times,
+                        action,
+                    }];
+                    let bus = Fault::new(RegisterBus::new(&fifo), &mut plan);
+                    let mut tis = Tis::new(bus, delay.clone());
+                    let result = tis
+                        .transmit(&startup(), &mut [0; 256], 750_000)
+                        .map(<[u8]>::to_vec);
+                    let what = format!("{action:?} {direction:?} access {n} times {times}");
+                    outcomes[usize::from(result.is_err())] += 1;
+                    // A flipped response byte can't be told from a true one without a session's HMAC;
+                    // its length can.
+                    if let Ok(response) = result {
+                        assert_eq!(response.len(), matrix_answer().len(), "{what}");
+                    }
+                    assert!(fifo.borrow().executed.len() <= 1, "{what}");
+                    assert!(delay.us() < 30_000_000, "{what}: {} us", delay.us());
+                }
+            }
+        }
+    }
+    assert!(outcomes[0] > 300 && outcomes[1] > 100, "{outcomes:?}");
+}
+
 #[test]
 fn every_error_has_a_number_of_its_own() {
     let errors = [

@@ -6,7 +6,7 @@ use assay_common::tpm::pcr::{PcrMask, PcrSelection};
 use assay_firmware::tpm::{NvPublic, Tpm, TpmError};
 
 use crate::bytes::{authorized, created, hex, p256_public, response, tpm2b};
-use crate::commands::pcr_page;
+use crate::pcr::pcr_page;
 use crate::scripted::{Scripted, by, code, handles, properties};
 
 type Run = fn(&mut Tpm<Scripted>) -> Result<(), TpmError>;

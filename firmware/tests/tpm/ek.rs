@@ -1,0 +1,234 @@
+//! Which EK is made, from what, and how its certificate is read.
+
+use assay_common::tpm::handle::Handle;
+use assay_common::tpm::public::templates::{EK_P256_L2, EK_P384_H3, EK_RSA2048_L1, EkTemplate};
+use assay_firmware::keys::{Ek, EkIndices, KeyError};
+
+use crate::bytes::hex;
+use crate::chip::{Chip, certificate, create, tpm, with_nv};
+
+#[test]
+fn the_certificate_in_nv_decides_which_ek_is_made() {
+    let all = [
+        0x01C0_0016,
+        0x01C0_000A,
+        0x01C0_0014,
+        0x01C0_0002,
+        0x01C0_0012,
+    ];
+    let order = [
+        EkTemplate::H3,
+        EkTemplate::L2,
+        EkTemplate::H2,
+        EkTemplate::L1,
+        EkTemplate::H1,
+    ];
+    for n in 0..all.len() {
+        let nv: Vec<_> = all[n..].iter().map(|i| (*i, certificate(900, 0))).collect();
+        let (ek, ..) = create(with_nv(&nv));
+        assert_eq!(ek.unwrap().template(), order[n]);
+    }
+}
+
+#[test]
+fn without_any_certificate_there_is_still_an_ek() {
+    let (ek, mut tpm, chip) = create(Chip::default());
+    let ek = ek.unwrap();
+    assert_eq!(ek.template(), EkTemplate::L2);
+    assert_eq!(chip.borrow().templates, [EK_P256_L2.to_vec()]);
+    assert_eq!(ek.public(), EK_P256_L2);
+    assert!(ek.certificate(&mut tpm).unwrap().is_none());
+}
+
+#[test]
+fn templates_that_the_tpm_does_not_have_are_passed_over() {
+    // CURVE, VALUE, KEY_SIZE: all of parameter 2, the template.
+    let chip = Chip {
+        refuses: vec![(3, 0x2E6), (4, 0x2C4)],
+        ..with_nv(&[(0x01C0_0016, certificate(900, 0))])
+    };
+    let (ek, _, chip) = create(chip);
+    assert_eq!(ek.unwrap().template(), EkTemplate::L1);
+    assert_eq!(chip.borrow().templates[0], EK_P384_H3);
+    let refuses = vec![(3, 0x2E6), (4, 0x2E6), (2048, 0x2C7)];
+    let (ek, _, chip) = create(Chip {
+        refuses,
+        ..Chip::default()
+    });
+    assert_eq!(ek.err(), Some(KeyError::NoTemplate));
+    assert!(chip.borrow().loaded.is_empty());
+}
+
+#[test]
+fn an_error_that_is_not_about_the_template_ends_the_search() {
+    // The endorsement hierarchy has a password, or is disabled.
+    for code in [0x9A2, 0x185, 0x921] {
+        let (ek, _, chip) = create(Chip {
+            fails: vec![(0x131, code)],
+            ..Chip::default()
+        });
+        assert!(matches!(ek, Err(KeyError::Tpm(_))), "{code:x}");
+        assert!(chip.borrow().templates.is_empty());
+    }
+}
+
+#[test]
+fn only_allowed_templates_are_tried() {
+    let (mut tpm, _, chip) = tpm(with_nv(&[(0x01C0_0016, certificate(900, 0))]));
+    let indices = EkIndices::read(&mut tpm).unwrap();
+    let ek = Ek::create(&mut tpm, &indices, &[EkTemplate::L1]).unwrap();
+    assert_eq!(ek.template(), EkTemplate::L1);
+    assert_eq!(chip.borrow().templates, [EK_RSA2048_L1.to_vec()]);
+    ek.flush(&mut tpm).unwrap();
+    assert_eq!(
+        Ek::create(&mut tpm, &indices, &[]).err(),
+        Some(KeyError::NoTemplate)
+    );
+    assert!(chip.borrow().loaded.is_empty());
+}
+
+#[test]
+fn a_nonce_in_nv_goes_into_unique() {
+    let chip = with_nv(&[
+        (0x01C0_000A, certificate(900, 0)),
+        (0x01C0_000B, vec![0xA7; 32]),
+    ]);
+    let (ek, _, chip) = create(chip);
+    assert_eq!(ek.unwrap().template(), EkTemplate::L2);
+    let mut expected = EK_P256_L2.to_vec();
+    expected[56..88].fill(0xA7);
+    assert_eq!(chip.borrow().templates, [expected]);
+    let chip = with_nv(&[
+        (0x01C0_0002, certificate(900, 0)),
+        (0x01C0_0003, vec![0xA7; 20]),
+    ]);
+    let (ek, _, chip) = create(chip);
+    assert_eq!(ek.unwrap().template(), EkTemplate::L1);
+    let mut expected = EK_RSA2048_L1.to_vec();
+    expected[58..78].fill(0xA7);
+    assert_eq!(chip.borrow().templates, [expected]);
+}
+
+#[test]
+fn a_template_in_nv_takes_the_place_of_the_default() {
+    let mut own = EK_P384_H3.to_vec();
+    own[7] |= 0x04;
+    let chip = with_nv(&[
+        (0x01C0_0016, certificate(900, 0)),
+        (0x01C0_0017, own.clone()),
+    ]);
+    let (ek, _, chip) = create(chip);
+    assert_eq!(ek.unwrap().template(), EkTemplate::H3);
+    assert_eq!(chip.borrow().templates, [own]);
+}
+
+#[test]
+fn a_nonce_is_put_into_a_template_from_nv_as_well() {
+    let mut own = EK_P256_L2.to_vec();
+    own[7] |= 0x04;
+    let chip = with_nv(&[
+        (0x01C0_000A, certificate(900, 0)),
+        (0x01C0_000B, vec![0xA7; 32]),
+        (0x01C0_000C, own.clone()),
+    ]);
+    let (ek, _, chip) = create(chip);
+    ek.unwrap();
+    own[56..88].fill(0xA7);
+    assert_eq!(chip.borrow().templates, [own]);
+}
+
+#[test]
+fn a_nonce_or_template_that_cannot_fit_passes_to_the_next_kind() {
+    for (index, content) in [
+        (0x01C0_000B, vec![1; 33]),
+        (0x01C0_000B, vec![1; 300]),
+        (0x01C0_000C, vec![1; 600]),
+    ] {
+        let chip = with_nv(&[
+            (0x01C0_000A, certificate(900, 0)),
+            (index, content),
+            (0x01C0_0002, certificate(900, 0)),
+        ]);
+        let (ek, _, chip) = create(chip);
+        assert_eq!(ek.unwrap().template(), EkTemplate::L1);
+        assert_eq!(chip.borrow().templates, [EK_RSA2048_L1.to_vec()]);
+    }
+}
+
+fn read_certificate(content: Vec<u8>) -> (Result<Vec<u8>, KeyError>, usize) {
+    let (mut tpm, journal, _) = tpm(with_nv(&[(0x01C0_0016, content)]));
+    let indices = EkIndices::read(&mut tpm).unwrap();
+    let ek = Ek::create(&mut tpm, &indices, &EkTemplate::ALL).unwrap();
+    let certificate = ek.certificate(&mut tpm).unwrap().unwrap();
+    let mut out = Vec::new();
+    let streamed = certificate.stream(&mut tpm, &mut |offset, piece| {
+        assert_eq!(usize::from(offset), out.len());
+        out.extend_from_slice(piece);
+        Ok::<(), KeyError>(())
+    });
+    let reads = journal
+        .borrow()
+        .codes()
+        .iter()
+        .filter(|c| **c == 0x14E)
+        .count();
+    (
+        streamed.map(|len| {
+            assert_eq!(usize::from(len), out.len());
+            out
+        }),
+        reads,
+    )
+}
+
+#[test]
+fn a_certificate_is_trimmed_to_its_der_length() {
+    for len in [20, 511, 512, 513, 842, 1024, 1600] {
+        for padding in [0, 1, 760] {
+            let (read, reads) = read_certificate(certificate(len, padding));
+            assert_eq!(read.unwrap(), certificate(len, 0), "{len} + {padding}");
+            // What is padding isn't read, unless it lies in the last piece.
+            assert_eq!(
+                reads,
+                usize::from(len).div_ceil(512).max(1),
+                "{len} + {padding}"
+            );
+        }
+    }
+}
+
+#[test]
+fn headers_before_a_certificate_are_taken_off() {
+    for head in [hex("100100 034a"), hex("100100 034c 1002")] {
+        for len in [100, 508, 600] {
+            let content = [head.clone(), certificate(len, 30)].concat();
+            assert_eq!(read_certificate(content).0.unwrap(), certificate(len, 0));
+        }
+    }
+}
+
+#[test]
+fn what_is_not_a_certificate_is_refused() {
+    let cut = certificate(900, 0)[..899].to_vec();
+    for content in [
+        vec![],
+        vec![0xFF; 1600],
+        vec![0x1F, 0x8B, 8, 0],
+        cut,
+        vec![0x30, 0x80, 0, 0],
+    ] {
+        let (read, _) = read_certificate(content);
+        assert_eq!(read, Err(KeyError::NotACertificate(Handle(0x01C0_0016))));
+    }
+}
+
+#[test]
+fn a_sink_can_end_the_reading() {
+    let (mut tpm, journal, _) = tpm(with_nv(&[(0x01C0_0100, certificate(1600, 0))]));
+    let indices = EkIndices::read(&mut tpm).unwrap();
+    let index = indices.chain().next().unwrap();
+    let certificate = assay_firmware::keys::Certificate::open(&mut tpm, index).unwrap();
+    let ended = certificate.stream(&mut tpm, &mut |_, _| Err(KeyError::Disagree));
+    assert_eq!(ended, Err(KeyError::Disagree));
+    assert_eq!(journal.borrow().codes(), [0x17A, 0x169, 0x14E]);
+}
