@@ -109,7 +109,12 @@ fn speaks(qemu: &Qemu) -> bool {
 #[test]
 fn the_boards_own_image_starts_the_tpm_and_speaks_on_its_line() {
     let bench = bench("stm32f405");
-    let stack = (0x2000_0000, 0x2000_2800);
+    let edge = |symbol| {
+        board::symbol_address(&bench.image, symbol)
+            .unwrap()
+            .unwrap()
+    };
+    let stack = (edge("_stack_end"), edge("_stack_start"));
     let qemu = bench.start(OverlayOptions {
         count: true,
         stack: Some(stack),
