@@ -9,13 +9,18 @@ use assay_spi_tpm::swtpm::{Mode, SwtpmBackend};
 use tempfile::TempDir;
 
 /// A TPM of its own in a folder of its own.
-pub fn tpm(recipe: &Recipe) -> (TempDir, ManufacturedTpm) {
+pub(crate) fn tpm(recipe: &Recipe) -> (TempDir, ManufacturedTpm) {
     let folder = tempfile::tempdir().unwrap();
     let tpm = cache::copy(recipe, folder.path()).unwrap();
     (folder, tpm)
 }
 
-pub fn loopback(tpm: &ManufacturedTpm, folder: &TempDir, config: Config, quote: bool) -> Loopback {
+pub(crate) fn loopback(
+    tpm: &ManufacturedTpm,
+    folder: &TempDir,
+    config: Config,
+    quote: bool,
+) -> Loopback {
     let process = tpm
         .start(&folder.path().join("run"), Mode::Sockets)
         .unwrap();

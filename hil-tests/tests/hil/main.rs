@@ -12,4 +12,6 @@ mod emulated;
 mod host_agent;
 mod layering;
 mod loopback;
+mod manufacture;
 mod measure;
+mod qemu;

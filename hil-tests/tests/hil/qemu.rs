@@ -1,11 +1,4 @@
 //! The launcher and the overlay with real images: the board's own ELF boots in QEMU and uses a real TPM.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a failed unwrap is the test's failure"
-)]
 
 use std::io::Read;
 use std::path::{Path, PathBuf};

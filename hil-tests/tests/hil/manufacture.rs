@@ -1,11 +1,4 @@
 //! Manufactured TPMs, judged by tools that are not ours: openssl for certificates, tpm2-tools for NV and keys.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a failed unwrap is the test's failure"
-)]
 
 use std::fs;
 use std::path::Path;
