@@ -22,11 +22,26 @@ struct InFlight {
     _permit: OwnedSemaphorePermit,
 }
 
-/// Runs logins over one link. There is at most one at a time: an agent that says hello again has begun again.
+/// A hello, and the challenge that it was answered with.
+struct Opening {
+    hello: Vec<u8>,
+    challenge: Vec<u8>,
+}
+
+/// Runs logins over one link. There is at most one at a time: an agent that says another hello has begun again.
+///
+/// # Why a hello that is repeated gets the same challenge
+///
+/// An agent repeats its hello until it is answered, and answers the first challenge that it hears. Where the verifier is
+/// slow, or opens a port on which hellos have queued up, each would begin another login and end the one that
+/// the agent is about to answer: the slower the verifier, the fewer nodes would ever log in. The hello carries the
+/// agent's nonce, so one that is equal to the byte belongs to the same attempt.
 pub struct LoginConversation {
     server: Server,
     link: String,
     login: Option<InFlight>,
+    /// Kept while the login's first challenge is out.
+    opening: Option<Opening>,
 }
 
 impl LoginConversation {
@@ -37,10 +52,14 @@ impl LoginConversation {
             server,
             link,
             login: None,
+            opening: None,
         }
     }
 
     async fn hello(&mut self, message: &[u8]) -> Vec<u8> {
+        if let Some(challenge) = self.asked_already(message) {
+            return challenge;
+        }
         self.abandon("the agent began again");
         let began = self.server.clock.now();
         let Ok(permit) = self.server.permits.clone().try_acquire_owned() else {
@@ -53,10 +72,27 @@ impl LoginConversation {
         };
         let turn = AwaitHello::new(self.server.verifier.clone()).handle(&env, message);
         self.log_started(&turn, message);
-        self.follow(turn, began, permit).await
+        let answer = self.follow(turn, began, permit).await;
+        self.opening = self.login.is_some().then(|| Opening {
+            hello: message.to_vec(),
+            challenge: answer.clone(),
+        });
+        answer
+    }
+
+    /// The challenge that is out for this very hello, if enough of its time is left to answer it.
+    fn asked_already(&self, hello: &[u8]) -> Option<Vec<u8>> {
+        let opening = self
+            .opening
+            .as_ref()
+            .filter(|opening| opening.hello == hello)?;
+        let now = self.server.clock.now().monotonic;
+        let left = self.login.as_ref()?.state.deadline().checked_sub(now)?;
+        (left >= self.server.verifier.login_timeout / 2).then(|| opening.challenge.clone())
     }
 
     async fn proofs(&mut self, message: &[u8], blobs: &Blobs) -> Vec<u8> {
+        self.opening = None;
         let Some(InFlight {
             state,
             began,

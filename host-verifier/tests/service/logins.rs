@@ -446,6 +446,38 @@ async fn a_hello_in_the_middle_begins_anew_and_the_first_login_is_over() {
 }
 
 #[tokio::test]
+async fn the_same_hello_gets_the_same_challenge_until_it_is_answered() {
+    let tpm = FakeTpm::new();
+    let desk = Desk::new(&ek_and_quote(&[&tpm]));
+    let (mut agent, mut link) = (desk.agent(), desk.link());
+    let hello = agent.hello();
+    let challenge = say(&mut link, &hello).await.unwrap();
+    // The node was not heard, or the verifier was slow: hellos have queued up.
+    for _ in 0..3 {
+        assert_eq!(say(&mut link, &hello).await.unwrap(), challenge);
+    }
+    let first = asked_of(agent.hear(&challenge));
+    let proofs = agent.answer(&tpm, &first);
+    let second = asked_of(tell(&mut link, &mut agent, &proofs).await);
+    assert_eq!((second.round, second.login_id), (1, first.login_id));
+    // From then on the hello is one of another attempt.
+    assert_ne!(say(&mut link, &hello).await.unwrap(), challenge);
+}
+
+#[tokio::test]
+async fn the_same_hello_begins_anew_when_half_the_time_of_its_challenge_is_gone() {
+    let tpm = FakeTpm::new();
+    let desk = Desk::new(&ek_and_quote(&[&tpm]));
+    let mut link = desk.link();
+    let hello = desk.agent().hello();
+    let challenge = say(&mut link, &hello).await.unwrap();
+    desk.clock.advance(LOGIN_TIMEOUT / 2);
+    assert_eq!(say(&mut link, &hello).await.unwrap(), challenge);
+    desk.clock.advance(core::time::Duration::from_millis(1));
+    assert_ne!(say(&mut link, &hello).await.unwrap(), challenge);
+}
+
+#[tokio::test]
 async fn trouble_ends_a_login_without_an_answer() {
     let tpm = FakeTpm::new();
     let desk = Desk::new(&ek_and_quote(&[&tpm]));
