@@ -115,12 +115,10 @@ fn executable(messages: &str) -> Option<PathBuf> {
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
         .find_map(|message| {
-            let is_it =
-                message["reason"] == "compiler-artifact" && message["target"]["name"] == "crypto";
-            message["executable"]
-                .as_str()
-                .filter(|_| is_it)
-                .map(PathBuf::from)
+            let text = |pointer: &str| message.pointer(pointer).and_then(Value::as_str);
+            let is_it = text("/reason") == Some("compiler-artifact")
+                && text("/target/name") == Some("crypto");
+            text("/executable").filter(|_| is_it).map(PathBuf::from)
         })
 }
 

@@ -241,8 +241,8 @@ mod tests {
             tag::SET,
             &attribute(Oid::ORGANIZATION, tag::PRINTABLE_STRING, b"ST"),
         );
-        assert!(name(&[c.clone(), o.clone()]).is_within(&name(&[c.clone()])));
-        assert!(!name(&[c.clone()]).is_within(&name(&[c, o])));
+        assert!(name(&[c.clone(), o.clone()]).is_within(&name(std::slice::from_ref(&c))));
+        assert!(!name(std::slice::from_ref(&c)).is_within(&name(&[c, o])));
     }
 
     #[test]
