@@ -270,19 +270,27 @@ fn show(document: &Value, steps: &[Step]) -> Result<()> {
             .as_str()
             .map_or_else(|| value.to_string(), str::to_owned)
     };
+    let at = |pointer: &str| document.pointer(pointer).map(text).unwrap_or_default();
     println!("\nattributes");
-    for (name, value) in document["attributes"].as_object().context("attributes")? {
+    for (name, value) in document
+        .pointer("/attributes")
+        .and_then(Value::as_object)
+        .context("attributes")?
+    {
         println!("  {name} = {}", text(value));
     }
-    println!("\npolicy      {}", text(&document["policy"]));
-    println!("SPIFFE ID   {}", text(&document["spiffe_id"]));
-    println!("session     {}", text(&document["session"]["id"]));
-    println!("expires     {}", text(&document["session"]["expires_at"]));
+    println!("\npolicy      {}", at("/policy"));
+    println!("SPIFFE ID   {}", at("/spiffe_id"));
+    println!("session     {}", at("/session/id"));
+    println!("expires     {}", at("/session/expires_at"));
     println!(
         "SPI         {} bytes in {} chip selects; {:.0} ms from power-on to session",
-        document["spi"]["bytes"],
-        document["spi"]["chip_selects"],
-        document["elapsed_ms"].as_f64().unwrap_or_default()
+        at("/spi/bytes"),
+        at("/spi/chip_selects"),
+        document
+            .pointer("/elapsed_ms")
+            .and_then(Value::as_f64)
+            .unwrap_or_default()
     );
     Ok(())
 }
