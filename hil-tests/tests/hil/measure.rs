@@ -160,18 +160,26 @@ const CRYPTO: &str = r#"{
 fn the_bench_document_has_its_keys_at_the_top() {
     let logins = [3, 1, 2].map(|extra| {
         let mut login = recorded_login();
-        login.instructions += extra * 1_000;
+        login.instructions += extra * 100_000;
+        login.spi_bytes += extra;
         login
     });
-    let report =
-        BenchReport::of("stm32f405", logins.into(), crypto::parse(CRYPTO).unwrap()).unwrap();
+    let report = BenchReport::of("stm32f405", &logins, crypto::parse(CRYPTO).unwrap()).unwrap();
     let document = serde_json::to_value(&report).unwrap();
-    assert_eq!(document["spi_bytes"], 1_150);
+    assert_eq!(document["spi_bytes"], 1_153, "the worst");
     // 100 + 136 + 673 + 155 + 92
     assert_eq!(document["spi_bytes_floor"], 1_156);
-    assert_eq!(document["spi_bytes_ratio"], 0.9948);
-    assert_eq!(document["instructions"], 12_002_000);
-    assert_eq!(document["instructions_spread"], 0.0002);
+    assert_eq!(document["spi_bytes_ratio"], 0.9974);
+    assert_eq!(document["instructions"], 12_200_000, "the mean");
+    // 100,000 / sqrt(3) / 12,200,000
+    assert_eq!(document["instructions_error"], 0.0047);
+    assert_eq!(
+        (
+            &document["instructions_least"],
+            &document["instructions_most"]
+        ),
+        (&12_100_000.into(), &12_300_000.into())
+    );
     assert_eq!(document["verify_ratio"]["rsa2048"], 0.962);
     assert_eq!(document["make_credential_ratio"]["p256"], 0.981);
     assert_eq!(document["bare_verify_per_second"]["p256"], 19_500.0);
@@ -190,7 +198,7 @@ fn figures_of_the_benchmark_that_are_missing_or_zero_are_refused() {
 
 #[test]
 fn a_bench_without_a_login_is_refused() {
-    assert!(BenchReport::of("stm32f405", Vec::new(), crypto::parse(CRYPTO).unwrap()).is_err());
+    assert!(BenchReport::of("stm32f405", &[], crypto::parse(CRYPTO).unwrap()).is_err());
 }
 
 const BUDGET: Budget = Budget {
