@@ -109,6 +109,7 @@ impl Fault {
     pub(super) const BAD_SIZE: Self = Self::of(TisError::BadSize);
     pub(super) const LEFTOVER: Self = Self::of(TisError::Leftover);
     pub(super) const BUFFER: Self = Self::of(TisError::Buffer);
+    pub(super) const WAIT_STATE: Self = Self::of(TisError::Bus(BusError::WaitState));
 
     const fn of(error: TisError) -> Self {
         match NonZero::new(error.code()) {

@@ -21,8 +21,8 @@ impl<B: TisBus, D: DelayNs> Tis<B, D> {
     /// given [`Limits::a_us`](super::Limits::a_us).
     ///
     /// # Errors
-    /// [`TisError::Absent`] when nothing answers, [`TisError::Locality`] when the locality is not
-    /// granted, [`TisError::Bus`] when the bus keeps failing.
+    /// [`TisError::Absent`] when nothing answers (data stay high or low), [`TisError::Locality`] when
+    /// the locality is not granted, [`TisError::Bus`] when the bus keeps failing.
     pub fn probe(&mut self) -> Result<ChipId, TisError> {
         match self.find_and_claim() {
             Ok(()) => Ok(self.id),
@@ -60,7 +60,11 @@ impl<B: TisBus, D: DelayNs> Tis<B, D> {
                 return Ok(());
             }
             if !self.pause(&mut clock) {
-                return result.and(Err(Fault::ABSENT));
+                // Low data looks like wait states without end: with nobody ever seen, nobody is there.
+                return match result {
+                    Err(fault) if fault != Fault::WAIT_STATE => Err(fault),
+                    _ => Err(Fault::ABSENT),
+                };
             }
         }
     }
