@@ -19,7 +19,7 @@ pub enum HashAlgorithm {
 impl HashAlgorithm {
     /// Digest length in bytes.
     #[must_use]
-    pub const fn len(self) -> usize {
+    pub const fn digest_len(self) -> usize {
         match self {
             Self::Sha1 => 20,
             Self::Sha256 => 32,

@@ -60,7 +60,7 @@ fn expand(
 ) -> Zeroizing<Vec<u8>> {
     let len = bits as usize / 8;
     // Full capacity from the start: growing would leave a copy of the key behind.
-    let mut out = Zeroizing::new(Vec::with_capacity(len + hash.len()));
+    let mut out = Zeroizing::new(Vec::with_capacity(len + hash.digest_len()));
     let mut counter = 1u32;
     while out.len() < len {
         out.extend_from_slice(&block(counter.to_be_bytes()));

@@ -164,7 +164,7 @@ pub fn make_credential(
     secret: &[u8],
     random: &dyn SecureRandom,
 ) -> Result<Credential, MakeCredentialError> {
-    let max = ek.name_alg.len();
+    let max = ek.name_alg.digest_len();
     if secret.is_empty() || secret.len() > max {
         return Err(MakeCredentialError::SecretLength {
             got: secret.len(),
@@ -188,7 +188,7 @@ fn rsa_seed(
     ek: &CredentialKey,
     random: &dyn SecureRandom,
 ) -> Result<(Seed, Vec<u8>), MakeCredentialError> {
-    let mut seed = Zeroizing::new(vec![0; ek.name_alg.len()]);
+    let mut seed = Zeroizing::new(vec![0; ek.name_alg.digest_len()]);
     random
         .fill(&mut seed)
         .map_err(|_| MakeCredentialError::Random)?;
@@ -227,7 +227,7 @@ fn ecc_seed(
         .map_err(|_| MakeCredentialError::Crypto("ephemeral key"))?;
     let public = EcPublicKey::from_point(ek.curve(), public.as_ref())
         .map_err(|_| MakeCredentialError::Crypto("ephemeral key"))?;
-    let bits = hash.len() as u32 * 8;
+    let bits = hash.digest_len() as u32 * 8;
     // aws-lc checks that the EK's point lies on the curve.
     let seed = agreement::agree(
         &ephemeral,
@@ -286,7 +286,14 @@ fn id_object(
         identity.zeroize();
         return Err(error);
     }
-    let integrity = kdf_a(hash, seed, b"INTEGRITY", &[], &[], hash.len() as u32 * 8);
+    let integrity = kdf_a(
+        hash,
+        seed,
+        b"INTEGRITY",
+        &[],
+        &[],
+        hash.digest_len() as u32 * 8,
+    );
     let tag = hash.hmac(&integrity, &[&identity, object_name]);
     encode(2 + tag.as_ref().len() + identity.len(), |writer| {
         IdObject::encode(tag.as_ref(), &identity, writer);

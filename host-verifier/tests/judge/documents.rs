@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, path::Path};
 
-use assay_host_verifier::attestor::{MethodConfig, tpm_ek, tpm_quote};
+use assay_host_verifier::attestor::{tpm_ek, tpm_quote};
 use serde_json::json;
 
 use crate::{ek, quote_rules};

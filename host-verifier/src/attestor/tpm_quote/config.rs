@@ -197,10 +197,13 @@ impl Config {
                 return Err(error(&field, "the list of good values is empty"));
             }
             let values = texts.iter().map(|text| match hex::decode(text) {
-                Ok(value) if value.len() == hash.len() => Ok(value),
+                Ok(value) if value.len() == hash.digest_len() => Ok(value),
                 _ => Err(error(
                     &field,
-                    format!("{text:?} is not {} hexadecimal digits", 2 * hash.len()),
+                    format!(
+                        "{text:?} is not {} hexadecimal digits",
+                        2 * hash.digest_len()
+                    ),
                 )),
             });
             pcrs.insert(index(*number, &field)?, values.collect::<Result<_, _>>()?);

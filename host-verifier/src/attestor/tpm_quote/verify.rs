@@ -306,7 +306,7 @@ fn split_values(selection: &[PcrSelection], values: &[u8]) -> Result<Vec<PcrValu
     let mut expected = 0;
     for bank in selection {
         let hash = strong_hash_algorithm(bank.bank).ok_or(QuoteError::Bank(bank.bank))?;
-        expected += hash.len() * usize::from(bank.mask.count());
+        expected += hash.digest_len() * usize::from(bank.mask.count());
     }
     if values.len() != expected {
         return Err(QuoteError::ValuesLength {
