@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes the seeds of the tpm_* targets from the recorded TPM output in common/tests/tpm/data."""
+"""Makes the seeds of the tpm_*, ek_payload and quote_payload targets from the recorded TPM output in common/tests/tpm/data."""
 
 import pathlib
 
@@ -36,6 +36,20 @@ def main():
             seeds["tpm_signature", name] = data
         elif what in ("id_object", "secret") or name in ("ak_p256.name", "ak_p384.name"):
             seeds["tpm_credential", name] = data
+    for ek in ("l1", "l2", "h1", "h2", "h3"):
+        for ak in ("p256", "p384", "rsa2048", "rsapss"):
+            keys = fixture(f"ek_{ek}.public") + fixture(f"ak_{ak}.public")
+            seeds["ek_payload", f"{ek}_{ak}"] = keys
+    for ak in ("p256", "p384", "rsa2048", "rsapss"):
+        attest, signature, values = (
+            fixture(f"quote_ak_{ak}.{part}") for part in ("attest", "signature", "values")
+        )
+        seeds["quote_payload", ak] = b"".join((
+            fixture(f"ak_{ak}.public"),
+            len(attest).to_bytes(2), attest,
+            len(signature).to_bytes(2), signature,
+            values,
+        ))
     seeds["tpm_pcr_selection", "text"] = b"sha256:0,1,7,23"
     for (target, name), data in seeds.items():
         folder = HERE / "corpus" / target
