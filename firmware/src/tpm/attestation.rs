@@ -4,11 +4,11 @@ use assay_common::tpm::alg::AlgId;
 use assay_common::tpm::handle::Handle;
 use assay_common::tpm::pcr::{MAX_BANKS, PcrSelection};
 
-use super::call::{AUTH, AUTH_AREA, HANDLE, HEADER, Op, PASSWORD};
+use super::call::{AUTH, AUTH_AREA, HANDLE, HEADER, Op, end};
 use super::pcr::put_selections;
 use super::{COMMAND_MAX, DurationClass, Malformed, Tpm, TpmError, TpmTransport};
 
-static QUOTE: Op = Op::new(0x158, DurationClass::Crypto);
+static QUOTE: Op = Op::new(0x158, DurationClass::Crypto).authorized(1);
 
 /// Longest `qualifyingData`: a `TPMT_HA` with SHA-512.
 const MAX_QUALIFYING: usize = 66;
@@ -39,18 +39,18 @@ impl<T: TpmTransport> Tpm<T> {
         qualifying_data: &[u8],
         selections: &[PcrSelection],
     ) -> Result<Quote<'_>, TpmError> {
-        self.call(&QUOTE, &[key], PASSWORD, &|w| {
-            w.tpm2b(qualifying_data);
-            w.u16(AlgId::NULL.0);
-            put_selections(selections, w);
-        })
-        .ok()?;
+        let mut w = self.begin(&QUOTE, &[key, Handle::PW]);
+        w.tpm2b(qualifying_data);
+        w.u16(AlgId::NULL.0);
+        put_selections(selections, &mut w);
+        let command = end(w);
+        self.run(command).ok()?;
         self.last_quote()
     }
 
     /// The quote of the last command again, for a caller that looked at it and let go of it.
     pub(crate) fn last_quote(&self) -> Result<Quote<'_>, TpmError> {
-        let mut r = self.last_reply(&QUOTE, 1);
+        let mut r = self.last_reply();
         let attest = r.tpm2b(usize::MAX);
         let signature = r.rest();
         if signature.is_empty() {

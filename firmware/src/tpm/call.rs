@@ -1,13 +1,13 @@
 //! The one way in which every command goes out and comes back.
 //!
-//! [`Tpm::call`] is not generic over the command: parameters are written by a `&dyn Fn`, so there is
-//! one copy of it, and it can write them again when the command must be built a second time.
+//! A command is written where it is sent from: [`Tpm::begin`] writes what all have, the caller its
+//! parameters, and [`Tpm::run`] sends it and reads the response down to its parameters. None of the three
+//! is generic over the command or calls back, so there is one copy of each.
 
-use assay_common::tpm::codec::Writer;
+use assay_common::tpm::codec::{EncodeError, Writer};
 use assay_common::tpm::handle::Handle;
 use assay_common::tpm::rc::TpmRc;
 
-use super::capability::GET_CAPABILITY;
 use super::error::is_memory;
 use super::fields::Fields;
 use super::{DurationClass, Malformed, Tpm, TpmError, TpmTransport};
@@ -37,116 +37,136 @@ const NV_RATE_MS: u32 = 100;
 const LAST_PAUSE_MS: u32 = 2_000;
 
 /// What is fixed about a command.
-#[derive(Clone, Copy)]
+#[derive(Debug)]
 pub(super) struct Op {
     code: u32,
     class: DurationClass,
+    auths: u8,
     handle_out: bool,
 }
 
 impl Op {
-    /// A command by its `TPM_CC`.
+    /// A command by its `TPM_CC`, without authorization.
     pub(super) const fn new(code: u32, class: DurationClass) -> Self {
         Self {
             code,
             class,
+            auths: 0,
             handle_out: false,
         }
     }
 
-    /// A command whose response has a handle.
-    pub(super) const fn with_handle(code: u32, class: DurationClass) -> Self {
+    /// With so many authorizations.
+    pub(super) const fn authorized(self, auths: u8) -> Self {
+        Self { auths, ..self }
+    }
+
+    /// With a handle in its response.
+    pub(super) const fn returns_handle(self) -> Self {
         Self {
             handle_out: true,
-            ..Self::new(code, class)
+            ..self
+        }
+    }
+
+    pub(super) const fn code(&self) -> u32 {
+        self.code
+    }
+
+    const fn tag(&self) -> u16 {
+        if self.auths == 0 {
+            NO_SESSIONS
+        } else {
+            SESSIONS
         }
     }
 }
 
-/// One empty password, the authorization of most commands.
-pub(super) const PASSWORD: &[Handle] = &[Handle::PW];
+/// Before the first command.
+pub(super) static NO_OP: Op = Op::new(0, DurationClass::Medium);
 
-/// Writes one authorization, by its session: the password session with an empty password, or a policy
-/// session, which ends with this command if it succeeds.
-fn put_authorization(session: Handle, w: &mut Writer<'_>) {
-    w.u32(session.0);
-    // Empty nonce, continueSession for the password session only, empty HMAC or password.
-    w.u16(0);
-    w.u8(u8::from(session == Handle::PW));
-    w.u16(0);
+/// Ends writing the parameters; the length of the command.
+pub(super) fn end(w: Writer<'_>) -> Result<usize, EncodeError> {
+    w.finish().map(|command| command.len())
 }
 
 impl<T: TpmTransport> Tpm<T> {
-    /// Executes one command; `params` writes its parameters and may be called twice.
+    /// Begins a command: header, `handles`, and the authorizations, whose sessions are the last of
+    /// `handles`: [`Handle::PW`] for an empty password, or a policy session, which ends with this command
+    /// if it succeeds.
     #[inline(never)]
-    pub(super) fn call(
-        &mut self,
-        op: &'static Op,
-        handles: &[Handle],
-        auths: &[Handle],
-        params: &dyn Fn(&mut Writer<'_>),
-    ) -> Fields<'_> {
-        let mut result = self.once(op, handles, auths, params);
-        // Flushing asks for lists itself, so a list that finds no memory must not lead to flushing again.
+    pub(super) fn begin(&mut self, op: &'static Op, handles: &[Handle]) -> Writer<'_> {
+        self.op = op;
+        let free = self.command.get_mut(self.waiting..).unwrap_or_default();
+        let mut w = Writer::new(free);
+        w.u16(op.tag());
+        // The length is known at the end.
+        w.u32(0);
+        w.u32(op.code);
+        let auths = usize::from(op.auths);
+        for (left, handle) in (1..=handles.len()).rev().zip(handles) {
+            if left == auths {
+                w.u32((auths * AUTH) as u32);
+            }
+            w.u32(handle.0);
+            if left <= auths {
+                // Empty nonce, continueSession for the password session only, empty HMAC or password.
+                w.put(&[0, 0, u8::from(*handle == Handle::PW), 0, 0]);
+            }
+        }
+        w
+    }
+
+    /// Executes the command of `len` bytes that was begun and ended.
+    #[inline(never)]
+    pub(super) fn run(&mut self, len: Result<usize, EncodeError>) -> Fields<'_> {
+        match self.run_with_room(len) {
+            Ok(()) => self.last_reply(),
+            Err(error) => Fields::failed(self.failed(error)),
+        }
+    }
+
+    /// Executes a command whose only parameter is this number.
+    pub(super) fn run_with_u16(&mut self, op: &'static Op, parameter: u16) -> Fields<'_> {
+        let mut w = self.begin(op, &[]);
+        w.u16(parameter);
+        let command = end(w);
+        self.run(command)
+    }
+
+    fn run_with_room(&mut self, len: Result<usize, EncodeError>) -> Result<(), TpmError> {
+        let len = len?;
+        let result = self.submit(len);
+        // Making room takes commands of its own. They are written behind the one that waits for it, and
+        // if they find no memory either, that is the end.
         if let Err(TpmError::Memory(rc)) = result
-            && op.code != GET_CAPABILITY.code
+            && self.waiting == 0
         {
             warning!(
                 "TPM is out of memory ({=u32:x}), flushing what is stale",
                 rc.0
             );
-            result = match self.flush_stale() {
-                Ok(_) => self.once(op, handles, auths, params),
-                Err(error) => Err(error),
-            };
+            let op = self.op;
+            self.waiting = len;
+            let flushed = self.flush_stale();
+            self.waiting = 0;
+            flushed?;
+            self.op = op;
+            return self.submit(len);
         }
-        match result {
-            Ok(()) => self.last_reply(op, auths.len()),
-            Err(error) => Fields::failed(self.failed(error)),
-        }
+        result
     }
 
-    /// Builds the command, submits it and judges the response code.
-    pub(super) fn once(
-        &mut self,
-        op: &'static Op,
-        handles: &[Handle],
-        auths: &[Handle],
-        params: &dyn Fn(&mut Writer<'_>),
-    ) -> Result<(), TpmError> {
-        self.last_code = op.code;
-        let mut w = Writer::new(&mut self.command);
-        w.u16(tag(auths.len()));
-        let size = w.begin_u32();
-        w.u32(op.code);
-        for handle in handles {
-            w.u32(handle.0);
+    /// Sends the command, and the same bytes again while the TPM asks for it; judges the response code.
+    fn submit(&mut self, len: usize) -> Result<(), TpmError> {
+        let op = self.op;
+        let free = self.command.get_mut(self.waiting..).unwrap_or_default();
+        let command = free.get_mut(..len).unwrap_or_default();
+        if let Some(size) = command.get_mut(2..6) {
+            size.copy_from_slice(&(len as u32).to_be_bytes());
         }
-        if !auths.is_empty() {
-            let area = w.begin_u32();
-            for session in auths {
-                put_authorization(*session, &mut w);
-            }
-            w.end_u32(area);
-        }
-        params(&mut w);
-        let len = w.len();
-        w.set_u32(size, len as u32);
-        w.finish()?;
-        let rc = self.submit(op, len)?;
-        if rc.is_success() {
-            Ok(())
-        } else {
-            debug!("command {=u32:x} failed: {=u32:x}", op.code, rc.0);
-            Err(TpmError::of(rc))
-        }
-    }
-
-    /// Sends the bytes in the command buffer, and the same bytes again while the TPM asks for it.
-    fn submit(&mut self, op: &'static Op, len: usize) -> Result<TpmRc, TpmError> {
         let mut pause_ms = 0;
         loop {
-            let command = self.command.get(..len).unwrap_or_default();
             let response = match self
                 .transport
                 .transact(command, &mut self.response, op.class)
@@ -159,7 +179,11 @@ impl<T: TpmTransport> Tpm<T> {
             let first_ms = match rc {
                 TpmRc::RETRY | TpmRc::YIELDED | TpmRc::TESTING => RETRY_MS,
                 TpmRc::NV_RATE | TpmRc::NV_UNAVAILABLE => NV_RATE_MS,
-                _ => return Ok(rc),
+                TpmRc::SUCCESS => return Ok(()),
+                _ => {
+                    debug!("command {=u32:x} failed: {=u32:x}", op.code, rc.0);
+                    return Err(TpmError::of(rc));
+                }
             };
             pause_ms = first_ms.max(pause_ms * 2);
             if pause_ms > LAST_PAUSE_MS {
@@ -171,11 +195,12 @@ impl<T: TpmTransport> Tpm<T> {
     }
 
     /// Takes the last response, which was a success, apart down to its parameters. Also for a caller
-    /// that had to let go of what it borrowed from [`call`](Self::call).
+    /// that had to let go of what it borrowed from [`run`](Self::run).
     #[inline(never)]
-    pub(super) fn last_reply(&self, op: &'static Op, auths: usize) -> Fields<'_> {
+    pub(super) fn last_reply(&self) -> Fields<'_> {
+        let op = self.op;
         let mut r = Fields::new(self.response.get(..self.response_len).unwrap_or_default());
-        if r.u16() != tag(auths) {
+        if r.u16() != op.tag() {
             r.fail(Malformed::Tag);
         }
         // Size and response code, judged before.
@@ -183,13 +208,13 @@ impl<T: TpmTransport> Tpm<T> {
         if op.handle_out {
             r.handle = Handle(r.u32());
         }
-        if auths == 0 {
+        if op.auths == 0 {
             return r;
         }
         let size = usize::try_from(r.u32()).unwrap_or(usize::MAX);
         let mut params = Fields::new(r.bytes(size));
         params.handle = r.handle;
-        for _ in 0..auths {
+        for _ in 0..op.auths {
             // nonceTPM, attributes, HMAC: nothing here is keyed, so there is nothing to verify.
             r.tpm2b(MAX_NONCE);
             r.u8();
@@ -213,10 +238,6 @@ impl<T: TpmTransport> Tpm<T> {
 
 /// Longest nonce or HMAC: SHA-512.
 const MAX_NONCE: usize = 64;
-
-const fn tag(auths: usize) -> u16 {
-    if auths == 0 { NO_SESSIONS } else { SESSIONS }
-}
 
 /// Checks the frame of a response and returns its code.
 fn response_code(response: &[u8]) -> Result<TpmRc, TpmError> {

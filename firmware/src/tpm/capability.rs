@@ -3,10 +3,10 @@
 use assay_common::tpm::handle::Handle;
 use assay_common::tpm::properties::{Capability, PropertyTag};
 
-use super::call::{HEADER, Op};
+use super::call::{HEADER, Op, end};
 use super::{COMMAND_MAX, DurationClass, Malformed, RESPONSE_MAX, Tpm, TpmError, TpmTransport};
 
-pub(super) static GET_CAPABILITY: Op = Op::new(0x17A, DurationClass::Medium);
+static GET_CAPABILITY: Op = Op::new(0x17A, DurationClass::Medium);
 
 const _: () = assert!(HEADER + 12 <= COMMAND_MAX);
 
@@ -105,11 +105,12 @@ impl<T: TpmTransport> Tpm<T> {
         for _ in 0..MAX_ANSWERS {
             // As many as the range can have, so that a TPM doesn't send what nobody asked for.
             let count = last.saturating_sub(next).saturating_add(1).min(most);
-            let mut r = self.call(&GET_CAPABILITY, &[], &[], &|w| {
-                w.u32(capability.0);
-                w.u32(next);
-                w.u32(count);
-            });
+            let mut w = self.begin(&GET_CAPABILITY, &[]);
+            w.u32(capability.0);
+            w.u32(next);
+            w.u32(count);
+            let command = end(w);
+            let mut r = self.run(command);
             let more = r.u8() != 0;
             let kind = r.u32();
             r.demand(kind == capability.0);

@@ -2,7 +2,7 @@
 
 use assay_common::tpm::attest::ClockInfo;
 
-use super::call::{HEADER, Op};
+use super::call::{HEADER, Op, end};
 use super::{COMMAND_MAX, DurationClass, Tpm, TpmError, TpmTransport};
 
 static READ_CLOCK: Op = Op::new(0x181, DurationClass::Medium);
@@ -24,7 +24,8 @@ impl<T: TpmTransport> Tpm<T> {
     /// # Errors
     /// [`TpmError`].
     pub fn read_clock(&mut self) -> Result<Time, TpmError> {
-        let mut r = self.call(&READ_CLOCK, &[], &[], &|_| {});
+        let command = end(self.begin(&READ_CLOCK, &[]));
+        let mut r = self.run(command);
         let time_ms = r.u64();
         let clock_info = ClockInfo {
             clock: r.u64(),

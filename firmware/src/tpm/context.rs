@@ -2,11 +2,11 @@
 
 use assay_common::tpm::handle::Handle;
 
-use super::call::{AUTH, AUTH_AREA, HANDLE, HEADER, Op, PASSWORD};
+use super::call::{AUTH, AUTH_AREA, HANDLE, HEADER, Op, end};
 use super::{COMMAND_MAX, DurationClass, Tpm, TpmError, TpmTransport};
 
 static FLUSH_CONTEXT: Op = Op::new(0x165, DurationClass::Medium);
-static EVICT_CONTROL: Op = Op::new(0x120, DurationClass::Long);
+static EVICT_CONTROL: Op = Op::new(0x120, DurationClass::Long).authorized(1);
 
 const _: () = assert!(HEADER + 2 * HANDLE + AUTH_AREA + AUTH + HANDLE <= COMMAND_MAX);
 
@@ -23,10 +23,10 @@ impl<T: TpmTransport> Tpm<T> {
         // Ours no longer, whatever the TPM says: either it is gone or nothing is known of it.
         self.live.remove(handle);
         // The handle is a parameter here, not in the handle area.
-        match self.once(&FLUSH_CONTEXT, &[], &[], &|w| w.u32(handle.0)) {
-            Ok(()) => self.last_reply(&FLUSH_CONTEXT, 0).finish(),
-            Err(error) => Err(self.failed(error)),
-        }
+        let mut w = self.begin(&FLUSH_CONTEXT, &[]);
+        w.u32(handle.0);
+        let command = end(w);
+        self.run(command).finish()
     }
 
     /// Flushes every transient object, loaded session and saved session that isn't ours; returns how
@@ -78,9 +78,9 @@ impl<T: TpmTransport> Tpm<T> {
     /// # Errors
     /// [`TpmError::Rc`] when the place is taken, or the owner has a password.
     pub fn evict_control(&mut self, object: Handle, persistent: Handle) -> Result<(), TpmError> {
-        self.call(&EVICT_CONTROL, &[Handle::OWNER, object], PASSWORD, &|w| {
-            w.u32(persistent.0);
-        })
-        .finish()
+        let mut w = self.begin(&EVICT_CONTROL, &[Handle::OWNER, object, Handle::PW]);
+        w.u32(persistent.0);
+        let command = end(w);
+        self.run(command).finish()
     }
 }

@@ -26,6 +26,7 @@ mod startup;
 mod transport;
 
 pub use self::attestation::Quote;
+use self::call::{NO_OP, Op};
 pub use self::capability::{Identity, Sizes};
 pub use self::clock::Time;
 pub use self::error::{Malformed, TpmError, TransportError};
@@ -52,12 +53,15 @@ pub const RESPONSE_MAX: usize = 1024;
 pub struct Tpm<T> {
     transport: T,
     command: [u8; COMMAND_MAX],
+    /// Bytes at the front of `command` that are a command which waits for memory in the TPM; else 0.
+    waiting: usize,
+    /// The last command that was begun.
+    op: &'static Op,
     response: [u8; RESPONSE_MAX],
     response_len: usize,
     live: Live,
     sizes: Sizes,
     repeats: u16,
-    last_code: u32,
     errors: Counters<{ TpmError::CODES }>,
 }
 
@@ -67,12 +71,13 @@ impl<T: TpmTransport> Tpm<T> {
         Self {
             transport,
             command: [0; COMMAND_MAX],
+            waiting: 0,
+            op: &NO_OP,
             response: [0; RESPONSE_MAX],
             response_len: 0,
             live: Live::default(),
             sizes: Sizes::default(),
             repeats: 0,
-            last_code: 0,
             errors: Counters::default(),
         }
     }
@@ -97,9 +102,9 @@ impl<T: TpmTransport> Tpm<T> {
         self.repeats
     }
 
-    /// `TPM_CC` of the last command that was sent, 0 before the first: says which one an error is of.
+    /// `TPM_CC` of the last command that was begun, 0 before the first: says which one an error is of.
     pub const fn last_command(&self) -> u32 {
-        self.last_code
+        self.op.code()
     }
 
     /// How many objects and sessions of ours are loaded.

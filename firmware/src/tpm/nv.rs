@@ -3,12 +3,12 @@
 use assay_common::tpm::alg::AlgId;
 use assay_common::tpm::handle::Handle;
 
-use super::call::{AUTH, AUTH_AREA, HANDLE, HEADER, Op, PASSWORD};
+use super::call::{AUTH, AUTH_AREA, HANDLE, HEADER, Op, end};
 use super::fields::Fields;
 use super::{COMMAND_MAX, DurationClass, RESPONSE_MAX, Tpm, TpmError, TpmTransport};
 
 static NV_READ_PUBLIC: Op = Op::new(0x169, DurationClass::Medium);
-static NV_READ: Op = Op::new(0x14E, DurationClass::Long);
+static NV_READ: Op = Op::new(0x14E, DurationClass::Long).authorized(1);
 
 /// Most bytes read at once: the floor that `[PTP 1.05]` sets for `TPM_PT_NV_BUFFER_MAX`. SLB9670
 /// refuses 1,024, whatever its I/O buffer holds.
@@ -60,7 +60,8 @@ impl<T: TpmTransport> Tpm<T> {
     /// # Errors
     /// [`TpmError::Rc`] with base `TPM_RC_HANDLE` when there is no such index.
     pub fn nv_read_public(&mut self, index: Handle) -> Result<NvPublic, TpmError> {
-        let mut r = self.call(&NV_READ_PUBLIC, &[index], &[], &|_| {});
+        let command = end(self.begin(&NV_READ_PUBLIC, &[index]));
+        let mut r = self.run(command);
         let mut area = Fields::new(r.tpm2b(usize::MAX));
         r.tpm2b(MAX_NAME);
         r.finish()?;
@@ -95,10 +96,11 @@ impl<T: TpmTransport> Tpm<T> {
     /// written; [`TpmError::Malformed`] when the TPM gives another number of bytes.
     pub fn nv_read(&mut self, nv: &NvPublic, offset: u16, len: u16) -> Result<&[u8], TpmError> {
         let len = len.min(self.nv_chunk());
-        let mut r = self.call(&NV_READ, &[nv.reader(), nv.index], PASSWORD, &|w| {
-            w.u16(len);
-            w.u16(offset);
-        });
+        let mut w = self.begin(&NV_READ, &[nv.reader(), nv.index, Handle::PW]);
+        w.u16(len);
+        w.u16(offset);
+        let command = end(w);
+        let mut r = self.run(command);
         let data = r.tpm2b(usize::from(len));
         r.demand(data.len() == usize::from(len));
         r.finish()?;

@@ -5,13 +5,15 @@ use assay_common::tpm::codec::Writer;
 use assay_common::tpm::credential::{MAX_ENCRYPTED_SECRET, MAX_ID_OBJECT};
 use assay_common::tpm::handle::{Handle, HandleKind};
 
-use super::call::{AUTH, AUTH_AREA, HANDLE, HEADER, Op, PASSWORD};
+use super::call::{AUTH, AUTH_AREA, HANDLE, HEADER, Op, end};
 use super::fields::Fields;
 use super::{COMMAND_MAX, DurationClass, PolicySession, Tpm, TpmError, TpmTransport};
 
-static CREATE_PRIMARY: Op = Op::with_handle(0x131, DurationClass::KeyGeneration);
+static CREATE_PRIMARY: Op = Op::new(0x131, DurationClass::KeyGeneration)
+    .authorized(1)
+    .returns_handle();
 static READ_PUBLIC: Op = Op::new(0x173, DurationClass::Medium);
-static ACTIVATE_CREDENTIAL: Op = Op::new(0x147, DurationClass::Crypto);
+static ACTIVATE_CREDENTIAL: Op = Op::new(0x147, DurationClass::Crypto).authorized(2);
 
 /// Longest `TPMT_PUBLIC` that a key is created from: RSA-2048 with a full `unique`, and room for a
 /// SHA-512 policy.
@@ -56,7 +58,7 @@ impl<T: TpmTransport> Tpm<T> {
     /// `TPM2_CreatePrimary` (24.1) with empty authorizations: the key that the seed of `hierarchy` and
     /// the template give, the same one each time.
     ///
-    /// `template` writes a `TPMT_PUBLIC` of at most 448 bytes; it may be called twice.
+    /// `template` writes a `TPMT_PUBLIC` of at most 448 bytes.
     ///
     /// # Errors
     /// [`TpmError::Slots`] when three objects of ours are loaded; [`TpmError::Rc`] with parameter 2 when
@@ -69,18 +71,16 @@ impl<T: TpmTransport> Tpm<T> {
         if !self.live.has_room(HandleKind::TRANSIENT) {
             return Err(self.failed(TpmError::Slots));
         }
-        let mut r = self.call(&CREATE_PRIMARY, &[hierarchy], PASSWORD, &|w| {
-            // inSensitive: no password, no data.
-            let sensitive = w.begin_u16();
-            w.u32(0);
-            w.end_u16(sensitive);
-            let public = w.begin_u16();
-            template(w);
-            w.end_u16(public);
-            // outsideInfo and creationPCR: none.
-            w.u16(0);
-            w.u32(0);
-        });
+        let mut w = self.begin(&CREATE_PRIMARY, &[hierarchy, Handle::PW]);
+        // inSensitive: 4 bytes, no password, no data.
+        w.put(&[0, 4, 0, 0, 0, 0]);
+        let public = w.begin_u16();
+        template(&mut w);
+        w.end_u16(public);
+        // outsideInfo and creationPCR: none.
+        w.zeros(2 + 4);
+        let command = end(w);
+        let mut r = self.run(command);
         let handle = r.handle;
         r.demand(handle.is(HandleKind::TRANSIENT));
         let loaded = r.is_whole();
@@ -94,7 +94,7 @@ impl<T: TpmTransport> Tpm<T> {
         }
         result?;
         // A borrow that is returned on one path only would be held on all, so read once more.
-        created(self.last_reply(&CREATE_PRIMARY, 1))
+        created(self.last_reply())
     }
 
     /// `TPM2_ReadPublic` (12.4).
@@ -102,7 +102,8 @@ impl<T: TpmTransport> Tpm<T> {
     /// # Errors
     /// [`TpmError::Lost`] when there is no such object.
     pub fn read_public(&mut self, object: Handle) -> Result<Readable<'_>, TpmError> {
-        let mut r = self.call(&READ_PUBLIC, &[object], &[], &|_| {});
+        let command = end(self.begin(&READ_PUBLIC, &[object]));
+        let mut r = self.run(command);
         let readable = Readable {
             public: r.tpm2b(usize::MAX),
             name: r.tpm2b(MAX_NAME),
@@ -130,14 +131,14 @@ impl<T: TpmTransport> Tpm<T> {
         encrypted_secret: &[u8],
     ) -> Result<&[u8], TpmError> {
         let session = session.handle();
-        let auths = [Handle::PW, session];
-        self.call(&ACTIVATE_CREDENTIAL, &[activate, key], &auths, &|w| {
-            w.tpm2b(credential_blob);
-            w.tpm2b(encrypted_secret);
-        })
-        .ok()?;
+        let handles = [activate, key, Handle::PW, session];
+        let mut w = self.begin(&ACTIVATE_CREDENTIAL, &handles);
+        w.tpm2b(credential_blob);
+        w.tpm2b(encrypted_secret);
+        let command = end(w);
+        self.run(command).ok()?;
         self.live.remove(session);
-        let mut r = self.last_reply(&ACTIVATE_CREDENTIAL, auths.len());
+        let mut r = self.last_reply();
         let secret = r.tpm2b(MAX_DIGEST);
         r.finish()?;
         Ok(secret)

@@ -6,11 +6,11 @@ use assay_common::tpm::handle::Handle;
 use assay_common::tpm::pcr::{MAX_BANKS, PcrIndex, PcrMask, PcrSelection};
 use assay_common::tpm::rc::TpmRc;
 
-use super::call::{AUTH, AUTH_AREA, HANDLE, HEADER, Op, PASSWORD};
+use super::call::{AUTH, AUTH_AREA, HANDLE, HEADER, Op, end};
 use super::{COMMAND_MAX, DurationClass, Tpm, TpmError, TpmTransport};
 
 static PCR_READ: Op = Op::new(0x17E, DurationClass::Medium);
-static PCR_EXTEND: Op = Op::new(0x182, DurationClass::Medium);
+static PCR_EXTEND: Op = Op::new(0x182, DurationClass::Medium).authorized(1);
 
 /// Bytes of an encoded selection of one bank.
 const SELECTION: usize = 2 + 1 + 3;
@@ -81,7 +81,10 @@ impl<T: TpmTransport> Tpm<T> {
     }
 
     fn pcr_read_page(&mut self, ask: PcrSelection, to: &mut [u8]) -> Result<Page, TpmError> {
-        let mut r = self.call(&PCR_READ, &[], &[], &|w| put_selections(&[ask], w));
+        let mut w = self.begin(&PCR_READ, &[]);
+        put_selections(&[ask], &mut w);
+        let command = end(w);
+        let mut r = self.run(command);
         let update_counter = r.u32();
         // pcrSelectionOut is the selection that was asked for, with fewer bits.
         let (banks, bank, size) = (r.u32(), r.u16(), usize::from(r.u8()));
@@ -130,12 +133,12 @@ impl<T: TpmTransport> Tpm<T> {
         bank: AlgId,
         digest: &[u8],
     ) -> Result<(), TpmError> {
-        self.call(&PCR_EXTEND, &[Handle::pcr(index)], PASSWORD, &|w| {
-            w.u32(1);
-            w.u16(bank.0);
-            w.put(digest);
-        })
-        .finish()
+        let mut w = self.begin(&PCR_EXTEND, &[Handle::pcr(index), Handle::PW]);
+        w.u32(1);
+        w.u16(bank.0);
+        w.put(digest);
+        let command = end(w);
+        self.run(command).finish()
     }
 }
 

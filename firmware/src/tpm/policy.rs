@@ -2,11 +2,11 @@
 
 use assay_common::tpm::handle::Handle;
 
-use super::call::{AUTH, AUTH_AREA, HANDLE, HEADER, Op, PASSWORD};
+use super::call::{AUTH, AUTH_AREA, HANDLE, HEADER, Op, end};
 use super::object::ticket;
 use super::{COMMAND_MAX, DurationClass, PolicySession, Tpm, TpmError, TpmTransport};
 
-static POLICY_SECRET: Op = Op::new(0x151, DurationClass::Medium);
+static POLICY_SECRET: Op = Op::new(0x151, DurationClass::Medium).authorized(1);
 static POLICY_OR: Op = Op::new(0x171, DurationClass::Medium);
 
 /// Branches of the policies used here.
@@ -26,11 +26,11 @@ impl<T: TpmTransport> Tpm<T> {
         entity: Handle,
         session: &PolicySession,
     ) -> Result<(), TpmError> {
-        let handles = [entity, session.handle()];
-        let mut r = self.call(&POLICY_SECRET, &handles, PASSWORD, &|w| {
-            // nonceTPM, cpHashA and policyRef: none. expiration: never.
-            w.zeros(2 + 2 + 2 + 4);
-        });
+        let mut w = self.begin(&POLICY_SECRET, &[entity, session.handle(), Handle::PW]);
+        // nonceTPM, cpHashA and policyRef: none. expiration: never.
+        w.zeros(2 + 2 + 2 + 4);
+        let command = end(w);
+        let mut r = self.run(command);
         r.tpm2b(8);
         ticket(&mut r);
         r.finish()
@@ -45,12 +45,12 @@ impl<T: TpmTransport> Tpm<T> {
         session: &PolicySession,
         branches: [&[u8]; BRANCHES],
     ) -> Result<(), TpmError> {
-        self.call(&POLICY_OR, &[session.handle()], &[], &|w| {
-            w.u32(BRANCHES as u32);
-            for branch in branches {
-                w.tpm2b(branch);
-            }
-        })
-        .finish()
+        let mut w = self.begin(&POLICY_OR, &[session.handle()]);
+        w.u32(BRANCHES as u32);
+        for branch in branches {
+            w.tpm2b(branch);
+        }
+        let command = end(w);
+        self.run(command).finish()
     }
 }

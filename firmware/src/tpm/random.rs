@@ -25,7 +25,7 @@ impl<T: TpmTransport> Tpm<T> {
         let mut empty = 0;
         while !rest.is_empty() {
             let ask = rest.len().min(CHUNK);
-            let mut r = self.call(&GET_RANDOM, &[], &[], &|w| w.u16(ask as u16));
+            let mut r = self.run_with_u16(&GET_RANDOM, ask as u16);
             let bytes = r.tpm2b(ask);
             r.finish()?;
             if bytes.is_empty() {

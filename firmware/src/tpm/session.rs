@@ -3,10 +3,10 @@
 use assay_common::tpm::alg::AlgId;
 use assay_common::tpm::handle::{Handle, HandleKind};
 
-use super::call::{HANDLE, HEADER, Op};
+use super::call::{HANDLE, HEADER, Op, end};
 use super::{COMMAND_MAX, DurationClass, Tpm, TpmError, TpmTransport};
 
-static START_AUTH_SESSION: Op = Op::with_handle(0x176, DurationClass::Crypto);
+static START_AUTH_SESSION: Op = Op::new(0x176, DurationClass::Crypto).returns_handle();
 
 /// Shortest `nonceCaller` that the command takes. The session is neither salted nor bound and makes
 /// no HMAC, so the nonce enters no computation, and zeros serve.
@@ -38,18 +38,14 @@ impl<T: TpmTransport> Tpm<T> {
         if !self.live.has_room(HandleKind::POLICY_SESSION) {
             return Err(self.failed(TpmError::Slots));
         }
-        let mut r = self.call(
-            &START_AUTH_SESSION,
-            &[Handle::NULL, Handle::NULL],
-            &[],
-            &|w| {
-                w.tpm2b(&NONCE);
-                w.u16(0);
-                w.u8(POLICY);
-                w.u16(AlgId::NULL.0);
-                w.u16(hash.0);
-            },
-        );
+        let mut w = self.begin(&START_AUTH_SESSION, &[Handle::NULL, Handle::NULL]);
+        w.tpm2b(&NONCE);
+        w.u16(0);
+        w.u8(POLICY);
+        w.u16(AlgId::NULL.0);
+        w.u16(hash.0);
+        let command = end(w);
+        let mut r = self.run(command);
         let handle = r.handle;
         r.demand(handle.is(HandleKind::POLICY_SESSION));
         let loaded = r.is_whole();

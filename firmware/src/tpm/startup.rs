@@ -2,7 +2,7 @@
 
 use assay_common::tpm::rc::TpmRc;
 
-use super::call::{HEADER, Op};
+use super::call::{HEADER, Op, end};
 use super::capability::Identity;
 use super::{COMMAND_MAX, DurationClass, Tpm, TpmError, TpmTransport};
 use crate::fmt::info;
@@ -51,7 +51,7 @@ impl<T: TpmTransport> Tpm<T> {
     /// are; any other if the TPM refuses one of these commands.
     pub fn start(&mut self) -> Result<Start, TpmError> {
         self.live.clear();
-        let startup = self.call(&STARTUP, &[], &[], &|w| w.u16(CLEAR)).finish();
+        let startup = self.run_with_u16(&STARTUP, CLEAR).finish();
         let already_started = startup == Err(TpmError::Reset);
         if !already_started {
             startup?;
@@ -76,7 +76,7 @@ impl<T: TpmTransport> Tpm<T> {
     /// # Errors
     /// [`TpmError`].
     pub fn shutdown(&mut self) -> Result<(), TpmError> {
-        self.call(&SHUTDOWN, &[], &[], &|w| w.u16(CLEAR)).finish()
+        self.run_with_u16(&SHUTDOWN, CLEAR).finish()
     }
 
     /// `TPM2_SelfTest` (10.2) of what was not tested yet. The TPM tests each algorithm before its
@@ -87,8 +87,10 @@ impl<T: TpmTransport> Tpm<T> {
     pub fn self_test(&mut self) -> Result<(), TpmError> {
         /// `fullTest` = NO.
         const MISSING_ONLY: u8 = 0;
-        self.call(&SELF_TEST, &[], &[], &|w| w.u8(MISSING_ONLY))
-            .finish()
+        let mut w = self.begin(&SELF_TEST, &[]);
+        w.u8(MISSING_ONLY);
+        let command = end(w);
+        self.run(command).finish()
     }
 
     /// `TPM2_GetTestResult` (10.4): works in failure mode and says why.
@@ -96,7 +98,8 @@ impl<T: TpmTransport> Tpm<T> {
     /// # Errors
     /// [`TpmError`].
     pub fn test_result(&mut self) -> Result<TestResult<'_>, TpmError> {
-        let mut r = self.call(&GET_TEST_RESULT, &[], &[], &|_| {});
+        let command = end(self.begin(&GET_TEST_RESULT, &[]));
+        let mut r = self.run(command);
         let data = r.tpm2b(usize::MAX);
         let rc = TpmRc(r.u32());
         r.finish()?;
