@@ -4,11 +4,12 @@ use assay_common::tpm::alg::AlgId;
 use assay_common::tpm::handle::Handle;
 use assay_common::tpm::pcr::{MAX_BANKS, PcrSelection};
 
-use super::call::{AUTH, AUTH_AREA, HANDLE, HEADER, Op, end};
+use super::exchange::{AUTH, AUTH_AREA, HANDLE, HEADER};
+use super::op::Op;
 use super::pcr::put_selections;
 use super::{COMMAND_MAX, DurationClass, Malformed, Tpm, TpmError, TpmTransport};
 
-static QUOTE: Op = Op::new(0x158, DurationClass::Crypto).authorized(1);
+const QUOTE: Op = Op::new(0x158, DurationClass::Crypto).authorized(1);
 
 /// Longest `qualifyingData`: a `TPMT_HA` with SHA-512.
 const MAX_QUALIFYING: usize = 66;
@@ -39,24 +40,31 @@ impl<T: TpmTransport> Tpm<T> {
         qualifying_data: &[u8],
         selections: &[PcrSelection],
     ) -> Result<Quote<'_>, TpmError> {
-        let mut w = self.begin(&QUOTE, &[key, Handle::PW]);
-        w.tpm2b(qualifying_data);
-        w.u16(AlgId::NULL.0);
-        put_selections(selections, &mut w);
-        let command = end(w);
-        self.run(command).ok()?;
-        self.last_quote()
+        let x = self.begin(QUOTE, &[key, Handle::PW]);
+        x.put_tpm2b(qualifying_data);
+        x.put_u16(AlgId::NULL.0);
+        put_selections(x, selections);
+        self.run();
+        self.read_quote()
     }
 
     /// The quote of the last command again, for a caller that looked at it and let go of it.
-    pub(crate) fn last_quote(&self) -> Result<Quote<'_>, TpmError> {
-        let mut r = self.last_reply();
-        let attest = r.tpm2b(usize::MAX);
-        let signature = r.rest();
-        if signature.is_empty() {
-            r.fail(Malformed::Truncated);
+    pub(crate) fn last_quote(&mut self) -> Result<Quote<'_>, TpmError> {
+        self.exchange.open();
+        self.read_quote()
+    }
+
+    fn read_quote(&mut self) -> Result<Quote<'_>, TpmError> {
+        let x = &mut self.exchange;
+        let attest = x.tpm2b(usize::MAX);
+        let signature = x.rest();
+        if signature.len() == 0 {
+            x.fail(Malformed::Truncated.into());
         }
-        r.finish()?;
-        Ok(Quote { attest, signature })
+        self.finish()?;
+        Ok(Quote {
+            attest: self.exchange.part(attest),
+            signature: self.exchange.part(signature),
+        })
     }
 }

@@ -3,10 +3,11 @@
 use assay_common::tpm::handle::Handle;
 use assay_common::tpm::properties::{Capability, PropertyTag};
 
-use super::call::{HEADER, Op, end};
+use super::exchange::HEADER;
+use super::op::Op;
 use super::{COMMAND_MAX, DurationClass, Malformed, RESPONSE_MAX, Tpm, TpmError, TpmTransport};
 
-static GET_CAPABILITY: Op = Op::new(0x17A, DurationClass::Medium);
+const GET_CAPABILITY: Op = Op::new(0x17A, DurationClass::Medium);
 
 const _: () = assert!(HEADER + 12 <= COMMAND_MAX);
 
@@ -105,29 +106,29 @@ impl<T: TpmTransport> Tpm<T> {
         for _ in 0..MAX_ANSWERS {
             // As many as the range can have, so that a TPM doesn't send what nobody asked for.
             let count = last.saturating_sub(next).saturating_add(1).min(most);
-            let mut w = self.begin(&GET_CAPABILITY, &[]);
-            w.u32(capability.0);
-            w.u32(next);
-            w.u32(count);
-            let command = end(w);
-            let mut r = self.run(command);
-            let more = r.u8() != 0;
-            let kind = r.u32();
-            r.demand(kind == capability.0);
-            let listed = r.u32();
+            let x = self.begin(GET_CAPABILITY, &[]);
+            x.put_u32(capability.0);
+            x.put_u32(next);
+            x.put_u32(count);
+            self.run();
+            let x = &mut self.exchange;
+            let more = x.u8() != 0;
+            let kind = x.u32();
+            x.demand(kind == capability.0);
+            let listed = x.u32();
             if listed > count {
-                r.fail(Malformed::TooLong);
+                x.fail(Malformed::TooLong.into());
             }
             let start = next;
             for _ in 0..listed.min(count) {
-                let item = r.u32();
-                let value = if has_values { r.u32() } else { 0 };
-                if r.is_whole() && (first..=last).contains(&item) {
+                let item = x.u32();
+                let value = if has_values { x.u32() } else { 0 };
+                if x.is_whole() && (first..=last).contains(&item) {
                     each(item, value);
                 }
                 next = next.max(item.saturating_add(1));
             }
-            r.finish()?;
+            self.finish()?;
             if !more || next == start || next > last {
                 return Ok(());
             }

@@ -2,10 +2,11 @@
 
 use assay_common::tpm::attest::ClockInfo;
 
-use super::call::{HEADER, Op, end};
+use super::exchange::HEADER;
+use super::op::Op;
 use super::{COMMAND_MAX, DurationClass, Tpm, TpmError, TpmTransport};
 
-static READ_CLOCK: Op = Op::new(0x181, DurationClass::Medium);
+const READ_CLOCK: Op = Op::new(0x181, DurationClass::Medium);
 
 const _: () = assert!(HEADER <= COMMAND_MAX);
 
@@ -24,20 +25,21 @@ impl<T: TpmTransport> Tpm<T> {
     /// # Errors
     /// [`TpmError`].
     pub fn read_clock(&mut self) -> Result<Time, TpmError> {
-        let command = end(self.begin(&READ_CLOCK, &[]));
-        let mut r = self.run(command);
-        let time_ms = r.u64();
+        self.begin(READ_CLOCK, &[]);
+        self.run();
+        let x = &mut self.exchange;
+        let time_ms = x.u64();
         let clock_info = ClockInfo {
-            clock: r.u64(),
-            reset_count: r.u32(),
-            restart_count: r.u32(),
+            clock: x.u64(),
+            reset_count: x.u32(),
+            restart_count: x.u32(),
             safe: {
-                let safe = r.u8();
-                r.demand(safe <= 1);
+                let safe = x.u8();
+                x.demand(safe <= 1);
                 safe == 1
             },
         };
-        r.finish()?;
+        self.finish()?;
         Ok(Time {
             time_ms,
             clock_info,

@@ -2,11 +2,12 @@
 
 use assay_common::tpm::handle::Handle;
 
-use super::call::{AUTH, AUTH_AREA, HANDLE, HEADER, Op, end};
+use super::exchange::{AUTH, AUTH_AREA, HANDLE, HEADER};
+use super::op::Op;
 use super::{COMMAND_MAX, DurationClass, Tpm, TpmError, TpmTransport};
 
-static FLUSH_CONTEXT: Op = Op::new(0x165, DurationClass::Medium);
-static EVICT_CONTROL: Op = Op::new(0x120, DurationClass::Long).authorized(1);
+const FLUSH_CONTEXT: Op = Op::new(0x165, DurationClass::Medium);
+const EVICT_CONTROL: Op = Op::new(0x120, DurationClass::Long).authorized(1);
 
 const _: () = assert!(HEADER + 2 * HANDLE + AUTH_AREA + AUTH + HANDLE <= COMMAND_MAX);
 
@@ -23,10 +24,9 @@ impl<T: TpmTransport> Tpm<T> {
         // Ours no longer, whatever the TPM says: either it is gone or nothing is known of it.
         self.live.remove(handle);
         // The handle is a parameter here, not in the handle area.
-        let mut w = self.begin(&FLUSH_CONTEXT, &[]);
-        w.u32(handle.0);
-        let command = end(w);
-        self.run(command).finish()
+        self.begin(FLUSH_CONTEXT, &[]).put_u32(handle.0);
+        self.run();
+        self.finish()
     }
 
     /// Flushes every transient object, loaded session and saved session that isn't ours; returns how
@@ -78,9 +78,9 @@ impl<T: TpmTransport> Tpm<T> {
     /// # Errors
     /// [`TpmError::Rc`] when the place is taken, or the owner has a password.
     pub fn evict_control(&mut self, object: Handle, persistent: Handle) -> Result<(), TpmError> {
-        let mut w = self.begin(&EVICT_CONTROL, &[Handle::OWNER, object, Handle::PW]);
-        w.u32(persistent.0);
-        let command = end(w);
-        self.run(command).finish()
+        self.begin(EVICT_CONTROL, &[Handle::OWNER, object, Handle::PW])
+            .put_u32(persistent.0);
+        self.run();
+        self.finish()
     }
 }

@@ -14,10 +14,11 @@ mod capability;
 mod clock;
 mod context;
 mod error;
-mod fields;
+mod exchange;
 mod live;
 mod nv;
 mod object;
+mod op;
 mod pcr;
 mod policy;
 mod random;
@@ -26,10 +27,10 @@ mod startup;
 mod transport;
 
 pub use self::attestation::Quote;
-use self::call::{NO_OP, Op};
 pub use self::capability::{Identity, Sizes};
 pub use self::clock::Time;
 pub use self::error::{Malformed, TpmError, TransportError};
+use self::exchange::Exchange;
 use self::live::Live;
 pub use self::nv::{NV_CHUNK, NvPublic};
 pub use self::object::{Created, Readable};
@@ -38,7 +39,6 @@ pub use self::pcr::PcrRead;
 pub use self::session::PolicySession;
 pub use self::startup::{Start, TestResult};
 pub use self::transport::{DurationClass, TpmTransport};
-use zeroize::Zeroize;
 
 use crate::bus::Traffic;
 use crate::trace::Counters;
@@ -52,13 +52,7 @@ pub const RESPONSE_MAX: usize = 1024;
 #[derive(Debug)]
 pub struct Tpm<T> {
     transport: T,
-    command: [u8; COMMAND_MAX],
-    /// Bytes at the front of `command` that are a command which waits for memory in the TPM; else 0.
-    waiting: usize,
-    /// The last command that was begun.
-    op: &'static Op,
-    response: [u8; RESPONSE_MAX],
-    response_len: usize,
+    exchange: Exchange,
     live: Live,
     sizes: Sizes,
     repeats: u16,
@@ -70,11 +64,7 @@ impl<T: TpmTransport> Tpm<T> {
     pub fn new(transport: T) -> Self {
         Self {
             transport,
-            command: [0; COMMAND_MAX],
-            waiting: 0,
-            op: &NO_OP,
-            response: [0; RESPONSE_MAX],
-            response_len: 0,
+            exchange: Exchange::new(),
             live: Live::default(),
             sizes: Sizes::default(),
             repeats: 0,
@@ -104,7 +94,7 @@ impl<T: TpmTransport> Tpm<T> {
 
     /// `TPM_CC` of the last command that was begun, 0 before the first: says which one an error is of.
     pub const fn last_command(&self) -> u32 {
-        self.op.code()
+        self.exchange.op.code()
     }
 
     /// How many objects and sessions of ours are loaded.
@@ -119,7 +109,6 @@ impl<T: TpmTransport> Tpm<T> {
 
     /// Overwrites the last response, which held a secret.
     pub(crate) fn wipe_response(&mut self) {
-        self.response.zeroize();
-        self.response_len = 0;
+        self.exchange.wipe_response();
     }
 }

@@ -3,12 +3,12 @@
 use assay_common::tpm::alg::AlgId;
 use assay_common::tpm::handle::Handle;
 
-use super::call::{AUTH, AUTH_AREA, HANDLE, HEADER, Op, end};
-use super::fields::Fields;
+use super::exchange::{AUTH, AUTH_AREA, HANDLE, HEADER, MAX_DIGEST, MAX_NAME};
+use super::op::Op;
 use super::{COMMAND_MAX, DurationClass, RESPONSE_MAX, Tpm, TpmError, TpmTransport};
 
-static NV_READ_PUBLIC: Op = Op::new(0x169, DurationClass::Medium);
-static NV_READ: Op = Op::new(0x14E, DurationClass::Long).authorized(1);
+const NV_READ_PUBLIC: Op = Op::new(0x169, DurationClass::Medium);
+const NV_READ: Op = Op::new(0x14E, DurationClass::Long).authorized(1);
 
 /// Most bytes read at once: the floor that `[PTP 1.05]` sets for `TPM_PT_NV_BUFFER_MAX`. SLB9670
 /// refuses 1,024, whatever its I/O buffer holds.
@@ -20,9 +20,6 @@ const OVERHEAD: usize = HEADER + 4 + 2 + (2 + 64 + 1 + 2);
 
 const _: () = assert!(HEADER + 2 * HANDLE + AUTH_AREA + AUTH + 4 <= COMMAND_MAX);
 const _: () = assert!(OVERHEAD + NV_CHUNK as usize <= RESPONSE_MAX);
-
-/// Longest `TPM2B_NAME`: algorithm and SHA-512 digest.
-const MAX_NAME: usize = 2 + 64;
 
 /// What is needed of `TPMS_NV_PUBLIC` ([TPM2.0 1.85 Part 2] 13.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,18 +57,20 @@ impl<T: TpmTransport> Tpm<T> {
     /// # Errors
     /// [`TpmError::Rc`] with base `TPM_RC_HANDLE` when there is no such index.
     pub fn nv_read_public(&mut self, index: Handle) -> Result<NvPublic, TpmError> {
-        let command = end(self.begin(&NV_READ_PUBLIC, &[index]));
-        let mut r = self.run(command);
-        let mut area = Fields::new(r.tpm2b(usize::MAX));
-        r.tpm2b(MAX_NAME);
-        r.finish()?;
-        let returned = area.u32();
-        let name_alg = AlgId(area.u16());
-        let attributes = area.u32();
-        area.tpm2b(64);
-        let data_size = area.u16();
-        area.demand(returned == index.0);
-        area.finish()?;
+        self.begin(NV_READ_PUBLIC, &[index]);
+        self.run();
+        let x = &mut self.exchange;
+        let size = x.u16();
+        let before = x.left();
+        let returned = x.u32();
+        let name_alg = AlgId(x.u16());
+        let attributes = x.u32();
+        x.tpm2b(MAX_DIGEST);
+        let data_size = x.u16();
+        let read = before.saturating_sub(x.left());
+        x.demand(returned == index.0 && read == usize::from(size));
+        x.tpm2b(MAX_NAME);
+        self.finish()?;
         Ok(NvPublic {
             index,
             name_alg,
@@ -96,14 +95,14 @@ impl<T: TpmTransport> Tpm<T> {
     /// written; [`TpmError::Malformed`] when the TPM gives another number of bytes.
     pub fn nv_read(&mut self, nv: &NvPublic, offset: u16, len: u16) -> Result<&[u8], TpmError> {
         let len = len.min(self.nv_chunk());
-        let mut w = self.begin(&NV_READ, &[nv.reader(), nv.index, Handle::PW]);
-        w.u16(len);
-        w.u16(offset);
-        let command = end(w);
-        let mut r = self.run(command);
-        let data = r.tpm2b(usize::from(len));
-        r.demand(data.len() == usize::from(len));
-        r.finish()?;
-        Ok(data)
+        let x = self.begin(NV_READ, &[nv.reader(), nv.index, Handle::PW]);
+        x.put_u16(len);
+        x.put_u16(offset);
+        self.run();
+        let x = &mut self.exchange;
+        let data = x.tpm2b(usize::from(len));
+        x.demand(data.len() == usize::from(len));
+        self.finish()?;
+        Ok(self.exchange.part(data))
     }
 }

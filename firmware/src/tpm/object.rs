@@ -5,25 +5,22 @@ use assay_common::tpm::codec::Writer;
 use assay_common::tpm::credential::{MAX_ENCRYPTED_SECRET, MAX_ID_OBJECT};
 use assay_common::tpm::handle::{Handle, HandleKind};
 
-use super::call::{AUTH, AUTH_AREA, HANDLE, HEADER, Op, end};
-use super::fields::Fields;
-use super::{COMMAND_MAX, DurationClass, PolicySession, Tpm, TpmError, TpmTransport};
+use super::exchange::{AUTH, AUTH_AREA, HANDLE, HEADER, MAX_DIGEST, MAX_NAME};
+use super::op::Op;
+use super::{COMMAND_MAX, DurationClass, Malformed, PolicySession, Tpm, TpmError, TpmTransport};
 
-static CREATE_PRIMARY: Op = Op::new(0x131, DurationClass::KeyGeneration)
+const CREATE_PRIMARY: Op = Op::new(0x131, DurationClass::KeyGeneration)
     .authorized(1)
-    .returns_handle();
-static READ_PUBLIC: Op = Op::new(0x173, DurationClass::Medium);
-static ACTIVATE_CREDENTIAL: Op = Op::new(0x147, DurationClass::Crypto).authorized(2);
+    .returning_a_handle();
+const READ_PUBLIC: Op = Op::new(0x173, DurationClass::Medium);
+const ACTIVATE_CREDENTIAL: Op = Op::new(0x147, DurationClass::Crypto).authorized(2);
 
 /// Longest `TPMT_PUBLIC` that a key is created from: RSA-2048 with a full `unique`, and room for a
 /// SHA-512 policy.
 pub(crate) const MAX_TEMPLATE: usize = 448;
 
 /// Longest Name: algorithm and SHA-512 digest.
-const MAX_NAME: usize = 2 + 64;
 /// Longest digest.
-const MAX_DIGEST: usize = 64;
-
 const _: () = assert!(
     HEADER + HANDLE + AUTH_AREA + AUTH + (2 + 2 + 2) + (2 + MAX_TEMPLATE) + 2 + 4 <= COMMAND_MAX
 );
@@ -71,30 +68,26 @@ impl<T: TpmTransport> Tpm<T> {
         if !self.live.has_room(HandleKind::TRANSIENT) {
             return Err(self.failed(TpmError::Slots));
         }
-        let mut w = self.begin(&CREATE_PRIMARY, &[hierarchy, Handle::PW]);
+        let x = self.begin(CREATE_PRIMARY, &[hierarchy, Handle::PW]);
         // inSensitive: 4 bytes, no password, no data.
-        w.put(&[0, 4, 0, 0, 0, 0]);
-        let public = w.begin_u16();
-        template(&mut w);
-        w.end_u16(public);
+        x.put(&[0, 4, 0, 0, 0, 0]);
+        x.put_written(template);
         // outsideInfo and creationPCR: none.
-        w.zeros(2 + 4);
-        let command = end(w);
-        let mut r = self.run(command);
-        let handle = r.handle;
-        r.demand(handle.is(HandleKind::TRANSIENT));
-        let loaded = r.is_whole();
-        let result = created(r).map(drop);
-        if loaded {
-            // Noted whatever the rest says, so that a malformed answer doesn't leave it loaded.
-            self.live.add(handle);
-            if result.is_err() {
-                let _ = self.flush(handle);
-            }
-        }
-        result?;
-        // A borrow that is returned on one path only would be held on all, so read once more.
-        created(self.last_reply())
+        x.put(&[0; 2 + 4]);
+        let handle = self.run();
+        let x = &mut self.exchange;
+        let public = x.tpm2b(usize::MAX);
+        // creationData, creationHash, creationTicket: of no use to anybody here, but must be whole.
+        x.tpm2b(usize::MAX);
+        x.tpm2b(MAX_DIGEST);
+        x.ticket();
+        let name = x.tpm2b(MAX_NAME);
+        self.finish_loading(handle, HandleKind::TRANSIENT)?;
+        Ok(Created {
+            handle,
+            public: self.exchange.part(public),
+            name: self.exchange.part(name),
+        })
     }
 
     /// `TPM2_ReadPublic` (12.4).
@@ -102,15 +95,18 @@ impl<T: TpmTransport> Tpm<T> {
     /// # Errors
     /// [`TpmError::Lost`] when there is no such object.
     pub fn read_public(&mut self, object: Handle) -> Result<Readable<'_>, TpmError> {
-        let command = end(self.begin(&READ_PUBLIC, &[object]));
-        let mut r = self.run(command);
-        let readable = Readable {
-            public: r.tpm2b(usize::MAX),
-            name: r.tpm2b(MAX_NAME),
-            qualified_name: r.tpm2b(MAX_NAME),
-        };
-        r.finish()?;
-        Ok(readable)
+        self.begin(READ_PUBLIC, &[object]);
+        self.run();
+        let x = &mut self.exchange;
+        let public = x.tpm2b(usize::MAX);
+        let name = x.tpm2b(MAX_NAME);
+        let qualified_name = x.tpm2b(MAX_NAME);
+        self.finish()?;
+        Ok(Readable {
+            public: self.exchange.part(public),
+            name: self.exchange.part(name),
+            qualified_name: self.exchange.part(qualified_name),
+        })
     }
 
     /// `TPM2_ActivateCredential` (12.5): what the verifier sealed to (`key`, Name of `activate`).
@@ -132,39 +128,18 @@ impl<T: TpmTransport> Tpm<T> {
     ) -> Result<&[u8], TpmError> {
         let session = session.handle();
         let handles = [activate, key, Handle::PW, session];
-        let mut w = self.begin(&ACTIVATE_CREDENTIAL, &handles);
-        w.tpm2b(credential_blob);
-        w.tpm2b(encrypted_secret);
-        let command = end(w);
-        self.run(command).ok()?;
-        self.live.remove(session);
-        let mut r = self.last_reply();
-        let secret = r.tpm2b(MAX_DIGEST);
-        r.finish()?;
-        Ok(secret)
+        let x = self.begin(ACTIVATE_CREDENTIAL, &handles);
+        x.put_tpm2b(credential_blob);
+        x.put_tpm2b(encrypted_secret);
+        self.run();
+        let x = &mut self.exchange;
+        if x.is_whole() {
+            self.live.remove(session);
+        }
+        let secret = x.tpm2b(MAX_DIGEST);
+        self.finish()?;
+        Ok(self.exchange.part(secret))
     }
-}
-
-fn created(mut r: Fields<'_>) -> Result<Created<'_>, TpmError> {
-    let handle = r.handle;
-    let public = r.tpm2b(usize::MAX);
-    // creationData, creationHash, creationTicket: of no use to anybody here, but must be whole.
-    r.tpm2b(usize::MAX);
-    r.tpm2b(MAX_DIGEST);
-    ticket(&mut r);
-    let name = r.tpm2b(MAX_NAME);
-    r.finish()?;
-    Ok(Created {
-        handle,
-        public,
-        name,
-    })
-}
-
-/// Reads over a `TPMT_TK_x`: tag, hierarchy, digest.
-pub(super) fn ticket(r: &mut Fields<'_>) {
-    r.bytes(2 + 4);
-    r.tpm2b(MAX_DIGEST);
 }
 
 /// The parts of a `TPMT_PUBLIC` that say how a key is authorized and named. They come first, so this
@@ -177,16 +152,17 @@ pub(crate) struct PublicHead<'a> {
 
 impl<'a> PublicHead<'a> {
     pub(crate) fn read(public: &'a [u8]) -> Result<Self, TpmError> {
-        let mut r = Fields::new(public);
-        r.u16();
-        let name_alg = AlgId(r.u16());
-        r.u32();
-        let auth_policy = r.tpm2b(MAX_DIGEST);
-        r.rest();
-        r.finish()?;
+        // Type, name algorithm, attributes, and the policy as a `TPM2B`.
+        let [_, _, a0, a1, _, _, _, _, p0, p1, rest @ ..] = public else {
+            return Err(Malformed::Truncated.into());
+        };
+        let len = usize::from(u16::from_be_bytes([*p0, *p1]));
+        if len > MAX_DIGEST {
+            return Err(Malformed::TooLong.into());
+        }
         Ok(Self {
-            name_alg,
-            auth_policy,
+            name_alg: AlgId(u16::from_be_bytes([*a0, *a1])),
+            auth_policy: rest.get(..len).ok_or(Malformed::Truncated)?,
         })
     }
 }

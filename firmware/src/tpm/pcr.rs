@@ -1,16 +1,17 @@
 //! Chapter 22: platform configuration registers.
 
 use assay_common::tpm::alg::AlgId;
-use assay_common::tpm::codec::Writer;
+use assay_common::tpm::codec::EncodeError;
 use assay_common::tpm::handle::Handle;
 use assay_common::tpm::pcr::{MAX_BANKS, PcrIndex, PcrMask, PcrSelection};
 use assay_common::tpm::rc::TpmRc;
 
-use super::call::{AUTH, AUTH_AREA, HANDLE, HEADER, Op, end};
+use super::exchange::{AUTH, AUTH_AREA, Exchange, HANDLE, HEADER, MAX_DIGEST};
+use super::op::Op;
 use super::{COMMAND_MAX, DurationClass, Tpm, TpmError, TpmTransport};
 
-static PCR_READ: Op = Op::new(0x17E, DurationClass::Medium);
-static PCR_EXTEND: Op = Op::new(0x182, DurationClass::Medium).authorized(1);
+const PCR_READ: Op = Op::new(0x17E, DurationClass::Medium);
+const PCR_EXTEND: Op = Op::new(0x182, DurationClass::Medium).authorized(1);
 
 /// Bytes of an encoded selection of one bank.
 const SELECTION: usize = 2 + 1 + 3;
@@ -81,32 +82,32 @@ impl<T: TpmTransport> Tpm<T> {
     }
 
     fn pcr_read_page(&mut self, ask: PcrSelection, to: &mut [u8]) -> Result<Page, TpmError> {
-        let mut w = self.begin(&PCR_READ, &[]);
-        put_selections(&[ask], &mut w);
-        let command = end(w);
-        let mut r = self.run(command);
-        let update_counter = r.u32();
+        put_selections(self.begin(PCR_READ, &[]), &[ask]);
+        self.run();
+        let x = &mut self.exchange;
+        let update_counter = x.u32();
         // pcrSelectionOut is the selection that was asked for, with fewer bits.
-        let (banks, bank, size) = (r.u32(), r.u16(), usize::from(r.u8()));
-        r.demand(banks == 1 && bank == ask.bank.0 && size <= size_of::<u32>());
-        let bitmap = r.bytes(size).iter().rev();
+        let (banks, bank, size) = (x.u32(), x.u16(), usize::from(x.u8()));
+        x.demand(banks == 1 && bank == ask.bank.0 && size <= size_of::<u32>());
+        let bitmap = x.bytes(size);
+        let bitmap = x.part(bitmap).iter().rev();
         let listed = PcrMask(bitmap.fold(0, |mask, byte| mask << 8 | u32::from(*byte)));
-        let digests = r.u32();
-        r.demand(digests <= MAX_DIGESTS && digests == listed.0.count_ones());
+        let digests = x.u32();
+        x.demand(digests <= MAX_DIGESTS && digests == listed.0.count_ones());
         // Values are taken for the lowest of those asked for; whether it was these is seen below.
         let mut read = PcrMask::NONE;
         let mut len = 0;
         for index in ask.mask.iter().take(digests as usize) {
-            let digest = r.tpm2b(64);
-            r.demand(ask.bank.digest_len().is_none_or(|len| len == digest.len()));
+            let digest = x.tpm2b(MAX_DIGEST);
+            x.demand(ask.bank.digest_len().is_none_or(|len| len == digest.len()));
             let end = len + digest.len();
             to.get_mut(len..end)
                 .ok_or(TpmError::Buffer)?
-                .copy_from_slice(digest);
+                .copy_from_slice(x.part(digest));
             len = end;
             read = read.with(index);
         }
-        match r.finish() {
+        match self.finish() {
             // A bank whose hash the TPM doesn't know; one that it knows and doesn't keep comes back
             // empty instead.
             Err(TpmError::Rc(rc)) if rc.base() == TpmRc::HASH => Err(TpmError::NoPcr),
@@ -133,12 +134,12 @@ impl<T: TpmTransport> Tpm<T> {
         bank: AlgId,
         digest: &[u8],
     ) -> Result<(), TpmError> {
-        let mut w = self.begin(&PCR_EXTEND, &[Handle::pcr(index), Handle::PW]);
-        w.u32(1);
-        w.u16(bank.0);
-        w.put(digest);
-        let command = end(w);
-        self.run(command).finish()
+        let x = self.begin(PCR_EXTEND, &[Handle::pcr(index), Handle::PW]);
+        x.put_u32(1);
+        x.put_u16(bank.0);
+        x.put(digest);
+        self.run();
+        self.finish()
     }
 }
 
@@ -148,10 +149,15 @@ struct Page {
     len: usize,
 }
 
-/// Writes a `TPML_PCR_SELECTION`. A bank that comes twice is the caller's wish and the TPM's to judge.
-pub(super) fn put_selections(selections: &[PcrSelection], w: &mut Writer<'_>) {
-    w.u32(selections.len() as u32);
-    for selection in selections {
-        selection.encode(w);
+/// Puts a `TPML_PCR_SELECTION`. A bank that comes twice is the caller's wish and the TPM's to judge.
+pub(super) fn put_selections(x: &mut Exchange, selections: &[PcrSelection]) {
+    x.put_u32(selections.len() as u32);
+    for PcrSelection { bank, mask } in selections {
+        if !mask.is_valid() {
+            x.fail(TpmError::Encode(EncodeError::Value));
+        }
+        let [b0, b1] = bank.0.to_be_bytes();
+        let [m0, m1, m2, _] = mask.0.to_le_bytes();
+        x.put(&[b0, b1, 3, m0, m1, m2]);
     }
 }

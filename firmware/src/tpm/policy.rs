@@ -2,12 +2,12 @@
 
 use assay_common::tpm::handle::Handle;
 
-use super::call::{AUTH, AUTH_AREA, HANDLE, HEADER, Op, end};
-use super::object::ticket;
+use super::exchange::{AUTH, AUTH_AREA, HANDLE, HEADER};
+use super::op::Op;
 use super::{COMMAND_MAX, DurationClass, PolicySession, Tpm, TpmError, TpmTransport};
 
-static POLICY_SECRET: Op = Op::new(0x151, DurationClass::Medium).authorized(1);
-static POLICY_OR: Op = Op::new(0x171, DurationClass::Medium);
+const POLICY_SECRET: Op = Op::new(0x151, DurationClass::Medium).authorized(1);
+const POLICY_OR: Op = Op::new(0x171, DurationClass::Medium);
 
 /// Branches of the policies used here.
 const BRANCHES: usize = 2;
@@ -26,14 +26,14 @@ impl<T: TpmTransport> Tpm<T> {
         entity: Handle,
         session: &PolicySession,
     ) -> Result<(), TpmError> {
-        let mut w = self.begin(&POLICY_SECRET, &[entity, session.handle(), Handle::PW]);
-        // nonceTPM, cpHashA and policyRef: none. expiration: never.
-        w.zeros(2 + 2 + 2 + 4);
-        let command = end(w);
-        let mut r = self.run(command);
-        r.tpm2b(8);
-        ticket(&mut r);
-        r.finish()
+        self.begin(POLICY_SECRET, &[entity, session.handle(), Handle::PW])
+            // nonceTPM, cpHashA and policyRef: none. expiration: never.
+            .put(&[0; 2 + 2 + 2 + 4]);
+        self.run();
+        let x = &mut self.exchange;
+        x.tpm2b(8);
+        x.ticket();
+        self.finish()
     }
 
     /// `TPM2_PolicyOR` (23.6) of two branches, one of which `session` must have reached.
@@ -45,12 +45,12 @@ impl<T: TpmTransport> Tpm<T> {
         session: &PolicySession,
         branches: [&[u8]; BRANCHES],
     ) -> Result<(), TpmError> {
-        let mut w = self.begin(&POLICY_OR, &[session.handle()]);
-        w.u32(BRANCHES as u32);
+        let x = self.begin(POLICY_OR, &[session.handle()]);
+        x.put_u32(BRANCHES as u32);
         for branch in branches {
-            w.tpm2b(branch);
+            x.put_tpm2b(branch);
         }
-        let command = end(w);
-        self.run(command).finish()
+        self.run();
+        self.finish()
     }
 }

@@ -1,9 +1,10 @@
 //! Chapter 16: random numbers.
 
-use super::call::{HEADER, Op};
+use super::exchange::HEADER;
+use super::op::Op;
 use super::{COMMAND_MAX, DurationClass, Malformed, Tpm, TpmError, TpmTransport};
 
-static GET_RANDOM: Op = Op::new(0x17B, DurationClass::Long);
+const GET_RANDOM: Op = Op::new(0x17B, DurationClass::Long);
 
 const _: () = assert!(HEADER + 2 <= COMMAND_MAX);
 
@@ -25,9 +26,10 @@ impl<T: TpmTransport> Tpm<T> {
         let mut empty = 0;
         while !rest.is_empty() {
             let ask = rest.len().min(CHUNK);
-            let mut r = self.run_with_u16(&GET_RANDOM, ask as u16);
-            let bytes = r.tpm2b(ask);
-            r.finish()?;
+            self.run_with_u16(GET_RANDOM, ask as u16);
+            let bytes = self.exchange.tpm2b(ask);
+            self.finish()?;
+            let bytes = self.exchange.part(bytes);
             if bytes.is_empty() {
                 empty += 1;
                 if empty == EMPTY_ANSWERS {

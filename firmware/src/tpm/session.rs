@@ -3,10 +3,11 @@
 use assay_common::tpm::alg::AlgId;
 use assay_common::tpm::handle::{Handle, HandleKind};
 
-use super::call::{HANDLE, HEADER, Op, end};
+use super::exchange::{HANDLE, HEADER, MAX_DIGEST};
+use super::op::Op;
 use super::{COMMAND_MAX, DurationClass, Tpm, TpmError, TpmTransport};
 
-static START_AUTH_SESSION: Op = Op::new(0x176, DurationClass::Crypto).returns_handle();
+const START_AUTH_SESSION: Op = Op::new(0x176, DurationClass::Crypto).returning_a_handle();
 
 /// Shortest `nonceCaller` that the command takes. The session is neither salted nor bound and makes
 /// no HMAC, so the nonce enters no computation, and zeros serve.
@@ -38,26 +39,16 @@ impl<T: TpmTransport> Tpm<T> {
         if !self.live.has_room(HandleKind::POLICY_SESSION) {
             return Err(self.failed(TpmError::Slots));
         }
-        let mut w = self.begin(&START_AUTH_SESSION, &[Handle::NULL, Handle::NULL]);
-        w.tpm2b(&NONCE);
-        w.u16(0);
-        w.u8(POLICY);
-        w.u16(AlgId::NULL.0);
-        w.u16(hash.0);
-        let command = end(w);
-        let mut r = self.run(command);
-        let handle = r.handle;
-        r.demand(handle.is(HandleKind::POLICY_SESSION));
-        let loaded = r.is_whole();
-        r.tpm2b(64);
-        let result = r.finish();
-        if loaded {
-            self.live.add(handle);
-            if result.is_err() {
-                let _ = self.flush(handle);
-            }
-        }
-        result.map(|()| PolicySession(handle))
+        let x = self.begin(START_AUTH_SESSION, &[Handle::NULL, Handle::NULL]);
+        x.put_tpm2b(&NONCE);
+        // No encryptedSalt, TPM_SE_POLICY, TPM_ALG_NULL for parameter encryption.
+        let [null_high, null_low] = AlgId::NULL.0.to_be_bytes();
+        x.put(&[0, 0, POLICY, null_high, null_low]);
+        x.put_u16(hash.0);
+        let handle = self.run();
+        self.exchange.tpm2b(MAX_DIGEST);
+        self.finish_loading(handle, HandleKind::POLICY_SESSION)?;
+        Ok(PolicySession(handle))
     }
 
     /// Ends a session that isn't needed any more.

@@ -2,15 +2,16 @@
 
 use assay_common::tpm::rc::TpmRc;
 
-use super::call::{HEADER, Op, end};
 use super::capability::Identity;
+use super::exchange::HEADER;
+use super::op::Op;
 use super::{COMMAND_MAX, DurationClass, Tpm, TpmError, TpmTransport};
 use crate::fmt::info;
 
-static STARTUP: Op = Op::new(0x144, DurationClass::Medium);
-static SHUTDOWN: Op = Op::new(0x145, DurationClass::Medium);
-static SELF_TEST: Op = Op::new(0x143, DurationClass::Long);
-static GET_TEST_RESULT: Op = Op::new(0x17C, DurationClass::Medium);
+const STARTUP: Op = Op::new(0x144, DurationClass::Medium);
+const SHUTDOWN: Op = Op::new(0x145, DurationClass::Medium);
+const SELF_TEST: Op = Op::new(0x143, DurationClass::Long);
+const GET_TEST_RESULT: Op = Op::new(0x17C, DurationClass::Medium);
 
 /// `TPM_SU_CLEAR`.
 const CLEAR: u16 = 0;
@@ -51,7 +52,8 @@ impl<T: TpmTransport> Tpm<T> {
     /// are; any other if the TPM refuses one of these commands.
     pub fn start(&mut self) -> Result<Start, TpmError> {
         self.live.clear();
-        let startup = self.run_with_u16(&STARTUP, CLEAR).finish();
+        self.run_with_u16(STARTUP, CLEAR);
+        let startup = self.finish();
         let already_started = startup == Err(TpmError::Reset);
         if !already_started {
             startup?;
@@ -76,7 +78,8 @@ impl<T: TpmTransport> Tpm<T> {
     /// # Errors
     /// [`TpmError`].
     pub fn shutdown(&mut self) -> Result<(), TpmError> {
-        self.run_with_u16(&SHUTDOWN, CLEAR).finish()
+        self.run_with_u16(SHUTDOWN, CLEAR);
+        self.finish()
     }
 
     /// `TPM2_SelfTest` (10.2) of what was not tested yet. The TPM tests each algorithm before its
@@ -87,10 +90,9 @@ impl<T: TpmTransport> Tpm<T> {
     pub fn self_test(&mut self) -> Result<(), TpmError> {
         /// `fullTest` = NO.
         const MISSING_ONLY: u8 = 0;
-        let mut w = self.begin(&SELF_TEST, &[]);
-        w.u8(MISSING_ONLY);
-        let command = end(w);
-        self.run(command).finish()
+        self.begin(SELF_TEST, &[]).put(&[MISSING_ONLY]);
+        self.run();
+        self.finish()
     }
 
     /// `TPM2_GetTestResult` (10.4): works in failure mode and says why.
@@ -98,11 +100,15 @@ impl<T: TpmTransport> Tpm<T> {
     /// # Errors
     /// [`TpmError`].
     pub fn test_result(&mut self) -> Result<TestResult<'_>, TpmError> {
-        let command = end(self.begin(&GET_TEST_RESULT, &[]));
-        let mut r = self.run(command);
-        let data = r.tpm2b(usize::MAX);
-        let rc = TpmRc(r.u32());
-        r.finish()?;
-        Ok(TestResult { data, rc })
+        self.begin(GET_TEST_RESULT, &[]);
+        self.run();
+        let x = &mut self.exchange;
+        let data = x.tpm2b(usize::MAX);
+        let rc = TpmRc(x.u32());
+        self.finish()?;
+        Ok(TestResult {
+            data: self.exchange.part(data),
+            rc,
+        })
     }
 }
