@@ -210,15 +210,24 @@ impl PublicKey {
     /// `openssl pkey -pubin -outform DER` prints for the same key.
     #[must_use]
     pub fn spki_der(&self) -> Vec<u8> {
-        let (algorithm, key) = match self {
+        // Written in one go: credentials are made from it, one per login.
+        match self {
             Self::Rsa(rsa) => {
-                let mut numbers = integer(&rsa.modulus);
-                numbers.extend(integer(trim_leading_zeros(&rsa.exponent.to_be_bytes())));
-                (RSA_ALGORITHM_IDENTIFIER, tlv(0x30, &[&numbers]))
+                let exponent = rsa.exponent.to_be_bytes();
+                let exponent = trim_leading_zeros(&exponent);
+                let numbers = integer_len(&rsa.modulus) + integer_len(exponent);
+                let mut out = spki_head(RSA_ALGORITHM_IDENTIFIER, tlv_len(numbers));
+                put_head(&mut out, 0x30, numbers);
+                put_integer(&mut out, &rsa.modulus);
+                put_integer(&mut out, exponent);
+                out
             }
-            Self::Ec(ec) => (ec.curve.algorithm_identifier(), ec.point.to_vec()),
-        };
-        tlv(0x30, &[algorithm, &tlv(0x03, &[&[0], &key])])
+            Self::Ec(ec) => {
+                let mut out = spki_head(ec.curve.algorithm_identifier(), ec.point.len());
+                out.extend_from_slice(&ec.point);
+                out
+            }
+        }
     }
 
     /// SHA-256 of [`PublicKey::spki_der`]: the hash that allow-lists and `tpm_ek.public_hash` use.
@@ -307,30 +316,129 @@ fn bit_len(trimmed: &[u8]) -> usize {
         .map_or(0, |b| trimmed.len() * 8 - b.leading_zeros() as usize)
 }
 
-/// DER INTEGER of an unsigned big-endian number without leading zeros.
-pub(super) fn integer(magnitude: &[u8]) -> Vec<u8> {
-    let sign: &[u8] = match magnitude.first() {
-        Some(b) if b & 0x80 == 0 => &[],
-        _ => &[0],
-    };
-    tlv(0x02, &[sign, magnitude])
+/// `SubjectPublicKeyInfo` up to the key, which is `key_len` bytes of a BIT STRING.
+fn spki_head(algorithm: &[u8], key_len: usize) -> Vec<u8> {
+    let len = algorithm.len() + tlv_len(1 + key_len);
+    let mut out = Vec::with_capacity(tlv_len(len));
+    put_head(&mut out, 0x30, len);
+    out.extend_from_slice(algorithm);
+    put_head(&mut out, 0x03, 1 + key_len);
+    out.push(0);
+    out
 }
 
-/// One DER element with definite, minimal length.
-pub(super) fn tlv(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
-    let len: usize = parts.iter().map(|p| p.len()).sum();
-    let mut out = Vec::with_capacity(len + 6);
-    out.push(tag);
+/// Length of a DER element with `len` bytes of contents.
+pub(super) fn tlv_len(len: usize) -> usize {
+    let mut head = [0; 2 + size_of::<usize>()];
+    encode_head(&mut head, 0, len) + len
+}
+
+/// Tag and minimal length.
+pub(super) fn put_head(out: &mut Vec<u8>, tag: u8, len: usize) {
+    let mut head = [0; 2 + size_of::<usize>()];
+    let written = encode_head(&mut head, tag, len);
+    out.extend_from_slice(head.get(..written).unwrap_or_default());
+}
+
+fn encode_head(head: &mut [u8; 2 + size_of::<usize>()], tag: u8, len: usize) -> usize {
+    let [tag_slot, len_slot, long @ ..] = head;
+    *tag_slot = tag;
     if len < 0x80 {
-        out.push(len as u8);
-    } else {
-        let bytes = len.to_be_bytes();
-        let bytes = trim_leading_zeros(&bytes);
-        out.push(0x80 | bytes.len() as u8);
-        out.extend_from_slice(bytes);
+        *len_slot = len as u8;
+        return 2;
     }
-    for part in parts {
-        out.extend_from_slice(part);
+    let bytes = len.to_be_bytes();
+    let bytes = trim_leading_zeros(&bytes);
+    *len_slot = 0x80 | bytes.len() as u8;
+    for (slot, byte) in long.iter_mut().zip(bytes) {
+        *slot = *byte;
     }
-    out
+    2 + bytes.len()
+}
+
+/// Whether a DER INTEGER of an unsigned number needs a zero in front.
+fn needs_sign(magnitude: &[u8]) -> bool {
+    magnitude.first().is_none_or(|b| b & 0x80 != 0)
+}
+
+/// Length of [`put_integer`]'s element.
+pub(super) fn integer_len(magnitude: &[u8]) -> usize {
+    tlv_len(magnitude.len() + usize::from(needs_sign(magnitude)))
+}
+
+/// DER INTEGER of an unsigned big-endian number without leading zeros.
+pub(super) fn put_integer(out: &mut Vec<u8>, magnitude: &[u8]) {
+    let sign = needs_sign(magnitude);
+    put_head(out, 0x02, magnitude.len() + usize::from(sign));
+    if sign {
+        out.push(0);
+    }
+    out.extend_from_slice(magnitude);
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+    use super::*;
+    use crate::x509::spki;
+
+    #[test]
+    fn canonical_encodings_are_read_back() {
+        for (modulus, exponent) in [
+            (vec![0x7f; 256], 3),
+            (vec![0xff; 256], 65_537),
+            (vec![0x81; 512], 1 << 32 | 1),
+            ([&[0, 0][..], &[0xc1; 128]].concat(), 0x1_0001),
+            (vec![5], 3),
+        ] {
+            if exponent > 1 << 32 {
+                assert_eq!(
+                    RsaPublicKey::new(&modulus, exponent).err(),
+                    Some(KeyError::Exponent)
+                );
+                continue;
+            }
+            let key = PublicKey::Rsa(RsaPublicKey::new(&modulus, exponent).unwrap());
+            assert_eq!(spki::from_der(&key.spki_der()), Ok(key));
+        }
+        for curve in [Curve::P256, Curve::P384, Curve::P521] {
+            let key = PublicKey::Ec(EcPublicKey::new(curve, &[1], &[0x80, 2]).unwrap());
+            assert_eq!(spki::from_der(&key.spki_der()), Ok(key));
+        }
+    }
+
+    #[test]
+    fn refuses_numbers_that_are_no_rsa_key() {
+        let modulus = |m: &[u8]| RsaPublicKey::new(m, 65_537).err();
+        assert!(matches!(modulus(&[]), Some(KeyError::Modulus { .. })));
+        assert!(matches!(modulus(&[0, 0]), Some(KeyError::Modulus { .. })));
+        assert!(matches!(
+            modulus(&[0xc0; 256]),
+            Some(KeyError::Modulus { .. })
+        ));
+        assert!(matches!(
+            modulus(&[0xff; 513]),
+            Some(KeyError::Modulus { .. })
+        ));
+        for exponent in [0, 1, 2, 65_536, (1 << 32) + 1, u64::MAX] {
+            let key = RsaPublicKey::new(&[0xff; 256], exponent);
+            assert_eq!(key.err(), Some(KeyError::Exponent), "{exponent}");
+        }
+    }
+
+    #[test]
+    fn coordinates_are_padded_and_never_cut() {
+        let curve = Curve::P256;
+        let key = EcPublicKey::new(curve, &[1], &[2; 32]).unwrap();
+        assert_eq!(
+            (key.x().len(), key.x().last(), key.y()),
+            (32, Some(&1), &[2; 32][..])
+        );
+        assert!(EcPublicKey::new(curve, &[0; 33], &[2]).is_err());
+        assert!(EcPublicKey::new(curve, &[], &[2]).is_err());
+        assert!(EcPublicKey::from_point(curve, &[4; 64]).is_err());
+        assert!(EcPublicKey::from_point(curve, &[2; 65]).is_err());
+        let off = PublicKey::Ec(EcPublicKey::new(curve, &[1], &[1]).unwrap());
+        assert_eq!(off.check(), Err(KeyError::Point(curve)));
+    }
 }

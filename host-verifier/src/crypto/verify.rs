@@ -7,7 +7,7 @@ use aws_lc_rs::signature::{
 
 use super::{
     Curve, HashAlgorithm, PublicKey,
-    key::{RsaPublicKey, integer, tlv, trim_leading_zeros},
+    key::{RsaPublicKey, integer_len, put_head, put_integer, tlv_len, trim_leading_zeros},
 };
 
 /// Smallest RSA modulus accepted without a legacy switch.
@@ -131,15 +131,18 @@ pub fn verify(
 /// curve's order: such a signature is never valid and must not reach arithmetic.
 #[must_use]
 pub fn ecdsa_signature_der(curve: Curve, r: &[u8], s: &[u8]) -> Option<Vec<u8>> {
-    let mut numbers = Vec::with_capacity(2 * curve.field_len() + 8);
-    for number in [r, s] {
-        let number = trim_leading_zeros(number);
-        if number.is_empty() || number.len() > curve.field_len() {
-            return None;
-        }
-        numbers.extend(integer(number));
+    let numbers = [r, s].map(trim_leading_zeros);
+    let fits = |n: &&[u8]| !n.is_empty() && n.len() <= curve.field_len();
+    if !numbers.iter().all(fits) {
+        return None;
     }
-    Some(tlv(0x30, &[&numbers]))
+    let len = numbers.iter().map(|n| integer_len(n)).sum();
+    let mut out = Vec::with_capacity(tlv_len(len));
+    put_head(&mut out, 0x30, len);
+    for number in numbers {
+        put_integer(&mut out, number);
+    }
+    Some(out)
 }
 
 /// True when the key needs the legacy parameters.

@@ -1,14 +1,50 @@
-//! The TPM's key derivation functions, [TPM2.0 1.83 Part 1] 11.4.10.
+//! The TPM's key derivation functions, [TPM2.0 1.83 Part 1] 11.4.10, which are instances of NIST's and
+//! so of aws-lc's.
 
+use aws_lc_rs::{
+    error::Unspecified,
+    kdf::{
+        KbkdfCtrHmacAlgorithmId, SskdfDigestAlgorithmId, get_kbkdf_ctr_hmac_algorithm,
+        get_sskdf_digest_algorithm, kbkdf_ctr_hmac, sskdf_digest,
+    },
+};
 use zeroize::Zeroizing;
 
 use crate::crypto::HashAlgorithm;
+
+/// Longest key derived, in bytes: a digest of SHA-512.
+const MAX_KEY: usize = 64;
+/// Longest label with both contexts, in bytes: two Names or coordinates and a word.
+const MAX_INFO: usize = 192;
+
+/// A derived key; wiped when dropped.
+#[derive(Clone, Debug)]
+pub struct DerivedKey {
+    bytes: Zeroizing<[u8; MAX_KEY]>,
+    len: usize,
+}
+
+impl core::ops::Deref for DerivedKey {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+}
+
+/// A key was not derived: SHA-1, an empty secret, more bits than a digest of SHA-512, contexts
+/// longer than two Names, or a failing library.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("key derivation failed")]
+pub struct KdfError;
 
 /// KDFa: SP 800-108 in counter mode over HMAC.
 ///
 /// `HMAC(key, counter ‖ label ‖ 00 ‖ context_u ‖ context_v ‖ bits)`, blocks concatenated, `bits / 8`
 /// bytes of it. `label` comes without its terminating zero; `bits` must be a multiple of 8.
-#[must_use]
+///
+/// # Errors
+/// [`KdfError`].
 pub fn kdf_a(
     hash: HashAlgorithm,
     key: &[u8],
@@ -16,29 +52,30 @@ pub fn kdf_a(
     context_u: &[u8],
     context_v: &[u8],
     bits: u32,
-) -> Zeroizing<Vec<u8>> {
-    expand(hash, bits, |counter| {
-        let tag = hash.hmac(
-            key,
-            &[
-                &counter,
-                label,
-                &[0],
-                context_u,
-                context_v,
-                &bits.to_be_bytes(),
-            ],
-        );
-        Zeroizing::new(tag.as_ref().to_vec())
-    })
+) -> Result<DerivedKey, KdfError> {
+    let id = match hash {
+        HashAlgorithm::Sha1 => return Err(KdfError),
+        HashAlgorithm::Sha256 => KbkdfCtrHmacAlgorithmId::Sha256,
+        HashAlgorithm::Sha384 => KbkdfCtrHmacAlgorithmId::Sha384,
+        HashAlgorithm::Sha512 => KbkdfCtrHmacAlgorithmId::Sha512,
+    };
+    let algorithm = get_kbkdf_ctr_hmac_algorithm(id).ok_or(KdfError)?;
+    let mut buffer = [0; MAX_INFO];
+    let info = join(
+        &mut buffer,
+        &[label, &[0], context_u, context_v, &bits.to_be_bytes()],
+    )?;
+    derive(bits, |out| kbkdf_ctr_hmac(algorithm, key, info, out))
 }
 
-/// KDFe: the one-step function of SP 800-56A over a plain hash.
+/// KDFe: the one-step function of SP 800-56C over a plain hash.
 ///
 /// `H(counter ‖ z ‖ label ‖ 00 ‖ party_u ‖ party_v)`. All three coordinates at the field's full
 /// length. The specification's prose of revision 1.85 says HMAC where its equation has the hash;
 /// real TPMs take the hash.
-#[must_use]
+///
+/// # Errors
+/// [`KdfError`].
 pub fn kdf_e(
     hash: HashAlgorithm,
     z: &[u8],
@@ -46,28 +83,45 @@ pub fn kdf_e(
     party_u: &[u8],
     party_v: &[u8],
     bits: u32,
-) -> Zeroizing<Vec<u8>> {
-    expand(hash, bits, |counter| {
-        let digest = hash.hash(&[&counter, z, label, &[0], party_u, party_v]);
-        Zeroizing::new(digest.as_ref().to_vec())
-    })
+) -> Result<DerivedKey, KdfError> {
+    let id = match hash {
+        HashAlgorithm::Sha1 => return Err(KdfError),
+        HashAlgorithm::Sha256 => SskdfDigestAlgorithmId::Sha256,
+        HashAlgorithm::Sha384 => SskdfDigestAlgorithmId::Sha384,
+        HashAlgorithm::Sha512 => SskdfDigestAlgorithmId::Sha512,
+    };
+    let algorithm = get_sskdf_digest_algorithm(id).ok_or(KdfError)?;
+    let mut buffer = [0; MAX_INFO];
+    let info = join(&mut buffer, &[label, &[0], party_u, party_v])?;
+    derive(bits, |out| sskdf_digest(algorithm, z, info, out))
 }
 
-fn expand(
-    hash: HashAlgorithm,
-    bits: u32,
-    block: impl Fn([u8; 4]) -> Zeroizing<Vec<u8>>,
-) -> Zeroizing<Vec<u8>> {
-    let len = bits as usize / 8;
-    // Full capacity from the start: growing would leave a copy of the key behind.
-    let mut out = Zeroizing::new(Vec::with_capacity(len + hash.digest_len()));
-    let mut counter = 1u32;
-    while out.len() < len {
-        out.extend_from_slice(&block(counter.to_be_bytes()));
-        counter += 1;
+/// Puts the parts one after the other. On the stack: a login's cost is counted in single microseconds.
+fn join<'a>(buffer: &'a mut [u8; MAX_INFO], parts: &[&[u8]]) -> Result<&'a [u8], KdfError> {
+    let mut len = 0;
+    for part in parts {
+        buffer
+            .get_mut(len..len + part.len())
+            .ok_or(KdfError)?
+            .copy_from_slice(part);
+        len += part.len();
     }
-    out.truncate(len);
-    out
+    buffer.get(..len).ok_or(KdfError)
+}
+
+fn derive(
+    bits: u32,
+    fill: impl FnOnce(&mut [u8]) -> Result<(), Unspecified>,
+) -> Result<DerivedKey, KdfError> {
+    let len = bits as usize / 8;
+    // Filled in its place: no copy of a key is left behind.
+    let mut key = DerivedKey {
+        bytes: Zeroizing::new([0; MAX_KEY]),
+        len,
+    };
+    let out = key.bytes.get_mut(..len).ok_or(KdfError)?;
+    fill(out).map_err(|_| KdfError)?;
+    Ok(key)
 }
 
 #[cfg(test)]
@@ -98,7 +152,8 @@ mod tests {
             &hex(Q_X),
             &hex(EK_X),
             256,
-        );
+        )
+        .unwrap();
         assert_eq!(*salt, hex(SALT));
     }
 
@@ -111,17 +166,51 @@ mod tests {
             &hex(NONCE_TPM),
             &hex(NONCE_CALLER),
             256,
-        );
+        )
+        .unwrap();
         assert_eq!(*key, hex(SESSION_KEY));
     }
 
     #[test]
     fn lengths_beyond_one_block_continue_the_counter() {
-        let long = kdf_a(HashAlgorithm::Sha256, b"k", b"L", b"u", b"v", 512);
+        let long = kdf_a(HashAlgorithm::Sha256, b"k", b"L", b"u", b"v", 512).unwrap();
         assert_eq!(long.len(), 64);
         assert_ne!(long.get(..32), long.get(32..));
         // The length is part of the input, so a short key is no prefix of a long one.
-        let short = kdf_a(HashAlgorithm::Sha256, b"k", b"L", b"u", b"v", 256);
-        assert_ne!(long.get(..32), Some(short.as_slice()));
+        let short = kdf_a(HashAlgorithm::Sha256, b"k", b"L", b"u", b"v", 256).unwrap();
+        assert_ne!(long.get(..32), Some(&*short));
+    }
+
+    /// The definition spelled out, over HMAC and hash alone.
+    #[test]
+    fn both_are_what_the_specification_says() {
+        let one = 1u32.to_be_bytes();
+        for hash in [
+            HashAlgorithm::Sha256,
+            HashAlgorithm::Sha384,
+            HashAlgorithm::Sha512,
+        ] {
+            let bits = 128u32;
+            let block = hash.hmac(
+                b"key",
+                &[&one, b"LABEL", &[0], b"u", b"v", &bits.to_be_bytes()],
+            );
+            let derived = kdf_a(hash, b"key", b"LABEL", b"u", b"v", bits).unwrap();
+            assert_eq!(Some(&*derived), block.as_ref().get(..16));
+
+            let bits = hash.digest_len() as u32 * 8;
+            let block = hash.hash(&[&one, b"z", b"LABEL", &[0], b"u", b"v"]);
+            let derived = kdf_e(hash, b"z", b"LABEL", b"u", b"v", bits).unwrap();
+            assert_eq!(&*derived, block.as_ref());
+        }
+    }
+
+    #[test]
+    fn refuses_sha_1_empty_secrets_and_overlong_keys() {
+        assert!(kdf_a(HashAlgorithm::Sha1, b"k", b"L", b"", b"", 128).is_err());
+        assert!(kdf_e(HashAlgorithm::Sha1, b"k", b"L", b"", b"", 128).is_err());
+        assert!(kdf_e(HashAlgorithm::Sha256, b"", b"L", b"", b"", 128).is_err());
+        assert!(kdf_a(HashAlgorithm::Sha256, b"k", b"L", b"", b"", 520).is_err());
+        assert!(kdf_a(HashAlgorithm::Sha256, b"k", b"L", &[0; 192], b"", 128).is_err());
     }
 }

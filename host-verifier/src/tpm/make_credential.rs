@@ -12,12 +12,7 @@
 //!
 //! nameAlg is the EK's throughout. The zero IV is the specification's: the key is used once.
 
-use assay_common::tpm::{
-    alg::AlgId,
-    codec::Writer,
-    credential::{EccPoint, IdObject},
-    public::Public,
-};
+use assay_common::tpm::{alg::AlgId, codec::Writer, credential::EccPoint, public::Public};
 use aws_lc_rs::{
     agreement,
     cipher::{AES_128, AES_256, EncryptingKey, EncryptionContext, UnboundCipherKey},
@@ -30,18 +25,14 @@ use aws_lc_rs::{
 use zeroize::{Zeroize as _, Zeroizing};
 
 use super::{
-    kdf::{kdf_a, kdf_e},
+    kdf::{KdfError, kdf_a, kdf_e},
     key::{PublicKeyError, public_key},
     strong_hash_algorithm,
 };
 use crate::{
     crypto::{Curve, EcPublicKey, HashAlgorithm, MIN_RSA_BITS, PublicKey},
-    random::{self, SecureRandom},
+    random::SecureRandom,
 };
-
-/// Draws of an ephemeral scalar before the generator is held to be broken. One draw is out of range
-/// with a probability of 2^-32 for P-256 and of one half for P-521.
-const MAX_DRAWS: usize = 64;
 
 /// Why a public area cannot be the key of a credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -84,6 +75,12 @@ pub enum MakeCredentialError {
     /// The cryptographic library refused.
     #[error("{0} failed")]
     Crypto(&'static str),
+}
+
+impl From<KdfError> for MakeCredentialError {
+    fn from(_: KdfError) -> Self {
+        Self::Crypto("key derivation")
+    }
 }
 
 /// A key that credentials can be made for: a checked EK, ready for use.
@@ -153,8 +150,8 @@ pub struct Credential {
 /// `object_name`.
 ///
 /// `object_name` is a whole Name (algorithm and digest), computed by the caller and never taken from
-/// the wire. `random` gives the seed for an RSA EK and the ephemeral key for an ECC EK; the OAEP
-/// padding's randomness is aws-lc's own.
+/// the wire. `random` gives the seed for an RSA EK. The ephemeral key for an ECC EK and the padding of
+/// OAEP come from aws-lc, whose generator [`random::SystemRandom`](crate::random::SystemRandom) is too.
 ///
 /// # Errors
 /// See [`MakeCredentialError`].
@@ -164,6 +161,49 @@ pub fn make_credential(
     secret: &[u8],
     random: &dyn SecureRandom,
 ) -> Result<Credential, MakeCredentialError> {
+    check_length(ek, secret)?;
+    match &ek.key {
+        PublicKey::Rsa(_) => {
+            let mut seed = Zeroizing::new([0; 64]);
+            let seed = seed.get_mut(..ek.name_alg.digest_len()).unwrap_or_default();
+            random.fill(seed).map_err(|_| MakeCredentialError::Random)?;
+            rsa_credential(ek, object_name, secret, seed)
+        }
+        PublicKey::Ec(point) => {
+            let ephemeral = agreement::PrivateKey::generate(ecdh(point.curve()))
+                .map_err(|_| MakeCredentialError::Random)?;
+            ecc_credential(ek, point, object_name, secret, &ephemeral)
+        }
+    }
+}
+
+/// As [`make_credential`], with what should be random given by the caller: the seed for an RSA EK (as
+/// long as the digest), the ephemeral scalar for an ECC EK (as long as the field). For test vectors:
+/// a credential made from a value that anybody knows hides nothing.
+///
+/// # Errors
+/// See [`MakeCredentialError`]; [`MakeCredentialError::Random`] when `chosen` does not fit the EK.
+pub fn danger_make_credential_from(
+    ek: &CredentialKey,
+    object_name: &[u8],
+    secret: &[u8],
+    chosen: &[u8],
+) -> Result<Credential, MakeCredentialError> {
+    check_length(ek, secret)?;
+    match &ek.key {
+        PublicKey::Rsa(_) if chosen.len() != ek.name_alg.digest_len() => {
+            Err(MakeCredentialError::Random)
+        }
+        PublicKey::Rsa(_) => rsa_credential(ek, object_name, secret, chosen),
+        PublicKey::Ec(point) => {
+            let ephemeral = agreement::PrivateKey::from_private_key(ecdh(point.curve()), chosen)
+                .map_err(|_| MakeCredentialError::Random)?;
+            ecc_credential(ek, point, object_name, secret, &ephemeral)
+        }
+    }
+}
+
+fn check_length(ek: &CredentialKey, secret: &[u8]) -> Result<(), MakeCredentialError> {
     let max = ek.name_alg.digest_len();
     if secret.is_empty() || secret.len() > max {
         return Err(MakeCredentialError::SecretLength {
@@ -171,27 +211,15 @@ pub fn make_credential(
             max,
         });
     }
-    let (seed, encrypted_secret) = match &ek.key {
-        PublicKey::Rsa(_) => rsa_seed(ek, random)?,
-        PublicKey::Ec(point) => ecc_seed(ek.name_alg, point, random)?,
-    };
-    let id_object = id_object(ek, &seed, object_name, secret)?;
-    Ok(Credential {
-        id_object,
-        encrypted_secret,
-    })
+    Ok(())
 }
 
-type Seed = Zeroizing<Vec<u8>>;
-
-fn rsa_seed(
+fn rsa_credential(
     ek: &CredentialKey,
-    random: &dyn SecureRandom,
-) -> Result<(Seed, Vec<u8>), MakeCredentialError> {
-    let mut seed = Zeroizing::new(vec![0; ek.name_alg.digest_len()]);
-    random
-        .fill(&mut seed)
-        .map_err(|_| MakeCredentialError::Random)?;
+    object_name: &[u8],
+    secret: &[u8],
+    seed: &[u8],
+) -> Result<Credential, MakeCredentialError> {
     let oaep: &'static OaepAlgorithm = match ek.name_alg {
         HashAlgorithm::Sha256 => &OAEP_SHA256_MGF1SHA256,
         HashAlgorithm::Sha384 => &OAEP_SHA384_MGF1SHA384,
@@ -204,63 +232,55 @@ fn rsa_seed(
     let key = OaepPublicEncryptingKey::new(key).map_err(failed)?;
     let mut encrypted = vec![0; key.ciphertext_size()];
     let len = key
-        .encrypt(oaep, &seed, &mut encrypted, Some(b"IDENTITY\0"))
+        .encrypt(oaep, seed, &mut encrypted, Some(b"IDENTITY\0"))
         .map_err(failed)?
         .len();
     encrypted.truncate(len);
-    Ok((seed, encrypted))
+    Ok(Credential {
+        id_object: id_object(ek, seed, object_name, secret)?,
+        encrypted_secret: encrypted,
+    })
 }
 
-fn ecc_seed(
-    hash: HashAlgorithm,
-    ek: &EcPublicKey,
-    random: &dyn SecureRandom,
-) -> Result<(Seed, Vec<u8>), MakeCredentialError> {
-    let algorithm = match ek.curve() {
+fn ecdh(curve: Curve) -> &'static agreement::Algorithm {
+    match curve {
         Curve::P256 => &agreement::ECDH_P256,
         Curve::P384 => &agreement::ECDH_P384,
         Curve::P521 => &agreement::ECDH_P521,
-    };
-    let ephemeral = ephemeral_key(algorithm, ek.curve(), random)?;
+    }
+}
+
+fn ecc_credential(
+    ek: &CredentialKey,
+    point: &EcPublicKey,
+    object_name: &[u8],
+    secret: &[u8],
+    ephemeral: &agreement::PrivateKey,
+) -> Result<Credential, MakeCredentialError> {
     let public = ephemeral
         .compute_public_key()
         .map_err(|_| MakeCredentialError::Crypto("ephemeral key"))?;
-    let public = EcPublicKey::from_point(ek.curve(), public.as_ref())
+    let public = EcPublicKey::from_point(point.curve(), public.as_ref())
         .map_err(|_| MakeCredentialError::Crypto("ephemeral key"))?;
+    let hash = ek.name_alg;
     let bits = hash.digest_len() as u32 * 8;
     // aws-lc checks that the EK's point lies on the curve.
     let seed = agreement::agree(
-        &ephemeral,
-        agreement::UnparsedPublicKey::new(algorithm, ek.point()),
+        ephemeral,
+        agreement::UnparsedPublicKey::new(ecdh(point.curve()), point.point()),
         MakeCredentialError::Crypto("ecdh"),
-        |z| Ok(kdf_e(hash, z, b"IDENTITY", public.x(), ek.x(), bits)),
+        |z| Ok(kdf_e(hash, z, b"IDENTITY", public.x(), point.x(), bits)?),
     )?;
-    let encoded = encode(2 * (2 + Curve::P521.field_len()), |writer| {
-        EccPoint::encode(public.x(), public.y(), writer);
-    })?;
-    Ok((seed, encoded))
-}
-
-fn ephemeral_key(
-    algorithm: &'static agreement::Algorithm,
-    curve: Curve,
-    random: &dyn SecureRandom,
-) -> Result<agreement::PrivateKey, MakeCredentialError> {
-    for _ in 0..MAX_DRAWS {
-        let mut scalar: [u8; 66] =
-            random::bytes(random).map_err(|_| MakeCredentialError::Random)?;
-        let used = scalar.get_mut(..curve.field_len()).unwrap_or_default();
-        // 521 bits are 65 bytes and one bit.
-        if let (Curve::P521, Some(top)) = (curve, used.first_mut()) {
-            *top &= 1;
-        }
-        let key = agreement::PrivateKey::from_private_key(algorithm, used);
-        scalar.zeroize();
-        if let Ok(key) = key {
-            return Ok(key);
-        }
-    }
-    Err(MakeCredentialError::Random)
+    let mut encoded = [0; 2 * (2 + Curve::P521.field_len())];
+    let mut writer = Writer::new(&mut encoded);
+    EccPoint::encode(public.x(), public.y(), &mut writer);
+    let encoded = writer
+        .finish()
+        .map_err(|_| MakeCredentialError::Crypto("encoding"))?;
+    Ok(Credential {
+        id_object: id_object(ek, &seed, object_name, secret)?,
+        encrypted_secret: encoded.to_vec(),
+    })
 }
 
 fn id_object(
@@ -277,15 +297,7 @@ fn id_object(
         object_name,
         &[],
         u32::from(ek.symmetric_bits),
-    );
-    // Plain text until the cipher runs over it in place.
-    let mut identity = Vec::with_capacity(2 + secret.len());
-    identity.extend_from_slice(&(secret.len() as u16).to_be_bytes());
-    identity.extend_from_slice(secret);
-    if let Err(error) = aes_cfb(&storage, &mut identity) {
-        identity.zeroize();
-        return Err(error);
-    }
+    )?;
     let integrity = kdf_a(
         hash,
         seed,
@@ -293,11 +305,24 @@ fn id_object(
         &[],
         &[],
         hash.digest_len() as u32 * 8,
-    );
-    let tag = hash.hmac(&integrity, &[&identity, object_name]);
-    encode(2 + tag.as_ref().len() + identity.len(), |writer| {
-        IdObject::encode(tag.as_ref(), &identity, writer);
-    })
+    )?;
+    // 2B(HMAC) and behind it the identity, plain text until the cipher runs over it in place.
+    let tag_len = hash.digest_len();
+    let mut object = Vec::with_capacity(2 + tag_len + 2 + secret.len());
+    object.extend_from_slice(&(tag_len as u16).to_be_bytes());
+    object.resize(2 + tag_len, 0);
+    object.extend_from_slice(&(secret.len() as u16).to_be_bytes());
+    object.extend_from_slice(secret);
+    let (head, identity) = object.split_at_mut(2 + tag_len);
+    if let Err(error) = aes_cfb(&storage, identity) {
+        object.zeroize();
+        return Err(error);
+    }
+    let tag = hash.hmac(&integrity, &[identity, object_name]);
+    head.get_mut(2..)
+        .unwrap_or_default()
+        .copy_from_slice(tag.as_ref());
+    Ok(object)
 }
 
 /// AES in CFB mode with a zero IV, in place; 16 or 32 bytes of key.
@@ -310,19 +335,4 @@ fn aes_cfb(key: &[u8], in_out: &mut [u8]) -> Result<(), MakeCredentialError> {
         .and_then(|key| key.less_safe_encrypt(in_out, iv))
         .map(drop)
         .map_err(failed)
-}
-
-fn encode(
-    capacity: usize,
-    write: impl FnOnce(&mut Writer<'_>),
-) -> Result<Vec<u8>, MakeCredentialError> {
-    let mut buffer = vec![0; capacity];
-    let mut writer = Writer::new(&mut buffer);
-    write(&mut writer);
-    let len = writer
-        .finish()
-        .map_err(|_| MakeCredentialError::Crypto("encoding"))?
-        .len();
-    buffer.truncate(len);
-    Ok(buffer)
 }

@@ -13,7 +13,9 @@ pub mod signature;
 use assay_common::tpm::alg::AlgId;
 
 pub use attestation_key::{AkError, AttestationKey};
-pub use make_credential::{Credential, CredentialKey, CredentialKeyError, make_credential};
+pub use make_credential::{
+    Credential, CredentialKey, CredentialKeyError, danger_make_credential_from, make_credential,
+};
 
 use crate::crypto::HashAlgorithm;
 
