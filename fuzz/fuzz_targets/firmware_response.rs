@@ -96,7 +96,7 @@ fn one(choice: u8, t: &mut Tpm<Hostile<'_>>) {
                 .map(|bytes| assert_eq!(bytes.len(), 300));
         }
         5 => {
-            let key = t.create_primary(Handle::OWNER, &|w| w.u8(1));
+            let key = t.create_primary(Handle::OWNER, &[&[1]]);
             _ = key.map(|key| assert!(key.handle.is(HandleKind::TRANSIENT)));
         }
         6 => _ = t.read_public(KEY).map(|key| assert!(key.name.len() <= 66)),

@@ -60,7 +60,7 @@ impl Ak {
         allowed: &[AkTemplate],
     ) -> Result<Self, KeyError> {
         for &template in allowed {
-            match ek::create(tpm, &|w| w.put(template.bytes())) {
+            match ek::create(tpm, &[template.bytes()]) {
                 Ok((handle, public)) => {
                     return Ok(Self {
                         template,

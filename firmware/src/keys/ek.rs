@@ -4,7 +4,6 @@
 //! exact template, so the key to create is the one whose certificate index exists. Chips that had a
 //! nonce or another template at manufacture say so in two more indices ([EK Profile 2.6] 2.2.1.4).
 
-use assay_common::tpm::codec::Writer;
 use assay_common::tpm::handle::Handle;
 use assay_common::tpm::public::templates::EkTemplate;
 
@@ -128,7 +127,7 @@ impl Ek {
         let nonce = template.nonce_index().filter(|index| indices.has(*index));
         let special = Some(template.template_index()).filter(|index| indices.has(*index));
         let (handle, public) = if nonce.is_none() && special.is_none() {
-            create(tpm, &|w| template.encode(&[], w))?
+            create(tpm, &[template.bytes()])?
         } else {
             create_special(tpm, template, nonce, special)?
         };
@@ -182,7 +181,7 @@ impl Ek {
 /// A primary of the endorsement hierarchy, and its public area.
 pub(super) fn create<T: TpmTransport>(
     tpm: &mut Tpm<T>,
-    template: &dyn Fn(&mut Writer<'_>),
+    template: &[&[u8]],
 ) -> Result<(Handle, PublicArea), KeyError> {
     let created = tpm.create_primary(Handle::ENDORSEMENT, template)?;
     let handle = created.handle;
@@ -209,59 +208,34 @@ fn create_special<T: TpmTransport>(
         Some(index) => read_nv(tpm, index, &mut nonce_buffer)?,
         None => &[],
     };
-    let room = match template {
-        EkTemplate::L1 => MAX_NONCE,
-        _ => 32,
+    let Some(parts) = template.with_nonce(nonce) else {
+        // Only what was read can be too long.
+        return Err(nonce_index.map_or(KeyError::NoTemplate, KeyError::BadNv));
     };
-    if let Some(index) = nonce_index
-        && nonce.len() > room
-    {
-        return Err(KeyError::BadNv(index));
-    }
-    let (Some(index), mut buffer) = (template_index, [0; MAX_TEMPLATE]) else {
-        return create(tpm, &|w| template.encode(nonce, w));
+    let Some(index) = template_index else {
+        return create(tpm, &parts);
     };
+    let mut buffer = [0; MAX_TEMPLATE];
     let special = read_nv(tpm, index, &mut buffer)?;
     if nonce.is_empty() {
-        return create(tpm, &|w| w.put(special));
+        return create(tpm, &[special]);
     }
     // Both: the nonce goes to `unique`, which ends the template. Its place is that of the default.
-    let unique = match template {
-        EkTemplate::L1 => RSA_UNIQUE,
-        _ => P256_UNIQUE,
-    };
+    let unique = template.unique();
     let head = special
         .len()
-        .checked_sub(unique)
+        .checked_sub(unique.len())
         .and_then(|len| special.get(..len))
         .ok_or(KeyError::BadNv(index))?;
-    create(tpm, &|w| {
-        w.put(head);
-        put_unique(template, nonce, w);
-    })
+    let [_, nonce, rest] = parts;
+    create(
+        tpm,
+        &[head, unique.get(..2).unwrap_or_default(), nonce, rest],
+    )
 }
 
 /// Longest nonce: an RSA-2048 modulus.
 const MAX_NONCE: usize = 256;
-/// Bytes of `unique` in L-1: length and modulus.
-const RSA_UNIQUE: usize = 2 + 256;
-/// Bytes of `unique` in L-2: two lengths and coordinates.
-const P256_UNIQUE: usize = 2 * (2 + 32);
-
-/// Writes the tail of the default template with `nonce` in it.
-fn put_unique(template: EkTemplate, nonce: &[u8], w: &mut Writer<'_>) {
-    let (len, second) = match template {
-        EkTemplate::L1 => (256, None),
-        _ => (32, Some(32)),
-    };
-    w.u16(len);
-    w.put(nonce);
-    w.zeros(usize::from(len).saturating_sub(nonce.len()));
-    if let Some(len) = second {
-        w.u16(len);
-        w.zeros(usize::from(len));
-    }
-}
 
 /// Reads an index whole.
 fn read_nv<'b, T: TpmTransport>(
@@ -311,19 +285,5 @@ mod tests {
         assert!(!indices.has(Handle(0x01C0_0004)));
         let chain: Vec<_> = indices.chain().collect();
         assert_eq!(chain, [Handle(0x01C0_0100), Handle(0x01C0_01FF)]);
-    }
-
-    #[test]
-    fn the_tail_with_a_nonce_is_that_of_the_default_template() {
-        for template in [EkTemplate::L1, EkTemplate::L2] {
-            let nonce = [7; 20];
-            let (mut a, mut b) = ([0; 400], [0; 400]);
-            let mut whole = Writer::new(&mut a);
-            template.encode(&nonce, &mut whole);
-            let mut tail = Writer::new(&mut b);
-            put_unique(template, &nonce, &mut tail);
-            let (whole, tail) = (whole.finish(), tail.finish());
-            assert!(matches!((whole, tail), (Ok(w), Ok(t)) if w.ends_with(t)));
-        }
     }
 }

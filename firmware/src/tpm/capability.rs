@@ -136,19 +136,29 @@ impl<T: TpmTransport> Tpm<T> {
         Err(Malformed::TooLong.into())
     }
 
-    pub(super) fn identity(&mut self) -> Result<Identity, TpmError> {
-        const FIRST: PropertyTag = PropertyTag::MANUFACTURER;
-        // MANUFACTURER, VENDOR_STRING_1 to _4, VENDOR_TPM_TYPE, FIRMWARE_VERSION_1 and _2.
-        let mut values = [0; 8];
+    /// Puts the values of the properties from `first` on into `values`; one that the TPM doesn't have leaves
+    /// its place as it is. Whether it has any.
+    fn property_values(
+        &mut self,
+        first: PropertyTag,
+        values: &mut [u32],
+    ) -> Result<bool, TpmError> {
+        let last = PropertyTag(first.0 + values.len() as u32 - 1);
         let mut any = false;
-        self.properties(FIRST, PropertyTag::FIRMWARE_VERSION_2, &mut |tag, value| {
+        self.properties(first, last, &mut |tag, value| {
             any = true;
-            if let Some(to) = values.get_mut((tag.0 - FIRST.0) as usize) {
+            if let Some(to) = values.get_mut((tag.0 - first.0) as usize) {
                 *to = value;
             }
         })?;
+        Ok(any)
+    }
+
+    pub(super) fn identity(&mut self) -> Result<Identity, TpmError> {
+        // MANUFACTURER, VENDOR_STRING_1 to _4, VENDOR_TPM_TYPE, FIRMWARE_VERSION_1 and _2.
+        let mut values = [0; 8];
         // In failure mode the list is empty instead of an error.
-        if !any {
+        if !self.property_values(PropertyTag::MANUFACTURER, &mut values)? {
             return Err(TpmError::FailureMode);
         }
         let [manufacturer, a, b, c, d, _, high, low] = values;
@@ -164,18 +174,21 @@ impl<T: TpmTransport> Tpm<T> {
     }
 
     pub(super) fn read_sizes(&mut self) -> Result<(), TpmError> {
-        let mut sizes = Sizes::default();
-        self.properties(
-            PropertyTag::MAX_COMMAND_SIZE,
-            PropertyTag::NV_BUFFER_MAX,
-            &mut |tag, value| match tag {
-                PropertyTag::MAX_COMMAND_SIZE => sizes.command = value,
-                PropertyTag::MAX_RESPONSE_SIZE => sizes.response = value,
-                PropertyTag::NV_BUFFER_MAX => sizes.nv_buffer = value,
-                _ => {}
-            },
-        )?;
-        self.sizes = sizes;
+        const FIRST: PropertyTag = PropertyTag::MAX_COMMAND_SIZE;
+        const COUNT: usize = (PropertyTag::NV_BUFFER_MAX.0 - FIRST.0 + 1) as usize;
+        let default = Sizes::default();
+        let mut values = [0; COUNT];
+        let [command, response, .., nv_buffer] = &mut values;
+        *command = default.command;
+        *response = default.response;
+        *nv_buffer = default.nv_buffer;
+        self.property_values(FIRST, &mut values)?;
+        let [command, response, .., nv_buffer] = values;
+        self.sizes = Sizes {
+            command,
+            response,
+            nv_buffer,
+        };
         Ok(())
     }
 }

@@ -6,7 +6,7 @@
 //! a reader apart, the command layer had twice as much flash. The price: nothing that was read may be used
 //! before the end, except to bound a loop that asks [`is_whole`](Exchange::is_whole).
 
-use assay_common::tpm::codec::{EncodeError, Writer};
+use assay_common::tpm::codec::EncodeError;
 use assay_common::tpm::handle::Handle;
 use assay_common::tpm::rc::TpmRc;
 
@@ -157,23 +157,17 @@ impl Exchange {
         self.put(&value.to_be_bytes());
     }
 
-    /// A `TPM2B`. One longer than its length can say is longer than the buffer, too.
+    /// A `TPM2B`.
     pub(super) fn put_tpm2b(&mut self, bytes: &[u8]) {
-        self.put_u16(bytes.len() as u16);
-        self.put(bytes);
+        self.put_tpm2b_parts(&[bytes]);
     }
 
-    /// A `TPM2B` with what `content` writes.
-    pub(super) fn put_written(&mut self, content: &dyn Fn(&mut Writer<'_>)) {
-        let start = usize::from(self.written);
-        let free = self.command.get_mut(start..).unwrap_or_default();
-        let mut writer = Writer::new(free);
-        let length = writer.begin_u16();
-        content(&mut writer);
-        writer.end_u16(length);
-        match writer.finish() {
-            Ok(written) => self.written += written.len() as u16,
-            Err(error) => self.fail(TpmError::Encode(error)),
+    /// A `TPM2B` of parts that lie apart. One longer than its length can say is longer than the buffer, too.
+    #[inline(never)]
+    pub(super) fn put_tpm2b_parts(&mut self, parts: &[&[u8]]) {
+        self.put_u16(parts.iter().map(|part| part.len()).sum::<usize>() as u16);
+        for part in parts {
+            self.put(part);
         }
     }
 
@@ -333,6 +327,7 @@ impl Exchange {
     }
 
     /// The bytes of a part of the present response.
+    #[inline(never)]
     pub(super) fn part(&self, part: Part) -> &[u8] {
         let start = usize::from(part.start);
         self.response

@@ -1,7 +1,6 @@
 //! Chapters 12 and 24: keys, and the activation of a credential by two of them.
 
 use assay_common::tpm::alg::AlgId;
-use assay_common::tpm::codec::Writer;
 use assay_common::tpm::credential::{MAX_ENCRYPTED_SECRET, MAX_ID_OBJECT};
 use assay_common::tpm::handle::{Handle, HandleKind};
 
@@ -55,7 +54,7 @@ impl<T: TpmTransport> Tpm<T> {
     /// `TPM2_CreatePrimary` (24.1) with empty authorizations: the key that the seed of `hierarchy` and
     /// the template give, the same one each time.
     ///
-    /// `template` writes a `TPMT_PUBLIC` of at most 448 bytes.
+    /// `template` is a `TPMT_PUBLIC` of at most 448 bytes, in any number of parts.
     ///
     /// # Errors
     /// [`TpmError::Slots`] when three objects of ours are loaded; [`TpmError::Rc`] with parameter 2 when
@@ -63,7 +62,7 @@ impl<T: TpmTransport> Tpm<T> {
     pub fn create_primary(
         &mut self,
         hierarchy: Handle,
-        template: &dyn Fn(&mut Writer<'_>),
+        template: &[&[u8]],
     ) -> Result<Created<'_>, TpmError> {
         if !self.live.has_room(HandleKind::TRANSIENT) {
             return Err(self.failed(TpmError::Slots));
@@ -71,7 +70,7 @@ impl<T: TpmTransport> Tpm<T> {
         let x = self.begin(CREATE_PRIMARY, &[hierarchy, Handle::PW]);
         // inSensitive: 4 bytes, no password, no data.
         x.put(&[0, 4, 0, 0, 0, 0]);
-        x.put_written(template);
+        x.put_tpm2b_parts(template);
         // outsideInfo and creationPCR: none.
         x.put(&[0; 2 + 4]);
         let handle = self.run();

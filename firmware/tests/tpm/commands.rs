@@ -249,7 +249,7 @@ fn a_transport_that_fails_is_not_the_tpms_fault() {
 fn a_created_key_is_handed_on_as_received() {
     let public = p256_public(0x0005_0472, &[]);
     let (mut tpm, _) = steps(&[authorized(Some(0x8000_0001), &created(&public), 1)]);
-    let key = tpm.create_primary(Handle::ENDORSEMENT, &|_| {}).unwrap();
+    let key = tpm.create_primary(Handle::ENDORSEMENT, &[]).unwrap();
     assert_eq!(key.handle, Handle(0x8000_0001));
     assert_eq!(key.public, public);
     assert_eq!(key.name, [&[0x00, 0x0B][..], &[0x33; 32]].concat());
@@ -261,7 +261,7 @@ fn a_key_with_a_malformed_answer_does_not_stay_loaded() {
     let mut params = created(&p256_public(0, &[]));
     params.push(0);
     let (mut tpm, journal) = steps(&[authorized(Some(0x8000_0001), &params, 1), ok()]);
-    let error = tpm.create_primary(Handle::ENDORSEMENT, &|_| {}).err();
+    let error = tpm.create_primary(Handle::ENDORSEMENT, &[]).err();
     assert_eq!(error, Some(TpmError::Malformed(Malformed::Trailing)));
     assert_eq!(journal.borrow().codes(), [0x131, 0x165]);
     assert_eq!(tpm.loaded(), 0);
@@ -271,7 +271,7 @@ fn a_key_with_a_malformed_answer_does_not_stay_loaded() {
 fn handles_of_the_wrong_kind_are_refused() {
     let params = created(&p256_public(0, &[]));
     let (mut tpm, _) = steps(&[authorized(Some(0x8101_0001), &params, 1)]);
-    let error = tpm.create_primary(Handle::ENDORSEMENT, &|_| {}).err();
+    let error = tpm.create_primary(Handle::ENDORSEMENT, &[]).err();
     assert_eq!(error, Some(TpmError::Malformed(Malformed::Value)));
     let (mut tpm, _) = steps(&[response(0x8001, 0, &hex("02000000 0000"))]);
     let error = tpm.start_policy_session(AlgId::SHA256).err();
@@ -295,15 +295,11 @@ fn a_fourth_key_and_a_fourth_session_are_refused_before_they_are_sent() {
     });
     let mut keys = Vec::new();
     for _ in 0..3 {
-        keys.push(
-            tpm.create_primary(Handle::ENDORSEMENT, &|_| {})
-                .unwrap()
-                .handle,
-        );
+        keys.push(tpm.create_primary(Handle::ENDORSEMENT, &[]).unwrap().handle);
         assert!(tpm.start_policy_session(AlgId::SHA256).is_ok());
     }
     let sent = journal.borrow().sent.len();
-    let error = tpm.create_primary(Handle::ENDORSEMENT, &|_| {}).err();
+    let error = tpm.create_primary(Handle::ENDORSEMENT, &[]).err();
     assert_eq!(error, Some(TpmError::Slots));
     assert_eq!(
         tpm.start_policy_session(AlgId::SHA256).err(),
@@ -311,7 +307,7 @@ fn a_fourth_key_and_a_fourth_session_are_refused_before_they_are_sent() {
     );
     assert_eq!(journal.borrow().sent.len(), sent);
     tpm.flush(keys[1]).unwrap();
-    assert!(tpm.create_primary(Handle::ENDORSEMENT, &|_| {}).is_ok());
+    assert!(tpm.create_primary(Handle::ENDORSEMENT, &[]).is_ok());
 }
 
 #[test]

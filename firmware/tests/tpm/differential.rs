@@ -189,7 +189,7 @@ proptest! {
     fn primary_keys_are_understood(hierarchy in any::<u32>(), nonce in bytes(32)) {
         for template in [EkTemplate::L1, EkTemplate::L2] {
             let bytes = sent(|t| {
-                let _ = t.create_primary(Handle(hierarchy), &|w| template.encode(&nonce, w));
+                let _ = t.create_primary(Handle(hierarchy), &template.with_nonce(&nonce).unwrap());
             });
             let (c, handles, auths) = read_back::<TpmCreatePrimaryCommand>(&bytes);
             prop_assert_eq!(&handles[..], &[hierarchy]);
@@ -238,7 +238,7 @@ fn commands_without_arguments_are_understood() {
     }
     for template in [EkTemplate::H1, EkTemplate::H2, EkTemplate::H3] {
         let bytes = sent(|t| {
-            let _ = t.create_primary(Handle::ENDORSEMENT, &|w| template.encode(&[], w));
+            let _ = t.create_primary(Handle::ENDORSEMENT, &[template.bytes()]);
         });
         read_back::<TpmCreatePrimaryCommand>(&bytes);
     }

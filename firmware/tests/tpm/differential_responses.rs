@@ -117,7 +117,7 @@ proptest! {
                 name,
             };
             let (mut tpm, _) = steps(&[written(&theirs, 1)]);
-            let key = tpm.create_primary(Handle::ENDORSEMENT, &|_| {}).unwrap();
+            let key = tpm.create_primary(Handle::ENDORSEMENT, &[]).unwrap();
             prop_assert_eq!((key.handle.0, key.public, key.name), (handle, &public[..], &name[..]));
             let theirs = TpmReadPublicResponse { handles: [], out_public: Tpm2bPublic { inner }, name, qualified_name: name };
             let (mut tpm, _) = steps(&[written(&theirs, 0)]);

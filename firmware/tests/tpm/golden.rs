@@ -103,7 +103,7 @@ fn create_primary_carries_the_template_and_nothing_else() {
         (EkTemplate::H3, 115),
     ] {
         let command = sent(|t| {
-            t.create_primary(Handle::ENDORSEMENT, &|w| template.encode(&[], w))
+            t.create_primary(Handle::ENDORSEMENT, &[template.bytes()])
                 .map(drop)
         });
         assert_eq!(command.len(), len, "{}", template.name());
@@ -190,7 +190,7 @@ fn what_does_not_fit_is_refused_before_it_is_sent() {
         Err(TpmError::Encode(_))
     ));
     assert!(matches!(
-        tpm.create_primary(Handle::ENDORSEMENT, &|w| w.put(&too_long)),
+        tpm.create_primary(Handle::ENDORSEMENT, &[&too_long]),
         Err(TpmError::Encode(_))
     ));
     assert!(journal.borrow().sent.is_empty());

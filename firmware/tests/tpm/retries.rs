@@ -92,9 +92,9 @@ fn out_of_memory_flushes_what_is_not_ours_and_tries_once_more() {
             }
             other => panic!("{other:x}"),
         });
-        tpm.create_primary(Handle::ENDORSEMENT, &|_| {}).unwrap();
+        tpm.create_primary(Handle::ENDORSEMENT, &[]).unwrap();
         let second = tpm
-            .create_primary(Handle::ENDORSEMENT, &|w| w.u8(7))
+            .create_primary(Handle::ENDORSEMENT, &[&[7]])
             .unwrap()
             .handle;
         assert_eq!(second, Handle(0x8000_0003), "{full:x}");
@@ -122,7 +122,7 @@ fn out_of_memory_twice_is_an_error() {
         0x17A => handles(&[], false),
         _ => rc(0x902),
     });
-    let error = tpm.create_primary(Handle::ENDORSEMENT, &|_| {}).err();
+    let error = tpm.create_primary(Handle::ENDORSEMENT, &[]).err();
     assert_eq!(error, Some(TpmError::Memory(TpmRc(0x902))));
     assert_eq!(
         journal.borrow().codes(),
@@ -134,10 +134,7 @@ fn out_of_memory_twice_is_an_error() {
 fn a_reset_in_the_middle_forgets_what_was_loaded() {
     let key = authorized(Some(0x8000_0000), &created(&p256_public(0, &[])), 1);
     let (mut tpm, journal) = steps(&[key, rc(0x100)]);
-    let handle = tpm
-        .create_primary(Handle::ENDORSEMENT, &|_| {})
-        .unwrap()
-        .handle;
+    let handle = tpm.create_primary(Handle::ENDORSEMENT, &[]).unwrap().handle;
     assert_eq!(tpm.loaded(), 1);
     assert_eq!(tpm.quote(handle, &[], &[]).err(), Some(TpmError::Reset));
     assert_eq!(tpm.loaded(), 0);

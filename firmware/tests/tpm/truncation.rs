@@ -54,7 +54,7 @@ fn cases() -> Vec<(&'static str, Vec<u8>, Run)> {
         (
             "create primary",
             authorized(Some(0x8000_0000), &created(&p256_public(0, &[])), 1),
-            |t| t.create_primary(Handle::ENDORSEMENT, &|_| {}).map(drop),
+            |t| t.create_primary(Handle::ENDORSEMENT, &[]).map(drop),
         ),
         (
             "read public",

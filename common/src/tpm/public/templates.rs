@@ -3,8 +3,7 @@
 //!
 //! An EK is derived from the chip's seed and the *exact* template, so these bytes decide whether
 //! the key fits the manufacturer's certificate ([EK Profile 2.6] annex B). Each is a compile-time
-//! array; [`EkTemplate::encode`] writes the same bytes from the short head alone, which spares the
-//! firmware 256 zeros of flash, and puts a nonce in when the chip has one.
+//! array, from which [`EkTemplate::with_nonce`] cuts the parts around a nonce when the chip has one.
 
 use crate::tpm::alg::AlgId;
 use crate::tpm::codec::{EncodeError, Writer};
@@ -198,48 +197,48 @@ impl EkTemplate {
         })
     }
 
-    /// Writes the `TPMT_PUBLIC`, with the content of the nonce index in `unique` (an empty slice
-    /// when the chip has none).
-    ///
-    /// The nonce fills the modulus, or the first coordinate, from the left; zeros follow. One that
-    /// does not fit, or one for a high-range template, fails with [`EncodeError::Value`].
-    pub fn encode(self, nonce: &[u8], w: &mut Writer<'_>) {
-        match self {
-            Self::L1 => {
-                w.put(&HEAD_L1);
-                put_padded(nonce, 256, w);
-            }
-            Self::L2 => {
-                w.put(&HEAD_L2);
-                put_padded(nonce, 32, w);
-                put_padded(&[], 32, w);
-            }
-            Self::H1 => {
-                w.put(&HEAD_H1);
-                put_padded(nonce, 0, w);
-            }
-            Self::H2 => {
-                w.put(&HEAD_H2);
-                put_padded(nonce, 0, w);
-                put_padded(&[], 0, w);
-            }
-            Self::H3 => {
-                w.put(&HEAD_H3);
-                put_padded(nonce, 0, w);
-                put_padded(&[], 0, w);
-            }
-        }
+    /// The end of the template: `unique`, from its first length field.
+    #[must_use]
+    pub fn unique(self) -> &'static [u8] {
+        let len = match self {
+            Self::L1 => 2 + 256,
+            Self::L2 => 2 + 32 + 2 + 32,
+            Self::H1 => 2,
+            Self::H2 | Self::H3 => 2 + 2,
+        };
+        let bytes = self.bytes();
+        bytes
+            .split_at_checked(bytes.len() - len)
+            .map_or(&[], |(_, unique)| unique)
     }
-}
 
-fn put_padded(bytes: &[u8], len: u16, w: &mut Writer<'_>) {
-    match usize::from(len).checked_sub(bytes.len()) {
-        Some(padding) => {
-            w.u16(len);
-            w.put(bytes);
-            w.zeros(padding);
+    /// The `TPMT_PUBLIC` with the content of the nonce index in `unique`, in three parts, of which the
+    /// second is the nonce. `None` for a nonce that does not fit and for one of a high-range template.
+    ///
+    /// The nonce fills the modulus, or the first coordinate, from the left; zeros follow.
+    #[must_use]
+    pub fn with_nonce(self, nonce: &[u8]) -> Option<[&[u8]; 3]> {
+        let room = match self {
+            Self::L1 => 256,
+            Self::L2 => 32,
+            Self::H1 | Self::H2 | Self::H3 => 0,
+        };
+        if nonce.len() > room {
+            return None;
         }
-        None => w.fail(EncodeError::Value),
+        let bytes = self.bytes();
+        let (head, rest) = bytes.split_at_checked(bytes.len() - self.unique().len() + 2)?;
+        Some([head, nonce, rest.get(nonce.len()..)?])
+    }
+
+    /// Writes what [`with_nonce`](Self::with_nonce) gives.
+    ///
+    /// Fails with [`EncodeError::Value`] where that gives nothing.
+    pub fn encode(self, nonce: &[u8], w: &mut Writer<'_>) {
+        match self.with_nonce(nonce) {
+            Some(parts) => parts.iter().for_each(|part| w.put(part)),
+            None => w.fail(EncodeError::Value),
+        }
     }
 }
 

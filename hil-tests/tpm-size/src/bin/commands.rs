@@ -84,11 +84,11 @@ fn flow() -> Result<(), TpmError> {
     black_box(tpm.nv_read(&certificate, 0, 512)?);
     black_box(tpm.nv_read(&certificate, 512, 512)?);
 
-    let ek = tpm.create_primary(Handle::ENDORSEMENT, &|w| w.put(&templates::EK_P256_L2))?;
+    let ek = tpm.create_primary(Handle::ENDORSEMENT, &[&templates::EK_P256_L2])?;
     black_box(ek.public);
     let ek = ek.handle;
     let ak = tpm
-        .create_primary(Handle::ENDORSEMENT, &|w| w.put(&templates::AK_P256))?
+        .create_primary(Handle::ENDORSEMENT, &[&templates::AK_P256])?
         .handle;
     black_box(tpm.read_public(ak)?.public);
 
