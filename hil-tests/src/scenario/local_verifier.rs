@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use assay_common::protocol::{AgentMessage, FrameError, FrameKind, Trouble, decode};
+use assay_common::protocol::{AgentMessage, DenyCode, FrameError, FrameKind, Trouble, decode};
 use assay_host_verifier::blobs::Blobs;
 use assay_host_verifier::clock::Moment;
 use assay_host_verifier::login::{
@@ -33,6 +33,7 @@ pub struct LocalVerifier {
     random: Box<dyn SecureRandom>,
     now: Box<dyn Fn() -> Moment>,
     state: Option<AwaitProofs>,
+    opening: Option<(Vec<u8>, Vec<u8>)>,
     blobs: Blobs,
     answered: BTreeSet<[u8; 32]>,
     nodes: BTreeMap<String, NodeRecord>,
@@ -40,7 +41,7 @@ pub struct LocalVerifier {
     pub steps: Vec<Step>,
     /// How logins ended.
     pub outcomes: Vec<Outcome>,
-    /// Every message sent and received, for tests that replay them.
+    /// Every frame received, for tests that look at them.
     pub tape: Vec<(FrameKind, Vec<u8>)>,
 }
 
@@ -56,6 +57,7 @@ impl LocalVerifier {
             random,
             now,
             state: None,
+            opening: None,
             blobs: Blobs::default(),
             answered: BTreeSet::new(),
             nodes: BTreeMap::new(),
@@ -86,34 +88,72 @@ impl LocalVerifier {
             })
     }
 
-    /// Takes a message.
+    /// The key that nodes pin: an uncompressed SEC1 point.
+    #[must_use]
+    pub fn key(&self) -> &[u8] {
+        self.verifier.key.public()
+    }
+
+    /// What is known of the nodes that have logged in.
+    pub fn nodes(&self) -> impl Iterator<Item = &NodeRecord> {
+        self.nodes.values()
+    }
+
+    /// Takes a message, as a service's conversation does.
     fn message(&mut self, body: &[u8]) -> Vec<Vec<u8>> {
-        let env_now = (self.now)();
+        let now = (self.now)();
         let env = Env {
-            now: env_now,
+            now,
             random: &*self.random,
         };
+        let blobs = core::mem::take(&mut self.blobs);
         let turn = match (decode::<AgentMessage<'_>>(body), self.state.take()) {
-            (Ok(AgentMessage::Trouble(trouble)), state) => {
-                self.state = state;
+            (Ok(AgentMessage::Trouble(trouble)), _) => {
                 self.outcomes.push(Outcome::Trouble(trouble));
                 return Vec::new();
             }
-            (Ok(AgentMessage::Proofs(_)) | Err(_), Some(waiting)) => {
+            (Ok(AgentMessage::Hello(_)), state) => {
+                // A hello that is repeated gets the same challenge, as long as it has not been answered.
+                if state.is_some()
+                    && let Some((hello, challenge)) = &self.opening
+                    && hello == body
+                {
+                    self.state = state;
+                    return vec![challenge.clone()];
+                }
+                let turn = AwaitHello::new(Arc::clone(&self.verifier)).handle(&env, body);
+                let answers = self.follow(turn);
+                let challenge = answers.first().filter(|_| self.state.is_some());
+                self.opening = challenge.map(|challenge| (body.to_vec(), challenge.clone()));
+                return answers;
+            }
+            (_, Some(waiting)) => {
+                self.opening = None;
                 // Each challenge is answered once, whatever the answer is worth.
                 if self.answered.insert(waiting.challenge_digest()) {
-                    let blobs = core::mem::take(&mut self.blobs);
                     waiting.handle(&env, &blobs, body)
                 } else {
                     waiting.already_answered()
                 }
             }
-            _ => {
-                self.blobs.clear();
-                AwaitHello::new(Arc::clone(&self.verifier)).handle(&env, body)
+            (Ok(AgentMessage::Proofs(_)), None) => {
+                let denied = Denied::new(
+                    None,
+                    DenyCode::MALFORMED,
+                    "proofs while no login waits for any",
+                );
+                return vec![self.deny(Box::new(denied))];
             }
+            // Whatever was plugged in: no answer.
+            (Err(_), None) => return Vec::new(),
         };
         self.follow(turn)
+    }
+
+    fn deny(&mut self, denied: Box<Denied>) -> Vec<u8> {
+        let message = denied.message();
+        self.outcomes.push(Outcome::Denied(denied));
+        message
     }
 
     fn follow(&mut self, mut turn: Turn) -> Vec<Vec<u8>> {
@@ -146,11 +186,7 @@ impl LocalVerifier {
                         return vec![message];
                     }
                 }
-                Next::Denied(denied) => {
-                    let message = denied.message();
-                    self.outcomes.push(Outcome::Denied(denied));
-                    return vec![message];
-                }
+                Next::Denied(denied) => return vec![self.deny(denied)],
             };
         }
     }
@@ -176,7 +212,9 @@ impl Peer for LocalVerifier {
         match kind {
             FrameKind::MESSAGE => self.message(body),
             FrameKind::CHUNK => {
-                if let Ok(chunk) = decode(body) {
+                if self.state.is_some()
+                    && let Ok(chunk) = decode(body)
+                {
                     // A bad chunk leaves its blob empty, and the message that names it will be refused.
                     let _ = self.blobs.add(&chunk);
                 }

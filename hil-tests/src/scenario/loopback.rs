@@ -22,6 +22,7 @@ use assay_spi_tpm::clock::VirtualClock;
 use assay_spi_tpm::hal::{ModelBus, ModelCs, SharedTpm, VirtualDelay};
 use assay_spi_tpm::{Config, SpiTpm, TpmBackend};
 
+use super::leash::{Leash, LeashedBus};
 use super::line::Line;
 use super::local_verifier::LocalVerifier;
 
@@ -36,19 +37,26 @@ const BOARD: BoardInfo = BoardInfo {
     version: env!("CARGO_PKG_VERSION"),
 };
 
-type Source = TpmEvidence<Tis<SpiTis<ModelBus, ModelCs>, VirtualDelay>>;
+type Source = TpmEvidence<Tis<SpiTis<LeashedBus<ModelBus>, ModelCs>, VirtualDelay>>;
+
+/// A node on a [`Loopback`].
+pub type LoopbackNode<'l> = Node<'l, VirtualPlatform, Line<LocalVerifier>, Source>;
 
 /// The agent's time is the model's: it passes with SPI bytes and with waiting, never with real time.
 #[derive(Clone)]
-pub struct VirtualPlatform(VirtualClock);
+pub struct VirtualPlatform {
+    clock: VirtualClock,
+    leash: Leash,
+}
 
 impl Platform for VirtualPlatform {
     fn now_us(&mut self) -> u64 {
-        self.0.now_ns() / 1_000
+        self.leash.check_time();
+        self.clock.now_ns() / 1_000
     }
 
     fn idle(&mut self) {
-        self.0.advance_ns(1_000_000);
+        self.clock.advance_ns(1_000_000);
     }
 
     fn kick_watchdog(&mut self) {}
@@ -60,8 +68,31 @@ pub struct Loopback {
     pub line: Line<LocalVerifier>,
     /// The model on its bus.
     pub tpm: SharedTpm,
+    /// How long the node may take, and how many bytes; no limit unless one is set.
+    pub leash: Leash,
     record: Vec<u8>,
     clock: VirtualClock,
+}
+
+/// A verifier that decides by `policy`, with a key of its own.
+///
+/// # Errors
+///
+/// When the policy is not accepted.
+pub fn verifier(policy: &str) -> Result<Arc<Verifier>> {
+    let document =
+        PolicyDocument::parse("policy.yaml", policy).map_err(|e| anyhow::anyhow!("{e}"))?;
+    let policies = document
+        .build("policy.yaml", Path::new("/"))
+        .map_err(|e| anyhow::anyhow!("{e}"))?;
+    Ok(Arc::new(Verifier {
+        trust_domain: TRUST_DOMAIN.to_owned(),
+        clusters: [(CLUSTER.to_owned(), Arc::new(policies))].into(),
+        key: ChallengeKey::generate()?,
+        login_timeout: Duration::from_secs(60),
+        session_ttl: Duration::from_secs(3_600),
+        path_template: PathTemplate::parse("/node/{{tpm_ek.public_hash}}").context("template")?,
+    }))
 }
 
 /// A policy document that accepts EKs certified by `ca`, and, with `quote`, PCRs 0 to 7 as a reset leaves them.
@@ -83,6 +114,19 @@ pub fn policy(cas: &[&Path], quote: bool) -> String {
     yaml
 }
 
+/// The record of a node that pins `key`.
+fn provisioning(key: &[u8]) -> Result<Vec<u8>> {
+    let mut record = vec![0; MAX_RECORD];
+    let provisioning = Provisioning {
+        cluster: CLUSTER,
+        trust_domain: TRUST_DOMAIN,
+        verifier_key: key,
+    };
+    let len = provisioning.write(&mut record)?;
+    record.truncate(len);
+    Ok(record)
+}
+
 impl Loopback {
     /// Puts `backend` behind the model and a verifier with `policy` at the end of the line.
     ///
@@ -90,30 +134,16 @@ impl Loopback {
     ///
     /// When the policy is not accepted.
     pub fn new(backend: impl TpmBackend + 'static, config: Config, policy: &str) -> Result<Self> {
-        let document =
-            PolicyDocument::parse("policy.yaml", policy).map_err(|e| anyhow::anyhow!("{e}"))?;
-        let policies = document
-            .build("policy.yaml", Path::new("/"))
-            .map_err(|e| anyhow::anyhow!("{e}"))?;
-        let key = ChallengeKey::generate()?;
-        let mut record = vec![0; MAX_RECORD];
-        let provisioning = Provisioning {
-            cluster: CLUSTER,
-            trust_domain: TRUST_DOMAIN,
-            verifier_key: key.public(),
-        };
-        let len = provisioning.write(&mut record)?;
-        record.truncate(len);
-        let verifier = Arc::new(Verifier {
-            trust_domain: TRUST_DOMAIN.to_owned(),
-            clusters: [(CLUSTER.to_owned(), Arc::new(policies))].into(),
-            key,
-            login_timeout: Duration::from_secs(60),
-            session_ttl: Duration::from_secs(3_600),
-            path_template: PathTemplate::parse("/node/{{tpm_ek.public_hash}}")
-                .context("template")?,
-        });
-        let model = SpiTpm::new(backend, config);
+        Self::with_verifier(SpiTpm::new(backend, config), verifier(policy)?)
+    }
+
+    /// Puts `verifier` at the end of the line of a node with `model`; the store is empty.
+    ///
+    /// # Errors
+    ///
+    /// When the node's record does not fit.
+    pub fn with_verifier(model: SpiTpm, verifier: Arc<Verifier>) -> Result<Self> {
+        let record = provisioning(verifier.key.public())?;
         let clock = model.clock();
         let tpm = SharedTpm::new(model);
         let wall = jiff::Timestamp::now();
@@ -126,12 +156,24 @@ impl Loopback {
             }
         };
         let local = LocalVerifier::new(verifier, Box::new(SystemRandom), Box::new(now));
+        let leash = Leash::new(clock.clone());
         Ok(Self {
-            line: Line::new(local),
+            line: Line::timed(local, clock.clone()),
             tpm,
+            leash,
             record,
             clock,
         })
+    }
+
+    /// Provisions the node with another verifier's key.
+    ///
+    /// # Errors
+    ///
+    /// When the node's record does not fit.
+    pub fn pin(&mut self, key: &[u8]) -> Result<()> {
+        self.record = provisioning(key)?;
+        Ok(())
     }
 
     /// A node on this line, as after power-on.
@@ -140,10 +182,14 @@ impl Loopback {
     ///
     /// Never: the model's pins cannot fail.
     #[must_use]
-    pub fn node(&self) -> Option<Node<'_, VirtualPlatform, Line<LocalVerifier>, Source>> {
-        let bus = SpiTis::new(self.tpm.bus(), self.tpm.chip_select()).ok()?;
+    pub fn node(&self) -> Option<LoopbackNode<'_>> {
+        let bus = LeashedBus::new(self.tpm.bus(), self.leash.clone());
+        let bus = SpiTis::new(bus, self.tpm.chip_select()).ok()?;
         let source = TpmEvidence::new(Tis::new(bus, self.tpm.delay()));
-        let platform = VirtualPlatform(self.clock.clone());
+        let platform = VirtualPlatform {
+            clock: self.clock.clone(),
+            leash: self.leash.clone(),
+        };
         Some(Node::new(
             platform,
             self.line.clone(),
@@ -162,6 +208,12 @@ impl Loopback {
     pub fn login(&self) -> Result<Granted, Failure> {
         let mut node = self.node().ok_or(Failure::Link)?;
         node.attempt().map_err(|(failure, _)| failure)
+    }
+
+    /// Lets virtual time pass, as a node that rests does.
+    pub fn wait(&self, time: Duration) {
+        self.clock
+            .advance_ns(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
     }
 
     /// Virtual time so far.

@@ -2,10 +2,12 @@
 //!
 //! [`loopback`] has all three in one process and in virtual time: the firmware's driver and login on the SPI model,
 //! the verifier's login on the other side, the line between them. It is what the fault matrix and the attack tests
-//! run on, since a thousand logins take a minute there. [`live`] has the real processes: `assayd`, QEMU, swtpm.
+//! run on ([`matrix`]), since a thousand logins take a minute there. [`live`] has the real processes: `assayd`, QEMU, swtpm.
 
+pub mod leash;
 pub mod line;
 pub mod live;
 pub mod local_verifier;
 pub mod loopback;
+pub mod matrix;
 pub mod rig;

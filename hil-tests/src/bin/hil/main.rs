@@ -4,6 +4,7 @@ mod bench;
 mod bench_board;
 mod boards;
 mod demo;
+mod faults;
 mod size;
 
 use std::process::ExitCode;
@@ -33,6 +34,8 @@ enum Command {
     Bench(bench::Bench),
     /// Runs the scenarios on a real board: flash by probe-rs, talk over the real serial port
     Board(bench_board::OnBench),
+    /// Runs the whole fault matrix: every fault in every phase of every TPM command of a login
+    Faults(faults::Faults),
 }
 
 fn main() -> ExitCode {
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         Command::Size(size) => size::run(&size),
         Command::Bench(bench) => bench::run(&bench),
         Command::Board(on_bench) => bench_board::run(&on_bench),
+        Command::Faults(faults) => faults::run(&faults),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
