@@ -8,9 +8,12 @@
     reason = "tests stop at the first surprise"
 )]
 
+mod attacks;
 mod emulated;
+mod faults;
 mod host_agent;
 mod layering;
+mod line;
 mod loopback;
 mod manufacture;
 mod measure;
