@@ -35,7 +35,7 @@ impl core::error::Error for DecodeError {}
 
 /// Why a structure could not be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[repr(u8)]
+#[repr(u32)]
 pub enum EncodeError {
     /// The buffer is too small.
     Overflow = 1,

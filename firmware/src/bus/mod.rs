@@ -92,7 +92,7 @@ impl Locality {
 /// Why a register access did not happen. Nothing is known about its effect on the TPM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[repr(u8)]
+#[repr(u32)]
 pub enum BusError {
     /// The SPI peripheral lost received data.
     Overrun = 1,
