@@ -22,10 +22,8 @@ pub struct Timing {
     /// First pause between repeated hellos; it doubles up to eight times itself. A host that opens the port late, or an
     /// emulator that throws away what nobody read, gets the next one.
     pub hello_repeat_ms: u32,
-    /// How long an answer may take once the login is under way.
+    /// How long an answer may take once the login is under way. Messages that are not the answer do not change it.
     pub answer_ms: u32,
-    /// How much longer to wait for the true answer after a message that was not it.
-    pub after_forgery_ms: u32,
     /// First wait after a failed attempt.
     pub backoff_min_ms: u32,
     /// Longest wait after a failed attempt.
@@ -39,7 +37,6 @@ impl Default for Timing {
         Self {
             hello_repeat_ms: 500,
             answer_ms: 30_000,
-            after_forgery_ms: 2_000,
             backoff_min_ms: 1_000,
             backoff_max_ms: 60_000,
             hello_limit_ms: 60_000,
@@ -159,27 +156,56 @@ where
 
     fn exchange(&mut self, opening: Opening<'r>) -> Result<Granted, Failure> {
         let nonce = self.nonce()?;
-        // What came before the hello belongs to no login of ours.
-        while self.link.poll()? {}
+        self.drain()?;
         let (hello, mut waiting) =
             opening.hello(nonce, self.source.kinds(), self.board, &mut self.out)?;
-        let hello_len = hello.len();
-        self.wait_for_answer_to_hello(hello_len)?;
+        // While only the hello was said it is repeated, and stays in the send buffer.
+        let mut hello = Some(hello.len());
+        let mut repeat_ms = self.timing.hello_repeat_ms;
+        let mut repeat_at = 0;
+        let mut end = self.in_ms(self.timing.hello_limit_ms);
+        // Why the last message was not the answer: worth more than "no answer", if nothing better comes.
+        let mut failure = Failure::NoAnswer;
         loop {
-            match self.step(&mut waiting) {
-                Ok(None) => self.wait_for_message(self.timing.answer_ms)?,
-                Ok(Some(granted)) => return Ok(granted),
-                Err(Refusal::Over(failure)) => return Err(failure),
-                Err(Refusal::Ignored(failure)) => {
-                    // The reason is worth more than "no answer", if nothing better comes.
-                    self.wait_for_message(self.timing.after_forgery_ms)
-                        .map_err(|error| match error {
-                            Failure::NoAnswer => failure,
-                            other => other,
-                        })?;
+            if let Some(len) = hello
+                && self.platform.now_us() >= repeat_at
+            {
+                let hello = self.out.get(..len).unwrap_or(&[]);
+                self.link.sender().send(FrameKind::MESSAGE, hello)?;
+                repeat_at = self.in_ms(repeat_ms);
+                repeat_ms = (repeat_ms * 2).min(self.timing.hello_repeat_ms * 8);
+            }
+            let wait_until = if hello.is_some() {
+                end.min(repeat_at)
+            } else {
+                end
+            };
+            if self.wait_for_message(wait_until)? {
+                match self.step(&mut waiting) {
+                    Ok(None) => {
+                        (hello, failure) = (None, Failure::NoAnswer);
+                        end = self.in_ms(self.timing.answer_ms);
+                    }
+                    Ok(Some(granted)) => return Ok(granted),
+                    Err(Refusal::Over(failure)) => return Err(failure),
+                    Err(Refusal::Ignored(reason)) => failure = reason,
                 }
             }
+            if self.platform.now_us() >= end {
+                return Err(failure);
+            }
         }
+    }
+
+    /// What came before the hello belongs to no login of ours. Bounded, since somebody may never stop talking.
+    fn drain(&mut self) -> Result<(), Failure> {
+        const MOST: u8 = 64;
+        for _ in 0..MOST {
+            if !self.link.poll()? {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Answers the message at hand; `None` when proofs were sent.
@@ -209,34 +235,20 @@ where
         Ok(hash.finalize().into())
     }
 
-    /// Sends the hello, again and again until something comes back.
-    fn wait_for_answer_to_hello(&mut self, len: usize) -> Result<(), Failure> {
-        let mut repeat_ms = self.timing.hello_repeat_ms;
-        let mut waited_ms = 0u32;
-        while waited_ms < self.timing.hello_limit_ms {
-            let hello = self.out.get(..len).unwrap_or(&[]);
-            self.link.sender().send(FrameKind::MESSAGE, hello)?;
-            match self.wait_for_message(repeat_ms) {
-                Err(Failure::NoAnswer) => waited_ms = waited_ms.saturating_add(repeat_ms),
-                other => return other,
-            }
-            repeat_ms = (repeat_ms * 2).min(self.timing.hello_repeat_ms * 8);
-        }
-        Err(Failure::NoAnswer)
+    /// The time in so many milliseconds, in microseconds since start.
+    fn in_ms(&mut self, ms: u32) -> u64 {
+        self.platform.now_us().saturating_add(u64::from(ms) * 1_000)
     }
 
-    fn wait_for_message(&mut self, limit_ms: u32) -> Result<(), Failure> {
-        let end = self
-            .platform
-            .now_us()
-            .saturating_add(u64::from(limit_ms) * 1_000);
+    /// Waits for a message until the given time; whether one came.
+    fn wait_for_message(&mut self, end: u64) -> Result<bool, Failure> {
         loop {
             self.platform.kick_watchdog();
             if self.link.poll()? {
-                return Ok(());
+                return Ok(true);
             }
             if self.platform.now_us() >= end {
-                return Err(Failure::NoAnswer);
+                return Ok(false);
             }
             self.platform.idle();
         }
@@ -277,10 +289,7 @@ where
 
     /// Waits, with the watchdog kept quiet and the line drained.
     fn rest(&mut self, wait_ms: u32) {
-        let end = self
-            .platform
-            .now_us()
-            .saturating_add(u64::from(wait_ms) * 1_000);
+        let end = self.in_ms(wait_ms);
         while self.platform.now_us() < end {
             self.platform.kick_watchdog();
             let _ = self.link.poll();

@@ -25,6 +25,9 @@ struct Line {
     decoder: FrameDecoder<4096>,
     frames: Vec<(u8, Vec<u8>)>,
     peer: Peer,
+    /// Put on the line each time it runs dry, one frame per millisecond of the agent's waiting.
+    chatter: Vec<u8>,
+    quiet: bool,
 }
 
 #[derive(Clone)]
@@ -43,7 +46,15 @@ impl Read for Serial {
 
 impl ReadReady for Serial {
     fn read_ready(&mut self) -> Result<bool, Infallible> {
-        Ok(!self.0.borrow().to_agent.is_empty())
+        let line = &mut *self.0.borrow_mut();
+        if line.to_agent.is_empty() && !line.chatter.is_empty() {
+            // Every other look finds nothing, so that the agent rests and its time passes.
+            line.quiet = !line.quiet;
+            if !line.quiet {
+                line.to_agent.extend(line.chatter.iter());
+            }
+        }
+        Ok(!line.to_agent.is_empty())
     }
 }
 
@@ -101,6 +112,8 @@ fn node<'r>(
         decoder: FrameDecoder::new(),
         frames: Vec::new(),
         peer,
+        chatter: Vec::new(),
+        quiet: false,
     }));
     let kicks = Rc::new(RefCell::new(0));
     let clock = Clock {
@@ -126,6 +139,15 @@ fn frame(body: &[u8]) -> Vec<u8> {
     })
     .unwrap();
     out
+}
+
+/// A challenge that nobody signed; refused by its length, so that a test can afford thousands.
+fn forgery() -> Vec<u8> {
+    let signed = assay_common::protocol::SignedChallenge {
+        body: b"x",
+        signature: &[1; 63],
+    };
+    frame(&message(&VerifierMessage::Challenge(signed)))
 }
 
 /// A verifier that grants; `between` goes onto the line before each of its answers.
@@ -212,6 +234,38 @@ fn forgeries_before_every_answer_are_survived() {
     )));
     let (_, mut node) = node(&record, Source::default(), granting(forged.leak()));
     assert_eq!(node.login(), Ok(GRANTED));
+}
+
+#[test]
+fn a_forgery_does_not_shorten_the_wait_for_a_slow_verifier() {
+    let record = record(1);
+    let mut inner = granting(b"");
+    let mut hellos = 0;
+    // Answers the first hello with a forgery and, seven repetitions later, with the truth.
+    let slow = move |kind, body: &[u8]| {
+        hellos += 1;
+        if hellos == 1 {
+            return forgery();
+        }
+        if hellos < 8 {
+            Vec::new()
+        } else {
+            inner(kind, body)
+        }
+    };
+    let (_, mut node) = node(&record, Source::default(), Box::new(slow));
+    assert_eq!(node.login(), Ok(GRANTED));
+}
+
+#[test]
+fn forgeries_without_end_do_not_hold_a_login_for_ever() {
+    let record = record(1);
+    let (setup, mut node) = node(&record, Source::default(), Box::new(|_, _| Vec::new()));
+    // A forgery is on the line whenever the agent looks.
+    setup.line.borrow_mut().chatter = forgery();
+    let (failure, _) = node.attempt().unwrap_err();
+    assert_eq!(failure, Failure::UntrustedVerifier);
+    assert_eq!(troubles(&setup), [TroubleCode::UNTRUSTED_VERIFIER]);
 }
 
 #[test]
