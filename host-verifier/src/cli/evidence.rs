@@ -100,7 +100,8 @@ fn judge(args: &TpmQuote) -> Result<Report, Unreadable> {
     let untrusted = match Untrusted::parse(attest, &signature) {
         Ok(untrusted) => untrusted,
         Err(error) if error.position().is_some() => {
-            refuse(&mut report, &error);
+            // Parsing looks at magic, type and signature scheme; nothing else was compared yet.
+            refuse(&mut report, &error, PARSED);
             return Ok(report);
         }
         Err(error) => {
@@ -132,9 +133,9 @@ fn judge(args: &TpmQuote) -> Result<Report, Unreadable> {
         Ok(quote) => accept(&mut report, &quote, &key, &expected),
         Err(error) if selected => {
             let error = file_fits(&pcrs, &expected).err().unwrap_or(error);
-            refuse(&mut report, &error);
+            refuse(&mut report, &error, CHECKS.len());
         }
-        Err(error) => refuse(&mut report, &error),
+        Err(error) => refuse(&mut report, &error, CHECKS.len()),
     }
     Ok(report)
 }
@@ -268,8 +269,12 @@ fn without_size(bytes: &[u8]) -> &[u8] {
     }
 }
 
-fn refuse(report: &mut Report, error: &QuoteError) {
-    let passed = error.position().unwrap_or(0);
+/// How many of [`CHECKS`] come before everything that is compared with what the caller gave: magic and type.
+const PARSED: usize = 2;
+
+/// Notes a failed check and those before it, as far as they were made: at most `made`.
+fn refuse(report: &mut Report, error: &QuoteError, made: usize) {
+    let passed = error.position().unwrap_or(0).min(made);
     for check in CHECKS.iter().take(passed) {
         report.pass(check, "");
     }

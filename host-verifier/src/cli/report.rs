@@ -1,5 +1,6 @@
 //! How a judgement is shown: one readable verdict, or one JSON object.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use serde_json::{Map, Value};
@@ -99,11 +100,11 @@ impl Report {
     #[must_use]
     pub fn print(&self, what: &str, json: bool) -> ExitCode {
         if json {
-            println!("{:#}", self.to_json());
+            say(&format!("{:#}", self.to_json()));
         } else {
             match self.failure() {
-                None => println!("accepted: {what}"),
-                Some((check, _)) => println!("refused: {what}: {check}"),
+                None => say(&format!("accepted: {what}")),
+                Some((check, _)) => say(&format!("refused: {what}: {check}")),
             }
             let width = self.checks.iter().map(|(c, _)| c.len()).max().unwrap_or(0);
             for (check, outcome) in &self.checks {
@@ -112,7 +113,7 @@ impl Report {
                     Outcome::Failed(reason) => ("FAIL", reason),
                     Outcome::Skipped(reason) => ("skip", reason),
                 };
-                println!("  {mark}  {check:width$}  {detail}");
+                say(&format!("  {mark}  {check:width$}  {detail}"));
             }
             if let (Some((check, reason)), hint) = (self.failure(), &self.hint) {
                 eprintln!("error: {check}: {reason}");
@@ -127,6 +128,12 @@ impl Report {
             ExitCode::from(1)
         }
     }
+}
+
+/// Prints a line. A reader that has gone, or a full disk behind stdout, changes no verdict: the exit status carries it.
+pub(super) fn say(line: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
 /// Input that cannot be read: exit status 2.

@@ -121,7 +121,7 @@ pub(super) fn finish<T: Serialize>(
     });
     match answer {
         Ok(answer) => {
-            println!("{answer}");
+            super::report::say(&answer);
             ExitCode::SUCCESS
         }
         Err(Failure {

@@ -12,7 +12,7 @@ pub(crate) struct OnBench {
     /// Folder name below boards/
     board: String,
     /// CAs of the TPM's maker: PEM or DER files
-    #[arg(long, value_name = "FILE", num_args = 1.., required_unless_present = "policy")]
+    #[arg(long, value_name = "FILE", num_args = 1.., required_unless_present_any = ["policy", "dry_run"])]
     manufacturer_cas: Vec<PathBuf>,
     /// An AgentAttestation document instead of "certified by these CAs"
     #[arg(long, value_name = "FILE", conflicts_with = "manufacturer_cas")]

@@ -77,6 +77,9 @@ pub(crate) fn run(demo: &Demo) -> Result<()> {
             .as_ref()
             .map_err(|error| anyhow::anyhow!("{error:#}"))?
             .write(folder)?;
+        // What vouches for the EK certificate, for `openssl verify` and `assay ek check`.
+        std::fs::copy(tpm.root_ca(), folder.join("ca.pem"))?;
+        std::fs::copy(tpm.intermediate_ca(), folder.join("intermediate.pem"))?;
     }
     if !end.is_granted() {
         bail!(
