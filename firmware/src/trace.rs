@@ -10,11 +10,14 @@ pub struct Counters<const N: usize>([u16; N]);
 
 impl<const N: usize> Default for Counters<N> {
     fn default() -> Self {
-        Self([0; N])
+        Self::ZERO
     }
 }
 
 impl<const N: usize> Counters<N> {
+    /// Nothing counted yet.
+    pub const ZERO: Self = Self([0; N]);
+
     /// Counts `code`; a code at or above `N` counts as `N - 1`.
     pub fn count(&mut self, code: u8) {
         let index = usize::from(code).min(N.saturating_sub(1));
@@ -47,14 +50,20 @@ pub struct Entry<T> {
 /// The last `N` different events, oldest first. Repeats of one event take one line.
 #[derive(Clone, Copy, Debug)]
 pub struct Ring<T, const N: usize> {
-    entries: [Option<Entry<T>>; N],
+    /// A line that was never written has 0 times.
+    entries: [Entry<T>; N],
     next: usize,
 }
 
-impl<T: Copy + PartialEq, const N: usize> Default for Ring<T, N> {
-    fn default() -> Self {
+impl<T: Copy, const N: usize> Ring<T, N> {
+    /// A ring without events. `filler` stands in the lines that were never written, and is never shown.
+    pub const fn new(filler: T) -> Self {
+        let never = Entry {
+            event: filler,
+            times: 0,
+        };
         Self {
-            entries: [None; N],
+            entries: [never; N],
             next: 0,
         }
     }
@@ -64,14 +73,15 @@ impl<T: Copy + PartialEq, const N: usize> Ring<T, N> {
     /// Adds an event, overwriting the oldest.
     pub fn push(&mut self, event: T) {
         let last = self.next.checked_sub(1).unwrap_or(N.saturating_sub(1));
-        if let Some(Some(entry)) = self.entries.get_mut(last)
+        if let Some(entry) = self.entries.get_mut(last)
+            && entry.times > 0
             && entry.event == event
         {
             entry.times = entry.times.saturating_add(1);
             return;
         }
         if let Some(slot) = self.entries.get_mut(self.next) {
-            *slot = Some(Entry { event, times: 1 });
+            *slot = Entry { event, times: 1 };
         }
         self.next = (self.next + 1) % N.max(1);
     }
@@ -79,7 +89,8 @@ impl<T: Copy + PartialEq, const N: usize> Ring<T, N> {
     /// The events from oldest to newest.
     pub fn iter(&self) -> impl Iterator<Item = Entry<T>> {
         let (newer, older) = self.entries.split_at(self.next.min(N));
-        older.iter().chain(newer).filter_map(|entry| *entry)
+        let written = older.iter().chain(newer).copied();
+        written.filter(|entry| entry.times > 0)
     }
 }
 
@@ -89,7 +100,7 @@ mod tests {
 
     #[test]
     fn a_ring_keeps_the_newest_and_folds_repeats() {
-        let mut ring = Ring::<u8, 3>::default();
+        let mut ring = Ring::<u8, 3>::new(0);
         assert_eq!(ring.iter().count(), 0);
         for event in [1, 2, 2, 3, 4, 4, 4] {
             ring.push(event);
@@ -100,7 +111,7 @@ mod tests {
 
     #[test]
     fn rings_and_counters_of_no_length_do_nothing() {
-        let mut ring = Ring::<u8, 0>::default();
+        let mut ring = Ring::<u8, 0>::new(0);
         ring.push(1);
         assert_eq!(ring.iter().count(), 0);
         let mut none = Counters::<0>::default();

@@ -70,7 +70,7 @@ impl<B: TisBus, D: DelayNs> Tis<B, D> {
             bus,
             delay,
             limits,
-            chip: Chip::identify(ChipId::default()),
+            chip: Chip::UNKNOWN,
             id: ChipId::default(),
             found: false,
             claimed: false,
@@ -81,8 +81,14 @@ impl<B: TisBus, D: DelayNs> Tis<B, D> {
             idle_after_command: None,
             resent: 0,
             reread: 0,
-            errors: Counters::default(),
-            events: Ring::default(),
+            errors: Counters::ZERO,
+            // Constants are written in place; what is computed is copied there.
+            events: const {
+                Ring::new(TisEvent {
+                    step: TisStep::Claimed,
+                    code: 0,
+                })
+            },
         }
     }
 

@@ -32,7 +32,7 @@ pub struct Identity {
     pub firmware_version: u64,
 }
 
-/// Largest pieces that the TPM moves, in bytes. The defaults are the floor of `[PTP 1.05]`.
+/// Largest pieces that the TPM moves, in bytes. See [`FLOOR`](Self::FLOOR).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sizes {
     /// `TPM_PT_MAX_COMMAND_SIZE`.
@@ -43,14 +43,13 @@ pub struct Sizes {
     pub nv_buffer: u32,
 }
 
-impl Default for Sizes {
-    fn default() -> Self {
-        Self {
-            command: COMMAND_MAX as u32,
-            response: RESPONSE_MAX as u32,
-            nv_buffer: 512,
-        }
-    }
+impl Sizes {
+    /// What every TPM of the profile can do.
+    pub const FLOOR: Self = Self {
+        command: COMMAND_MAX as u32,
+        response: RESPONSE_MAX as u32,
+        nv_buffer: 512,
+    };
 }
 
 impl<T: TpmTransport> Tpm<T> {
@@ -89,7 +88,7 @@ impl<T: TpmTransport> Tpm<T> {
     }
 
     /// `TPM2_GetCapability` (30.2) of a list, as often as the TPM says that more follows.
-    fn list(
+    pub(super) fn list(
         &mut self,
         capability: Capability,
         first: u32,
@@ -143,14 +142,20 @@ impl<T: TpmTransport> Tpm<T> {
         first: PropertyTag,
         values: &mut [u32],
     ) -> Result<bool, TpmError> {
-        let last = PropertyTag(first.0 + values.len() as u32 - 1);
+        let first = first.0;
+        let last = first + values.len() as u32 - 1;
         let mut any = false;
-        self.properties(first, last, &mut |tag, value| {
-            any = true;
-            if let Some(to) = values.get_mut((tag.0 - first.0) as usize) {
-                *to = value;
-            }
-        })?;
+        self.list(
+            Capability::TPM_PROPERTIES,
+            first,
+            last,
+            &mut |tag, value| {
+                any = true;
+                if let Some(to) = values.get_mut((tag - first) as usize) {
+                    *to = value;
+                }
+            },
+        )?;
         Ok(any)
     }
 
@@ -176,12 +181,11 @@ impl<T: TpmTransport> Tpm<T> {
     pub(super) fn read_sizes(&mut self) -> Result<(), TpmError> {
         const FIRST: PropertyTag = PropertyTag::MAX_COMMAND_SIZE;
         const COUNT: usize = (PropertyTag::NV_BUFFER_MAX.0 - FIRST.0 + 1) as usize;
-        let default = Sizes::default();
         let mut values = [0; COUNT];
         let [command, response, .., nv_buffer] = &mut values;
-        *command = default.command;
-        *response = default.response;
-        *nv_buffer = default.nv_buffer;
+        *command = Sizes::FLOOR.command;
+        *response = Sizes::FLOOR.response;
+        *nv_buffer = Sizes::FLOOR.nv_buffer;
         self.property_values(FIRST, &mut values)?;
         let [command, response, .., nv_buffer] = values;
         self.sizes = Sizes {

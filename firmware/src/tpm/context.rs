@@ -1,6 +1,7 @@
 //! Chapter 28: what stays in the TPM and what leaves it.
 
 use assay_common::tpm::handle::Handle;
+use assay_common::tpm::properties::Capability;
 
 use super::exchange::{AUTH, AUTH_AREA, HANDLE, HEADER};
 use super::op::Op;
@@ -64,7 +65,8 @@ impl<T: TpmTransport> Tpm<T> {
     fn first_stale(&mut self, first: Handle, last: Handle) -> Result<Option<Handle>, TpmError> {
         let mut stale = None;
         let live = self.live;
-        self.handles(first, last, &mut |handle| {
+        self.list(Capability::HANDLES, first.0, last.0, &mut |handle, _| {
+            let handle = Handle(handle);
             if stale.is_none() && !live.contains(handle) {
                 stale = Some(handle);
             }

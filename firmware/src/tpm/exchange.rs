@@ -316,8 +316,29 @@ impl Exchange {
         self.tpm2b(MAX_DIGEST);
     }
 
+    /// Enters a `TPM2B` whose content is a structure: what follows is read from it. What
+    /// [`leave`](Self::leave) takes.
+    pub(super) fn enter(&mut self) -> u16 {
+        let outside = self.end;
+        let len = self.u16();
+        let content = self.bytes(usize::from(len));
+        // After a failure nothing is left on either side.
+        self.end = self.next;
+        self.next -= content.len;
+        outside
+    }
+
+    /// Leaves it, when all of it was read.
+    pub(super) fn leave(&mut self, outside: u16) {
+        if self.next != self.end {
+            self.fail(TpmError::Malformed(Malformed::Trailing));
+        } else if self.is_whole() {
+            self.end = outside;
+        }
+    }
+
     /// Number of bytes left to be read.
-    pub(super) fn left(&self) -> usize {
+    fn left(&self) -> usize {
         usize::from(self.end - self.next)
     }
 

@@ -14,15 +14,12 @@ pub(super) struct Live([[Handle; SLOTS]; 2]);
 
 const FREE: Handle = Handle(0);
 
-impl Default for Live {
-    fn default() -> Self {
-        Self([[FREE; SLOTS]; 2])
-    }
-}
-
 impl Live {
+    /// Nothing is loaded.
+    pub(super) const NONE: Self = Self([[FREE; SLOTS]; 2]);
+
     pub(super) fn clear(&mut self) {
-        *self = Self::default();
+        *self = Self::NONE;
     }
 
     /// The first free place for this kind of handle.

@@ -65,10 +65,10 @@ impl<T: TpmTransport> Tpm<T> {
         Self {
             transport,
             exchange: Exchange::new(),
-            live: Live::default(),
-            sizes: Sizes::default(),
+            live: Live::NONE,
+            sizes: Sizes::FLOOR,
             repeats: 0,
-            errors: Counters::default(),
+            errors: Counters::ZERO,
         }
     }
 

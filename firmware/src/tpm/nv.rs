@@ -60,15 +60,14 @@ impl<T: TpmTransport> Tpm<T> {
         self.begin(NV_READ_PUBLIC, &[index]);
         self.run();
         let x = &mut self.exchange;
-        let size = x.u16();
-        let before = x.left();
+        let outside = x.enter();
         let returned = x.u32();
         let name_alg = AlgId(x.u16());
         let attributes = x.u32();
         x.tpm2b(MAX_DIGEST);
         let data_size = x.u16();
-        let read = before.saturating_sub(x.left());
-        x.demand(returned == index.0 && read == usize::from(size));
+        x.demand(returned == index.0);
+        x.leave(outside);
         x.tpm2b(MAX_NAME);
         self.finish()?;
         Ok(NvPublic {

@@ -25,7 +25,7 @@ const MAX_DIGESTS: u32 = 8;
 const READINGS: u8 = 4;
 
 /// What [`Tpm::pcr_read`] put into the caller's buffer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PcrRead {
     /// Bytes written.
     pub len: usize,
@@ -48,77 +48,82 @@ impl<T: TpmTransport> Tpm<T> {
         values: &mut [u8],
     ) -> Result<PcrRead, TpmError> {
         for _ in 0..READINGS {
-            if let Some(read) = self.pcr_read_undisturbed(selections, values)? {
-                return Ok(read);
+            let mut reading = PcrRead::default();
+            if self.pcr_read_undisturbed(selections, values, &mut reading)? {
+                return Ok(reading);
             }
         }
         Err(self.failed(TpmError::PcrsMoving))
     }
 
+    /// Page by page; false when a PCR changed in the middle.
     fn pcr_read_undisturbed(
         &mut self,
         selections: &[PcrSelection],
         values: &mut [u8],
-    ) -> Result<Option<PcrRead>, TpmError> {
-        let mut update_counter = None;
-        let mut len = 0;
+        reading: &mut PcrRead,
+    ) -> Result<bool, TpmError> {
+        let mut is_first = true;
         for selection in selections {
-            let mut rest = selection.mask;
-            while !rest.is_empty() {
-                let ask = PcrSelection::new(selection.bank, rest);
-                let to = values.get_mut(len..).ok_or(TpmError::Buffer)?;
-                let page = self.pcr_read_page(ask, to)?;
-                if *update_counter.get_or_insert(page.update_counter) != page.update_counter {
-                    return Ok(None);
+            let mut ask = *selection;
+            while !ask.mask.is_empty() {
+                let counter = reading.update_counter;
+                let read = self.pcr_read_page(ask, values, reading)?;
+                if !is_first && reading.update_counter != counter {
+                    return Ok(false);
                 }
-                len += page.len;
-                rest = rest.without(page.read);
+                is_first = false;
+                ask.mask = ask.mask.without(read);
             }
         }
-        Ok(Some(PcrRead {
-            len,
-            update_counter: update_counter.unwrap_or(0),
-        }))
+        Ok(true)
     }
 
-    fn pcr_read_page(&mut self, ask: PcrSelection, to: &mut [u8]) -> Result<Page, TpmError> {
+    /// One command's worth of values, appended; which PCRs they are of.
+    fn pcr_read_page(
+        &mut self,
+        ask: PcrSelection,
+        values: &mut [u8],
+        reading: &mut PcrRead,
+    ) -> Result<PcrMask, TpmError> {
         put_selections(self.begin(PCR_READ, &[]), &[ask]);
         self.run();
         let x = &mut self.exchange;
-        let update_counter = x.u32();
+        reading.update_counter = x.u32();
         // pcrSelectionOut is the selection that was asked for, with fewer bits.
         let (banks, bank, size) = (x.u32(), x.u16(), usize::from(x.u8()));
         x.demand(banks == 1 && bank == ask.bank.0 && size <= size_of::<u32>());
         let bitmap = x.bytes(size);
         let bitmap = x.part(bitmap).iter().rev();
-        let listed = PcrMask(bitmap.fold(0, |mask, byte| mask << 8 | u32::from(*byte)));
+        let listed = bitmap.fold(0, |mask, byte| mask << 8 | u32::from(*byte));
         let digests = x.u32();
-        x.demand(digests <= MAX_DIGESTS && digests == listed.0.count_ones());
+        x.demand(digests <= MAX_DIGESTS && digests == listed.count_ones());
         // Values are taken for the lowest of those asked for; whether it was these is seen below.
-        let mut read = PcrMask::NONE;
-        let mut len = 0;
-        for index in ask.mask.iter().take(digests as usize) {
+        let mut left = ask.mask.0;
+        for _ in 0..digests.min(MAX_DIGESTS) {
+            left &= left.wrapping_sub(1);
             let digest = x.tpm2b(MAX_DIGEST);
             x.demand(ask.bank.digest_len().is_none_or(|len| len == digest.len()));
-            let end = len + digest.len();
-            to.get_mut(len..end)
-                .ok_or(TpmError::Buffer)?
-                .copy_from_slice(x.part(digest));
-            len = end;
-            read = read.with(index);
+            let free = values.get_mut(reading.len..).unwrap_or_default();
+            match free.get_mut(..digest.len()) {
+                Some(to) => {
+                    for (to, byte) in to.iter_mut().zip(x.part(digest)) {
+                        *to = *byte;
+                    }
+                }
+                None => x.fail(TpmError::Buffer),
+            }
+            reading.len += digest.len();
         }
+        let read = ask.mask.0 & !left;
         match self.finish() {
             // A bank whose hash the TPM doesn't know; one that it knows and doesn't keep comes back
             // empty instead.
             Err(TpmError::Rc(rc)) if rc.base() == TpmRc::HASH => Err(TpmError::NoPcr),
             Err(error) => Err(error),
             // A TPM that leaves one out doesn't have it.
-            Ok(()) if read.is_empty() || read != listed => Err(TpmError::NoPcr),
-            Ok(()) => Ok(Page {
-                update_counter,
-                read,
-                len,
-            }),
+            Ok(()) if read == 0 || read != listed => Err(TpmError::NoPcr),
+            Ok(()) => Ok(PcrMask(read)),
         }
     }
 
@@ -141,12 +146,6 @@ impl<T: TpmTransport> Tpm<T> {
         self.run();
         self.finish()
     }
-}
-
-struct Page {
-    update_counter: u32,
-    read: PcrMask,
-    len: usize,
 }
 
 /// Puts a `TPML_PCR_SELECTION`. A bank that comes twice is the caller's wish and the TPM's to judge.

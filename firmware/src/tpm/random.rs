@@ -22,9 +22,9 @@ impl<T: TpmTransport> Tpm<T> {
     /// # Errors
     /// [`TpmError::Malformed`] when the TPM gives more than it was asked for, or nothing three times.
     pub fn random(&mut self, out: &mut [u8]) -> Result<(), TpmError> {
-        let mut rest = out;
+        let mut filled = 0;
         let mut empty = 0;
-        while !rest.is_empty() {
+        while let Some(rest @ [_, ..]) = out.get_mut(filled..) {
             let ask = rest.len().min(CHUNK);
             self.run_with_u16(GET_RANDOM, ask as u16);
             let bytes = self.exchange.tpm2b(ask);
@@ -36,11 +36,10 @@ impl<T: TpmTransport> Tpm<T> {
                     return Err(Malformed::Value.into());
                 }
             }
-            let (now, later) = rest
-                .split_at_mut_checked(bytes.len())
-                .ok_or(Malformed::TooLong)?;
-            now.copy_from_slice(bytes);
-            rest = later;
+            for (to, byte) in rest.iter_mut().zip(bytes) {
+                *to = *byte;
+            }
+            filled += bytes.len();
         }
         Ok(())
     }

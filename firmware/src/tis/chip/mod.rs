@@ -76,6 +76,9 @@ static TABLE: [Chip; 5] = [
 ];
 
 impl Chip {
+    /// A chip that wasn't looked at yet, or isn't listed.
+    pub const UNKNOWN: &'static Self = &UNKNOWN;
+
     /// The family of `id`, or the unknown one. Never fails: a chip that isn't listed still works.
     pub fn identify(id: ChipId) -> &'static Self {
         let family = TABLE.iter().find(|chip| {
