@@ -2,7 +2,7 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`bench`] | a real board: probe-rs and the real serial port |
+//! | [`mod@bench`] | a real board: probe-rs and the real serial port |
 //! | [`board`] | what `boards/*` says of itself: build, lint, sizes |
 //! | [`qemu`] | QEMU machines with a TPM, as processes that end with their owner |
 //! | [`manufacture`] | software TPMs with a certificate of their own CA |

@@ -2,7 +2,7 @@
 //!
 //! * [`size`] puts together what `hil size` says: [`stack`] runs boards in QEMU and finds their deepest stack,
 //!   [`tpm_part`] builds the pair of images whose difference is the TPM part, and the bare-metal targets.
-//! * [`bench`] is what `hil bench` says: SPI bytes beside the floor of [`floor`], instructions, and the ratios of
+//! * [`mod@bench`] is what `hil bench` says: SPI bytes beside the floor of [`floor`], instructions, and the ratios of
 //!   [`crypto`], which runs the verifier's own benchmark.
 //! * [`machine`] is the board in QEMU that both look at, with a verifier in this process.
 //!

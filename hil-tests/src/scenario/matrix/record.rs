@@ -124,7 +124,7 @@ impl Record {
         counts
     }
 
-    /// Up to [`SAMPLES`] cells for every outcome of every row, other commands from row to row: what the tests run.
+    /// Up to `SAMPLES` cells for every outcome of every row, other commands from row to row: what the tests run.
     #[must_use]
     pub fn sample(&self) -> Vec<Cell> {
         let mut sample = Vec::new();
