@@ -1,6 +1,10 @@
 //! Public keys, independent of the structure they arrived in.
 
-use super::{HashAlgorithm, verify::MAX_RSA_BITS};
+use super::{
+    HashAlgorithm,
+    encode::{integer_len, put_head, put_integer, spki_head, tlv_len, trim_leading_zeros},
+    verify::MAX_RSA_BITS,
+};
 
 /// Why bytes are not a public key that can be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -305,75 +309,10 @@ impl core::fmt::Debug for PublicKey {
     }
 }
 
-pub(super) fn trim_leading_zeros(bytes: &[u8]) -> &[u8] {
-    let zeros = bytes.iter().take_while(|b| **b == 0).count();
-    bytes.get(zeros..).unwrap_or_default()
-}
-
 fn bit_len(trimmed: &[u8]) -> usize {
     trimmed
         .first()
         .map_or(0, |b| trimmed.len() * 8 - b.leading_zeros() as usize)
-}
-
-/// `SubjectPublicKeyInfo` up to the key, which is `key_len` bytes of a BIT STRING.
-fn spki_head(algorithm: &[u8], key_len: usize) -> Vec<u8> {
-    let len = algorithm.len() + tlv_len(1 + key_len);
-    let mut out = Vec::with_capacity(tlv_len(len));
-    put_head(&mut out, 0x30, len);
-    out.extend_from_slice(algorithm);
-    put_head(&mut out, 0x03, 1 + key_len);
-    out.push(0);
-    out
-}
-
-/// Length of a DER element with `len` bytes of contents.
-pub(super) fn tlv_len(len: usize) -> usize {
-    let mut head = [0; 2 + size_of::<usize>()];
-    encode_head(&mut head, 0, len) + len
-}
-
-/// Tag and minimal length.
-pub(super) fn put_head(out: &mut Vec<u8>, tag: u8, len: usize) {
-    let mut head = [0; 2 + size_of::<usize>()];
-    let written = encode_head(&mut head, tag, len);
-    out.extend_from_slice(head.get(..written).unwrap_or_default());
-}
-
-fn encode_head(head: &mut [u8; 2 + size_of::<usize>()], tag: u8, len: usize) -> usize {
-    let [tag_slot, len_slot, long @ ..] = head;
-    *tag_slot = tag;
-    if len < 0x80 {
-        *len_slot = len as u8;
-        return 2;
-    }
-    let bytes = len.to_be_bytes();
-    let bytes = trim_leading_zeros(&bytes);
-    *len_slot = 0x80 | bytes.len() as u8;
-    for (slot, byte) in long.iter_mut().zip(bytes) {
-        *slot = *byte;
-    }
-    2 + bytes.len()
-}
-
-/// Whether a DER INTEGER of an unsigned number needs a zero in front.
-fn needs_sign(magnitude: &[u8]) -> bool {
-    magnitude.first().is_none_or(|b| b & 0x80 != 0)
-}
-
-/// Length of [`put_integer`]'s element.
-pub(super) fn integer_len(magnitude: &[u8]) -> usize {
-    tlv_len(magnitude.len() + usize::from(needs_sign(magnitude)))
-}
-
-/// DER INTEGER of an unsigned big-endian number without leading zeros.
-pub(super) fn put_integer(out: &mut Vec<u8>, magnitude: &[u8]) {
-    let sign = needs_sign(magnitude);
-    put_head(out, 0x02, magnitude.len() + usize::from(sign));
-    if sign {
-        out.push(0);
-    }
-    out.extend_from_slice(magnitude);
 }
 
 #[cfg(test)]

@@ -6,8 +6,8 @@ use aws_lc_rs::signature::{
 };
 
 use super::{
-    Curve, HashAlgorithm, PublicKey,
-    key::{RsaPublicKey, integer_len, put_head, put_integer, tlv_len, trim_leading_zeros},
+    Curve, HashAlgorithm, PublicKey, RsaPublicKey,
+    encode::{integer_len, put_head, put_integer, tlv_len, trim_leading_zeros},
 };
 
 /// Smallest RSA modulus accepted without a legacy switch.

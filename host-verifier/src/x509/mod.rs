@@ -40,6 +40,7 @@ pub mod spki;
 pub mod store;
 pub mod time;
 
+mod checks;
 mod name_constraints;
 
 pub use certificate::{Certificate, MAX_CERTIFICATE_LEN, ParseError};

@@ -1,0 +1,220 @@
+//! The checks on one element of a chain; [`super::path`] finds the chain.
+
+use std::sync::Arc;
+
+use crate::crypto::PublicKey;
+
+use super::{
+    Certificate, Oid, PathError, UnixTime,
+    extensions::{GeneralName, KeyUsage},
+    policy::{ExtendedKeyUsageRule, KeyUsageRule, LeafRole, Policy, SubjectAltNameRule},
+};
+
+/// Checks the certificate in question, by what RFC 5280 demands of any and the policy of this one.
+pub(super) fn check_leaf(
+    leaf: &Certificate,
+    policy: &Policy,
+    at: UnixTime,
+) -> Result<(), PathError> {
+    let subject = || describe(leaf);
+    let extensions = leaf.extensions();
+    match policy.role {
+        // keyCertSign without basicConstraints is a CA of the old kind.
+        LeafRole::EndEntity => {
+            let signs = extensions
+                .key_usage
+                .is_some_and(|usage| usage.contains(KeyUsage::KEY_CERT_SIGN));
+            if leaf.is_ca() || signs {
+                return Err(PathError::LeafIsCa { subject: subject() });
+            }
+        }
+        LeafRole::Authority => {
+            if !leaf.is_ca() {
+                return Err(PathError::NotACa { subject: subject() });
+            }
+        }
+    }
+    check_validity(leaf, at)?;
+    check_critical(leaf)?;
+    let key = leaf.key().map_err(|source| PathError::UnsupportedKey {
+        subject: subject(),
+        source,
+    })?;
+    check_strength(leaf, key, policy)?;
+    match policy.extended_key_usage {
+        ExtendedKeyUsageRule::Any => {}
+        ExtendedKeyUsageRule::IfPresent(usage) => {
+            if let Some(usages) = &extensions.extended_key_usage {
+                check_usage(leaf, usages, usage)?;
+            }
+        }
+        ExtendedKeyUsageRule::Required(usage) => {
+            let usages = extensions.extended_key_usage.as_deref();
+            check_usage(leaf, usages.unwrap_or_default(), usage)?;
+        }
+    }
+    if let (KeyUsageRule::IfPresent { rsa, ec }, Some(usage)) =
+        (policy.key_usage, extensions.key_usage)
+    {
+        let wanted = match key {
+            PublicKey::Rsa(_) => rsa,
+            PublicKey::Ec(_) => ec,
+        };
+        if !usage.contains(wanted) {
+            return Err(PathError::KeyUsage {
+                subject: subject(),
+                wanted: name_of(wanted),
+            });
+        }
+    }
+    if policy.subject_alt_name == SubjectAltNameRule::DirectoryNamesIfCritical
+        && extensions.subject_alt_name_critical
+        && !extensions
+            .subject_alt_name
+            .iter()
+            .flatten()
+            .all(|name| matches!(name, GeneralName::Directory(_)))
+    {
+        return Err(PathError::CriticalExtension {
+            subject: subject(),
+            oid: Oid::SUBJECT_ALT_NAME,
+        });
+    }
+    Ok(())
+}
+
+/// Checks a certificate whose key signed the last element of `path`. The anchor is held to the
+/// same rules as far as it states them (RFC 5937): a version 1 root states nothing.
+pub(super) fn check_issuer(
+    issuer: &Certificate,
+    path: &[Arc<Certificate>],
+    policy: &Policy,
+    at: UnixTime,
+) -> Result<(), PathError> {
+    let subject = || describe(issuer);
+    let extensions = issuer.extensions();
+    check_validity(issuer, at)?;
+    check_critical(issuer)?;
+    let states_nothing = issuer.version() < 2 && issuer.is_self_issued();
+    if !issuer.is_ca() && !states_nothing {
+        return Err(PathError::NotACa { subject: subject() });
+    }
+    if extensions
+        .key_usage
+        .is_some_and(|usage| !usage.contains(KeyUsage::KEY_CERT_SIGN))
+    {
+        return Err(PathError::KeyUsage {
+            subject: subject(),
+            wanted: name_of(KeyUsage::KEY_CERT_SIGN),
+        });
+    }
+    if let (
+        ExtendedKeyUsageRule::IfPresent(usage) | ExtendedKeyUsageRule::Required(usage),
+        Some(usages),
+    ) = (policy.extended_key_usage, &extensions.extended_key_usage)
+    {
+        check_usage(issuer, usages, usage)?;
+    }
+    // The last certificate of a path is not an intermediate, even if it is a CA.
+    let below = path.get(1..).unwrap_or_default();
+    let found = below.iter().filter(|c| !c.is_self_issued()).count() as u64;
+    if let Some(allowed) = extensions.basic_constraints.and_then(|b| b.path_len)
+        && found > allowed
+    {
+        return Err(PathError::PathLength {
+            subject: subject(),
+            allowed,
+            found,
+        });
+    }
+    if let Some(constraints) = &extensions.name_constraints {
+        for (i, element) in path.iter().enumerate() {
+            // Self-issued intermediates are exempt (RFC 5280 section 6.1.3 b and c).
+            let exempt = i > 0 && element.is_self_issued();
+            if !exempt && !constraints.allow(element) {
+                return Err(PathError::NameConstraints {
+                    subject: describe(element),
+                    issuer: subject(),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check_validity(certificate: &Certificate, at: UnixTime) -> Result<(), PathError> {
+    if at < certificate.not_before() {
+        return Err(PathError::NotYetValid {
+            subject: describe(certificate),
+            not_before: certificate.not_before(),
+            at,
+        });
+    }
+    if at > certificate.not_after() {
+        return Err(PathError::Expired {
+            subject: describe(certificate),
+            not_after: certificate.not_after(),
+            at,
+        });
+    }
+    Ok(())
+}
+
+fn check_critical(certificate: &Certificate) -> Result<(), PathError> {
+    match certificate.extensions().unknown_critical.first() {
+        Some(oid) => Err(PathError::CriticalExtension {
+            subject: describe(certificate),
+            oid: *oid,
+        }),
+        None => Ok(()),
+    }
+}
+
+fn check_strength(
+    certificate: &Certificate,
+    key: &PublicKey,
+    policy: &Policy,
+) -> Result<(), PathError> {
+    let minimum = if policy.legacy.danger_allow_small_rsa {
+        crate::crypto::MIN_LEGACY_RSA_BITS
+    } else {
+        crate::crypto::MIN_RSA_BITS
+    };
+    match key {
+        PublicKey::Rsa(rsa) if rsa.bits() < minimum => Err(PathError::WeakKey {
+            subject: describe(certificate),
+            bits: rsa.bits(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn check_usage(certificate: &Certificate, usages: &[Oid], wanted: Oid) -> Result<(), PathError> {
+    if usages.contains(&wanted) || usages.contains(&Oid::ANY_EXTENDED_KEY_USAGE) {
+        Ok(())
+    } else {
+        Err(PathError::ExtendedKeyUsage {
+            subject: describe(certificate),
+            wanted,
+        })
+    }
+}
+
+fn name_of(usage: KeyUsage) -> &'static str {
+    match usage {
+        KeyUsage::DIGITAL_SIGNATURE => "digitalSignature",
+        KeyUsage::KEY_ENCIPHERMENT => "keyEncipherment",
+        KeyUsage::KEY_AGREEMENT => "keyAgreement",
+        KeyUsage::KEY_CERT_SIGN => "keyCertSign",
+        _ => "the wanted uses",
+    }
+}
+
+/// The subject, or for an empty one the serial number: EK certificates often have no subject.
+pub(super) fn describe(certificate: &Certificate) -> String {
+    if certificate.subject().is_empty() {
+        format!("serial {}", hex::encode(certificate.serial()))
+    } else {
+        certificate.subject().to_string()
+    }
+}
