@@ -164,7 +164,7 @@ where
         let mut repeat_ms = self.timing.hello_repeat_ms;
         let mut repeat_at = 0;
         let mut end = self.in_ms(self.timing.hello_limit_ms);
-        // Why the last message was not the answer: worth more than "no answer", if nothing better comes.
+        // Why the first message that was not the answer was none: worth more than "no answer".
         let mut failure = Failure::NoAnswer;
         loop {
             if let Some(len) = hello
@@ -188,7 +188,10 @@ where
                     }
                     Ok(Some(granted)) => return Ok(granted),
                     Err(Refusal::Over(failure)) => return Err(failure),
-                    Err(Refusal::Ignored(reason)) => failure = reason,
+                    Err(Refusal::Ignored(reason)) if failure == Failure::NoAnswer => {
+                        failure = reason;
+                    }
+                    Err(Refusal::Ignored(_)) => {}
                 }
             }
             if self.platform.now_us() >= end {
