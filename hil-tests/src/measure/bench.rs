@@ -41,7 +41,7 @@ use crate::scenario::loopback;
 /// The board that is measured.
 pub const BOARD: &str = "stm32f405";
 /// Cold logins that are averaged: with a standard deviation of 1 %, the mean of so many repeats within 1 %.
-pub const LOGINS: usize = 12;
+pub const LOGINS: usize = 20;
 /// 2^3 ns per instruction.
 const ICOUNT_SHIFT: u8 = 3;
 const LIMIT: Duration = Duration::from_secs(60);

@@ -96,7 +96,9 @@ fn complaints(report: &SizeReport) -> Vec<String> {
             board.over.join(" and ")
         )
     });
-    let part = (!report.tpm_part.ok).then(|| "the TPM part is over its budget".to_owned());
+    let part = &report.tpm_part;
+    let part =
+        (!part.ok).then(|| format!("the TPM part takes {} bytes of {}", part.flash, part.budget));
     let targets = report.targets.iter().filter(|(_, builds)| !**builds);
     let targets =
         targets.map(|(target, _)| format!("common and firmware do not build for {target}"));
