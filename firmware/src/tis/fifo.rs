@@ -113,6 +113,8 @@ impl<B: TisBus, D: DelayNs> Tis<B, D> {
         }
     }
 
+    // Apart, since the one function that all of this becomes has too few registers: 0.1 KB.
+    #[inline(never)]
     fn send(&mut self, command: &[u8]) -> Result<(), Fault> {
         self.acquire()?;
         self.ready()?;

@@ -30,6 +30,8 @@ impl<B: TisBus, D: DelayNs> Tis<B, D> {
         }
     }
 
+    // Apart, as `send` is.
+    #[inline(never)]
     fn find_and_claim(&mut self) -> Result<(), Fault> {
         self.find()?;
         self.chip = Chip::identify(self.id);
@@ -136,7 +138,7 @@ impl<B: TisBus, D: DelayNs> Tis<B, D> {
         self.write(Reg::ACCESS, access::ACTIVE_LOCALITY)
             .map_err(Fault::error)?;
         self.delay
-            .delay_us(self.chip.quirks().settle_after_relinquish_us);
+            .delay_us(self.chip.quirks().settle_after_relinquish_us.into());
         Ok(())
     }
 

@@ -181,7 +181,9 @@ impl<B: TisBus, D: DelayNs> Tis<B, D> {
     fn pause(&mut self, clock: &mut Clock) -> bool {
         match clock.pause(
             &self.limits,
-            self.chip.quirks().poll_min_us.max(self.limits.poll_min_us),
+            self.limits
+                .poll_min_us
+                .max(self.chip.quirks().poll_min_us.into()),
         ) {
             Some(pause_us) => {
                 self.delay.delay_us(pause_us);

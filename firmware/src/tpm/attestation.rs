@@ -4,7 +4,7 @@ use assay_common::tpm::alg::AlgId;
 use assay_common::tpm::handle::Handle;
 use assay_common::tpm::pcr::{MAX_BANKS, PcrSelection};
 
-use super::exchange::{AUTH, AUTH_AREA, HANDLE, HEADER};
+use super::exchange::{AUTH, AUTH_AREA, HANDLE, HEADER, MAKING_ROOM};
 use super::op::Op;
 use super::pcr::put_selections;
 use super::{COMMAND_MAX, DurationClass, Malformed, Tpm, TpmError, TpmTransport};
@@ -16,7 +16,7 @@ const MAX_QUALIFYING: usize = 66;
 
 const _: () = assert!(
     HEADER + HANDLE + AUTH_AREA + AUTH + (2 + MAX_QUALIFYING) + 2 + 4 + MAX_BANKS * 6
-        <= COMMAND_MAX
+        <= COMMAND_MAX - MAKING_ROOM
 );
 
 /// A quote as the TPM made it.

@@ -27,6 +27,20 @@ impl<T: TpmTransport> Tpm<T> {
         &mut self.exchange
     }
 
+    /// Begins a command that loads something of this `kind`; it fails when there is no room for more of ours.
+    pub(super) fn begin_loading(
+        &mut self,
+        op: Op,
+        handles: &[Handle],
+        kind: HandleKind,
+    ) -> &mut Exchange {
+        self.exchange.begin(op, handles);
+        if !self.live.has_room(kind) {
+            self.exchange.fail(TpmError::Slots);
+        }
+        &mut self.exchange
+    }
+
     /// Executes the command and reads its response down to the parameters; the handle that it returned,
     /// or 0.
     #[inline(never)]

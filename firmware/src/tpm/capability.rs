@@ -3,20 +3,18 @@
 use assay_common::tpm::handle::Handle;
 use assay_common::tpm::properties::{Capability, PropertyTag};
 
-use super::exchange::HEADER;
+use super::exchange::{HEADER, MAKING_ROOM};
 use super::op::Op;
 use super::{COMMAND_MAX, DurationClass, Malformed, RESPONSE_MAX, Tpm, TpmError, TpmTransport};
 
 const GET_CAPABILITY: Op = Op::new(0x17A, DurationClass::Medium);
 
-const _: () = assert!(HEADER + 12 <= COMMAND_MAX);
+const _: () = assert!(HEADER + 12 <= COMMAND_MAX - MAKING_ROOM);
 
 /// Bytes of a response before the first list item: header, moreData, capability, count.
 const OVERHEAD: usize = HEADER + 1 + 4 + 4;
-/// Handles that one response can hold.
-const MAX_HANDLES: u32 = ((RESPONSE_MAX - OVERHEAD) / 4) as u32;
-/// Properties that one response can hold.
-const MAX_PROPERTIES: u32 = ((RESPONSE_MAX - OVERHEAD) / 8) as u32;
+/// Items that one response can hold, be they handles or, twice as long, properties.
+const MAX_ITEMS: u32 = ((RESPONSE_MAX - OVERHEAD) / 8) as u32;
 /// Answers that may say "there is more" before the TPM counts as malformed. A TPM has far fewer
 /// handles than this many answers hold.
 const MAX_ANSWERS: u8 = 16;
@@ -26,10 +24,27 @@ const MAX_ANSWERS: u8 = 16;
 pub struct Identity {
     /// `TPM_PT_MANUFACTURER`: four ASCII characters, `0x49465800` is "IFX".
     pub manufacturer: u32,
-    /// `TPM_PT_VENDOR_STRING_1` to `_4`, padded with zeros.
-    pub vendor_string: [u8; 16],
-    /// `TPM_PT_FIRMWARE_VERSION_1` and `_2`, first in the high half.
-    pub firmware_version: u64,
+    /// `TPM_PT_VENDOR_STRING_1` to `_4`; see [`vendor_string`](Self::vendor_string).
+    pub vendor: [u32; 4],
+    /// `TPM_PT_FIRMWARE_VERSION_1` and `_2`.
+    pub firmware: [u32; 2],
+}
+
+impl Identity {
+    /// The vendor's name for the chip, padded with zeros.
+    pub fn vendor_string(&self) -> [u8; 16] {
+        let mut text = [0; 16];
+        for (to, from) in text.as_chunks_mut().0.iter_mut().zip(self.vendor) {
+            *to = from.to_be_bytes();
+        }
+        text
+    }
+
+    /// Version of the firmware, as attestations carry it.
+    pub fn firmware_version(&self) -> u64 {
+        let [high, low] = self.firmware;
+        u64::from(high) << 32 | u64::from(low)
+    }
 }
 
 /// Largest pieces that the TPM moves, in bytes. See [`FLOOR`](Self::FLOOR).
@@ -96,15 +111,10 @@ impl<T: TpmTransport> Tpm<T> {
         each: &mut dyn FnMut(u32, u32),
     ) -> Result<(), TpmError> {
         let has_values = capability == Capability::TPM_PROPERTIES;
-        let most = if has_values {
-            MAX_PROPERTIES
-        } else {
-            MAX_HANDLES
-        };
         let mut next = first;
         for _ in 0..MAX_ANSWERS {
             // As many as the range can have, so that a TPM doesn't send what nobody asked for.
-            let count = last.saturating_sub(next).saturating_add(1).min(most);
+            let count = last.wrapping_sub(next).min(MAX_ITEMS - 1) + 1;
             let x = self.begin(GET_CAPABILITY, &[]);
             x.put_u32(capability.0);
             x.put_u32(next);
@@ -167,14 +177,10 @@ impl<T: TpmTransport> Tpm<T> {
             return Err(TpmError::FailureMode);
         }
         let [manufacturer, a, b, c, d, _, high, low] = values;
-        let mut vendor_string = [0; 16];
-        for (to, from) in vendor_string.as_chunks_mut().0.iter_mut().zip([a, b, c, d]) {
-            *to = from.to_be_bytes();
-        }
         Ok(Identity {
             manufacturer,
-            vendor_string,
-            firmware_version: u64::from(high) << 32 | u64::from(low),
+            vendor: [a, b, c, d],
+            firmware: [high, low],
         })
     }
 
@@ -182,16 +188,13 @@ impl<T: TpmTransport> Tpm<T> {
         const FIRST: PropertyTag = PropertyTag::MAX_COMMAND_SIZE;
         const COUNT: usize = (PropertyTag::NV_BUFFER_MAX.0 - FIRST.0 + 1) as usize;
         let mut values = [0; COUNT];
-        let [command, response, .., nv_buffer] = &mut values;
-        *command = Sizes::FLOOR.command;
-        *response = Sizes::FLOOR.response;
-        *nv_buffer = Sizes::FLOOR.nv_buffer;
         self.property_values(FIRST, &mut values)?;
+        let or_floor = |value, floor| if value == 0 { floor } else { value };
         let [command, response, .., nv_buffer] = values;
         self.sizes = Sizes {
-            command,
-            response,
-            nv_buffer,
+            command: or_floor(command, Sizes::FLOOR.command),
+            response: or_floor(response, Sizes::FLOOR.response),
+            nv_buffer: or_floor(nv_buffer, Sizes::FLOOR.nv_buffer),
         };
         Ok(())
     }

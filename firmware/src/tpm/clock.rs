@@ -2,13 +2,13 @@
 
 use assay_common::tpm::attest::ClockInfo;
 
-use super::exchange::HEADER;
+use super::exchange::{HEADER, MAKING_ROOM};
 use super::op::Op;
 use super::{COMMAND_MAX, DurationClass, Tpm, TpmError, TpmTransport};
 
 const READ_CLOCK: Op = Op::new(0x181, DurationClass::Medium);
 
-const _: () = assert!(HEADER <= COMMAND_MAX);
+const _: () = assert!(HEADER <= COMMAND_MAX - MAKING_ROOM);
 
 /// `TPMS_TIME_INFO`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,14 +3,14 @@
 use assay_common::tpm::handle::Handle;
 use assay_common::tpm::properties::Capability;
 
-use super::exchange::{AUTH, AUTH_AREA, HANDLE, HEADER};
+use super::exchange::{AUTH, AUTH_AREA, HANDLE, HEADER, MAKING_ROOM};
 use super::op::Op;
 use super::{COMMAND_MAX, DurationClass, Tpm, TpmError, TpmTransport};
 
 const FLUSH_CONTEXT: Op = Op::new(0x165, DurationClass::Medium);
 const EVICT_CONTROL: Op = Op::new(0x120, DurationClass::Long).authorized(1);
 
-const _: () = assert!(HEADER + 2 * HANDLE + AUTH_AREA + AUTH + HANDLE <= COMMAND_MAX);
+const _: () = assert!(HEADER + 2 * HANDLE + AUTH_AREA + AUTH + HANDLE <= COMMAND_MAX - MAKING_ROOM);
 
 /// Handles of one kind after which flushing ends, flushed or not: more than any chip holds, and a bound
 /// for one that lies.
@@ -38,13 +38,13 @@ impl<T: TpmTransport> Tpm<T> {
     pub fn flush_stale(&mut self) -> Result<u16, TpmError> {
         // In a capability list the first kind of session means "loaded", whatever the kind of the
         // handles in it, and the second means "saved".
-        const RANGES: [(Handle, Handle); 3] = [
+        static RANGES: [(Handle, Handle); 3] = [
             (Handle::TRANSIENT_FIRST, Handle(0x80FF_FFFF)),
             (Handle::HMAC_SESSION_FIRST, Handle(0x03FF_FFFF)),
             (Handle::POLICY_SESSION_FIRST, Handle(0x03FF_FFFF)),
         ];
         let mut flushed = 0;
-        for (first, last) in RANGES {
+        for &(first, last) in &RANGES {
             let mut next = first;
             // One query per handle: this happens once in the life of a boot, if at all.
             for _ in 0..MOST_TRIED {

@@ -22,6 +22,9 @@ pub(super) const HEADER: usize = 10;
 pub(super) const HANDLE: usize = 4;
 /// Bytes of the authorization area's length.
 pub(super) const AUTH_AREA: usize = 4;
+/// Bytes of the commands that make room in the TPM: a header and at most the three numbers of
+/// `TPM2_GetCapability`. Behind every other command there is room for them.
+pub(super) const MAKING_ROOM: usize = HEADER + 3 * 4;
 /// Bytes of one authorization with empty nonce and empty HMAC or password.
 pub(super) const AUTH: usize = 9;
 
@@ -44,10 +47,12 @@ impl Part {
 }
 
 /// A command and its response.
+// In this order: what is read and written all the time is within reach of the short forms of load and
+// store, the buffers are not.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Exchange {
-    command: [u8; COMMAND_MAX],
-    response: [u8; RESPONSE_MAX],
+    error: Option<TpmError>,
     pub(super) op: Op,
     /// The command is from `waiting` to `written`. Before it may be one that waits for memory.
     waiting: u16,
@@ -57,7 +62,8 @@ pub(super) struct Exchange {
     end: u16,
     /// Bytes of the response.
     received: u16,
-    error: Option<TpmError>,
+    command: [u8; COMMAND_MAX],
+    response: [u8; RESPONSE_MAX],
 }
 
 // Positions in the buffers are kept in 16 bits.
@@ -89,10 +95,17 @@ impl Exchange {
     }
 
     /// Fails with [`Malformed::Value`] unless `holds`.
+    // A branch around a call is shorter than making a bool for one.
+    #[inline(always)]
     pub(super) fn demand(&mut self, holds: bool) {
         if !holds {
-            self.fail(TpmError::Malformed(Malformed::Value));
+            self.fail_value();
         }
+    }
+
+    #[inline(never)]
+    fn fail_value(&mut self) {
+        self.fail(TpmError::Malformed(Malformed::Value));
     }
 
     /// True while nothing has failed.
@@ -173,16 +186,13 @@ impl Exchange {
 
     /// Ends the command with its length; the command, and the buffer for the response.
     pub(super) fn buffers(&mut self) -> (&[u8], &mut [u8; RESPONSE_MAX]) {
-        let command = self
-            .command
-            .get_mut(usize::from(self.waiting)..usize::from(self.written))
-            .unwrap_or_default();
-        let len = command.len() as u32;
-        if let Some((_, rest)) = command.split_first_chunk_mut::<2>()
-            && let Some(size) = rest.first_chunk_mut()
-        {
-            *size = len.to_be_bytes();
-        }
+        // The length goes after the tag.
+        let (start, end) = (self.waiting, self.written);
+        self.written = start + 2;
+        self.put_u32((end - start).into());
+        self.written = end;
+        let command = self.command.get(usize::from(start)..usize::from(end));
+        let command = command.unwrap_or_default();
         (command, &mut self.response)
     }
 
@@ -212,13 +222,19 @@ impl Exchange {
         if self.error.take().is_some() || size as usize != len {
             return Err(Malformed::Size.into());
         }
-        let is_bare = len == HEADER;
-        match tag {
-            Op::SESSIONS if rc.is_success() => Ok(rc),
-            Op::NO_SESSIONS if rc.is_success() || is_bare => Ok(rc),
+        let is_as_it_should = if rc.is_success() {
+            tag == self.op.tag()
+        } else {
             // A TPM 2.0 answers so only to a command whose tag was damaged on the way, a TPM 1.2 always.
-            RSP_COMMAND if rc == TpmRc::BAD_TAG && is_bare => Err(TpmError::Family),
-            _ => Err(Malformed::Tag.into()),
+            if tag == RSP_COMMAND && rc == TpmRc::BAD_TAG && len == HEADER {
+                return Err(TpmError::Family);
+            }
+            tag == Op::NO_SESSIONS && len == HEADER
+        };
+        if is_as_it_should {
+            Ok(rc)
+        } else {
+            Err(Malformed::Tag.into())
         }
     }
 
@@ -232,11 +248,8 @@ impl Exchange {
     #[inline(never)]
     pub(super) fn open(&mut self) -> Handle {
         self.rewind();
-        if self.u16() != self.op.tag() {
-            self.fail(TpmError::Malformed(Malformed::Tag));
-        }
-        // Size and response code, judged before.
-        self.bytes(8);
+        // Judged before.
+        self.bytes(HEADER);
         let handle = if self.op.returns_a_handle() {
             self.u32()
         } else {

@@ -3,7 +3,7 @@
 use assay_common::tpm::alg::AlgId;
 use assay_common::tpm::handle::Handle;
 
-use super::exchange::{AUTH, AUTH_AREA, HANDLE, HEADER, MAX_DIGEST, MAX_NAME};
+use super::exchange::{AUTH, AUTH_AREA, HANDLE, HEADER, MAKING_ROOM, MAX_DIGEST, MAX_NAME};
 use super::op::Op;
 use super::{COMMAND_MAX, DurationClass, RESPONSE_MAX, Tpm, TpmError, TpmTransport};
 
@@ -18,7 +18,7 @@ pub const NV_CHUNK: u16 = 512;
 /// authorization with a nonce of up to 64 bytes.
 const OVERHEAD: usize = HEADER + 4 + 2 + (2 + 64 + 1 + 2);
 
-const _: () = assert!(HEADER + 2 * HANDLE + AUTH_AREA + AUTH + 4 <= COMMAND_MAX);
+const _: () = assert!(HEADER + 2 * HANDLE + AUTH_AREA + AUTH + 4 <= COMMAND_MAX - MAKING_ROOM);
 const _: () = assert!(OVERHEAD + NV_CHUNK as usize <= RESPONSE_MAX);
 
 /// What is needed of `TPMS_NV_PUBLIC` ([TPM2.0 1.85 Part 2] 13.5).

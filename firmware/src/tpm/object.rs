@@ -4,7 +4,7 @@ use assay_common::tpm::alg::AlgId;
 use assay_common::tpm::credential::{MAX_ENCRYPTED_SECRET, MAX_ID_OBJECT};
 use assay_common::tpm::handle::{Handle, HandleKind};
 
-use super::exchange::{AUTH, AUTH_AREA, HANDLE, HEADER, MAX_DIGEST, MAX_NAME};
+use super::exchange::{AUTH, AUTH_AREA, HANDLE, HEADER, MAKING_ROOM, MAX_DIGEST, MAX_NAME};
 use super::op::Op;
 use super::{COMMAND_MAX, DurationClass, Malformed, PolicySession, Tpm, TpmError, TpmTransport};
 
@@ -21,11 +21,12 @@ pub(crate) const MAX_TEMPLATE: usize = 448;
 /// Longest Name: algorithm and SHA-512 digest.
 /// Longest digest.
 const _: () = assert!(
-    HEADER + HANDLE + AUTH_AREA + AUTH + (2 + 2 + 2) + (2 + MAX_TEMPLATE) + 2 + 4 <= COMMAND_MAX
+    HEADER + HANDLE + AUTH_AREA + AUTH + (2 + 2 + 2) + (2 + MAX_TEMPLATE) + 2 + 4
+        <= COMMAND_MAX - MAKING_ROOM
 );
 const _: () = assert!(
     HEADER + 2 * HANDLE + AUTH_AREA + 2 * AUTH + (2 + MAX_ID_OBJECT) + (2 + MAX_ENCRYPTED_SECRET)
-        <= COMMAND_MAX
+        <= COMMAND_MAX - MAKING_ROOM
 );
 
 /// A key that was just created.
@@ -64,10 +65,11 @@ impl<T: TpmTransport> Tpm<T> {
         hierarchy: Handle,
         template: &[&[u8]],
     ) -> Result<Created<'_>, TpmError> {
-        if !self.live.has_room(HandleKind::TRANSIENT) {
-            return Err(self.failed(TpmError::Slots));
-        }
-        let x = self.begin(CREATE_PRIMARY, &[hierarchy, Handle::PW]);
+        let x = self.begin_loading(
+            CREATE_PRIMARY,
+            &[hierarchy, Handle::PW],
+            HandleKind::TRANSIENT,
+        );
         // inSensitive: 4 bytes, no password, no data.
         x.put(&[0, 4, 0, 0, 0, 0]);
         x.put_tpm2b_parts(template);

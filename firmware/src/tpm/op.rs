@@ -71,10 +71,7 @@ impl Op {
 
     /// The tag of its frames.
     pub(super) const fn tag(self) -> u16 {
-        if self.auths() == 0 {
-            Self::NO_SESSIONS
-        } else {
-            Self::SESSIONS
-        }
+        const _: () = assert!(Op::SESSIONS == Op::NO_SESSIONS + 1);
+        Self::NO_SESSIONS + (self.auths() > 0) as u16
     }
 }

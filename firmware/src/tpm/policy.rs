@@ -2,7 +2,7 @@
 
 use assay_common::tpm::handle::Handle;
 
-use super::exchange::{AUTH, AUTH_AREA, HANDLE, HEADER};
+use super::exchange::{AUTH, AUTH_AREA, HANDLE, HEADER, MAKING_ROOM};
 use super::op::Op;
 use super::{COMMAND_MAX, DurationClass, PolicySession, Tpm, TpmError, TpmTransport};
 
@@ -12,8 +12,9 @@ const POLICY_OR: Op = Op::new(0x171, DurationClass::Medium);
 /// Branches of the policies used here.
 const BRANCHES: usize = 2;
 
-const _: () = assert!(HEADER + 2 * HANDLE + AUTH_AREA + AUTH + 2 + 2 + 2 + 4 <= COMMAND_MAX);
-const _: () = assert!(HEADER + HANDLE + 4 + BRANCHES * (2 + 64) <= COMMAND_MAX);
+const _: () =
+    assert!(HEADER + 2 * HANDLE + AUTH_AREA + AUTH + 2 + 2 + 2 + 4 <= COMMAND_MAX - MAKING_ROOM);
+const _: () = assert!(HEADER + HANDLE + 4 + BRANCHES * (2 + 64) <= COMMAND_MAX - MAKING_ROOM);
 
 impl<T: TpmTransport> Tpm<T> {
     /// `TPM2_PolicySecret` (23.4): proves in `session` that `entity`'s authorization is known, which

@@ -1,12 +1,12 @@
 //! Chapter 16: random numbers.
 
-use super::exchange::HEADER;
+use super::exchange::{HEADER, MAKING_ROOM};
 use super::op::Op;
 use super::{COMMAND_MAX, DurationClass, Malformed, Tpm, TpmError, TpmTransport};
 
 const GET_RANDOM: Op = Op::new(0x17B, DurationClass::Long);
 
-const _: () = assert!(HEADER + 2 <= COMMAND_MAX);
+const _: () = assert!(HEADER + 2 <= COMMAND_MAX - MAKING_ROOM);
 
 /// Most bytes that SLB9670 and ST33 give at once.
 const CHUNK: usize = 32;
@@ -21,6 +21,7 @@ impl<T: TpmTransport> Tpm<T> {
     ///
     /// # Errors
     /// [`TpmError::Malformed`] when the TPM gives more than it was asked for, or nothing three times.
+    #[inline(never)]
     pub fn random(&mut self, out: &mut [u8]) -> Result<(), TpmError> {
         let mut filled = 0;
         let mut empty = 0;

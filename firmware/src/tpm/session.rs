@@ -3,7 +3,7 @@
 use assay_common::tpm::alg::AlgId;
 use assay_common::tpm::handle::{Handle, HandleKind};
 
-use super::exchange::{HANDLE, HEADER, MAX_DIGEST};
+use super::exchange::{HANDLE, HEADER, MAKING_ROOM, MAX_DIGEST};
 use super::op::Op;
 use super::{COMMAND_MAX, DurationClass, Tpm, TpmError, TpmTransport};
 
@@ -15,7 +15,8 @@ const NONCE: [u8; 16] = [0; 16];
 /// `TPM_SE_POLICY`.
 const POLICY: u8 = 1;
 
-const _: () = assert!(HEADER + 2 * HANDLE + (2 + NONCE.len()) + 2 + 1 + 2 + 2 <= COMMAND_MAX);
+const _: () =
+    assert!(HEADER + 2 * HANDLE + (2 + NONCE.len()) + 2 + 1 + 2 + 2 <= COMMAND_MAX - MAKING_ROOM);
 
 /// A policy session that was started and not yet used up. It must be used or flushed.
 #[derive(Debug, PartialEq, Eq)]
@@ -36,10 +37,11 @@ impl<T: TpmTransport> Tpm<T> {
     /// [`TpmError::Slots`] when three sessions of ours are loaded; [`TpmError::Rc`] when the TPM doesn't
     /// have `hash`.
     pub fn start_policy_session(&mut self, hash: AlgId) -> Result<PolicySession, TpmError> {
-        if !self.live.has_room(HandleKind::POLICY_SESSION) {
-            return Err(self.failed(TpmError::Slots));
-        }
-        let x = self.begin(START_AUTH_SESSION, &[Handle::NULL, Handle::NULL]);
+        let x = self.begin_loading(
+            START_AUTH_SESSION,
+            &[Handle::NULL, Handle::NULL],
+            HandleKind::POLICY_SESSION,
+        );
         x.put_tpm2b(&NONCE);
         // No encryptedSalt, TPM_SE_POLICY, TPM_ALG_NULL for parameter encryption.
         let [null_high, null_low] = AlgId::NULL.0.to_be_bytes();

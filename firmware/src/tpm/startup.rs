@@ -3,7 +3,7 @@
 use assay_common::tpm::rc::TpmRc;
 
 use super::capability::Identity;
-use super::exchange::HEADER;
+use super::exchange::{HEADER, MAKING_ROOM};
 use super::op::Op;
 use super::{COMMAND_MAX, DurationClass, Tpm, TpmError, TpmTransport};
 use crate::fmt::info;
@@ -16,7 +16,7 @@ const GET_TEST_RESULT: Op = Op::new(0x17C, DurationClass::Medium);
 /// `TPM_SU_CLEAR`.
 const CLEAR: u16 = 0;
 
-const _: () = assert!(HEADER + 2 <= COMMAND_MAX);
+const _: () = assert!(HEADER + 2 <= COMMAND_MAX - MAKING_ROOM);
 
 /// How the TPM was found at [`Tpm::start`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

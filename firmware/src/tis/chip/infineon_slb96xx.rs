@@ -2,8 +2,9 @@
 
 use super::{ANY_DEVICE, Chip, Quirks};
 
+pub(super) const NAME: &str = "Infineon SLB96xx";
+
 pub(super) const CHIP: Chip = Chip {
-    name: "Infineon SLB96xx",
     vendor: 0x15D1,
     devices: ANY_DEVICE,
     quirks: Quirks {

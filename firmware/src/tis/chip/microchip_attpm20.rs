@@ -2,8 +2,9 @@
 
 use super::{ANY_DEVICE, Chip, Quirks};
 
+pub(super) const NAME: &str = "Microchip ATTPM20";
+
 pub(super) const CHIP: Chip = Chip {
-    name: "Microchip ATTPM20",
     vendor: 0x1114,
     devices: ANY_DEVICE,
     quirks: Quirks {

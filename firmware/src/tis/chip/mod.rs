@@ -29,9 +29,9 @@ pub struct Quirks {
     /// Never move more bytes than this on one burst count, whatever the chip announces.
     pub max_burst: u16,
     /// Shortest pause between two status reads, in µs; 0 leaves it to the limits.
-    pub poll_min_us: u32,
+    pub poll_min_us: u16,
     /// How long the chip drops requests after its locality was given up, in µs.
-    pub settle_after_relinquish_us: u32,
+    pub settle_after_relinquish_us: u16,
     /// How often one command is offered before giving up, at least 1.
     pub submissions: u8,
 }
@@ -50,7 +50,6 @@ impl Quirks {
 #[derive(Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Chip {
-    name: &'static str,
     vendor: u16,
     /// The device numbers of the family lie between these, both included.
     devices: (u16, u16),
@@ -61,7 +60,6 @@ pub struct Chip {
 const ANY_DEVICE: (u16, u16) = (0, u16::MAX);
 
 static UNKNOWN: Chip = Chip {
-    name: "unknown",
     vendor: 0,
     devices: ANY_DEVICE,
     quirks: Quirks::COMMON,
@@ -73,6 +71,15 @@ static TABLE: [Chip; 5] = [
     nuvoton_npct7xx::CHIP,
     microchip_attpm20::CHIP,
     qemu::CHIP,
+];
+
+/// Names of the families of [`TABLE`], apart from it: what nobody prints is not linked in.
+static NAMES: [&str; TABLE.len()] = [
+    infineon_slb96xx::NAME,
+    st_st33::NAME,
+    nuvoton_npct7xx::NAME,
+    microchip_attpm20::NAME,
+    qemu::NAME,
 ];
 
 impl Chip {
@@ -89,8 +96,9 @@ impl Chip {
     }
 
     /// Name for logs.
-    pub const fn name(&self) -> &'static str {
-        self.name
+    pub fn name(&self) -> &'static str {
+        let family = TABLE.iter().zip(NAMES).find(|(chip, _)| *chip == self);
+        family.map_or("unknown", |(_, name)| name)
     }
 
     /// Its deviations.

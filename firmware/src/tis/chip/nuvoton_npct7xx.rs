@@ -2,8 +2,9 @@
 
 use super::{Chip, Quirks};
 
+pub(super) const NAME: &str = "Nuvoton NPCT7xx";
+
 pub(super) const CHIP: Chip = Chip {
-    name: "Nuvoton NPCT7xx",
     vendor: 0x1050,
     devices: (0x00FC, 0x00FE),
     quirks: Quirks {

@@ -2,8 +2,9 @@
 
 use super::{Chip, Quirks};
 
+pub(super) const NAME: &str = "QEMU";
+
 pub(super) const CHIP: Chip = Chip {
-    name: "QEMU",
     vendor: 0x1014,
     devices: (0x0001, 0x0001),
     quirks: Quirks::COMMON,

@@ -2,8 +2,9 @@
 
 use super::{ANY_DEVICE, Chip, Quirks};
 
+pub(super) const NAME: &str = "ST ST33";
+
 pub(super) const CHIP: Chip = Chip {
-    name: "ST ST33",
     vendor: 0x104A,
     devices: ANY_DEVICE,
     quirks: Quirks {
