@@ -4,7 +4,7 @@
 //! where bytes come from and go to, and that is all this crate has:
 //!
 //! * [`tpm`]: a TPM behind a file descriptor: Linux' `/dev/tpmrm0`, or swtpm's socket.
-//! * [`line`]: a link to a verifier over a Unix or TCP socket.
+//! * [`mod@line`]: a link to a verifier over a Unix or TCP socket.
 //! * [`platform`]: time and rest.
 //!
 //! ```no_run
