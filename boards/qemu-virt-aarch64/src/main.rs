@@ -6,12 +6,12 @@
 #![no_main]
 
 mod panic;
-mod provisioning;
 mod serial;
 mod start;
 mod timer;
 mod tpm;
 
+use assay_board_support::provisioning;
 use assay_firmware::evidence::tpm::TpmEvidence;
 use assay_firmware::platform::BoardInfo;
 use assay_firmware::run::{Node, Timing};

@@ -6,10 +6,9 @@
 )]
 
 use core::arch::asm;
-use core::convert::Infallible;
 use core::panic::PanicInfo;
 
-use assay_common::protocol::{FrameKind, write_frame};
+use assay_board_support::last_words;
 use assay_firmware::link::panic_frame;
 
 use crate::serial::send_last_words;
@@ -29,29 +28,11 @@ fn on_panic(info: &PanicInfo<'_>) -> ! {
 }
 
 /// Every exception vector ends here: syndrome, address of the instruction, address it accessed.
-pub(crate) extern "C" fn on_exception(syndrome: u64, instruction: u64, accessed: u64) -> ! {
+pub(crate) extern "C" fn on_exception(syndrome: usize, instruction: usize, accessed: usize) -> ! {
     let mut text =
         *b"exception 0x................ at 0x................, address 0x................";
-    let mut digits = [syndrome, instruction, accessed]
-        .into_iter()
-        .flat_map(|number| {
-            (0..16)
-                .rev()
-                .map(move |place| (number >> (4 * place) & 0xF) as u8)
-        });
-    for slot in text.iter_mut().filter(|slot| **slot == b'.') {
-        if let Some(digit) = digits.next() {
-            *slot = if digit < 10 {
-                b'0' + digit
-            } else {
-                b'A' - 10 + digit
-            };
-        }
-    }
-    let Ok(()) = write_frame(FrameKind::PANIC, &text, &mut |bytes| {
-        send_last_words(bytes);
-        Ok::<(), Infallible>(())
-    });
+    last_words::fill_dots::<16>(&mut text, &[syndrome, instruction, accessed]);
+    last_words::send(&text, send_last_words);
     restart()
 }
 

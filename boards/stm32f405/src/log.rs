@@ -38,7 +38,10 @@ unsafe impl Sync for SharedEncoder {}
 #[defmt::global_logger]
 struct Logger;
 
-defmt::timestamp!("{=u32:ms}", crate::time::milliseconds());
+defmt::timestamp!(
+    "{=u32:ms}",
+    assay_board_support::cortex_m::systick::milliseconds()
+);
 
 /// Switches the log's USART on. What is logged before is lost.
 pub(crate) fn start(usart: USART6, gpioc: GPIOC, rcc: &mut Rcc) {

@@ -10,13 +10,12 @@ mod clock;
 mod log;
 mod panic;
 mod pins;
-mod provisioning;
-mod ring;
 mod serial;
 mod spi;
-mod time;
 mod watchdog;
 
+use assay_board_support::cortex_m::systick;
+use assay_board_support::provisioning;
 use assay_firmware::bus::SpiTis;
 use assay_firmware::evidence::tpm::TpmEvidence;
 use assay_firmware::platform::BoardInfo;
@@ -25,16 +24,19 @@ use assay_firmware::tis::Tis;
 use cortex_m_rt::entry;
 use stm32f4xx_hal::pac;
 
+use crate::clock::CORE_HZ;
 use crate::pins::TpmChipSelect;
 use crate::serial::Link;
 use crate::spi::TpmBus;
-use crate::time::Timer;
+use crate::watchdog::Independent;
 
 const BOARD: BoardInfo = BoardInfo {
     name: "stm32f405",
     version: env!("CARGO_PKG_VERSION"),
 };
 
+/// Time on this board.
+pub(crate) type Timer = systick::Timer<CORE_HZ, Independent>;
 /// The agent over this board's parts.
 type Agent = Node<'static, Timer, Link, TpmEvidence<Tis<SpiTis<TpmBus, TpmChipSelect>, Timer>>>;
 

@@ -14,16 +14,16 @@
 use core::convert::Infallible;
 use core::sync::atomic::{AtomicU32, Ordering};
 
+use assay_board_support::ring::Ring;
 use assay_common::protocol::MAX_VERIFIER_PACKET;
 use cortex_m::peripheral::NVIC;
 use embedded_io::{ErrorType, Read, ReadReady, Write};
 use stm32f4xx_hal::pac::interrupt;
 use stm32f4xx_hal::rcc::{Enable, Rcc, Reset};
 
+use crate::Timer;
 use crate::clock::APB1_HZ;
 use crate::pins::LinkUsart;
-use crate::ring::Ring;
-use crate::time::Timer;
 
 /// Bits per second, both ways; 8 data bits, no parity, one stop bit, no flow control.
 const BAUD: u32 = if cfg!(feature = "serial-115200") {
@@ -153,7 +153,6 @@ impl Read for Link {
             if taken > 0 {
                 return Ok(taken);
             }
-            crate::watchdog::kick();
             self.timer.sleep();
         }
     }

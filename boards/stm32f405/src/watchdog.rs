@@ -8,6 +8,7 @@
     reason = "the registers of the watchdog are written from several places"
 )]
 
+use assay_board_support::cortex_m::systick::Watchdog;
 use stm32f4xx_hal::pac::IWDG;
 
 /// Longest time between two kicks: 1,000 periods of 32 kHz / 256, so 8 s; the oscillator
@@ -30,7 +31,7 @@ fn key(key: u16) {
     iwdg.kr().write(|w| unsafe { w.key().bits(key) });
 }
 
-/// Starts the countdown. From here on somebody must call [`kick`].
+/// Starts the countdown. From here on somebody must call [`Independent::kick`].
 pub(crate) fn start() {
     key(KEY_START);
     key(KEY_UNLOCK);
@@ -44,7 +45,11 @@ pub(crate) fn start() {
     key(KEY_RELOAD);
 }
 
-/// Restarts the countdown; harmless before [`start`].
-pub(crate) fn kick() {
-    key(KEY_RELOAD);
+/// The watchdog as the timer kicks it; harmless before [`start`].
+pub(crate) struct Independent;
+
+impl Watchdog for Independent {
+    fn kick() {
+        key(KEY_RELOAD);
+    }
 }

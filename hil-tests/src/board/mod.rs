@@ -55,14 +55,25 @@ pub struct Machine {
     pub binary: String,
     /// `-M`.
     pub machine: String,
-    /// Whether the SPI TPM comes from the overlay plugin; else the machine has a TPM of its own.
+    /// Whether the SPI TPM comes from the overlay plugin.
     #[serde(default)]
     pub overlay: bool,
+    /// Whether it is behind a bridge that the board's image opens; with neither, the machine has a TPM of its own.
+    #[serde(default)]
+    pub bridge: bool,
     /// Which `-serial` of the machine is the link, from 0.
     #[serde(default)]
     pub serial: usize,
     /// `-cpu`, where the machine's default does not serve.
     pub cpu: Option<String>,
+}
+
+impl Machine {
+    /// Whether the TPM is the model of an SPI TPM, which wants swtpm as sockets, instead of one of the machine's own.
+    #[must_use]
+    pub const fn has_spi_tpm(&self) -> bool {
+        self.overlay || self.bridge
+    }
 }
 
 /// The workspace's root folder.

@@ -70,7 +70,7 @@ impl Machine {
     ) -> Result<Self> {
         let machine = board.manifest.qemu.as_ref();
         let machine = machine.with_context(|| format!("QEMU cannot run boards/{}", board.name))?;
-        let mode = if machine.overlay {
+        let mode = if machine.has_spi_tpm() {
             Mode::Sockets
         } else {
             Mode::QemuEmulator
@@ -163,7 +163,7 @@ impl Machine {
         }
     }
 
-    /// Ends the machine; returns the TPM commands it sent and the overlay's sums, empty and `None` without overlay.
+    /// Ends the machine; returns the TPM commands it sent and the model's sums, empty and `None` without a model.
     ///
     /// # Errors
     ///

@@ -57,7 +57,7 @@ impl Until {
 struct Case {
     name: &'static str,
     ek: EkKind,
-    /// For the overlay; a case with faults needs it.
+    /// For the model of an SPI TPM; a case with faults needs one.
     faults: &'static str,
     until: Until,
 }
@@ -201,17 +201,14 @@ pub fn measure(
     image: &Path,
     each: &mut dyn FnMut(&Deepest),
 ) -> Result<Vec<Deepest>> {
-    let overlay = board
+    let model = board
         .manifest
         .qemu
         .as_ref()
-        .is_some_and(|machine| machine.overlay);
+        .is_some_and(crate::board::Machine::has_spi_tpm);
     let region = Region::of(image)?;
     let mut all = Vec::new();
-    for case in CASES
-        .iter()
-        .filter(|case| overlay || case.faults.is_empty())
-    {
+    for case in CASES.iter().filter(|case| model || case.faults.is_empty()) {
         let stack = run(board, image, region, case)
             .with_context(|| format!("boards/{}: {}", board.name, case.name))?;
         let deepest = Deepest {

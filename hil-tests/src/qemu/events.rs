@@ -1,10 +1,11 @@
-//! What the overlay reports while a machine runs: one JSON line per event, see the overlay's `report`.
+//! What the overlay reports while a machine runs: one JSON line per event, see the overlay's `report`. A bridge, which
+//! is in this process, reports the same without the lines.
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::Duration;
 
@@ -14,11 +15,11 @@ use serde::Deserialize;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
-    /// The overlay is loaded.
+    /// The overlay is loaded, or the bridge serves.
     Start {
         /// The chip.
         personality: String,
-        /// Version of the plugin interface.
+        /// Version of the plugin interface; 0 for a bridge.
         plugin_api: u32,
     },
     /// A TPM command ended.
@@ -61,7 +62,7 @@ pub struct CommandEvent {
     pub retries: u32,
     /// Real time of the software TPM, µs.
     pub tpm_us: u64,
-    /// The machine's virtual time at the end, ns.
+    /// The machine's virtual time at the end, ns; a bridge gives the real time since its start.
     pub at_ns: u64,
     /// SPI bytes since power-on.
     pub total_bytes: u64,
@@ -131,6 +132,13 @@ impl Events {
             }
         });
         Ok(Self { receiver, stop })
+    }
+
+    /// Events from this process.
+    pub(super) fn channel() -> (Sender<Event>, Self) {
+        let (sender, receiver) = mpsc::channel();
+        let stop = Arc::new(AtomicBool::new(false));
+        (sender, Self { receiver, stop })
     }
 
     /// The next event, waiting at most `limit`; `None` when none came or the machine is gone.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use assay_spi_tpm::swtpm::{Mode, Swtpm};
 
+use super::bridge::Bridge;
 use super::events::Events;
 use super::process::Qemu;
 use super::{Installation, OverlayOptions, QemuError, io_error, overlay, symbols};
@@ -67,7 +68,7 @@ impl<'a> Launch<'a> {
         self
     }
 
-    /// Sets up the overlay; without effect on a machine that has a TPM of its own.
+    /// Sets up the overlay, or the model behind the bridge; without effect on a machine that has a TPM of its own.
     #[must_use]
     pub fn overlay(mut self, options: OverlayOptions) -> Self {
         self.overlay = options;
@@ -100,8 +101,8 @@ impl<'a> Launch<'a> {
             UnixListener::bind(&serial).map_err(io_error("listening for the serial line"))?;
         let mut command = qemu.command();
         self.common_arguments(&mut command, folder.path());
-        let events = self.tpm_arguments(&mut command, &qemu, folder.path())?;
-        Qemu::spawn(command, folder, &listener, events, self.deadline)
+        let (events, bridge) = self.tpm_arguments(&mut command, &qemu, folder.path())?;
+        Qemu::spawn(command, folder, &listener, events, bridge, self.deadline)
     }
 
     fn common_arguments(&self, command: &mut Command, folder: &Path) {
@@ -156,8 +157,8 @@ impl<'a> Launch<'a> {
         command: &mut Command,
         qemu: &Installation,
         folder: &Path,
-    ) -> Result<Option<Events>, QemuError> {
-        if !self.machine.overlay {
+    ) -> Result<(Option<Events>, Option<Bridge>), QemuError> {
+        if !self.machine.has_spi_tpm() {
             if self.tpm.mode() != Mode::QemuEmulator {
                 return Err(QemuError::Mode("without", "QemuEmulator"));
             }
@@ -169,10 +170,18 @@ impl<'a> Launch<'a> {
                 ))
                 .args(["-tpmdev", "emulator,id=tpm0,chardev=tpm"])
                 .args(["-device", "tpm-tis-device,tpmdev=tpm0"]);
-            return Ok(None);
+            return Ok((None, None));
         }
         if self.tpm.mode() != Mode::Sockets {
             return Err(QemuError::Mode("with", "Sockets"));
+        }
+        if self.machine.bridge {
+            let (bridge, events) = Bridge::start(folder, self.tpm, self.spare, &self.overlay)?;
+            // The command line tells the board where the FIFOs are.
+            command
+                .arg("-semihosting-config")
+                .arg(format!("enable=on,target=native,arg={}", escape(folder)));
+            return Ok((Some(events), Some(bridge)));
         }
         symbols::check(&qemu.binary)?;
         let library = overlay::build(qemu)?;
@@ -183,7 +192,7 @@ impl<'a> Launch<'a> {
             .overlay
             .plugin_argument(&library, self.tpm, self.spare, &stats);
         command.arg("-plugin").arg(plugin);
-        Ok(Some(events))
+        Ok((Some(events), None))
     }
 }
 

@@ -3,7 +3,7 @@
 //! ```text
 //! Launch ──► find QEMU, check its symbols, build the overlay ──► Qemu
 //!                                                                ├─ serial: the board's link (unix socket)
-//!                                                                ├─ events: one per TPM command (overlay only)
+//!                                                                ├─ events: one per TPM command (overlay or bridge)
 //!                                                                └─ qmp: reset, quit
 //! ```
 //!
@@ -11,9 +11,12 @@
 //! * [`overlay`] builds the plugin and writes its arguments.
 //! * [`launch`] writes the command line, [`process`] is the running machine, [`qmp`] and [`events`] its
 //!   side channels.
+//! * [`bridge`](self) is the fallback for a QEMU that cannot load the overlay: the board `mps2-an386` reaches the
+//!   same model through FIFOs.
 //!
 //! Every run has a deadline, after which the process is killed: a machine never outlives its test.
 
+mod bridge;
 pub mod events;
 pub mod launch;
 pub mod locate;
@@ -48,7 +51,7 @@ pub enum QemuError {
     /// This QEMU does not export what the overlay calls.
     #[error(
         "{path} does not export {symbol}, so the overlay cannot be loaded into it: use a QEMU that is built with \
-         loadable modules (Debian's is), or the board qemu-virt-aarch64, which needs no overlay"
+         loadable modules (Debian's is), or the board mps2-an386, which needs no overlay"
     )]
     Symbol {
         /// The program.
@@ -97,8 +100,16 @@ pub enum QemuError {
     /// The monitor refused a command.
     #[error("QEMU's monitor: {0}")]
     Monitor(String),
+    /// An option that the machine's TPM has not.
+    #[error("option {option}: {reason}")]
+    Option {
+        /// The option's name.
+        option: &'static str,
+        /// Why it was refused.
+        reason: String,
+    },
     /// The TPM was started in the wrong mode for the machine.
-    #[error("a machine {0} the overlay needs swtpm in mode {1}")]
+    #[error("a machine {0} the overlay or a bridge needs swtpm in mode {1}")]
     Mode(&'static str, &'static str),
 }
 

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use super::bridge::Bridge;
 use super::events::Events;
 use super::qmp::Qmp;
 use super::{QemuError, io_error};
@@ -27,6 +28,7 @@ pub struct Qemu {
     child: Arc<Mutex<Child>>,
     serial: UnixStream,
     events: Option<Events>,
+    bridge: Option<Bridge>,
     started: Instant,
     folder: TempDir,
     /// Dropping it ends the thread that watches the deadline.
@@ -40,6 +42,7 @@ impl Qemu {
         folder: TempDir,
         listener: &UnixListener,
         events: Option<Events>,
+        bridge: Option<Bridge>,
         deadline: Duration,
     ) -> Result<Self, QemuError> {
         let errors = folder.path().join("stderr");
@@ -75,6 +78,7 @@ impl Qemu {
             child,
             serial,
             events,
+            bridge,
             started,
             folder,
             _deadline: guard,
@@ -91,7 +95,7 @@ impl Qemu {
             .map_err(io_error("copying the serial line"))
     }
 
-    /// What the overlay reports; `None` for a machine without it.
+    /// What the overlay or the bridge reports; `None` for a machine with a TPM of its own.
     #[must_use]
     pub fn events(&self) -> Option<&Events> {
         self.events.as_ref()
@@ -137,7 +141,7 @@ impl Qemu {
         self.monitor()?.execute("system_reset")
     }
 
-    /// Ends the machine in an orderly way, so that the overlay reports its sums, and returns the exit
+    /// Ends the machine in an orderly way, so that the overlay or the bridge reports its sums, and returns the exit
     /// status and what is left of the events.
     ///
     /// # Errors
@@ -145,6 +149,7 @@ impl Qemu {
     pub fn quit(mut self) -> Result<(ExitStatus, Option<Events>), QemuError> {
         self.monitor()?.execute("quit")?;
         let status = wait(&self.child, END_LIMIT)?;
+        drop(self.bridge.take());
         Ok((status, self.events.take()))
     }
 }

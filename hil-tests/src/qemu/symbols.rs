@@ -84,7 +84,7 @@ mod tests {
             error.contains("does not export get_system_memory"),
             "{error}"
         );
-        assert!(error.contains("qemu-virt-aarch64"), "{error}");
+        assert!(error.contains("mps2-an386"), "{error}");
     }
 
     #[test]

@@ -143,7 +143,7 @@ impl Rig for Live {
     }
 
     fn tpm_survives_reset(&self) -> bool {
-        // QEMU's own TPM device is reset with its machine; the overlay's TPM is powered apart.
+        // QEMU's own TPM device is reset with its machine; the overlay's and the bridge's are powered apart.
         self.qemu.events().is_some()
     }
 

@@ -32,7 +32,7 @@ fn bench(name: &str) -> Bench {
     let image = board::build(&board, Profile::Firmware).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let made = cache::copy(&Recipe::all(), &folder.path().join("tpm")).unwrap();
-    let mode = if machine(&board).overlay {
+    let mode = if machine(&board).has_spi_tpm() {
         Mode::Sockets
     } else {
         Mode::QemuEmulator

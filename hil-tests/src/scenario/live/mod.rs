@@ -65,7 +65,7 @@ impl Live {
     ) -> Result<Self> {
         let machine = board.manifest.qemu.as_ref();
         let machine = machine.with_context(|| format!("QEMU cannot run boards/{}", board.name))?;
-        let mode = if machine.overlay {
+        let mode = if machine.has_spi_tpm() {
             Mode::Sockets
         } else {
             Mode::QemuEmulator
@@ -133,7 +133,7 @@ impl Live {
         self.relay.connect(self.assayd.connect()?)
     }
 
-    /// The TPM commands that the overlay saw so far.
+    /// The TPM commands that the overlay or the bridge saw so far.
     #[must_use]
     pub fn commands(&self) -> Vec<crate::qemu::CommandEvent> {
         let events = self

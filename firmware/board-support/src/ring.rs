@@ -7,7 +7,7 @@
 use core::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
 /// A queue of at most `N - 1` bytes. One cell stays empty to tell full from empty.
-pub(crate) struct Ring<const N: usize> {
+pub struct Ring<const N: usize> {
     cells: [AtomicU8; N],
     /// Next cell to write. Owned by the producer.
     head: AtomicUsize,
@@ -15,9 +15,16 @@ pub(crate) struct Ring<const N: usize> {
     tail: AtomicUsize,
 }
 
+impl<const N: usize> Default for Ring<N> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl<const N: usize> Ring<N> {
     /// An empty queue, all zero, so that it lies in `.bss` and costs no flash.
-    pub(crate) const fn new() -> Self {
+    #[must_use]
+    pub const fn new() -> Self {
         Self {
             cells: [const { AtomicU8::new(0) }; N],
             head: AtomicUsize::new(0),
@@ -32,7 +39,7 @@ impl<const N: usize> Ring<N> {
     }
 
     /// Appends one byte. `false`: the queue is full and the byte is lost; the caller counts it.
-    pub(crate) fn push(&self, byte: u8) -> bool {
+    pub fn push(&self, byte: u8) -> bool {
         let head = self.head.load(Ordering::Relaxed);
         let next = Self::after(head);
         if next == self.tail.load(Ordering::Acquire) {
@@ -47,7 +54,7 @@ impl<const N: usize> Ring<N> {
     }
 
     /// Takes as many bytes as there are, at most `buffer.len()`; returns how many.
-    pub(crate) fn pop(&self, buffer: &mut [u8]) -> usize {
+    pub fn pop(&self, buffer: &mut [u8]) -> usize {
         let head = self.head.load(Ordering::Acquire);
         let mut tail = self.tail.load(Ordering::Relaxed);
         let mut taken = 0;
@@ -66,7 +73,66 @@ impl<const N: usize> Ring<N> {
     }
 
     /// True when `pop` would return nothing.
-    pub(crate) fn is_empty(&self) -> bool {
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
         self.head.load(Ordering::Acquire) == self.tail.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn a_full_ring_says_so_and_keeps_what_it_has() {
+        let ring = Ring::<4>::new();
+        let taken: Vec<bool> = (1..=4).map(|byte| ring.push(byte)).collect();
+        assert_eq!(taken, [true, true, true, false]);
+        let mut out = [0; 8];
+        assert_eq!(ring.pop(&mut out), 3);
+        assert_eq!(out, [1, 2, 3, 0, 0, 0, 0, 0]);
+        assert!(ring.is_empty());
+    }
+
+    #[test]
+    fn a_short_buffer_leaves_the_rest_and_the_end_wraps() {
+        let ring = Ring::<4>::new();
+        for round in 0..10u8 {
+            assert!(ring.push(round) && ring.push(round + 100));
+            let mut one = [0];
+            assert_eq!((ring.pop(&mut one), one), (1, [round]));
+            assert!(!ring.is_empty());
+            assert_eq!((ring.pop(&mut one), one), (1, [round + 100]));
+            assert_eq!(ring.pop(&mut one), 0);
+        }
+    }
+
+    #[test]
+    fn two_threads_lose_nothing_and_keep_the_order() {
+        let ring = Ring::<16>::new();
+        let received = thread::scope(|scope| {
+            scope.spawn(|| {
+                for number in 0..100_000u32 {
+                    while !ring.push(number as u8) {
+                        thread::yield_now();
+                    }
+                }
+            });
+            let mut received = Vec::new();
+            let mut buffer = [0; 5];
+            while received.len() < 100_000 {
+                let taken = ring.pop(&mut buffer);
+                received.extend(buffer.into_iter().take(taken));
+            }
+            received
+        });
+        assert!(
+            received
+                .iter()
+                .zip(0u32..)
+                .all(|(byte, number)| *byte == number as u8)
+        );
     }
 }

@@ -1,5 +1,6 @@
 //! Time since start-up: SysTick interrupts at 1 kHz, its counter gives the microseconds between.
 
+use core::marker::PhantomData;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use assay_firmware::platform::Platform;
@@ -8,13 +9,9 @@ use cortex_m::peripheral::{SCB, SYST};
 use cortex_m_rt::exception;
 use embedded_hal::delay::DelayNs;
 
-use crate::clock::CORE_HZ;
-use crate::watchdog;
-
 /// Interrupts per second.
 const TICK_HZ: u32 = 1_000;
 const TICK_US: u32 = 1_000_000 / TICK_HZ;
-const COUNTS_PER_US: u32 = CORE_HZ / 1_000_000;
 /// Shorter delays spin, since a sleep ends only at the next tick.
 const SLEEP_FROM_US: u64 = 2 * TICK_US as u64;
 
@@ -36,28 +33,51 @@ fn SysTick() {
 }
 
 /// Milliseconds since start-up, wrapping after 49.7 days; for log lines, from any context.
-#[cfg(feature = "defmt")]
-pub(crate) fn milliseconds() -> u32 {
+#[must_use]
+pub fn milliseconds() -> u32 {
     TICKS_LOW.load(Ordering::Relaxed)
 }
 
-/// A started SysTick. Copies read the same counter.
-#[derive(Clone, Copy)]
-pub(crate) struct Timer(());
+/// What ends a hang. `()` is a board without one.
+pub trait Watchdog {
+    /// Restarts its countdown.
+    fn kick();
+}
 
-impl Timer {
+impl Watchdog for () {
+    fn kick() {}
+}
+
+/// A started SysTick at a core clock of `HZ`. Copies read the same counter.
+pub struct Timer<const HZ: u32, W>(PhantomData<W>);
+
+impl<const HZ: u32, W> Clone for Timer<HZ, W> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<const HZ: u32, W> Copy for Timer<HZ, W> {}
+
+impl<const HZ: u32, W: Watchdog> Timer<HZ, W> {
+    const COUNTS_PER_US: u32 = {
+        assert!(HZ >= 1_000_000 && HZ.is_multiple_of(1_000_000));
+        HZ / 1_000_000
+    };
+
     /// Starts the tick. Interrupts must be enabled for time to pass.
-    pub(crate) fn start(mut syst: SYST) -> Self {
+    pub fn start(mut syst: SYST) -> Self {
         syst.set_clock_source(SystClkSource::Core);
-        syst.set_reload(CORE_HZ / TICK_HZ - 1);
+        syst.set_reload(HZ / TICK_HZ - 1);
         syst.clear_current();
         syst.enable_interrupt();
         syst.enable_counter();
-        Self(())
+        Self(PhantomData)
     }
 
     /// Microseconds since the start. Never goes back; must not be called from an interrupt handler.
-    pub(crate) fn now_us(self) -> u64 {
+    #[must_use]
+    pub fn now_us(self) -> u64 {
         loop {
             let high = TICKS_HIGH.load(Ordering::Relaxed);
             let low = TICKS_LOW.load(Ordering::Acquire);
@@ -70,18 +90,30 @@ impl Timer {
                 continue;
             }
             let ticks = u64::from(high) << 32 | u64::from(low);
-            let into_tick = TICK_US.saturating_sub(left / COUNTS_PER_US + 1);
+            let into_tick = TICK_US.saturating_sub(left / Self::COUNTS_PER_US + 1);
             return ticks * u64::from(TICK_US) + u64::from(into_tick);
         }
     }
 
-    /// Sleeps until the next interrupt: a tick at the latest, so at most a millisecond.
-    pub(crate) fn sleep(self) {
+    /// Kicks the watchdog and sleeps until the next interrupt: a tick at the latest, so at most a millisecond.
+    pub fn sleep(self) {
+        W::kick();
         cortex_m::asm::wfi();
+    }
+
+    fn wait_us(self, us: u64) {
+        // One more, since the first microsecond has already begun.
+        let end = self.now_us() + us + 1;
+        let sleeps = us >= SLEEP_FROM_US;
+        while self.now_us() < end {
+            if sleeps {
+                self.sleep();
+            }
+        }
     }
 }
 
-impl DelayNs for Timer {
+impl<const HZ: u32, W: Watchdog> DelayNs for Timer<HZ, W> {
     /// Waits at least `ns`; from two milliseconds on it sleeps and keeps the watchdog quiet.
     fn delay_ns(&mut self, ns: u32) {
         self.wait_us(u64::from(ns.div_ceil(1_000)));
@@ -96,9 +128,9 @@ impl DelayNs for Timer {
     }
 }
 
-impl Platform for Timer {
+impl<const HZ: u32, W: Watchdog> Platform for Timer<HZ, W> {
     fn now_us(&mut self) -> u64 {
-        Timer::now_us(*self)
+        Self::now_us(*self)
     }
 
     fn idle(&mut self) {
@@ -106,20 +138,6 @@ impl Platform for Timer {
     }
 
     fn kick_watchdog(&mut self) {
-        watchdog::kick();
-    }
-}
-
-impl Timer {
-    fn wait_us(self, us: u64) {
-        // One more, since the first microsecond has already begun.
-        let end = self.now_us() + us + 1;
-        let sleeps = us >= SLEEP_FROM_US;
-        while self.now_us() < end {
-            if sleeps {
-                watchdog::kick();
-                self.sleep();
-            }
-        }
+        W::kick();
     }
 }

@@ -1,0 +1,4 @@
+//! For boards with an Arm core of the M profile.
+
+pub mod fault;
+pub mod systick;

@@ -1,0 +1,19 @@
+//! What boards share below the agent: nothing here knows a chip.
+//!
+//! | module | for | what |
+//! |---|---|---|
+//! | [`ring`] | every board | bytes from the receive interrupt to the run loop |
+//! | [`provisioning`] | every board | the memory region with the node's record, from linker symbols |
+//! | [`last_words`] | every board | the panic frame of a fault |
+//! | `cortex_m::systick` | Arm M profile | time, sleep and delay over SysTick |
+//! | `cortex_m::fault` | Arm M profile | the fault vector, stack overflow told from the rest |
+//!
+//! A board takes what suits it; whatever has registers of one chip stays in the board's folder.
+
+#![cfg_attr(not(test), no_std)]
+
+#[cfg(target_arch = "arm")]
+pub mod cortex_m;
+pub mod last_words;
+pub mod provisioning;
+pub mod ring;
