@@ -2,6 +2,8 @@
 //!
 //! `boards/<board>/dut.toml` says what is on the bench; `ASSAY_DUT_PROBE` and `ASSAY_DUT_PORT` go before it.
 
+mod ear;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -9,9 +11,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
+use self::ear::Ear;
 use crate::board::{Board, workspace_root};
-use crate::scenario::live::{AgentLine, Assayd, VerifierEvent};
-use crate::scenario::rig::Rig;
+use crate::scenario::live::{AgentLine, Assayd, Tap, VerifierEvent};
+use crate::scenario::rig::{HELLOS_IN_VAIN, LIMIT, Rig};
 
 /// `boards/<board>/dut.toml`.
 #[derive(Debug, Clone, Deserialize)]
@@ -245,7 +248,14 @@ impl Rig for BenchRig {
         !self.dut.tpm.reset_with_mcu
     }
 
-    fn restart_verifier(&mut self) -> Result<()> {
-        self.assayd.restart()
+    fn absent_verifier(&mut self) -> Result<()> {
+        self.assayd.stop()?;
+        let tap = Tap::new(Instant::now());
+        let ear = Ear::open(&self.dut.serial, tap.clone())?;
+        self.reset()?;
+        tap.wait_for_hellos(HELLOS_IN_VAIN, LIMIT)?;
+        // The port is the verifier's again.
+        drop(ear);
+        self.assayd.start_again()
     }
 }

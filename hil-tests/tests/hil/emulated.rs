@@ -8,6 +8,7 @@ use assay_common::protocol::{AgentMessage, TroubleCode, decode};
 use assay_hil_tests::board::{self, Board, Profile};
 use assay_hil_tests::manufacture::{EkKind, ManufacturedTpm, Recipe, cache};
 use assay_hil_tests::qemu::OverlayOptions;
+use assay_hil_tests::qemu::locate::Installation;
 use assay_hil_tests::scenario::live::{Evidence, Live, Options, VerifierEvent};
 use assay_hil_tests::scenario::rig;
 use tempfile::TempDir;
@@ -159,21 +160,23 @@ fn the_evidence_of_a_login_stands_before_other_peoples_tools() {
         .unwrap()
         .trim()
         .to_owned();
-    run(
-        "tpm2_checkquote",
-        &[
-            "-u",
-            &file("ak.pub"),
-            "-m",
-            &file("attest.bin"),
-            "-s",
-            &file("signature.bin"),
-            "-g",
-            "sha256",
-            "-q",
-            &nonce,
-        ],
+    let check_quote = |pcrs: &str| {
+        let mut command = Command::new("tpm2_checkquote");
+        command.args(["-u", &file("ak.pub"), "-m", &file("attest.bin")]);
+        command.args(["-s", &file("signature.bin"), "-g", "sha256", "-q", &nonce]);
+        command.args(["-f", pcrs]).output().unwrap()
+    };
+    let checked = check_quote(&file("pcrs.bin"));
+    assert!(
+        checked.status.success(),
+        "{}",
+        String::from_utf8_lossy(&checked.stderr)
     );
+    // Somebody else's tool sees a PCR value that was not quoted, too.
+    let mut forged = std::fs::read(file("pcrs.bin")).unwrap();
+    *forged.iter_mut().rfind(|byte| **byte == 32).unwrap() = 31;
+    std::fs::write(file("forged.bin"), forged).unwrap();
+    assert!(!check_quote(&file("forged.bin")).status.success());
     let attest = run("tpm2_print", &["-t", "TPMS_ATTEST", &file("attest.bin")]);
     let attest = String::from_utf8(attest.stdout).unwrap();
     assert!(
@@ -300,6 +303,53 @@ fn a_board_whose_tpm_comes_back_logs_in_without_a_reflash() {
     let troubles = wait_for_troubles(&live, 1);
     assert_eq!(troubles[0].code, TroubleCode::TPM_FAILURE_MODE);
     granted(&live);
+}
+
+#[test]
+fn a_qemu_that_cannot_load_the_overlay_is_reported_and_the_other_board_serves() {
+    let folder = tempfile::tempdir().unwrap();
+    let bin = folder.path().join("usr/bin");
+    std::fs::create_dir_all(&bin).unwrap();
+    // A program that exports nothing and is QEMU all the same.
+    let qemu = Installation::find("qemu-system-arm").unwrap();
+    let data = qemu.data.as_deref().map_or_else(String::new, |data| {
+        format!("\"-L\", \"{}\", ", data.display())
+    });
+    let source = folder.path().join("wrapper.c");
+    let text_of = format!(
+        "#include <unistd.h>\n#include <stdlib.h>\nint main(int n, char **a) {{\n\
+         char *fixed[] = {{a[0], {data}0}}; char **all = calloc(n + 4, sizeof *all); int i = 0;\n\
+         for (; fixed[i]; i++) all[i] = fixed[i];\n\
+         for (int k = 1; k < n; k++) all[i++] = a[k];\n\
+         execv(\"{}\", all); return 127; }}\n",
+        qemu.binary.display()
+    );
+    std::fs::write(&source, text_of).unwrap();
+    run(
+        "cc",
+        &["-o", text(&bin.join("qemu-system-arm")), text(&source)],
+    );
+
+    let demo = |board: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_hil"))
+            .args(["demo", "--json"])
+            .args(board)
+            .env("ASSAY_QEMU_DIR", folder.path())
+            .output()
+            .unwrap()
+    };
+    let output = demo(&[]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("cannot load the overlay"), "{said}");
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(document["board"], "mps2-an386");
+    assert!(document["spi"]["bytes"].as_u64().unwrap() > 3_000);
+    // Asked for by name, the other one is an error and nothing else.
+    let output = demo(&["--board", "stm32f405"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success());
+    assert!(said.contains("does not export get_system_memory"), "{said}");
 }
 
 #[test]

@@ -5,19 +5,22 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use assay_hil_tests::board::{self, Profile};
+use assay_hil_tests::board::{self, Board, Profile};
 use assay_hil_tests::manufacture::{EkKind, Recipe, cache};
-use assay_hil_tests::qemu::CommandEvent;
+use assay_hil_tests::qemu::locate::Installation;
+use assay_hil_tests::qemu::{CommandEvent, QemuError, symbols};
 use assay_hil_tests::scenario::live::{Evidence, Live, Options, Seen, VerifierEvent};
 use serde_json::{Value, json};
 
+/// The board of the demo.
+const BOARD: &str = "stm32f405";
 const LOGIN_LIMIT: Duration = Duration::from_secs(60);
 
 #[derive(clap::Args)]
 pub(crate) struct Demo {
-    /// Which board
-    #[arg(long, default_value = "stm32f405")]
-    board: String,
+    /// Which board [default: stm32f405, or mps2-an386 where this QEMU cannot load the overlay]
+    #[arg(long)]
+    board: Option<String>,
     /// Which EK certificate the TPM has
     #[arg(long, default_value = "p256", value_name = "rsa2048|p256|p384")]
     ek: EkKind,
@@ -34,7 +37,8 @@ struct Step {
     name: &'static str,
     what: &'static str,
     ms: f64,
-    spi_bytes: u64,
+    /// `None` on a board whose TPM is not on SPI.
+    spi_bytes: Option<u64>,
 }
 
 pub(crate) fn run(demo: &Demo) -> Result<()> {
@@ -43,7 +47,10 @@ pub(crate) fn run(demo: &Demo) -> Result<()> {
             println!("{text}");
         }
     };
-    let board = board::find(&demo.board)?;
+    let board = match &demo.board {
+        Some(name) => board::find(name)?,
+        None => default_board()?,
+    };
     say(&format!(
         "building boards/{} for {}",
         board.name, board.manifest.target
@@ -70,7 +77,12 @@ pub(crate) fn run(demo: &Demo) -> Result<()> {
     let elapsed = live.qemu.elapsed();
     let frames = live.tap.seen();
     let commands = live.commands();
-    let steps = steps(&frames, &commands);
+    let has_spi = board
+        .manifest
+        .qemu
+        .as_ref()
+        .is_some_and(|m| m.has_spi_tpm());
+    let steps = steps(&frames, has_spi.then_some(commands.as_slice()));
     let evidence = Evidence::of(&frames);
     if let Some(folder) = &demo.evidence {
         evidence
@@ -103,6 +115,29 @@ pub(crate) fn run(demo: &Demo) -> Result<()> {
     Ok(())
 }
 
+/// The board that is flashed to hardware, or, in a QEMU that cannot load the overlay, the one that needs none.
+fn default_board() -> Result<Board> {
+    let board = board::find(BOARD)?;
+    let Some(machine) = board.manifest.qemu.as_ref() else {
+        return Ok(board);
+    };
+    let qemu = Installation::find(&machine.binary)?;
+    match symbols::check(&qemu.binary) {
+        Ok(()) => Ok(board),
+        Err(error @ QemuError::Symbol { .. }) => {
+            let bridged = |board: &Board| board.manifest.qemu.as_ref().is_some_and(|m| m.bridge);
+            let fallback = board::all()?.into_iter().find(bridged).ok_or(error)?;
+            eprintln!(
+                "note: {} cannot load the overlay, so this is boards/{} instead of boards/{BOARD}",
+                qemu.binary.display(),
+                fallback.name
+            );
+            Ok(fallback)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// The verifier reports a login before its last message has crossed the line.
 fn wait_for_the_answer(live: &Live) {
     let started = std::time::Instant::now();
@@ -127,7 +162,7 @@ fn tell(event: &VerifierEvent) {
 }
 
 /// The login cut into steps by the frames that end them; SPI bytes by the TPM commands that belong to each.
-fn steps(frames: &[Seen], commands: &[CommandEvent]) -> Vec<Step> {
+fn steps(frames: &[Seen], commands: Option<&[CommandEvent]>) -> Vec<Step> {
     let bounds = [
         (
             "boot",
@@ -176,11 +211,10 @@ fn steps(frames: &[Seen], commands: &[CommandEvent]) -> Vec<Step> {
         else {
             break;
         };
-        let spi_bytes = commands
-            .iter()
-            .filter(|c| step_of(commands, c) == name)
-            .map(|c| c.bytes)
-            .sum();
+        let spi_bytes = commands.map(|commands| {
+            let own = commands.iter().filter(|c| step_of(commands, c) == name);
+            own.map(|c| c.bytes).sum()
+        });
         let ms = seen.at.saturating_sub(before).as_secs_f64() * 1e3;
         steps.push(Step {
             name,
@@ -220,6 +254,7 @@ fn document(
 ) -> Value {
     let attributes = end.attributes.clone().unwrap_or_default();
     let attribute = |name: &str| attributes.get(name).cloned().unwrap_or(Value::Null);
+    // Null where no TPM is on SPI: a login that clocked nothing there has not clocked 0 bytes.
     let last = commands.last();
     json!({
         "board": board,
@@ -234,8 +269,8 @@ fn document(
             "spi_bytes": step.spi_bytes,
         })).collect::<Vec<_>>(),
         "spi": {
-            "bytes": last.map_or(0, |c| c.total_bytes),
-            "chip_selects": last.map_or(0, |c| c.total_chip_selects),
+            "bytes": last.map(|c| c.total_bytes),
+            "chip_selects": last.map(|c| c.total_chip_selects),
         },
         "attributes": attributes,
         "policy": end.policy,
@@ -265,7 +300,11 @@ fn show(document: &Value, steps: &[Step]) -> Result<()> {
     for step in steps {
         println!(
             "  {:<10} {:>7.1} {:>9}   {}",
-            step.name, step.ms, step.spi_bytes, step.what
+            step.name,
+            step.ms,
+            step.spi_bytes
+                .map_or_else(|| "-".to_owned(), |bytes| bytes.to_string()),
+            step.what
         );
     }
     let text = |value: &Value| {
@@ -286,14 +325,19 @@ fn show(document: &Value, steps: &[Step]) -> Result<()> {
     println!("SPIFFE ID   {}", at("/spiffe_id"));
     println!("session     {}", at("/session/id"));
     println!("expires     {}", at("/session/expires_at"));
+    if document.pointer("/spi/bytes").is_some_and(Value::is_u64) {
+        println!(
+            "SPI         {} bytes in {} chip selects",
+            at("/spi/bytes"),
+            at("/spi/chip_selects")
+        );
+    } else {
+        println!("SPI         none: this machine's TPM is memory-mapped");
+    }
+    let elapsed = document.pointer("/elapsed_ms").and_then(Value::as_f64);
     println!(
-        "SPI         {} bytes in {} chip selects; {:.0} ms from power-on to session",
-        at("/spi/bytes"),
-        at("/spi/chip_selects"),
-        document
-            .pointer("/elapsed_ms")
-            .and_then(Value::as_f64)
-            .unwrap_or_default()
+        "took        {:.0} ms from power-on to session",
+        elapsed.unwrap_or_default()
     );
     Ok(())
 }

@@ -12,6 +12,7 @@ use assay_common::protocol::message::Items;
 use assay_common::protocol::{AgentMessage, Challenge, Chunk, FrameKind, VerifierMessage, decode};
 use assay_common::tpm::alg::AlgId;
 
+use super::pcr_file;
 use super::tap::Seen;
 
 /// What one login sent.
@@ -124,7 +125,7 @@ impl Evidence {
     }
 
     /// Writes `attest.bin`, `signature.bin`, `ak.pub` and `ek.pub` (TPM2B_PUBLIC), `ek.der`, `pcrs.txt` (`index hex`
-    /// lines), `pcrs.bin` (the values one after the other), `nonce.hex`.
+    /// lines), `pcrs.bin` (the same as `tpm2_quote --pcr` writes them), `nonce.hex`.
     ///
     /// # Errors
     ///
@@ -148,14 +149,7 @@ impl Evidence {
             .map(|(_, index, value)| format!("{index} {}\n", hex::encode(value)))
             .collect();
         put("pcrs.txt", lines.as_bytes())?;
-        put(
-            "pcrs.bin",
-            &self
-                .pcrs
-                .iter()
-                .flat_map(|(_, _, value)| value.clone())
-                .collect::<Vec<_>>(),
-        )?;
+        put("pcrs.bin", &pcr_file::serialize(&self.pcrs))?;
         put(
             "nonce.hex",
             format!("{}\n", hex::encode(self.nonce)).as_bytes(),

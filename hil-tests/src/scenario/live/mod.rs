@@ -7,6 +7,7 @@
 //! The tap only listens: it cuts the bytes of both directions into frames and notes when each went by.
 
 mod evidence;
+mod pcr_file;
 mod tap;
 mod verifier;
 
@@ -123,13 +124,18 @@ impl Live {
         );
     }
 
-    /// Takes the verifier away and starts it again, on the same data.
+    /// Takes the verifier away, resets the board, and starts the verifier again, on the same data, once the board has
+    /// said hello so many times.
     ///
     /// # Errors
     ///
-    /// When it does not start.
-    pub fn restart_verifier(&mut self) -> Result<()> {
-        self.assayd.restart()?;
+    /// When the board does not say hello within `limit`, or the verifier does not start.
+    pub fn absent_verifier(&mut self, hellos: usize, limit: Duration) -> Result<()> {
+        self.assayd.stop()?;
+        self.relay.disconnect();
+        self.qemu.reset()?;
+        self.tap.clone().wait_for_hellos(hellos, limit)?;
+        self.assayd.start_again()?;
         self.relay.connect(self.assayd.connect()?)
     }
 
@@ -197,6 +203,11 @@ impl Relay {
             }
         });
         Ok(())
+    }
+
+    /// Nobody listens any more; the board's bytes go past the tap and are lost.
+    fn disconnect(&self) {
+        *self.lock() = None;
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<UnixStream>> {

@@ -1,8 +1,10 @@
 //! What goes over a line, frame by frame, with the time.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
+use anyhow::{Result, bail};
 use assay_common::protocol::{
     AgentMessage, FrameDecoder, FrameKind, MAX_AGENT_PACKET, VerifierMessage, decode,
 };
@@ -104,6 +106,27 @@ impl Tap {
     #[must_use]
     pub fn seen(&self) -> Vec<Seen> {
         self.lock().seen.clone()
+    }
+
+    /// Waits until the agent has said hello `count` times from here on. Bytes must reach the tap meanwhile by another thread.
+    ///
+    /// # Errors
+    ///
+    /// When that takes longer than `limit`, with what was heard.
+    pub fn wait_for_hellos(&self, count: usize, limit: Duration) -> Result<()> {
+        let (started, before) = (Instant::now(), self.seen().len());
+        while started.elapsed() < limit {
+            let seen = self.seen();
+            let new = seen.iter().skip(before);
+            if new.filter(|frame| frame.name() == "hello").count() >= count {
+                return Ok(());
+            }
+            thread::park_timeout(Duration::from_millis(5));
+        }
+        bail!(
+            "fewer than {count} hellos within {limit:?}: {}",
+            self.summary()
+        )
     }
 
     /// Frames so far, in a line.

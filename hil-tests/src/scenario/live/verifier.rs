@@ -146,14 +146,23 @@ impl Assayd {
         Ok(assayd)
     }
 
-    /// Kills it and starts it again on the same data.
+    /// Kills it.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be killed.
+    pub fn stop(&mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// Starts it again, on the same data, after [`Assayd::stop`].
     ///
     /// # Errors
     ///
     /// When it does not start, with its log.
-    pub fn restart(&mut self) -> Result<()> {
-        self.child.kill()?;
-        self.child.wait()?;
+    pub fn start_again(&mut self) -> Result<()> {
         (self.child, self.events) = spawn(&self.folder)?;
         self.wait_until_it_listens()
     }
