@@ -4,8 +4,8 @@
 
 mod ear;
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -85,6 +85,26 @@ impl Dut {
             dut.serial.port = port;
         }
         Ok(dut)
+    }
+}
+
+impl Dut {
+    /// Whether probe-rs and the port are there.
+    ///
+    /// # Errors
+    ///
+    /// When one is not, with a hint.
+    pub fn check(&self) -> Result<()> {
+        let mut version = Command::new("probe-rs");
+        version.arg("--version").stdout(Stdio::null());
+        run(version)?;
+        let port = &self.serial.port;
+        if !Path::new(port).exists() {
+            bail!(
+                "{port} is not there\nhint: set ASSAY_DUT_PORT, e.g. to one of /dev/serial/by-id/*"
+            );
+        }
+        Ok(())
     }
 }
 
@@ -201,13 +221,6 @@ impl BenchRig {
         policy: &str,
         folder: &Path,
     ) -> Result<Self> {
-        let port = PathBuf::from(&dut.serial.port);
-        if !port.exists() {
-            bail!(
-                "{} is not there\nhint: set ASSAY_DUT_PORT, e.g. to one of /dev/serial/by-id/*",
-                port.display()
-            );
-        }
         let line = AgentLine::Serial {
             port: dut.serial.port.clone(),
             baud: dut.serial.baud,

@@ -48,6 +48,7 @@ pub fn build_with(board: &Board, profile: Profile, features: &[String]) -> Resul
             profile.name(),
         ])
         .args(["--features", &features.join(",")])
+        .args(same_paths(&board.manifest.target))
         .env("CARGO_TARGET_DIR", &target_dir)
         .current_dir(workspace_root())
         .status()
@@ -94,6 +95,22 @@ pub fn lint(board: &Board) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Names of files are in an image, for its panics. Where cargo keeps crates differs between machines and says who built
+/// it, so it is cut off; cargo joins these flags with those of `.cargo/config.toml`.
+fn same_paths(target: &str) -> Vec<String> {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));
+    let Some(crates) = home.map(|home| home.join("registry/src")) else {
+        return Vec::new();
+    };
+    // As a TOML string: a path may have quotes and backslashes.
+    let flag = toml::Value::from(format!("--remap-path-prefix={}=crates", crates.display()));
+    vec![
+        "--config".to_owned(),
+        format!("target.{target}.rustflags=[{flag}]"),
+    ]
 }
 
 fn target_dir() -> PathBuf {

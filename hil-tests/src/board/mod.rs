@@ -24,12 +24,13 @@ pub struct Board {
 
 /// `[package.metadata.board]` of a board's `Cargo.toml`. Sizes and addresses in bytes.
 #[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Manifest {
     /// Rust target triple.
     pub target: String,
     /// probe-rs' name for the chip; none for a board that is never flashed.
     pub chip: Option<String>,
-    /// 1 tested in CI, 2 used, 3 experimental.
+    /// 1 runs on hardware, 2 in QEMU only, 3 builds (boards/README.md).
     pub tier: u8,
     /// Most bytes of flash.
     pub flash_max: u64,
@@ -41,6 +42,8 @@ pub struct Manifest {
     pub provisioning_address: u64,
     /// Size of the region kept for it.
     pub provisioning_size: u64,
+    /// The link.
+    pub serial: SerialLine,
     /// Features that the lints must cover, each by itself.
     #[serde(default)]
     pub features: Vec<String>,
@@ -48,19 +51,26 @@ pub struct Manifest {
     pub qemu: Option<Machine>,
 }
 
+/// `[package.metadata.board.serial]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SerialLine {
+    /// Its name on the chip.
+    pub uart: String,
+    /// Bits per second.
+    pub baud: u32,
+}
+
 /// `[package.metadata.board.qemu]`.
 #[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Machine {
     /// `qemu-system-arm` or `qemu-system-aarch64`.
     pub binary: String,
     /// `-M`.
     pub machine: String,
-    /// Whether the SPI TPM comes from the overlay plugin.
-    #[serde(default)]
-    pub overlay: bool,
-    /// Whether it is behind a bridge that the board's image opens; with neither, the machine has a TPM of its own.
-    #[serde(default)]
-    pub bridge: bool,
+    /// Where its TPM is.
+    pub tpm: TpmSource,
     /// Which `-serial` of the machine is the link, from 0.
     #[serde(default)]
     pub serial: usize,
@@ -72,7 +82,29 @@ impl Machine {
     /// Whether the TPM is the model of an SPI TPM, which wants swtpm as sockets, instead of one of the machine's own.
     #[must_use]
     pub const fn has_spi_tpm(&self) -> bool {
-        self.overlay || self.bridge
+        matches!(self.tpm, TpmSource::Overlay | TpmSource::Bridge)
+    }
+}
+
+/// Where the TPM of an emulated machine is.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(from = "String")]
+pub enum TpmSource {
+    /// `overlay`: the model of an SPI TPM, which the plugin puts on the machine's bus.
+    Overlay,
+    /// `bridge`: the same model in the harness, behind FIFOs that the board's image opens.
+    Bridge,
+    /// Any other word: this device of QEMU's own.
+    Device(String),
+}
+
+impl From<String> for TpmSource {
+    fn from(word: String) -> Self {
+        match word.as_str() {
+            "overlay" => Self::Overlay,
+            "bridge" => Self::Bridge,
+            _ => Self::Device(word),
+        }
     }
 }
 

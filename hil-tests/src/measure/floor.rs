@@ -1,4 +1,4 @@
-//! How few SPI bytes a TPM command can take when its driver wastes none.
+//! How few SPI bytes a TPM command takes in a driver that follows the FIFO's state machine and does each step once.
 //!
 //! Every access to a register is 4 header bytes and its data. A command that follows the FIFO's state machine with
 //! each step done once makes these accesses:

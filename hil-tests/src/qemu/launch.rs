@@ -11,7 +11,7 @@ use super::bridge::Bridge;
 use super::events::Events;
 use super::process::Qemu;
 use super::{Installation, OverlayOptions, QemuError, io_error, overlay, symbols};
-use crate::board::Machine;
+use crate::board::{Machine, TpmSource};
 
 /// How long a machine may run unless told otherwise.
 pub const DEADLINE: Duration = Duration::from_secs(60);
@@ -158,7 +158,7 @@ impl<'a> Launch<'a> {
         qemu: &Installation,
         folder: &Path,
     ) -> Result<(Option<Events>, Option<Bridge>), QemuError> {
-        if !self.machine.has_spi_tpm() {
+        if let TpmSource::Device(device) = &self.machine.tpm {
             if self.tpm.mode() != Mode::QemuEmulator {
                 return Err(QemuError::Mode("without", "QemuEmulator"));
             }
@@ -169,13 +169,13 @@ impl<'a> Launch<'a> {
                     escape(self.tpm.control_path())
                 ))
                 .args(["-tpmdev", "emulator,id=tpm0,chardev=tpm"])
-                .args(["-device", "tpm-tis-device,tpmdev=tpm0"]);
+                .args(["-device", &format!("{device},tpmdev=tpm0")]);
             return Ok((None, None));
         }
         if self.tpm.mode() != Mode::Sockets {
             return Err(QemuError::Mode("with", "Sockets"));
         }
-        if self.machine.bridge {
+        if self.machine.tpm == TpmSource::Bridge {
             let (bridge, events) = Bridge::start(folder, self.tpm, self.spare, &self.overlay)?;
             // The command line tells the board where the FIFOs are.
             command

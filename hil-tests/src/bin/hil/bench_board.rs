@@ -45,6 +45,10 @@ pub(crate) fn run(on_bench: &OnBench) -> Result<()> {
     );
     println!("probe   {}", dut.probe.selector);
     println!("serial  {} at {} baud", dut.serial.port, dut.serial.baud);
+    if !on_bench.dry_run {
+        // What is missing on the bench is said before minutes of building.
+        dut.check()?;
+    }
     let image = board::build_with(&board, Profile::Firmware, &dut.features)?;
     if on_bench.dry_run {
         println!("\nwould run");

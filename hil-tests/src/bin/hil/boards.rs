@@ -41,8 +41,12 @@ pub(crate) fn list() -> Result<()> {
             .qemu
             .map_or("-".to_owned(), |machine| machine.machine);
         println!(
-            "{:<20} {:<28} tier {}  QEMU {qemu}",
-            board.name, board.manifest.target, board.manifest.tier
+            "{:<20} {:<28} tier {}  link {} at {} baud  QEMU {qemu}",
+            board.name,
+            board.manifest.target,
+            board.manifest.tier,
+            board.manifest.serial.uart,
+            board.manifest.serial.baud,
         );
     }
     Ok(())

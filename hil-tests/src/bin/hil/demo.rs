@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use assay_hil_tests::board::{self, Board, Profile};
+use assay_hil_tests::board::{self, Board, Profile, TpmSource};
 use assay_hil_tests::manufacture::{EkKind, Recipe, cache};
 use assay_hil_tests::qemu::locate::Installation;
 use assay_hil_tests::qemu::{CommandEvent, QemuError, symbols};
@@ -125,7 +125,10 @@ fn default_board() -> Result<Board> {
     match symbols::check(&qemu.binary) {
         Ok(()) => Ok(board),
         Err(error @ QemuError::Symbol { .. }) => {
-            let bridged = |board: &Board| board.manifest.qemu.as_ref().is_some_and(|m| m.bridge);
+            let bridged = |board: &Board| {
+                let machine = board.manifest.qemu.as_ref();
+                machine.is_some_and(|machine| machine.tpm == TpmSource::Bridge)
+            };
             let fallback = board::all()?.into_iter().find(bridged).ok_or(error)?;
             eprintln!(
                 "note: {} cannot load the overlay, so this is boards/{} instead of boards/{BOARD}",
