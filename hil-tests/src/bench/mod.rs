@@ -14,7 +14,7 @@ use serde::Deserialize;
 use self::ear::Ear;
 use crate::board::{Board, workspace_root};
 use crate::scenario::live::{AgentLine, Assayd, Tap, VerifierEvent};
-use crate::scenario::rig::{HELLOS_IN_VAIN, LIMIT, Rig};
+use crate::scenario::rig::{HELLOS_IN_VAIN, LIMIT, Rig, Terms};
 
 /// `boards/<board>/dut.toml`.
 #[derive(Debug, Clone, Deserialize)]
@@ -270,5 +270,9 @@ impl Rig for BenchRig {
         // The port is the verifier's again.
         drop(ear);
         self.assayd.start_again()
+    }
+
+    fn decide_by(&mut self, terms: &Terms<'_>) -> Result<()> {
+        self.assayd.decide_by(terms)
     }
 }

@@ -1,4 +1,8 @@
 //! The verifier's login machine, driven directly: no process, no socket, the store in two maps.
+//!
+//! The checks, the decision and the session are the verifier's own code. Which message goes to which state is told
+//! again here, as `assay_host_verifier::server::conversation` does it on tokio, so that a login runs in virtual time.
+//! What depends on that routing is tested with the real service, in `host-verifier/tests/service` and in QEMU.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -35,6 +39,8 @@ pub struct LocalVerifier {
     state: Option<AwaitProofs>,
     opening: Option<(Vec<u8>, Vec<u8>)>,
     blobs: Blobs,
+    /// Nobody listens: what arrives is on the tape and gets no answer.
+    away: bool,
     answered: BTreeSet<[u8; 32]>,
     nodes: BTreeMap<String, NodeRecord>,
     /// What was found out, step by step.
@@ -59,12 +65,27 @@ impl LocalVerifier {
             state: None,
             opening: None,
             blobs: Blobs::default(),
+            away: false,
             answered: BTreeSet::new(),
             nodes: BTreeMap::new(),
             steps: Vec::new(),
             outcomes: Vec::new(),
             tape: Vec::new(),
         }
+    }
+
+    /// Goes away, or comes back as a process that was started again: with its store, without the login under way.
+    pub fn set_away(&mut self, away: bool) {
+        self.away = away;
+        self.state = None;
+        self.opening = None;
+        self.blobs = Blobs::default();
+    }
+
+    /// Comes back with other terms.
+    pub fn restart_as(&mut self, verifier: Arc<Verifier>) {
+        self.verifier = verifier;
+        self.set_away(false);
     }
 
     /// Sessions granted so far.
@@ -209,6 +230,9 @@ impl LocalVerifier {
 impl Peer for LocalVerifier {
     fn frame(&mut self, kind: FrameKind, body: &[u8]) -> Vec<Vec<u8>> {
         self.tape.push((kind, body.to_vec()));
+        if self.away {
+            return Vec::new();
+        }
         match kind {
             FrameKind::MESSAGE => self.message(body),
             FrameKind::CHUNK => {

@@ -31,6 +31,8 @@ pub const CLUSTER: &str = "lab";
 /// Its trust domain.
 pub const TRUST_DOMAIN: &str = "example.org";
 
+/// How long a session lasts.
+const SESSION: Duration = Duration::from_secs(3_600);
 /// What the agent's log calls this place.
 const BOARD: BoardInfo = BoardInfo {
     name: "loopback",
@@ -80,6 +82,15 @@ pub struct Loopback {
 ///
 /// When the policy is not accepted.
 pub fn verifier(policy: &str) -> Result<Arc<Verifier>> {
+    verifier_with(policy, ChallengeKey::generate()?, SESSION)
+}
+
+/// A verifier with this key, which grants sessions of this length.
+///
+/// # Errors
+///
+/// When the policy is not accepted.
+pub fn verifier_with(policy: &str, key: ChallengeKey, session: Duration) -> Result<Arc<Verifier>> {
     let document =
         PolicyDocument::parse("policy.yaml", policy).map_err(|e| anyhow::anyhow!("{e}"))?;
     let policies = document
@@ -88,9 +99,9 @@ pub fn verifier(policy: &str) -> Result<Arc<Verifier>> {
     Ok(Arc::new(Verifier {
         trust_domain: TRUST_DOMAIN.to_owned(),
         clusters: [(CLUSTER.to_owned(), Arc::new(policies))].into(),
-        key: ChallengeKey::generate()?,
+        key,
         login_timeout: Duration::from_secs(60),
-        session_ttl: Duration::from_secs(3_600),
+        session_ttl: session,
         path_template: PathTemplate::parse("/node/{{tpm_ek.public_hash}}").context("template")?,
     }))
 }

@@ -9,5 +9,6 @@ pub mod line;
 pub mod live;
 pub mod local_verifier;
 pub mod loopback;
+pub mod loopback_rig;
 pub mod matrix;
 pub mod rig;

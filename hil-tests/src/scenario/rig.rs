@@ -1,11 +1,22 @@
-//! Scenarios that run wherever a whole board is: in QEMU and on a bench. A [`Rig`] is the place, [`ALL`] are the
-//! scenarios.
+//! Scenarios that run wherever there is a node: in one process, in QEMU and on a bench. A [`Rig`] is the place, [`ALL`]
+//! are the scenarios.
 
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use assay_common::protocol::DenyCode;
+use serde_json::Value;
 
 use super::live::{Live, VerifierEvent};
+
+/// What the verifier decides by.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Terms<'a> {
+    /// An `AgentAttestation` document; `None` for the rig's own, which accepts its TPM.
+    pub policy: Option<&'a str>,
+    /// How long a session lasts; `None` for an hour.
+    pub session: Option<Duration>,
+}
 
 /// A board with a TPM and a verifier.
 pub trait Rig {
@@ -33,6 +44,13 @@ pub trait Rig {
     ///
     /// When the board does not go on saying hello, or the verifier does not come back.
     fn absent_verifier(&mut self) -> Result<()>;
+
+    /// Restarts the verifier, on the same data, with other terms. The board is left alone.
+    ///
+    /// # Errors
+    ///
+    /// When the verifier does not come back.
+    fn decide_by(&mut self, terms: &Terms<'_>) -> Result<()>;
 }
 
 /// One scenario. It begins with a board that was just reset.
@@ -68,8 +86,22 @@ pub const ALL: &[Scenario] = &[
         name: "a board waits for a verifier that was away",
         run: after_absence,
     },
+    Scenario {
+        name: "a board is denied for a PCR that is not the policy's, and logs in when the policy is mended",
+        run: another_pcr,
+    },
+    Scenario {
+        name: "a board whose TPM is of another maker than the policy's is denied",
+        run: another_maker,
+    },
+    Scenario {
+        name: "a board logs in again by itself before its session has ended",
+        run: renewal,
+    },
 ];
 
+/// The shortest session that a verifier grants; a node comes back after three quarters of it.
+const SHORTEST_SESSION: Duration = Duration::from_secs(60);
 /// How often a board must ask a line on which nobody answers.
 pub const HELLOS_IN_VAIN: usize = 2;
 /// RSA primaries of slow chips take tens of seconds.
@@ -135,6 +167,98 @@ fn after_absence(rig: &mut dyn Rig) -> Result<()> {
     granted(rig).map(|_| ())
 }
 
+/// Refused after a check, and told no more than that.
+fn refused(rig: &mut dyn Rig, because: &str) -> Result<()> {
+    let end = rig.login(LIMIT)?;
+    ensure!(!end.is_granted(), "granted in spite of the policy: {end:?}");
+    ensure!(
+        end.code.as_deref() == Some(DenyCode::REFUSED.name().unwrap_or_default()),
+        "denied, but as {:?}: {}",
+        end.code,
+        end.detail
+    );
+    ensure!(
+        end.detail.contains(because),
+        "denied, but not for `{because}`: {}",
+        end.detail
+    );
+    Ok(())
+}
+
+fn another_pcr(rig: &mut dyn Rig) -> Result<()> {
+    rig.reset()?;
+    let attributes = granted(rig)?.attributes.context("no attributes")?;
+    let ek = attributes.get("tpm_ek.public_hash").and_then(Value::as_str);
+    // Known by its EK, so that the PCR is all that is wrong. No hash is all ones.
+    let policy = format!(
+        "section: AgentAttestation\nschema: v1\nspec:\n  policies:\n    - name: bare_metal\n      requiredAttestors:\n        \
+         - type: tpm_ek\n          config:\n            require: hash\n            allowedHashes: [\"{}\"]\n        \
+         - type: tpm_quote\n          config:\n            pcrs:\n              0: \"{}\"\n",
+        ek.context("no EK hash")?,
+        "ff".repeat(32)
+    );
+    rig.decide_by(&Terms {
+        policy: Some(&policy),
+        session: None,
+    })?;
+    rig.reset()?;
+    refused(rig, "pcr")?;
+    rig.decide_by(&Terms::default())?;
+    // It would come back by itself when the wait that the denial asked for is over; nobody has that long here.
+    rig.reset()?;
+    granted(rig).map(|_| ())
+}
+
+fn another_maker(rig: &mut dyn Rig) -> Result<()> {
+    let mut policy = String::from(
+        "section: AgentAttestation\nschema: v1\nspec:\n  policies:\n    - name: bare_metal\n      requiredAttestors:\n        \
+         - type: tpm_ek\n          config:\n            require: certificate\n            manufacturerCAs:\n              - |\n",
+    );
+    for line in STRANGER.lines() {
+        policy.push_str("                ");
+        policy.push_str(line);
+        policy.push('\n');
+    }
+    rig.decide_by(&Terms {
+        policy: Some(&policy),
+        session: None,
+    })?;
+    rig.reset()?;
+    refused(rig, "issuer")?;
+    rig.decide_by(&Terms::default())
+}
+
+fn renewal(rig: &mut dyn Rig) -> Result<()> {
+    rig.decide_by(&Terms {
+        policy: None,
+        session: Some(SHORTEST_SESSION),
+    })?;
+    rig.reset()?;
+    let first = granted(rig)?;
+    let second = granted(rig)?;
+    ensure!(
+        first.spiffe_id == second.spiffe_id && first.session != second.session,
+        "{first:?} was followed by {second:?}"
+    );
+    rig.decide_by(&Terms::default())
+}
+
+/// A CA of nobody's: its key was thrown away when it was made.
+const STRANGER: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBwDCCAWegAwIBAgIUO/lnXBcXARqbHqrITYHXthU8xv0wCgYIKoZIzj0EAwIw
+LTErMCkGA1UEAwwiQSBtYWtlciB3aG9zZSBUUE1zIG5vYm9keSBoZXJlIGhhczAg
+Fw0yNjExMjIwNTQ2MTJaGA8yMTI2MTAyOTA1NDYxMlowLTErMCkGA1UEAwwiQSBt
+YWtlciB3aG9zZSBUUE1zIG5vYm9keSBoZXJlIGhhczBZMBMGByqGSM49AgEGCCqG
+SM49AwEHA0IABNqVJOmo9KJvt0zJcAZ/rMqQd6y1HgIIBXdQxg+L1wlv2CYNhKKB
+iQc2S3ej4gO2MoDA1NLt0HLVLmya9jAxsPSjYzBhMB0GA1UdDgQWBBSqNVetMSNL
+nCZ/E/qgMCbQGfcqYDAfBgNVHSMEGDAWgBSqNVetMSNLnCZ/E/qgMCbQGfcqYDAP
+BgNVHRMBAf8EBTADAQH/MA4GA1UdDwEB/wQEAwICBDAKBggqhkjOPQQDAgNHADBE
+AiAyyXsbw6mfNkcZS1ig9LCq+M2fqUpj+S2nuGLCEicIMgIgK0O81HFVfoLU4Uka
+z8PoM6/RMCox6bwbH4DfMNAjoZc=
+-----END CERTIFICATE-----
+";
+
 impl Rig for Live {
     fn login(&mut self, limit: Duration) -> Result<VerifierEvent> {
         self.finish(limit, &mut |_| {})
@@ -151,5 +275,9 @@ impl Rig for Live {
 
     fn absent_verifier(&mut self) -> Result<()> {
         Self::absent_verifier(self, HELLOS_IN_VAIN, LIMIT)
+    }
+
+    fn decide_by(&mut self, terms: &Terms<'_>) -> Result<()> {
+        Self::decide_by(self, terms)
     }
 }

@@ -354,19 +354,22 @@ fn a_qemu_that_cannot_load_the_overlay_is_reported_and_the_other_board_serves() 
 
 #[test]
 fn every_scenario_of_the_bench_holds_in_qemu_too() {
-    for board in board::all()
-        .unwrap()
-        .iter()
-        .filter(|b| b.manifest.qemu.is_some())
-    {
-        let bench = Bench::new(&Recipe::with([EkKind::P256]));
-        let mut live = bench.start(board, OverlayOptions::default());
-        for scenario in rig::ALL {
-            scenario
-                .run(&mut live)
-                .unwrap_or_else(|error| panic!("{}: {error:#}\n{}", board.name, live.assayd.log()));
+    let boards = board::all().unwrap();
+    let emulated = boards.iter().filter(|b| b.manifest.qemu.is_some());
+    // At the same time: most of it is a board that waits for the end of its session.
+    std::thread::scope(|scope| {
+        for board in emulated {
+            scope.spawn(|| {
+                let bench = Bench::new(&Recipe::with([EkKind::P256]));
+                let mut live = bench.start(board, OverlayOptions::default());
+                for scenario in rig::ALL {
+                    scenario.run(&mut live).unwrap_or_else(|error| {
+                        panic!("{}: {error:#}\n{}", board.name, live.assayd.log())
+                    });
+                }
+            });
         }
-    }
+    });
 }
 
 #[test]

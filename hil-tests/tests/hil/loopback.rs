@@ -3,6 +3,8 @@
 use assay_hil_tests::manufacture::{EkKind, ManufacturedTpm, Recipe, cache};
 use assay_hil_tests::scenario::local_verifier::Outcome;
 use assay_hil_tests::scenario::loopback::{Loopback, policy};
+use assay_hil_tests::scenario::loopback_rig::{self, Keep, LoopbackRig};
+use assay_hil_tests::scenario::rig;
 use assay_spi_tpm::Config;
 use assay_spi_tpm::chip::Personality;
 use assay_spi_tpm::swtpm::{Mode, SwtpmBackend};
@@ -98,4 +100,25 @@ fn a_second_login_of_the_same_node_goes_through_without_a_reset() {
             .unwrap_or_else(|failure| panic!("{failure:?}\n{}", outcomes(&loopback)));
     }
     assert_eq!(loopback.line.with_peer(|verifier| verifier.granted()), 3);
+}
+
+#[test]
+fn every_scenario_of_the_bench_holds_in_one_process_too() {
+    let (folder, tpm) = tpm(&Recipe::with([EkKind::P256]));
+    let process = tpm
+        .start(&folder.path().join("run"), Mode::Sockets)
+        .unwrap();
+    let policy = policy(&[&tpm.root_ca(), &tpm.intermediate_ca()], true);
+    let keep = || Keep {
+        folder: folder.path(),
+        policy: &policy,
+    };
+    let chip = Config::chip(Personality::SLB9672);
+    let loopback = loopback_rig::loopback(&keep(), SwtpmBackend::new(process), chip).unwrap();
+    let mut rig = LoopbackRig::new(&loopback, keep()).unwrap();
+    for scenario in rig::ALL {
+        scenario
+            .run(&mut rig)
+            .unwrap_or_else(|error| panic!("{error:#}\n{}", outcomes(&loopback)));
+    }
 }

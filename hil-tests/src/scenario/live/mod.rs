@@ -24,6 +24,7 @@ use assay_spi_tpm::swtpm::{Mode, Swtpm};
 use crate::board::Board;
 use crate::manufacture::ManufacturedTpm;
 use crate::qemu::{Event, Launch, OverlayOptions, Qemu};
+use crate::scenario::rig::Terms;
 
 pub use evidence::Evidence;
 pub use tap::{Seen, Tap};
@@ -136,6 +137,17 @@ impl Live {
         self.qemu.reset()?;
         self.tap.clone().wait_for_hellos(hellos, limit)?;
         self.assayd.start_again()?;
+        self.relay.connect(self.assayd.connect()?)
+    }
+
+    /// Restarts the verifier, on the same data, with other terms.
+    ///
+    /// # Errors
+    ///
+    /// When it does not start.
+    pub fn decide_by(&mut self, terms: &Terms<'_>) -> Result<()> {
+        self.relay.disconnect();
+        self.assayd.decide_by(terms)?;
         self.relay.connect(self.assayd.connect()?)
     }
 

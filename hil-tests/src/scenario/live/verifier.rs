@@ -16,12 +16,15 @@ use serde_json::{Map, Value};
 
 use crate::manufacture::ManufacturedTpm;
 use crate::scenario::loopback;
+use crate::scenario::rig::Terms;
 
 /// How long `assayd` may take to listen.
 const START_LIMIT: Duration = Duration::from_secs(20);
 /// The cluster and the trust domain of a scenario.
 pub(super) const CLUSTER: &str = "lab";
 const TRUST_DOMAIN: &str = "assay.example";
+/// How long a session lasts.
+const SESSION: Duration = Duration::from_secs(3_600);
 /// Names of files in the run's folder.
 const SOCKET: &str = "agents";
 const CONFIG: &str = "assayd.yaml";
@@ -84,6 +87,8 @@ pub struct Assayd {
     child: Child,
     folder: PathBuf,
     line: AgentLine,
+    /// The one that it was started with first.
+    policy: String,
     events: Receiver<VerifierEvent>,
     /// The connection that found it listening, for the first agent.
     first: Mutex<Option<UnixStream>>,
@@ -122,23 +127,13 @@ impl Assayd {
     pub fn with_policy(policy: &str, folder: &Path, line: AgentLine) -> Result<Self> {
         let folder = std::path::absolute(folder)?;
         fs::create_dir_all(&folder)?;
-        fs::write(folder.join("policy.yaml"), policy)?;
-        let listener = match &line {
-            AgentLine::Socket => format!("unix:\n    - path: {}", folder.join(SOCKET).display()),
-            AgentLine::Serial { port, baud } => {
-                format!("serial:\n    - path: {port}\n      baud: {baud}")
-            }
-        };
-        let yaml = format!(
-            "trustDomain: {TRUST_DOMAIN}\ndataDir: {}\nlisteners:\n  {listener}\nclusters:\n  {CLUSTER}: policy.yaml\nsession:\n  ttl: 1h\n",
-            folder.join("data").display(),
-        );
-        fs::write(folder.join(CONFIG), yaml)?;
+        configure(&folder, &line, policy, SESSION)?;
         let (child, events) = spawn(&folder)?;
         let mut assayd = Self {
             child,
             folder,
             line,
+            policy: policy.to_owned(),
             events,
             first: Mutex::new(None),
         };
@@ -165,6 +160,19 @@ impl Assayd {
     pub fn start_again(&mut self) -> Result<()> {
         (self.child, self.events) = spawn(&self.folder)?;
         self.wait_until_it_listens()
+    }
+
+    /// Restarts it, on the same data, with other terms.
+    ///
+    /// # Errors
+    ///
+    /// When it does not start, with its log.
+    pub fn decide_by(&mut self, terms: &Terms<'_>) -> Result<()> {
+        self.stop()?;
+        let policy = terms.policy.unwrap_or(&self.policy);
+        let session = terms.session.unwrap_or(SESSION);
+        configure(&self.folder, &self.line, policy, session)?;
+        self.start_again()
     }
 
     fn wait_until_it_listens(&mut self) -> Result<()> {
@@ -268,6 +276,24 @@ impl Drop for Assayd {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Writes `assayd`'s files.
+fn configure(folder: &Path, line: &AgentLine, policy: &str, session: Duration) -> Result<()> {
+    fs::write(folder.join("policy.yaml"), policy)?;
+    let listener = match line {
+        AgentLine::Socket => format!("unix:\n    - path: {}", folder.join(SOCKET).display()),
+        AgentLine::Serial { port, baud } => {
+            format!("serial:\n    - path: {port}\n      baud: {baud}")
+        }
+    };
+    let yaml = format!(
+        "trustDomain: {TRUST_DOMAIN}\ndataDir: {}\nlisteners:\n  {listener}\nclusters:\n  {CLUSTER}: policy.yaml\nsession:\n  ttl: {}s\n",
+        folder.join("data").display(),
+        session.as_secs(),
+    );
+    fs::write(folder.join(CONFIG), yaml)?;
+    Ok(())
 }
 
 fn spawn(folder: &Path) -> Result<(Child, Receiver<VerifierEvent>)> {
