@@ -30,6 +30,9 @@ pub use evidence::Evidence;
 pub use tap::{Seen, Tap};
 pub use verifier::{AgentLine, Assayd, VerifierEvent};
 
+/// Longest life of a machine: every scenario of a rig in a row, with a session's length in it.
+const DEADLINE: Duration = Duration::from_secs(600);
+
 /// How a board is started.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
@@ -77,6 +80,7 @@ impl Live {
         let record = assayd.record()?;
         let mut launch = Launch::new(machine, image, &swtpm)
             .overlay(options.overlay.clone())
+            .deadline(DEADLINE)
             .load(&record, board.manifest.provisioning_address);
         if let Some(shift) = options.icount {
             launch = launch.icount(shift);
