@@ -2,7 +2,8 @@
 
 use core::fmt;
 
-/// `TPMA_OBJECT` ([TPM2.0 1.83 Part 2] 8.3). Bits without a name here are carried.
+/// `TPMA_OBJECT` ([TPM2.0 1.83 Part 2] 8.3). Bits without a name here are
+/// carried as they came; [`reserved`](ObjectAttributes::reserved) says which of them no TPM sets.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ObjectAttributes(pub u32);
 
@@ -19,6 +20,10 @@ impl ObjectAttributes {
     pub const USER_WITH_AUTH: Self = Self(1 << 6);
     /// Admin actions need a policy session.
     pub const ADMIN_WITH_POLICY: Self = Self(1 << 7);
+    /// Usable only under the TPM firmware that made it (since revision 1.83; reserved before).
+    pub const FIRMWARE_LIMITED: Self = Self(1 << 8);
+    /// Usable only up to a security version of the firmware (since revision 1.83; reserved before).
+    pub const SVN_LIMITED: Self = Self(1 << 9);
     /// Failures do not count toward the dictionary-attack lockout.
     pub const NO_DA: Self = Self(1 << 10);
     /// Duplication must be encrypted.
@@ -31,6 +36,10 @@ impl ObjectAttributes {
     pub const SIGN: Self = Self(1 << 18);
     /// Signs X.509 certificates made by `TPM2_CertifyX509` only.
     pub const X509_SIGN: Self = Self(1 << 19);
+
+    /// Bits 0, 3, 12 to 15 and 20 to 31: reserved, "shall be zero". A TPM refuses to make or load an object that has
+    /// one, so a public area with one describes no object of a TPM of this revision.
+    pub const RESERVED: Self = Self(0xFFF0_F009);
 
     /// The low-range EK templates: a policy session is the only way in.
     pub const EK_LOW: Self = Self(0x0003_00B2);
@@ -52,6 +61,12 @@ impl ObjectAttributes {
     #[must_use]
     pub const fn intersects(self, any: Self) -> bool {
         self.0 & any.0 != 0
+    }
+
+    /// The reserved bits that are set.
+    #[must_use]
+    pub const fn reserved(self) -> Self {
+        Self(self.0 & Self::RESERVED.0)
     }
 
     /// The bits of both.
@@ -86,6 +101,8 @@ const NAMES: &[(ObjectAttributes, &str)] = &[
     ),
     (ObjectAttributes::USER_WITH_AUTH, "userwithauth"),
     (ObjectAttributes::ADMIN_WITH_POLICY, "adminwithpolicy"),
+    (ObjectAttributes::FIRMWARE_LIMITED, "firmwarelimited"),
+    (ObjectAttributes::SVN_LIMITED, "svnlimited"),
     (ObjectAttributes::NO_DA, "noda"),
     (
         ObjectAttributes::ENCRYPTED_DUPLICATION,
@@ -119,5 +136,23 @@ impl fmt::Display for ObjectAttributes {
 impl fmt::Debug for ObjectAttributes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ObjectAttributes({:#010x}: {self})", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{NAMES, ObjectAttributes};
+
+    #[test]
+    fn every_bit_is_either_named_or_reserved() {
+        let named = NAMES
+            .iter()
+            .fold(ObjectAttributes(0), |all, (bit, _)| all | *bit);
+        assert_eq!(named.0 ^ ObjectAttributes::RESERVED.0, u32::MAX);
+        assert_eq!(named.reserved(), ObjectAttributes(0));
+        assert_eq!(
+            ObjectAttributes(0x8000_0002).reserved(),
+            ObjectAttributes(0x8000_0000)
+        );
     }
 }

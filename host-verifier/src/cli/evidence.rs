@@ -34,9 +34,10 @@ pub enum Command {
 /// The methods whose evidence can be judged from files.
 #[derive(Debug, Subcommand)]
 pub enum Method {
-    /// A TPM quote: who signed it, over which nonce and which PCR values?
+    /// A TPM quote: which key signed it, over which nonce and which PCR values?
     ///
-    /// Whether the values are good is for a policy. Exit status: 0 accepted, 1 refused, 2 unreadable
+    /// It proves what the key signed. That the key lives in a TPM no file can prove: a login does, by credential
+    /// activation. Whether the values are good is for a policy. Exit status: 0 accepted, 1 refused, 2 unreadable
     /// input.
     #[command(name = "tpm_quote")]
     TpmQuote(TpmQuote),
@@ -180,6 +181,7 @@ fn attestation_key(
             "ak-attributes",
             "a bare key has none: whoever gave it vouches that it is restricted and lives in a TPM",
         );
+        not_in_a_file(report);
         report.detail("ak", key.to_string());
         return Ok(Some(AttestationKey::danger_trusted_by_operator(key)));
     }
@@ -202,7 +204,11 @@ fn attestation_key(
     };
     match AttestationKey::from_public(&public) {
         Ok(key) => {
-            report.pass("ak-attributes", public.attributes.to_string());
+            report.pass(
+                "ak-attributes",
+                format!("the file states {}", public.attributes),
+            );
+            not_in_a_file(report);
             report.detail("ak", key.key().to_string());
             report.detail("ak_name", key.name().map(|n| hex::encode(n.as_bytes())));
             Ok(Some(key))
@@ -217,6 +223,16 @@ fn attestation_key(
             Ok(None)
         }
     }
+}
+
+/// What would otherwise be read into the attributes and the counters: anybody can write a public area, and sign with its
+/// key a structure that begins as a TPM's does.
+fn not_in_a_file(report: &mut Report) {
+    report.skip(
+        "ak-in-tpm",
+        "no file can prove that a TPM holds the key; what follows is as true as that",
+    );
+    report.detail("ak_in_tpm", "not proven");
 }
 
 fn begins_with_an_object_type(public: &[u8]) -> bool {
@@ -307,19 +323,20 @@ fn accept(
         report.pass(check, seen);
     }
     let boot = quote.boot_as_signed();
-    if quote.boot().is_some() {
+    let primary = quote.boot().is_some();
+    if primary {
         report.pass(
-            "counters",
-            "the key is a primary of the Endorsement hierarchy",
+            "qualified-signer",
+            "as for a primary of the Endorsement hierarchy: if a TPM holds the key, counters and firmware version are not disguised",
         );
     } else {
         report.skip(
-            "counters",
+            "qualified-signer",
             "the key is not known to be a primary of the Endorsement hierarchy: counters and firmware version may be disguised",
         );
     }
     report.detail("selection", described);
-    report.detail("counters_disguised", quote.boot().is_none());
+    report.detail("qualified_signer_is_endorsement_primary", primary);
     report.detail("clock_ms", boot.clock);
     report.detail("clock_safe", boot.safe);
     report.detail("reset_count", boot.reset_count);

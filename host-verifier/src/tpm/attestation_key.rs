@@ -29,6 +29,12 @@ pub const REQUIRED: ObjectAttributes = ObjectAttributes::FIXED_TPM
 /// Why a public area is not that of an attestation key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AkError {
+    /// Bits that the specification reserves: no TPM has such a key.
+    #[error("attestation key attributes {got}: {} is reserved", got.reserved())]
+    Reserved {
+        /// What they are.
+        got: ObjectAttributes,
+    },
     /// Attributes missing, or decrypt set.
     #[error("attestation key attributes {got}, wanted {REQUIRED} and not decrypt")]
     Attributes {
@@ -59,6 +65,7 @@ impl AkError {
     #[must_use]
     pub fn check(&self) -> &'static str {
         match self {
+            Self::Reserved { .. } => "ak-reserved-attributes",
             Self::Attributes { .. } => "ak-attributes",
             Self::Scheme { .. } => "ak-scheme",
             Self::Key(_) => "ak-key",
@@ -87,6 +94,9 @@ impl AttestationKey {
     /// See [`AkError`].
     pub fn from_public(public: &Public<'_>) -> Result<Self, AkError> {
         let attributes = public.attributes;
+        if attributes.reserved().0 != 0 {
+            return Err(AkError::Reserved { got: attributes });
+        }
         if !attributes.contains(REQUIRED) || attributes.intersects(ObjectAttributes::DECRYPT) {
             return Err(AkError::Attributes { got: attributes });
         }

@@ -234,18 +234,43 @@ fn evidence_verify_accepts_every_form_of_attest_and_key() {
                     "{}",
                     run.stdout
                 );
+                assert!(run.stdout.contains("skip  ak-in-tpm"), "{}", run.stdout);
             }
         }
     }
     let json = evidence.run(&[], &["--json"]).json();
     assert_eq!(json["accepted"], true);
     assert_eq!(json["selection"], "sha256:0,1,7");
-    assert_eq!(json["counters_disguised"], false);
+    assert_eq!(json["ak_in_tpm"], "not proven");
+    assert_eq!(json["qualified_signer_is_endorsement_primary"], true);
     assert_eq!(json["pcrs"]["sha256:0"], "00".repeat(32));
     assert_eq!(json["firmware_version"].as_str().unwrap().len(), 16);
     let bare = evidence.run(&[("--ak", "ak.pem")], &["--json"]).json();
     assert_eq!(bare["checks"][0]["outcome"], "skipped");
-    assert_eq!(bare["counters_disguised"], true);
+    assert_eq!(bare["ak_in_tpm"], "not proven");
+    assert_eq!(bare["qualified_signer_is_endorsement_primary"], false);
+}
+
+#[test]
+fn evidence_verify_says_that_a_file_states_attributes_and_proves_no_tpm() {
+    let evidence = Evidence::new();
+    let json = evidence.run(&[], &["--json"]).json();
+    let outcome = |name: &str| {
+        let checks = json["checks"].as_array().unwrap();
+        let check = checks.iter().find(|check| check["check"] == name).unwrap();
+        (
+            check["outcome"].as_str().unwrap().to_owned(),
+            check["detail"].as_str().unwrap().to_owned(),
+        )
+    };
+    let (_, attributes) = outcome("ak-attributes");
+    assert!(
+        attributes.starts_with("the file states fixedtpm"),
+        "{attributes}"
+    );
+    assert_eq!(outcome("ak-in-tpm").0, "skipped");
+    let (_, signer) = outcome("qualified-signer");
+    assert!(signer.contains("if a TPM holds the key"), "{signer}");
 }
 
 #[test]
@@ -309,6 +334,10 @@ fn evidence_verify_names_the_failed_check() {
         "fixedtpm|fixedparent|sensitivedataorigin|userwithauth|sign",
     );
     evidence.refused(&[("--ak", "free.tpm2b")], &[], "ak-attributes");
+    let mut reserved = tpm.read("ak.tpmt");
+    reserved[4] |= 0x80;
+    tpm.write("reserved", &reserved);
+    evidence.refused(&[("--ak", "reserved")], &[], "ak-reserved-attributes");
     tpm.tool("tpm2_createek -Q -G rsa -c rsa.ctx");
     tpm.describe("rsa");
     evidence.refused(&[("--ak", "rsa.pem")], &[], "signature-scheme");

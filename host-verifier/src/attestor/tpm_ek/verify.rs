@@ -77,6 +77,12 @@ pub enum EkError {
         /// SHA-256 of its SubjectPublicKeyInfo.
         hash: String,
     },
+    /// Attribute bits that the specification reserves: no TPM has such a key.
+    #[error("ek attributes {got}: {} is reserved", got.reserved())]
+    EkReserved {
+        /// What they are.
+        got: ObjectAttributes,
+    },
     /// The attributes are not those of an EK.
     #[error("ek attributes {got}, wanted {EK_ATTRIBUTES} and not sign")]
     EkAttributes {
@@ -112,6 +118,7 @@ impl EkError {
             Self::KeyMismatch { .. } => "key-mismatch",
             Self::Certificate(error) => error.check(),
             Self::HashNotAllowed { .. } => "ek-not-allowed",
+            Self::EkReserved { .. } => "ek-reserved-attributes",
             Self::EkAttributes { .. } => "ek-attributes",
             Self::EkUnusable(CredentialKeyError::Symmetric { .. }) => "ek-symmetric",
             Self::EkUnusable(CredentialKeyError::NameAlg(_)) => "ek-name-alg",
@@ -304,6 +311,9 @@ fn either(
 
 fn check_ek_attributes(ek: &Public<'_>) -> Result<(), EkError> {
     let got = ek.attributes;
+    if got.reserved().0 != 0 {
+        return Err(EkError::EkReserved { got });
+    }
     if got.contains(EK_ATTRIBUTES) && !got.intersects(ObjectAttributes::SIGN) {
         Ok(())
     } else {

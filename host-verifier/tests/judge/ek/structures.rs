@@ -46,6 +46,38 @@ fn every_attribute_of_the_ak_counts() {
     }
 }
 
+/// The bits that [TPM2.0 1.83 Part 2] 8.3 reserves, written out: 8 and 9 have a meaning since that revision.
+const RESERVED: [u32; 18] = [
+    0, 3, 12, 13, 14, 15, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31,
+];
+
+#[test]
+fn a_reserved_attribute_of_the_ek_or_the_ak_is_refused() {
+    for bit in RESERVED {
+        let sent = Sent {
+            ek: with_attributes(&keys().ek_ecc, |a| a | 1 << bit),
+            ..Sent::bare()
+        };
+        refused(listed(), &sent, "ek-reserved-attributes");
+        let sent = Sent {
+            ak: with_attributes(&keys().ak, |a| a | 1 << bit),
+            ..Sent::bare()
+        };
+        refused(listed(), &sent, "ak-reserved-attributes");
+    }
+}
+
+#[test]
+fn attributes_of_the_newest_revision_are_carried() {
+    let newer = ObjectAttributes::FIRMWARE_LIMITED | ObjectAttributes::SVN_LIMITED;
+    let sent = Sent {
+        ek: with_attributes(&keys().ek_ecc, |a| a | newer.0),
+        ak: with_attributes(&keys().ak, |a| a | newer.0),
+        ..Sent::bare()
+    };
+    judge(listed(), &sent).unwrap();
+}
+
 /// Replaces the first occurrence of `from`, of the same length.
 fn patched(public: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
     let at = public.windows(from.len()).position(|w| w == from).unwrap();
