@@ -32,7 +32,7 @@ pub struct Config {
     pub session_ttl: Duration,
     /// How a node's SPIFFE ID is made.
     pub path_template: PathTemplate,
-    /// Most logins at once.
+    /// Most logins at once over sockets that anybody may open; every other listener has one besides.
     pub logins_in_flight: usize,
     /// How long a login may take.
     pub login_timeout: Duration,

@@ -1,10 +1,11 @@
 //! The logins of one link, one after the other.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use assay_common::policy::AttestorKind;
 use assay_common::protocol::{AgentMessage, DenyCode, decode};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Server;
 use crate::blobs::Blobs;
@@ -39,18 +40,20 @@ struct Opening {
 pub struct LoginConversation {
     server: Server,
     link: String,
+    permits: Arc<Semaphore>,
     login: Option<InFlight>,
     /// Kept while the login's first challenge is out.
     opening: Option<Opening>,
 }
 
 impl LoginConversation {
-    /// A link on which nothing was said yet.
+    /// A link on which nothing was said yet. A login takes one of `permits` and is turned away when there is none.
     #[must_use]
-    pub const fn new(server: Server, link: String) -> Self {
+    pub const fn new(server: Server, link: String, permits: Arc<Semaphore>) -> Self {
         Self {
             server,
             link,
+            permits,
             login: None,
             opening: None,
         }
@@ -62,7 +65,7 @@ impl LoginConversation {
         }
         self.abandon("the agent began again");
         let began = self.server.clock.now();
-        let Ok(permit) = self.server.permits.clone().try_acquire_owned() else {
+        let Ok(permit) = self.permits.clone().try_acquire_owned() else {
             let denied = Denied::new(None, DenyCode::OVERLOADED, "too many logins in flight");
             return self.denied(&denied, began);
         };

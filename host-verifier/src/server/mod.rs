@@ -42,7 +42,7 @@ pub struct Server {
     pub random: Arc<dyn SecureRandom>,
     /// The live view.
     pub events: EventSink,
-    /// One permit per login in flight.
+    /// One permit per login in flight over links that anybody may open. An exclusive link has a permit of its own.
     pub permits: Arc<Semaphore>,
 }
 
@@ -64,8 +64,19 @@ impl Server {
         while tasks.join_next().await.is_some() {}
     }
 
+    /// Serves one source until `stop`.
+    ///
+    /// Whoever can open a socket can open many, say a hello on each and leave it at that: the shared permits are gone
+    /// until the logins time out. A board on a serial port must not wait for that. Its link is the only one of its
+    /// source and has one login at a time, so a permit of its own is always free when it needs one; with them the
+    /// service has at most `loginsInFlight` logins and one per exclusive listener.
     async fn serve_source(&self, source: &dyn LinkSource, mut stop: watch::Receiver<bool>) {
         let name = source.name();
+        let permits = if source.exclusive() {
+            Arc::new(Semaphore::new(1))
+        } else {
+            self.permits.clone()
+        };
         let links = Arc::new(Semaphore::new(MAX_LINKS));
         let mut tasks = JoinSet::new();
         let mut wait = REOPEN.0;
@@ -78,7 +89,7 @@ impl Server {
                 Ok(link) if source.exclusive() => {
                     wait = REOPEN.0;
                     tokio::select! {
-                        () = self.serve_link(link, &name) => {}
+                        () = self.serve_link(link, &name, permits.clone()) => {}
                         () = stopped(&mut stop) => break,
                     }
                     // A port that opens and ends at once must not become a busy loop.
@@ -88,9 +99,9 @@ impl Server {
                     while tasks.try_join_next().is_some() {}
                     // Beyond the limit a link is closed at once; the agent comes again.
                     if let Ok(permit) = links.clone().try_acquire_owned() {
-                        let (server, name) = (self.clone(), name.clone());
+                        let (server, name, permits) = (self.clone(), name.clone(), permits.clone());
                         tasks.spawn(async move {
-                            server.serve_link(link, &name).await;
+                            server.serve_link(link, &name, permits).await;
                             drop(permit);
                         });
                     }
@@ -108,11 +119,11 @@ impl Server {
         tasks.shutdown().await;
     }
 
-    /// Serves one link until it is gone.
-    pub async fn serve_link(&self, link: Box<dyn Link>, name: &str) {
+    /// Serves one link until it is gone; `permits` are those that its logins take.
+    pub async fn serve_link(&self, link: Box<dyn Link>, name: &str, permits: Arc<Semaphore>) {
         tracing::info!(link = name, "{}", names::LINK_OPEN);
         self.link_event(name, Body::link("link_open", true, ""));
-        let mut conversation = LoginConversation::new(self.clone(), name.to_owned());
+        let mut conversation = LoginConversation::new(self.clone(), name.to_owned(), permits);
         let mut counters = LinkCounters::default();
         let result = connection::run(link, &mut conversation, &mut counters).await;
         let LinkCounters {

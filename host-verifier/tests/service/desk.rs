@@ -102,7 +102,8 @@ impl Desk {
     }
 
     pub(crate) fn link(&self) -> LoginConversation {
-        LoginConversation::new(self.server.clone(), "desk".to_owned())
+        let permits = self.server.permits.clone();
+        LoginConversation::new(self.server.clone(), "desk".to_owned(), permits)
     }
 
     /// A whole honest login.

@@ -344,6 +344,44 @@ async fn several_agents_log_in_at_once_over_one_socket() {
 }
 
 #[tokio::test]
+async fn hellos_on_a_socket_take_no_place_from_a_board_on_a_line_of_its_own() {
+    let tpm = FakeTpm::new();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("board.sock");
+    let board = UnixListener::bind(&path).unwrap();
+    let (dialer, shared) = memory::pair();
+    let running = Running::start(
+        Desk::new(&ek_only("rack", &[&tpm])),
+        vec![Box::new(shared), Box::new(UnixDial { path })],
+    );
+    // As many as there are places, and one more, which shows that there are no more.
+    let mut idle = Vec::new();
+    for place in 0..5 {
+        let mut line = Line::new(dialer.dial().await.unwrap());
+        let mut agent = running.desk.agent();
+        let hello = agent.hello();
+        line.frame(FrameKind::MESSAGE, &hello).await;
+        let answer = agent.hear(&line.message().await);
+        assert_eq!(matches!(answer, Answer::Asked(_)), place < 4, "{answer:?}");
+        idle.push(line);
+    }
+    let (stream, _) = tokio::time::timeout(PATIENCE, board.accept())
+        .await
+        .unwrap()
+        .unwrap();
+    let mut line = Line::new(stream);
+    for _ in 0..2 {
+        // Also one that was given up half-way does not keep the place of the next.
+        let hello = running.desk.agent().hello();
+        line.frame(FrameKind::MESSAGE, &hello).await;
+        line.message().await;
+        granted(line.login(&mut running.desk.agent(), &tpm).await);
+    }
+    drop(idle);
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn a_socket_left_by_a_crash_is_replaced_and_one_in_use_is_not() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("agents.sock");
