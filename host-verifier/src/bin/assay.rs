@@ -1,7 +1,6 @@
 //! `assay`: the operators' tool.
 
-use clap::Parser as _;
-
 fn main() -> std::process::ExitCode {
-    assay_host_verifier::cli::run(assay_host_verifier::cli::Cli::parse())
+    let args: Vec<_> = std::env::args_os().collect();
+    assay_host_verifier::cli::main(&args)
 }

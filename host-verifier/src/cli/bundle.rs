@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use serde::Serialize;
 
-use super::service::{Failure, Output, finish, load};
+use super::format::Format;
+use super::service::{Failure, finish, load};
 use crate::crypto::{Curve, EcPublicKey, PublicKey};
 use crate::server::start;
 
@@ -21,8 +22,8 @@ pub enum Command {
         #[arg(long, value_name = "FILE", env = "ASSAYD_CONFIG")]
         config: PathBuf,
         /// How to answer
-        #[arg(long, value_enum, default_value_t)]
-        output: Output,
+        #[command(flatten)]
+        format: Format,
     },
 }
 
@@ -46,7 +47,7 @@ struct ChallengeKeyShown {
 /// Runs a command.
 #[must_use]
 pub fn run(command: Command) -> ExitCode {
-    let Command::Show { config, output } = command;
+    let Command::Show { config, format } = command;
     let result = load(&config).and_then(|config| {
         let verifier = start::verifier(&config)?;
         let point = verifier.key.public();
@@ -62,7 +63,7 @@ pub fn run(command: Command) -> ExitCode {
             },
         })
     });
-    finish(output, result, |bundle| {
+    finish(format, result, |bundle| {
         format!(
             "trust domain:  {}\nclusters:      {}\nchallenge key: {}\n  spki sha256: {}",
             bundle.trust_domain,

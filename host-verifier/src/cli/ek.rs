@@ -4,7 +4,11 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, Subcommand};
 
-use super::report::{Report, Unreadable, read_file};
+use super::{
+    ek_files::Files,
+    format::Format,
+    report::{Report, Unreadable, read_file},
+};
 use crate::{
     attestor::tpm_ek::certificate::{self, Dangers, EkCertificateError},
     crypto::Legacy,
@@ -23,12 +27,8 @@ pub enum Command {
 /// Arguments of `assay ek check`.
 #[derive(Debug, Args)]
 pub struct Check {
-    /// The certificate: DER, PEM, or the contents of its NV index as read
-    cert: PathBuf,
-
-    /// Manufacturers' CA certificates, PEM or DER: self-signed ones and tops of chains are trusted, the rest are intermediates
-    #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
-    manufacturer_cas: Vec<PathBuf>,
+    #[command(flatten)]
+    files: Files,
 
     /// Judge at this time instead of now
     #[arg(long, value_name = "RFC3339")]
@@ -38,9 +38,8 @@ pub struct Check {
     #[arg(long)]
     danger_allow_sha1: bool,
 
-    /// Print one JSON object
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    format: Format,
 }
 
 /// Runs a command below `assay ek`.
@@ -48,9 +47,9 @@ pub struct Check {
 pub fn run(command: Command) -> ExitCode {
     match command {
         Command::Check(check) => {
-            let json = check.json;
+            let json = check.format.json();
             match judge(&check) {
-                Ok(report) => report.print(&check.cert.display().to_string(), json),
+                Ok(report) => report.print(&check.files.cert.display().to_string(), json),
                 Err(unreadable) => unreadable.print(json),
             }
         }
@@ -59,13 +58,13 @@ pub fn run(command: Command) -> ExitCode {
 
 fn judge(check: &Check) -> Result<Report, Unreadable> {
     let at = UnixTime::from(check.at.unwrap_or_else(jiff::Timestamp::now));
-    let blob = read_file(&check.cert, x509::decode::MAX_FILE_LEN)?;
-    let name = check.cert.display().to_string();
+    let blob = read_file(&check.files.cert, x509::decode::MAX_FILE_LEN)?;
+    let name = check.files.cert.display().to_string();
     let certificate = x509::decode::certificate(&blob)
         .map_err(|error| Unreadable::new(&name, error).with_hint(
             "give one certificate as DER, PEM, or the bytes of its NV index (tpm2_nvread 0x1c00002)",
         ))?;
-    let manufacturers = manufacturers(&check.manufacturer_cas)?;
+    let manufacturers = manufacturers(&check.files.manufacturer_cas)?;
 
     let mut report = Report::default();
     report.detail("certificate_sha256", hex::encode(certificate.sha256()));

@@ -10,6 +10,7 @@ use assay_common::tpm::{
 use clap::{Args, Subcommand};
 
 use super::{
+    format::Format,
     pcr_file,
     report::{Report, Unreadable, read_file},
 };
@@ -17,7 +18,7 @@ use crate::{
     attestor::tpm_quote::verify::{self, CHECKS, QuoteError, Untrusted, VerifiedQuote},
     crypto::PublicKey,
     tpm::{AkError, AttestationKey},
-    x509::{decode, spki},
+    x509::{Certificate, decode, spki},
 };
 
 /// Longest structure read from a file; an attest or a public area of a TPM has a few hundred bytes.
@@ -54,7 +55,7 @@ pub struct TpmQuote {
     #[arg(long, value_name = "FILE")]
     signature: PathBuf,
 
-    /// The attestation key: TPMT_PUBLIC or TPM2B_PUBLIC; PEM or DER give a key without attributes
+    /// The attestation key: TPMT_PUBLIC or TPM2B_PUBLIC; PEM or DER, also of a certificate, give a key without attributes
     #[arg(long, value_name = "FILE")]
     ak: PathBuf,
 
@@ -70,9 +71,8 @@ pub struct TpmQuote {
     #[arg(long, value_name = "BANK:INDICES")]
     selection: Option<PcrSelection>,
 
-    /// Print one JSON object
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    format: Format,
 }
 
 /// Runs a command below `assay evidence`.
@@ -80,8 +80,8 @@ pub struct TpmQuote {
 pub fn run(command: Command) -> ExitCode {
     let Command::Verify(Method::TpmQuote(quote)) = command;
     match judge(&quote) {
-        Ok(report) => report.print(&quote.attest.display().to_string(), quote.json),
-        Err(unreadable) => unreadable.print(quote.json),
+        Ok(report) => report.print(&quote.attest.display().to_string(), quote.format.json()),
+        Err(unreadable) => unreadable.print(quote.format.json()),
     }
 }
 
@@ -176,11 +176,17 @@ fn attestation_key(
     report: &mut Report,
 ) -> Result<Option<AttestationKey>, Unreadable> {
     let name = args.ak.display().to_string();
-    if let Some(key) = bare_key(bytes, &name)? {
+    if let Some((key, certified)) = bare_key(bytes, &name)? {
         report.skip(
             "ak-attributes",
             "a bare key has none: whoever gave it vouches that it is restricted and lives in a TPM",
         );
+        if certified {
+            report.skip(
+                "ak-certificate",
+                "only the key is taken from it: neither its issuer nor its time was judged",
+            );
+        }
         not_in_a_file(report);
         report.detail("ak", key.to_string());
         return Ok(Some(AttestationKey::danger_trusted_by_operator(key)));
@@ -246,24 +252,40 @@ fn begins_with_an_object_type(public: &[u8]) -> bool {
     )
 }
 
-/// A key as PEM or DER; `None` when the bytes are neither.
-fn bare_key(bytes: &[u8], name: &str) -> Result<Option<PublicKey>, Unreadable> {
+/// A key as PEM or DER, and whether it is that of a certificate; `None` when the bytes are neither.
+fn bare_key(bytes: &[u8], name: &str) -> Result<Option<(PublicKey, bool)>, Unreadable> {
     let unreadable = |error: &dyn core::fmt::Display| Unreadable::new(name, error);
-    let der = if let Some(text) = decode::pem_text(bytes) {
+    if let Some(text) = decode::pem_text(bytes) {
         let blocks = decode::pem_blocks(text).map_err(|error| unreadable(&error))?;
-        let mut keys = blocks.into_iter().filter(|b| b.label == "PUBLIC KEY");
-        match (keys.next(), keys.next()) {
-            (Some(only), None) => only.contents,
-            _ => return Err(unreadable(&"it must hold one PEM block `PUBLIC KEY`")),
-        }
-    } else if bytes.first() == Some(&0x30) {
-        bytes.to_vec()
-    } else {
+        let mut keys = blocks
+            .into_iter()
+            .filter(|b| matches!(b.label, "PUBLIC KEY" | "CERTIFICATE"));
+        return match (keys.next(), keys.next()) {
+            (Some(only), None) if only.label == "CERTIFICATE" => certified(&only.contents, name),
+            (Some(only), None) => spki::from_der(&only.contents)
+                .map(|key| Some((key, false)))
+                .map_err(|error| unreadable(&error)),
+            _ => Err(unreadable(
+                &"it must hold one PEM block, `PUBLIC KEY` or `CERTIFICATE`",
+            )),
+        };
+    }
+    if bytes.first() != Some(&0x30) {
         return Ok(None);
-    };
-    spki::from_der(&der)
-        .map(Some)
-        .map_err(|error| unreadable(&error))
+    }
+    match spki::from_der(bytes) {
+        Ok(key) => Ok(Some((key, false))),
+        Err(error) => certified(bytes, name).map_err(|_| unreadable(&error)),
+    }
+}
+
+/// The key of a certificate in DER.
+fn certified(der: &[u8], name: &str) -> Result<Option<(PublicKey, bool)>, Unreadable> {
+    let certificate = Certificate::from_der(der).map_err(|error| Unreadable::new(name, error))?;
+    match certificate.key() {
+        Ok(key) => Ok(Some((key.clone(), true))),
+        Err(error) => Err(Unreadable::new(name, error)),
+    }
 }
 
 fn nonce(text: &str) -> Result<Vec<u8>, Unreadable> {

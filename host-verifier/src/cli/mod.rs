@@ -1,12 +1,13 @@
 //! The `assay` command: one file per noun.
 //!
-//! Every command answers on stdout; errors go to stderr with a `hint:` line where there is something
-//! to do about them. Exit status: 0 done or accepted, 1 refused or failed, 2 bad usage or unreadable
+//! Every command answers on stdout, with `--output json` (`--json` for short) by one JSON document, also when it fails;
+//! errors go to stderr too, with a `hint:` line where there is something to do about them. Exit status: 0 done or accepted, 1 refused or failed, 2 bad usage or unreadable
 //! input.
 
 pub mod bundle;
 pub mod ek;
 pub mod evidence;
+pub mod format;
 pub mod node;
 pub mod policy;
 pub mod provision;
@@ -14,8 +15,10 @@ pub mod report;
 pub mod service;
 pub mod session;
 
+mod ek_files;
 mod pcr_file;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -53,6 +56,15 @@ pub enum Command {
     /// What others need to trust this verifier
     #[command(subcommand)]
     Bundle(bundle::Command),
+}
+
+/// Reads the command line and runs it. A command line that cannot be read is exit status 2.
+#[must_use]
+pub fn main(args: &[OsString]) -> ExitCode {
+    match Cli::try_parse_from(args) {
+        Ok(cli) => run(cli),
+        Err(error) => format::misuse(&error, args),
+    }
 }
 
 /// Runs a command.

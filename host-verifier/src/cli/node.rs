@@ -7,7 +7,8 @@ use clap::Subcommand;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::service::{Failure, Output, block_on, finish, load, open_store, table};
+use super::format::Format;
+use super::service::{Failure, block_on, finish, load, open_store, table};
 use crate::store::{NodeRecord, Store};
 
 /// The commands.
@@ -22,8 +23,8 @@ pub enum Command {
         #[arg(long, default_value_t = 100)]
         limit: u32,
         /// How to answer
-        #[arg(long, value_enum, default_value_t)]
-        output: Output,
+        #[command(flatten)]
+        format: Format,
     },
     /// Forget a node and its sessions, so that another TPM can take its identity
     ///
@@ -35,8 +36,8 @@ pub enum Command {
         #[arg(long, value_name = "FILE", env = "ASSAYD_CONFIG")]
         config: PathBuf,
         /// How to answer
-        #[arg(long, value_enum, default_value_t)]
-        output: Output,
+        #[command(flatten)]
+        format: Format,
     },
 }
 
@@ -92,7 +93,7 @@ pub fn run(command: Command) -> ExitCode {
         Command::List {
             config,
             limit,
-            output,
+            format,
         } => {
             let result = load(&config).and_then(|config| {
                 block_on(async {
@@ -100,7 +101,7 @@ pub fn run(command: Command) -> ExitCode {
                     Ok(nodes.into_iter().map(Shown::from).collect::<Vec<_>>())
                 })
             });
-            finish(output, result, |nodes| {
+            finish(format, result, |nodes| {
                 let rows = nodes.iter().map(|n| {
                     [
                         n.ek_hash.clone(),
@@ -115,7 +116,7 @@ pub fn run(command: Command) -> ExitCode {
         Command::Evict {
             ek_hash,
             config,
-            output,
+            format,
         } => {
             let result = load(&config).and_then(|config| {
                 block_on(async {
@@ -126,7 +127,7 @@ pub fn run(command: Command) -> ExitCode {
                         .hint("`assay node list` shows all of them"))
                 })
             });
-            finish(output, result, |evicted| {
+            finish(format, result, |evicted| {
                 format!("evicted {}", evicted.evicted)
             })
         }

@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use serde::Serialize;
 
-use super::service::{Failure, Output, finish};
+use super::format::Format;
+use super::service::{Failure, finish};
 use crate::document;
 use crate::policy::PolicyDocument;
 
@@ -19,8 +20,8 @@ pub enum Command {
         #[arg(value_name = "FILE")]
         file: PathBuf,
         /// How to answer
-        #[arg(long, value_enum, default_value_t)]
-        output: Output,
+        #[command(flatten)]
+        format: Format,
     },
 }
 
@@ -40,8 +41,8 @@ struct PolicyShown {
 /// Runs a command.
 #[must_use]
 pub fn run(command: Command) -> ExitCode {
-    let Command::Check { file, output } = command;
-    finish(output, check(&file), |checked| {
+    let Command::Check { file, format } = command;
+    finish(format, check(&file), |checked| {
         let mut text = format!("{}: ok", checked.file);
         for policy in &checked.policies {
             text += &format!("\n  {}: {}", policy.name, policy.required.join(" and "));

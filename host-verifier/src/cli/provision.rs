@@ -8,7 +8,8 @@ use assay_common::identity::provisioning::MAX_RECORD;
 use clap::Subcommand;
 use serde::Serialize;
 
-use super::service::{Failure, Output, finish, load};
+use super::format::Format;
+use super::service::{Failure, finish, load};
 use crate::config::Config;
 use crate::server::start;
 
@@ -30,8 +31,8 @@ pub enum Command {
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
         /// How to answer
-        #[arg(long, value_enum, default_value_t)]
-        output: Output,
+        #[command(flatten)]
+        format: Format,
     },
 }
 
@@ -51,10 +52,10 @@ pub fn run(command: Command) -> ExitCode {
         config,
         cluster,
         out,
-        output,
+        format,
     } = command;
     let result = load(&config).and_then(|config| record(&config, cluster, &out));
-    finish(output, result, |record| {
+    finish(format, result, |record| {
         format!(
             "{}: {} bytes for cluster {} of {}\nverifier key: {}",
             record.file, record.bytes, record.cluster, record.trust_domain, record.verifier_key

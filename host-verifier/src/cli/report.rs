@@ -170,8 +170,9 @@ impl Unreadable {
                 "check": "unreadable-input",
                 "reason": self.message,
                 "hint": self.hint,
+                "error": self.message,
             });
-            println!("{object:#}");
+            say(&format!("{object:#}"));
         }
         eprintln!("error: {}", self.message);
         if let Some(hint) = &self.hint {

@@ -3,23 +3,13 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::ValueEnum;
 use serde::Serialize;
 
+use super::format::Format;
 use crate::config::Config;
 use crate::document::DocumentError;
 use crate::server::start::{self, StartError};
 use crate::store::{SQLITE_FILE, SqliteStore, StoreError};
-
-/// How a command answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum Output {
-    /// For people.
-    #[default]
-    Text,
-    /// One JSON document.
-    Json,
-}
 
 /// Why a command has no answer.
 #[derive(Debug)]
@@ -107,15 +97,15 @@ pub(super) fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> R
         .block_on(future)
 }
 
-/// Prints the answer and returns the exit status.
+/// Prints the answer and returns the exit status. In JSON a failure is an answer too.
 pub(super) fn finish<T: Serialize>(
-    output: Output,
+    format: Format,
     result: Result<T, Failure>,
     text: impl FnOnce(&T) -> String,
 ) -> ExitCode {
-    let answer = result.and_then(|value| match output {
-        Output::Text => Ok(text(&value)),
-        Output::Json => {
+    let answer = result.and_then(|value| match format.json() {
+        false => Ok(text(&value)),
+        true => {
             serde_json::to_string_pretty(&value).map_err(|error| Failure::failed(error.to_string()))
         }
     });
@@ -129,6 +119,10 @@ pub(super) fn finish<T: Serialize>(
             message,
             hint,
         }) => {
+            if format.json() {
+                let object = serde_json::json!({"error": message, "hint": hint});
+                super::report::say(&format!("{object:#}"));
+            }
             eprintln!("error: {message}");
             if let Some(hint) = hint {
                 eprintln!("hint: {hint}");

@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::service::{Failure, Output, block_on, finish, load, open_store, table};
+use super::format::Format;
+use super::service::{Failure, block_on, finish, load, open_store, table};
 use crate::session::SessionId;
 use crate::store::{SessionRecord, Store};
 use crate::telemetry::events::by_name;
@@ -25,8 +26,8 @@ pub enum Command {
         #[arg(long, default_value_t = 100)]
         limit: u32,
         /// How to answer
-        #[arg(long, value_enum, default_value_t)]
-        output: Output,
+        #[command(flatten)]
+        format: Format,
     },
     /// One session with its attributes
     Show {
@@ -36,8 +37,8 @@ pub enum Command {
         #[arg(long, value_name = "FILE", env = "ASSAYD_CONFIG")]
         config: PathBuf,
         /// How to answer
-        #[arg(long, value_enum, default_value_t)]
-        output: Output,
+        #[command(flatten)]
+        format: Format,
     },
 }
 
@@ -78,7 +79,7 @@ pub fn run(command: Command) -> ExitCode {
         Command::List {
             config,
             limit,
-            output,
+            format,
         } => {
             let result = load(&config).and_then(|config| {
                 block_on(async {
@@ -87,7 +88,7 @@ pub fn run(command: Command) -> ExitCode {
                     Ok(sessions.into_iter().map(Shown::from).collect::<Vec<_>>())
                 })
             });
-            finish(output, result, |sessions| {
+            finish(format, result, |sessions| {
                 let rows = sessions.iter().map(|s| {
                     [
                         s.id.clone(),
@@ -99,7 +100,7 @@ pub fn run(command: Command) -> ExitCode {
                 table(["ID", "SPIFFE ID", "POLICY", "EXPIRES"], rows)
             })
         }
-        Command::Show { id, config, output } => {
+        Command::Show { id, config, format } => {
             let result = load(&config).and_then(|config| {
                 block_on(async {
                     let session = open_store(&config).await?.session(id).await?;
@@ -109,7 +110,7 @@ pub fn run(command: Command) -> ExitCode {
                     })
                 })
             });
-            finish(output, result, text)
+            finish(format, result, text)
         }
     }
 }

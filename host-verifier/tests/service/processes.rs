@@ -263,6 +263,20 @@ fn exit_status_and_hints_are_those_of_the_contract() {
         text(&output.stderr).contains("no database yet"),
         "{output:?}"
     );
+    for format in [&["--json"][..], &["--output", "json"]] {
+        let output = site.assay(&[&["session", "list"], format].concat());
+        assert_eq!(output.status.code(), Some(1));
+        let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let error = json["error"].as_str().unwrap();
+        assert!(error.contains("no database yet"), "{error}");
+        let output = site.assay(&[&["session", "show", "x"], format].concat());
+        assert_eq!(output.status.code(), Some(2));
+        let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert!(
+            json["error"].is_string() && json.get("accepted").is_none(),
+            "{json}"
+        );
+    }
     assert!(!site.path("data").exists(), "looking makes nothing");
     assert_eq!(site.serve().terminate().0.code(), Some(0));
     for (arguments, status, error, hint) in [

@@ -1,153 +1,12 @@
-//! The two commands that judge files: what they print and how they exit.
+//! `assay evidence verify tpm_quote`.
 
-use std::{
-    ffi::OsStr,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::path::{Path, PathBuf};
 
+use super::{Run, assay};
 use crate::{
-    pki::{CA, EK_EC, Pki},
+    pki::{CA, Pki},
     swtpm::Swtpm,
 };
-
-/// What a run of `assay` left.
-pub(crate) struct Run {
-    pub(crate) status: i32,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
-}
-
-impl Run {
-    /// Its output as one JSON value.
-    pub(crate) fn json(&self) -> serde_json::Value {
-        serde_json::from_str(&self.stdout)
-            .unwrap_or_else(|error| panic!("{error}: {}{}", self.stdout, self.stderr))
-    }
-}
-
-/// Runs the binary.
-pub(crate) fn assay<S: AsRef<OsStr>>(args: &[S]) -> Run {
-    let output = Command::new(env!("CARGO_BIN_EXE_assay"))
-        .args(args)
-        .output()
-        .unwrap();
-    Run {
-        status: output.status.code().unwrap(),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
-    }
-}
-
-struct EkCheck {
-    pki: Pki,
-}
-
-impl EkCheck {
-    fn new() -> Self {
-        let pki = Pki::new();
-        pki.root("vendor", "p256", CA);
-        pki.issue("middle", "vendor", CA);
-        pki.issue_as("ek", "", "p256", "middle", EK_EC, "-sha256");
-        Self { pki }
-    }
-
-    fn run(&self, certificate: &str, cas: &[&str], more: &[&str]) -> Run {
-        let mut args: Vec<PathBuf> = vec!["ek".into(), "check".into(), self.pki.path(certificate)];
-        args.push("--manufacturer-cas".into());
-        args.extend(cas.iter().map(|ca| self.pki.path(ca)));
-        args.extend(more.iter().map(PathBuf::from));
-        assay(&args)
-    }
-}
-
-#[test]
-fn ek_check_accepts_pem_der_and_nv_contents() {
-    let files = EkCheck::new();
-    let der = files.pki.read("ek").der().to_vec();
-    files.pki.write("ek.der", &der);
-    files.pki.write("ek.nv", [&der[..], &[0xff; 300]].concat());
-    for file in ["ek.crt", "ek.der", "ek.nv"] {
-        let run = files.run(file, &["vendor.crt", "middle.crt"], &[]);
-        assert_eq!(run.status, 0, "{}", run.stderr);
-        assert!(run.stdout.starts_with("accepted: "), "{}", run.stdout);
-        assert!(
-            run.stdout
-                .contains("manufacturer id:4E544300, model NPCT75x"),
-            "{}",
-            run.stdout
-        );
-        assert_eq!(run.stderr, "");
-    }
-    let json = files
-        .run("ek.nv", &["vendor.crt", "middle.crt"], &["--json"])
-        .json();
-    assert_eq!(json["accepted"], true);
-    assert_eq!(json["check"], serde_json::Value::Null);
-    assert_eq!(json["chain"].as_array().unwrap().len(), 2);
-    assert_eq!(json["key"], "ecc-p256");
-    assert_eq!(json["ek_hash"].as_str().unwrap().len(), 64);
-}
-
-#[test]
-fn ek_check_names_the_failed_check_and_what_to_do() {
-    let files = EkCheck::new();
-    let run = files.run("ek.crt", &["vendor.crt"], &[]);
-    assert_eq!(run.status, 1);
-    assert!(run.stdout.contains("refused: "), "{}", run.stdout);
-    assert!(
-        run.stderr.contains("error: unknown-issuer: "),
-        "{}",
-        run.stderr
-    );
-    assert!(run.stderr.contains("hint: "), "{}", run.stderr);
-    assert!(run.stderr.contains("CN=middle"), "{}", run.stderr);
-
-    let json = files.run("ek.crt", &["vendor.crt"], &["--json"]);
-    assert_eq!(json.status, 1);
-    assert_eq!(json.json()["check"], "unknown-issuer");
-    let leaf = files.run("middle.crt", &["vendor.crt"], &["--json"]);
-    assert_eq!(
-        (leaf.status, leaf.json()["check"].as_str()),
-        (1, Some("leaf-is-ca"))
-    );
-}
-
-#[test]
-fn ek_check_judges_at_the_time_it_is_told() {
-    let files = EkCheck::new();
-    let cas = ["vendor.crt", "middle.crt"];
-    for (at, check) in [
-        ("2000-01-01T00:00:00Z", "not-yet-valid"),
-        ("2300-01-01T00:00:00+01:00", "expired"),
-    ] {
-        let run = files.run("ek.crt", &cas, &["--at", at, "--json"]);
-        assert_eq!(run.status, 1);
-        assert_eq!(run.json()["check"], check);
-    }
-    assert_eq!(files.run("ek.crt", &cas, &["--at", "yesterday"]).status, 2);
-}
-
-#[test]
-fn ek_check_exits_with_2_on_input_it_cannot_read() {
-    let files = EkCheck::new();
-    files.pki.write("text", "no certificate");
-    files.pki.write("empty", "");
-    files.pki.write("ff", [0xff; 100]);
-    let both = [files.pki.pem("ek"), files.pki.pem("middle")].concat();
-    files.pki.write("both", both);
-    for file in ["missing", "text", "empty", "ff", "both"] {
-        let run = files.run(file, &["vendor.crt"], &[]);
-        assert_eq!(run.status, 2, "{file}: {}", run.stdout);
-        assert!(run.stderr.starts_with("error: "), "{file}: {}", run.stderr);
-        let json = files.run(file, &["vendor.crt"], &["--json"]).json();
-        assert_eq!(json["accepted"], false, "{file}");
-    }
-    for cas in ["missing", "text", "ek.crt"] {
-        assert_eq!(files.run("ek.crt", &[cas], &[]).status, 2, "{cas}");
-    }
-    assert_eq!(assay(&["ek", "check"]).status, 2);
-}
 
 const NONCE: &str = "deadbeef00112233445566778899aabbccddeeff00112233445566778899aabb";
 
@@ -392,4 +251,45 @@ fn evidence_verify_exits_with_2_on_input_it_cannot_read() {
             "{selection}"
         );
     }
+}
+
+#[test]
+fn evidence_verify_answers_in_json_also_when_an_argument_is_wrong() {
+    let evidence = Evidence::new();
+    for format in [&["--json"][..], &["--output", "json"]] {
+        assert_eq!(evidence.run(&[], format).json()["accepted"], true);
+        for (changes, more, named) in [
+            (&[("--nonce", "xyz")][..], &[][..], "--nonce"),
+            (&[], &["--selection", "sha256:24"], "--selection"),
+        ] {
+            let run = evidence.run(changes, &[more, format].concat());
+            assert_eq!(run.status, 2, "{named}");
+            let json = run.json();
+            assert_eq!(json["accepted"], false);
+            let reason = json["reason"].as_str().unwrap();
+            assert!(reason.contains(named), "{reason}");
+        }
+    }
+}
+
+#[test]
+fn evidence_verify_takes_the_key_of_a_certificate_and_says_that_it_judged_no_more() {
+    let evidence = Evidence::new();
+    let pki = Pki::new();
+    pki.root("ca", "p256", CA);
+    let certificate = pki.certify("ak", &evidence.tpm.read("ak.pem"), "ca", CA);
+    evidence.tpm.write("ak.crt.der", certificate.der());
+    evidence.tpm.write("ak.crt", &pki.pem("ak"));
+    for ak in ["ak.crt", "ak.crt.der"] {
+        let run = evidence.run(&[("--ak", ak)], &[]);
+        assert_eq!(run.status, 0, "{ak}: {}{}", run.stdout, run.stderr);
+        assert!(
+            run.stdout.contains("skip  ak-certificate"),
+            "{}",
+            run.stdout
+        );
+        assert!(run.stdout.contains("skip  ak-in-tpm"), "{}", run.stdout);
+    }
+    evidence.tpm.write("ca.crt", &pki.pem("ca"));
+    evidence.refused(&[("--ak", "ca.crt")], &[], "signature");
 }
