@@ -48,7 +48,7 @@ pub struct LoginContext<'a> {
     pub blobs: &'a Blobs,
     /// What other methods have proven in this login so far.
     pub facts: &'a Facts,
-    /// What the store knows of the node that `facts` names, from its last login.
+    /// What the store knows of the node that `facts` names, from its last login with proven counters, by whichever AK.
     pub last_boot: Option<&'a BootState>,
     /// The keys made from the secret that this method's challenge hides: fresh for every login and every method.
     pub keys: &'a LoginKeys,

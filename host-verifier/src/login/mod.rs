@@ -163,16 +163,14 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// The boot state of the last login by the node and key that are proven now; nobody else's.
+    /// The boot state that was proven last for the node that is proven now; nobody else's.
+    ///
+    /// Of whichever AK: a boot state is only ever known from a primary key of the Endorsement hierarchy, to which the
+    /// TPM shows its true counters. Were it bound to the AK, another AK in the same TPM would shed the node's past.
     pub(crate) fn last_boot(&self) -> Option<&BootState> {
         let node = self.node.as_ref()?.as_ref()?;
         let same_node = self.facts.subject.as_ref() == Some(&node.ek_hash);
-        let same_key = self
-            .facts
-            .attestation_key
-            .as_ref()
-            .is_some_and(|key| key.name == node.ak_name);
-        node.boot.as_ref().filter(|_| same_node && same_key)
+        node.boot.as_ref().filter(|_| same_node)
     }
 
     pub(crate) fn turn(mut self, next: impl FnOnce(Self) -> Next) -> Turn {

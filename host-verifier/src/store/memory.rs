@@ -56,15 +56,12 @@ impl Store for MemoryStore {
             return Err(StoreError::Damaged("session"));
         }
         let before = state.nodes.get(&node.ek_hash);
-        let same_key = before.filter(|before| before.ak_name == node.ak_name);
         let record = NodeRecord {
             ek_hash: node.ek_hash.clone(),
             ak_name: node.ak_name.clone(),
             spiffe_id: node.spiffe_id.clone(),
             cluster: node.cluster.clone(),
-            boot: node
-                .boot
-                .or_else(|| same_key.and_then(|before| before.boot)),
+            boot: node.boot.or_else(|| before.and_then(|before| before.boot)),
             first_seen: before.map_or(node.seen_at, |before| before.first_seen),
             last_seen: node.seen_at,
         };

@@ -66,7 +66,7 @@ pub struct NodeRecord {
     pub spiffe_id: String,
     /// Its cluster.
     pub cluster: String,
-    /// Where its TPM's counters stood when that was proven last.
+    /// Where its TPM's counters stood when that was proven last, by whichever AK.
     pub boot: Option<BootState>,
     /// Whole seconds.
     pub first_seen: Timestamp,
@@ -85,7 +85,8 @@ pub struct NodeUpdate {
     pub spiffe_id: String,
     /// See [`NodeRecord`].
     pub cluster: String,
-    /// `None` when the login proved no counters; what is known then stays.
+    /// The TPM's true counters, as a primary key of the Endorsement hierarchy signs them. `None` when the login
+    /// proved none; what is known then stays.
     pub boot: Option<BootState>,
     /// What the node's record held when the login's proofs were judged by it. While it still does, the policy's own
     /// rules on counters have decided.

@@ -165,17 +165,17 @@ impl Store for SqliteStore {
 type Tx = sqlx::Transaction<'static, sqlx::Sqlite>;
 
 async fn write_node(tx: &mut Tx, node: &NodeUpdate) -> Result<(), StoreError> {
-    // A login that proved no counters leaves those of the same AK as they are.
+    // A login that proved no counters leaves those that are known as they are, whichever AK it used.
     sqlx::query(
         "INSERT INTO nodes (ek_hash, ak_name, spiffe_id, cluster, clock, reset_count, restart_count, safe, \
             firmware_version, first_seen, last_seen) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10) \
          ON CONFLICT (ek_hash) DO UPDATE SET \
-            clock = CASE WHEN $5 IS NULL AND ak_name = $2 THEN clock ELSE $5 END, \
-            reset_count = CASE WHEN $5 IS NULL AND ak_name = $2 THEN reset_count ELSE $6 END, \
-            restart_count = CASE WHEN $5 IS NULL AND ak_name = $2 THEN restart_count ELSE $7 END, \
-            safe = CASE WHEN $5 IS NULL AND ak_name = $2 THEN safe ELSE $8 END, \
-            firmware_version = CASE WHEN $5 IS NULL AND ak_name = $2 THEN firmware_version ELSE $9 END, \
+            clock = CASE WHEN $5 IS NULL THEN clock ELSE $5 END, \
+            reset_count = CASE WHEN $5 IS NULL THEN reset_count ELSE $6 END, \
+            restart_count = CASE WHEN $5 IS NULL THEN restart_count ELSE $7 END, \
+            safe = CASE WHEN $5 IS NULL THEN safe ELSE $8 END, \
+            firmware_version = CASE WHEN $5 IS NULL THEN firmware_version ELSE $9 END, \
             ak_name = $2, spiffe_id = $3, cluster = $4, last_seen = $10",
     )
     .bind(&node.ek_hash)

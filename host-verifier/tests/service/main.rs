@@ -13,6 +13,7 @@
 
 mod agent;
 mod attacks;
+mod counters;
 mod decisions;
 mod desk;
 mod documents;
