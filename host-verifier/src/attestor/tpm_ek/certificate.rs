@@ -14,7 +14,7 @@ use crate::{
 pub struct Dangers {
     /// SHA-1 signatures and small RSA keys in the chain.
     pub legacy: Legacy,
-    /// EK moduli with the fingerprint of CVE-2017-15361.
+    /// Moduli of EKs and AKs with the fingerprint of CVE-2017-15361.
     pub danger_allow_roca: bool,
 }
 

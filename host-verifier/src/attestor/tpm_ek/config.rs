@@ -44,7 +44,7 @@ pub struct Config {
     /// Accept RSA keys of 1024 to 2047 bits in certificate chains. EKs stay at 2048.
     #[serde(default, rename = "danger_allow_small_rsa")]
     pub danger_allow_small_rsa: bool,
-    /// Accept EKs with the fingerprint of CVE-2017-15361.
+    /// Accept EKs and AKs with the fingerprint of CVE-2017-15361.
     #[serde(default, rename = "danger_allow_roca")]
     pub danger_allow_roca: bool,
 }

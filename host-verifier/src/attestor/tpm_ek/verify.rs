@@ -15,6 +15,7 @@ use super::{
 use crate::{
     attestor::{AttestError, Fault},
     blobs::BlobError,
+    crypto::{PublicKey, has_roca_fingerprint},
     tpm::{
         AkError, AttestationKey, CredentialKey, CredentialKeyError,
         key::{PublicKeyError, public_key},
@@ -54,6 +55,11 @@ pub enum EkError {
     /// The EK is not a key.
     #[error("ek: {0}")]
     EkKey(PublicKeyError),
+    /// The EK's modulus was made by the generator of CVE-2017-15361.
+    #[error(
+        "ek: rsa modulus has the fingerprint of CVE-2017-15361: the private key can be computed"
+    )]
+    Roca,
     /// A certificate is needed and none came.
     #[error("a manufacturer's certificate is required and the TPM sent none")]
     CertificateMissing,
@@ -95,6 +101,11 @@ pub enum EkError {
     /// The AK is not an attestation key.
     #[error(transparent)]
     Ak(#[from] AkError),
+    /// The AK's modulus was made by the generator of CVE-2017-15361.
+    #[error(
+        "attestation key: rsa modulus has the fingerprint of CVE-2017-15361: the private key can be computed"
+    )]
+    AkRoca,
     /// Making the credential failed here.
     #[error("credential: {0}")]
     MakeCredential(MakeCredentialError),
@@ -113,6 +124,7 @@ impl EkError {
             Self::EkPublic(_) => "ek-public-malformed",
             Self::AkPublic(_) => "ak-public-malformed",
             Self::EkKey(_) => "ek-key",
+            Self::Roca => "roca",
             Self::CertificateMissing => "ek-certificate-missing",
             Self::CertificateUnreadable(_) => "ek-certificate-unreadable",
             Self::KeyMismatch { .. } => "key-mismatch",
@@ -125,6 +137,7 @@ impl EkError {
             Self::EkUnusable(CredentialKeyError::WeakKey(_)) => "weak-key",
             Self::EkUnusable(CredentialKeyError::Key(_)) => "ek-key",
             Self::Ak(error) => error.check(),
+            Self::AkRoca => "ak-roca",
             Self::MakeCredential(_) => "make-credential",
             Self::Activation => "credential-activation",
         }
@@ -219,6 +232,10 @@ pub fn verify(
 ) -> Result<Acceptable, EkError> {
     let key = public_key(&untrusted.ek).map_err(EkError::EkKey)?;
     let ek_hash = key.spki_sha256();
+    // Before any proof of identity: whoever computed the private key has the listed and the certified EK alike.
+    if is_roca(&key, rules.dangers) {
+        return Err(EkError::Roca);
+    }
 
     let by_certificate = vouched(untrusted, rules, &key, at);
     let by_hash = listed(rules, ek_hash);
@@ -236,6 +253,9 @@ pub fn verify(
     check_ek_attributes(&untrusted.ek)?;
     let ek = CredentialKey::from_public(&untrusted.ek).map_err(EkError::EkUnusable)?;
     let ak = AttestationKey::from_public(&untrusted.ak)?;
+    if is_roca(ak.key(), rules.dangers) {
+        return Err(EkError::AkRoca);
+    }
     Ok(Acceptable {
         ek,
         ek_hash,
@@ -245,11 +265,18 @@ pub fn verify(
     })
 }
 
+fn is_roca(key: &PublicKey, dangers: Dangers) -> bool {
+    let PublicKey::Rsa(rsa) = key else {
+        return false;
+    };
+    !dangers.danger_allow_roca && has_roca_fingerprint(rsa)
+}
+
 /// Does a manufacturer vouch for exactly this key?
 fn vouched(
     untrusted: &Untrusted<'_>,
     rules: &Rules<'_>,
-    key: &crate::crypto::PublicKey,
+    key: &PublicKey,
     at: UnixTime,
 ) -> Result<VerifiedEkCertificate, EkError> {
     let manufacturers = rules.manufacturers.ok_or(EkError::CertificateMissing)?;

@@ -1,6 +1,9 @@
 //! Attacks on endorsement keys, their certificates, and the binding of the attestation key.
 
-use assay_common::tpm::public::Public;
+use assay_common::tpm::public::{
+    Public,
+    templates::{AK_RSA2048, EK_RSA2048_L1},
+};
 use assay_host_verifier::{
     attestor::tpm_ek::certificate::{self, Dangers},
     crypto::{Legacy, PublicKey, RsaPublicKey},
@@ -10,7 +13,7 @@ use assay_host_verifier::{
 use serde_json::json;
 
 use crate::{
-    ek::{Sent, claims, hash_of, keys, listed, refused},
+    ek::{Sent, claims, hash_of, judge, keys, listed, refused},
     pki::{CA, EK_EC, EK_RSA, Pki, now},
 };
 
@@ -138,6 +141,52 @@ fn a29_a_modulus_of_the_broken_generator_is_refused() {
     };
     let store = TrustStore::from_mixed([root]);
     assert!(certificate::verify(&leaf, &[], &store, dangers, now()).is_ok());
+
+    // Whoever can compute the private key has the listed EK too, and a listed EK must not outweigh a
+    // certificate that was refused for it.
+    let anchor = String::from_utf8(pki.pem("root")).unwrap();
+    let ek = with_modulus(&EK_RSA2048_L1[..56], 50, &modulus);
+    for (require, certificate) in [
+        ("hash", None),
+        ("either", None),
+        ("either", Some(leaf.der().to_vec())),
+        ("certificate", Some(leaf.der().to_vec())),
+    ] {
+        let sent = Sent {
+            ek: ek.clone(),
+            certificate,
+            ..Sent::bare()
+        };
+        let mut config = json!({
+            "require": require, "allowedHashes": [hash_of(&ek)], "manufacturerCAs": [&anchor],
+        });
+        refused(config.clone(), &sent, "roca");
+        config["danger_allow_roca"] = json!(true);
+        assert!(judge(config, &sent).is_ok(), "{require}");
+    }
+}
+
+/// The same generator made attestation keys.
+#[test]
+fn a29_an_ak_of_the_broken_generator_is_refused() {
+    let sent = Sent {
+        ak: with_modulus(&AK_RSA2048[..22], 16, &Pki::power_of_65537(129)),
+        ..Sent::bare()
+    };
+    refused(listed(), &sent, "ak-roca");
+    let mut config = listed();
+    config["danger_allow_roca"] = json!(true);
+    assert!(judge(config, &sent).is_ok());
+}
+
+/// The public area that begins as `head` does, where `key_bits` stands at that offset, with this modulus.
+fn with_modulus(head: &[u8], key_bits: usize, modulus: &[u8]) -> Vec<u8> {
+    let bits = modulus.len() * 8 - modulus[0].leading_zeros() as usize;
+    let mut public = head.to_vec();
+    public[key_bits..key_bits + 2].copy_from_slice(&(bits as u16).to_be_bytes());
+    public.extend((modulus.len() as u16).to_be_bytes());
+    public.extend(modulus);
+    public
 }
 
 /// CVE-2026-40097: an empty extended key usage, read out of bounds.
