@@ -45,12 +45,12 @@ pub(super) fn check_leaf(
         ExtendedKeyUsageRule::Any => {}
         ExtendedKeyUsageRule::IfPresent(usage) => {
             if let Some(usages) = &extensions.extended_key_usage {
-                check_usage(leaf, usages, usage)?;
+                check_usage(leaf, usages.contains(&usage), usage)?;
             }
         }
         ExtendedKeyUsageRule::Required(usage) => {
             let usages = extensions.extended_key_usage.as_deref();
-            check_usage(leaf, usages.unwrap_or_default(), usage)?;
+            check_usage(leaf, usages.unwrap_or_default().contains(&usage), usage)?;
         }
     }
     if let (KeyUsageRule::IfPresent { rsa, ec }, Some(usage)) =
@@ -113,7 +113,10 @@ pub(super) fn check_issuer(
         Some(usages),
     ) = (policy.extended_key_usage, &extensions.extended_key_usage)
     {
-        check_usage(issuer, usages, usage)?;
+        // A CA that may vouch for any use may vouch for this one. On the leaf the same words would say
+        // nothing about what it is for.
+        let allowed = usages.contains(&usage) || usages.contains(&Oid::ANY_EXTENDED_KEY_USAGE);
+        check_usage(issuer, allowed, usage)?;
     }
     // The last certificate of a path is not an intermediate, even if it is a CA.
     let below = path.get(1..).unwrap_or_default();
@@ -189,8 +192,8 @@ fn check_strength(
     }
 }
 
-fn check_usage(certificate: &Certificate, usages: &[Oid], wanted: Oid) -> Result<(), PathError> {
-    if usages.contains(&wanted) || usages.contains(&Oid::ANY_EXTENDED_KEY_USAGE) {
+fn check_usage(certificate: &Certificate, allowed: bool, wanted: Oid) -> Result<(), PathError> {
+    if allowed {
         Ok(())
     } else {
         Err(PathError::ExtendedKeyUsage {

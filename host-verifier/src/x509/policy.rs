@@ -24,9 +24,9 @@ pub enum LeafRole {
 pub enum ExtendedKeyUsageRule {
     /// None.
     Any,
-    /// If the extension is there, it contains this usage.
+    /// If the extension is there, it contains this usage. In an issuer anyExtendedKeyUsage will do.
     IfPresent(Oid),
-    /// The extension is there and contains this usage.
+    /// The extension is there and contains this usage. In an issuer anyExtendedKeyUsage will do.
     Required(Oid),
 }
 

@@ -261,6 +261,47 @@ fn refuses_an_extended_key_usage_without_the_ek_purpose() {
 }
 
 #[test]
+fn any_extended_key_usage_is_enough_for_an_issuer_and_not_for_an_ek() {
+    let pki = Pki::new();
+    let any = "extendedKeyUsage=anyExtendedKeyUsage";
+    let root = pki.root("root", "p256", &format!("{CA}\n{any}"));
+    let middle = pki.issue("middle", "root", &format!("{CA}\n{any}"));
+    let list = [root, middle];
+    assert!(judge(&pki.issue("leaf", "middle", EK_EC), &list).is_ok());
+    let leaf = EK_EC.replace("extendedKeyUsage=2.23.133.8.1", any);
+    refused(
+        &pki.issue("any", "middle", &leaf),
+        &list,
+        "extended-key-usage",
+    );
+}
+
+#[test]
+fn refuses_a_certificate_in_which_nothing_says_that_it_is_for_an_ek() {
+    let pki = Pki::new();
+    let root = pki.root("root", "p256", CA);
+    let usage = "\nextendedKeyUsage=2.23.133.8.1";
+    let name = "\nsubjectAltName=critical,dirName:tpm";
+    let silent = EK_EC.replace(usage, "").replace(name, "");
+    let others =
+        format!("{silent}\nsubjectAltName=DNS:tpm.example.org,dirName:other\n[other]\nCN=a\n");
+    // Either mark will do.
+    for (n, (extensions, wanted)) in [
+        (&silent, Err("ek-mark".to_owned())),
+        (&others, Err("ek-mark".to_owned())),
+        (&EK_EC.replace(usage, ""), Ok(())),
+        (&EK_EC.replace(name, ""), Ok(())),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let leaf = pki.issue(&format!("leaf{n}"), "root", extensions);
+        let judged = judge(&leaf, core::slice::from_ref(&root));
+        assert_eq!(judged.map(drop), wanted, "{extensions}");
+    }
+}
+
+#[test]
 fn lets_an_issuer_omit_the_extended_key_usage_but_not_contradict_it() {
     let pki = Pki::new();
     let root = pki.root("root", "p256", CA);

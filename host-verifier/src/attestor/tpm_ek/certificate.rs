@@ -22,6 +22,7 @@ pub struct Dangers {
 ///
 /// Key usage and extended key usage may be absent (profile 1.2 chips), but if they are there, they
 /// must be those of an EK: a certificate for a signing key in the same TPM says digitalSignature.
+/// That the certificate says at all that it is for an EK is [`verify`]'s to see.
 #[must_use]
 pub fn policy(legacy: Legacy) -> Policy {
     Policy {
@@ -45,6 +46,11 @@ pub enum EkCertificateError {
     /// The subject alternative name is critical and does not name a TPM.
     #[error("critical subject alternative name does not name a TPM (2.23.133.2.1 to .3)")]
     SubjectAltName,
+    /// Nothing in it says that the key is an EK.
+    #[error(
+        "nothing says that this is an ek's: neither extended key usage 2.23.133.8.1 nor a TPM manufacturer (2.23.133.2.1) in the subject alternative name"
+    )]
+    EkMark,
     /// The modulus was made by the generator of CVE-2017-15361.
     #[error("rsa modulus has the fingerprint of CVE-2017-15361: the private key can be computed")]
     Roca,
@@ -57,6 +63,7 @@ impl EkCertificateError {
         match self {
             Self::Path(error) => error.check(),
             Self::SubjectAltName => "subject-alt-name",
+            Self::EkMark => "ek-mark",
             Self::Roca => "roca",
         }
     }
@@ -165,6 +172,17 @@ pub fn verify(
     // A critical extension counts as understood only when it says what this code reads.
     if certificate.extensions().subject_alt_name_critical && identity.manufacturer.is_none() {
         return Err(EkCertificateError::SubjectAltName);
+    }
+    // A CA that issues EK certificates may issue others below the same root: for web servers, for its
+    // own staff. Silence about the purpose must not make one of those an EK's.
+    let is_marked = identity.manufacturer.is_some()
+        || certificate
+            .extensions()
+            .extended_key_usage
+            .as_ref()
+            .is_some_and(|usages| usages.contains(&Oid::TCG_KP_EK_CERTIFICATE));
+    if !is_marked {
+        return Err(EkCertificateError::EkMark);
     }
     if let PublicKey::Rsa(rsa) = &key
         && !dangers.danger_allow_roca
