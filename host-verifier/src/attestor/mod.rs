@@ -99,6 +99,12 @@ pub trait Pending: Send + Sync + core::fmt::Debug {
         None
     }
 
+    /// What the operator should know of a payload that passed, e.g. a proof in it that failed and was not needed.
+    /// Never a secret.
+    fn remark(&self) -> Option<String> {
+        None
+    }
+
     /// The item payload of the challenge: hides `secret` so that only the right key finds it.
     ///
     /// # Errors

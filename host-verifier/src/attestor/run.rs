@@ -93,6 +93,12 @@ impl AwaitResponse {
         self.pending.untrusted_subject()
     }
 
+    /// See [`Pending::remark`].
+    #[must_use]
+    pub fn remark(&self) -> Option<String> {
+        self.pending.remark()
+    }
+
     /// See [`Pending::challenge`].
     ///
     /// # Errors

@@ -299,15 +299,21 @@ fn judge_item(progress: &mut Progress, env: &Env<'_>, item: &AskedItem<'_>) {
                 .map(run::Progress::Proven),
             None => run::judge(entry, attestor.as_ref(), &cx, item.payload),
         };
+        let mut remark = None;
         let result = match judged {
             Ok(run::Progress::Pending(response)) => {
+                remark = response.remark();
                 progress.pending.insert(entry, response);
                 Ok(())
             }
             Ok(run::Progress::Proven(attested)) => settle(progress, attested),
             Err(error) => Err(error),
         };
-        note(progress, item.kind, entry, step, result.as_ref().err());
+        let noted = match &result {
+            Ok(()) => Step::ok(step).detail(remark.unwrap_or_default()),
+            Err(error) => Step::failed(step, error.to_string()),
+        };
+        note(progress, item.kind, entry, noted);
         if let Err(error) = result {
             progress.outcomes.record(entry, Outcome::Failed(error));
         }
@@ -362,22 +368,12 @@ fn unanswered(progress: &mut Progress, kind: AttestorKind) {
         .push(Step::failed(StepName::Evidence, "not answered").method(kind));
 }
 
-fn note(
-    progress: &mut Progress,
-    kind: AttestorKind,
-    entry: RequirementId,
-    step: StepName,
-    error: Option<&AttestError>,
-) {
+fn note(progress: &mut Progress, kind: AttestorKind, entry: RequirementId, step: Step) {
     let policy = progress
         .policies
         .policies()
         .get(entry.policy)
         .map_or("", |p| p.name());
-    let step = match error {
-        None => Step::ok(step),
-        Some(error) => Step::failed(step, error.to_string()),
-    };
     let step = step.method(kind).policy(policy);
     progress.steps.push(step);
 }

@@ -13,6 +13,7 @@
 
 mod agent;
 mod attacks;
+mod audit;
 mod counters;
 mod decisions;
 mod desk;

@@ -76,6 +76,14 @@ impl Pending for AwaitActivation {
         Some(hex::encode(self.acceptable.ek_hash()))
     }
 
+    fn remark(&self) -> Option<String> {
+        let error = self.acceptable.refused_certificate()?;
+        Some(format!(
+            "let in by its hash beside a certificate that failed: {}: {error}",
+            error.check()
+        ))
+    }
+
     fn challenge(
         &self,
         secret: &[u8; 32],

@@ -182,6 +182,7 @@ pub struct Acceptable {
     ek: CredentialKey,
     ek_hash: [u8; 32],
     certificate: Option<VerifiedEkCertificate>,
+    refused_certificate: Option<EkError>,
     ak: AttestationKey,
     ak_public: Vec<u8>,
 }
@@ -203,6 +204,12 @@ impl Acceptable {
     #[must_use]
     pub fn certificate(&self) -> Option<&VerifiedEkCertificate> {
         self.certificate.as_ref()
+    }
+
+    /// Why the certificate that came does not count, where the hash alone let the EK in.
+    #[must_use]
+    pub fn refused_certificate(&self) -> Option<&EkError> {
+        self.refused_certificate.as_ref()
     }
 
     /// The AK.
@@ -239,16 +246,23 @@ pub fn verify(
 
     let by_certificate = vouched(untrusted, rules, &key, at);
     let by_hash = listed(rules, ek_hash);
-    let certificate = match rules.require {
-        Require::Hash => by_hash.map(|()| by_certificate.ok()),
-        Require::Certificate => by_certificate.map(Some),
-        Require::Both => by_certificate.and_then(|c| by_hash.map(|()| Some(c))),
+    let by_certificate = match rules.require {
+        Require::Hash => by_hash.map(|()| by_certificate),
+        Require::Certificate => by_certificate.map(Ok),
+        Require::Both => by_certificate.and_then(|c| by_hash.map(|()| Ok(c))),
         Require::Either => match (by_certificate, by_hash) {
-            (Ok(certificate), _) => Ok(Some(certificate)),
-            (Err(_), Ok(())) => Ok(None),
             (Err(certificate), Err(hash)) => Err(either(certificate, hash, untrusted, rules)),
+            (by_certificate, _) => Ok(by_certificate),
         },
     }?;
+    let (certificate, refused_certificate) = match by_certificate {
+        Ok(certificate) => (Some(certificate), None),
+        // A certificate that did not come, or that nobody asked about, was not refused.
+        Err(error) => (
+            None,
+            Some(error).filter(|_| certificate_counts(untrusted, rules)),
+        ),
+    };
 
     check_ek_attributes(&untrusted.ek)?;
     let ek = CredentialKey::from_public(&untrusted.ek).map_err(EkError::EkUnusable)?;
@@ -260,6 +274,7 @@ pub fn verify(
         ek,
         ek_hash,
         certificate,
+        refused_certificate,
         ak,
         ak_public: untrusted.ak.raw().to_vec(),
     })
@@ -328,12 +343,15 @@ fn either(
     untrusted: &Untrusted<'_>,
     rules: &Rules<'_>,
 ) -> EkError {
-    let certificate_counts = rules.manufacturers.is_some() && untrusted.certificate.is_some();
-    if certificate_counts || rules.allowed_hashes.is_none() {
+    if certificate_counts(untrusted, rules) || rules.allowed_hashes.is_none() {
         certificate
     } else {
         hash
     }
+}
+
+fn certificate_counts(untrusted: &Untrusted<'_>, rules: &Rules<'_>) -> bool {
+    rules.manufacturers.is_some() && untrusted.certificate.is_some()
 }
 
 fn check_ek_attributes(ek: &Public<'_>) -> Result<(), EkError> {

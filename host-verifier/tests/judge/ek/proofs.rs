@@ -131,6 +131,32 @@ fn require_decides_which_proofs_are_needed() {
 }
 
 #[test]
+fn a_certificate_that_failed_beside_a_listed_hash_is_named_to_the_operator() {
+    let (_pki, good, anchor) = manufactured();
+    let (_other, foreign, _) = manufactured();
+    let remark = |require: &str, cas: bool, certificate: Option<&Vec<u8>>| {
+        let mut config = json!({"require": require, "allowedHashes": [hash_of(&keys().ek_ecc)]});
+        if cas {
+            config["manufacturerCAs"] = json!([&anchor]);
+        }
+        let sent = Sent {
+            certificate: certificate.cloned(),
+            ..Sent::bare()
+        };
+        judge(config, &sent).unwrap().1.remark()
+    };
+    for require in ["either", "hash"] {
+        let said = remark(require, true, Some(&foreign)).unwrap();
+        assert!(said.contains(": bad-signature: "), "{said}");
+        assert_eq!(remark(require, true, Some(&good)), None);
+        assert_eq!(remark(require, true, None), None);
+        // Nobody asked about it.
+        assert_eq!(remark(require, false, Some(&foreign)), None);
+    }
+    assert_eq!(remark("both", true, Some(&good)), None);
+}
+
+#[test]
 fn hashes_match_in_either_letter_case() {
     let upper = hash_of(&keys().ek_ecc).to_uppercase();
     assert!(claims(json!({"allowedHashes": [upper]}), &Sent::bare()).is_ok());
