@@ -8,6 +8,7 @@ pub mod attestation_key;
 pub mod kdf;
 pub mod key;
 pub mod make_credential;
+pub mod pcr_text;
 pub mod signature;
 
 use assay_common::tpm::alg::AlgId;

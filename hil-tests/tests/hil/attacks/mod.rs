@@ -6,7 +6,7 @@
 //! | entries | where |
 //! |---|---|
 //! | A02, A03, A05, A06, A10 to A16, A18, A24 to A31, A33, A34: what is judged | `host-verifier/tests/judge/attacks.rs` |
-//! | A07 to A10, A17, A19 to A23: the login and the store | `host-verifier/tests/service/attacks.rs` |
+//! | A07 to A10, A17, A19 to A23: the login and the store | `host-verifier/tests/service/attacks/` |
 //! | A02, A03, A06, A07, A16, A17, A19, A21 to A23: end to end | here |
 //! | A32: other ways to an identity | does not apply: there is one, the login |
 
