@@ -5,6 +5,7 @@
 //! | PEM, one or several, text between the blocks | operators' files, `openssl`, vendors' bundles |
 //! | DER | vendors' downloads, `tpm2_getekcertificate` |
 //! | DER followed by 0xFF or 0x00 up to the size of the NV index | NV as read from the chip |
+//! | several of them, DER one after the other | chain indices, only by [`chain`] |
 //! | `10 01 00`, 16-bit length, optional `10 02`, then DER | NV in TPM 1.2's stored-certificate form |
 //! | one OCTET STRING around DER | some firmware TPMs |
 //!
@@ -104,6 +105,39 @@ pub fn certificates(blob: &[u8]) -> Result<Vec<Certificate>, DecodeError> {
     }
     let certificate = Certificate::from_der(unwrap(blob)?).map_err(at(1))?;
     Ok(vec![certificate])
+}
+
+/// The certificates of a TPM's chain index, at least one: DER one after the other, cut where the length of each
+/// says so, and padding after the last. An index with another wrapping is read as by [`certificates`].
+///
+/// # Errors
+/// See [`DecodeError`]. What follows a certificate is another one or padding to the end; anything else, or one
+/// unreadable certificate, fails the whole index.
+pub fn chain(blob: &[u8]) -> Result<Vec<Certificate>, DecodeError> {
+    if blob.first() != Some(&tag::SEQUENCE) {
+        return certificates(blob);
+    }
+    if blob.len() > MAX_FILE_LEN {
+        return Err(DecodeError::TooLong(blob.len()));
+    }
+    let mut all = Vec::new();
+    let mut reader = Reader::new(blob);
+    loop {
+        let element = reader
+            .expect(tag::SEQUENCE)
+            .map_err(|_| DecodeError::HeaderLength("certificate"))?;
+        let number = all.len() + 1;
+        if number > MAX_CERTIFICATES {
+            return Err(DecodeError::TooMany);
+        }
+        let at = |source| DecodeError::Certificate { number, source };
+        all.push(Certificate::from_der(element.raw).map_err(at)?);
+        match reader.rest() {
+            rest if is_padding(rest) => return Ok(all),
+            [tag::SEQUENCE, ..] => {}
+            rest => return Err(DecodeError::Trailing(rest.len())),
+        }
+    }
 }
 
 /// The DER inside a binary wrapping, padding trimmed.

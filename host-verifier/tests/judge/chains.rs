@@ -3,7 +3,7 @@
 use assay_host_verifier::{
     attestor::tpm_ek::certificate::{self, Dangers, EkCertificateError, VerifiedEkCertificate},
     crypto::Legacy,
-    x509::{Certificate, TrustStore, UnixTime},
+    x509::{Certificate, TrustStore, UnixTime, decode},
 };
 
 use crate::pki::{CA, EK_EC, EK_RSA, Pki, days_from_now, now};
@@ -553,6 +553,39 @@ fn refuses_a_certificate_whose_two_algorithm_fields_differ() {
     der[at + 7] = 0x03;
     let error = Certificate::from_der(&der).unwrap_err();
     assert!(error.to_string().contains("differ"), "{error}");
+}
+
+#[test]
+fn a_chain_index_is_cut_at_the_lengths_of_its_certificates_and_nowhere_else() {
+    let pki = Pki::new();
+    let first = pki.root("first", "p256", CA);
+    let second = pki.issue("second", "first", CA);
+    let (a, b) = (first.der(), second.der());
+    let both = [a, b].concat();
+    let read = |blob: &[u8]| {
+        decode::chain(blob).map(|all| all.iter().map(|c| c.der().to_vec()).collect::<Vec<_>>())
+    };
+    for padding in [&[][..], &[0; 300], &[0xff; 300]] {
+        let blob = [&both, padding].concat();
+        assert_eq!(read(&blob), Ok(vec![a.to_vec(), b.to_vec()]));
+    }
+    assert_eq!(read(&pki.pem("first")), Ok(vec![a.to_vec()]));
+    for cut in 0..both.len() {
+        // A cut that leaves a whole number of certificates shows nothing; every other is an error.
+        assert_eq!(read(&both[..cut]).is_ok(), cut == a.len(), "{cut}");
+    }
+    for odd in [
+        [a, &[0xff, 0]].concat(),
+        [a, &[0; 8], b].concat(),
+        [a, &[0xff; 8], b].concat(),
+        [a, b, b"tail"].concat(),
+        [a, b, &[0x30]].concat(),
+        [a, b, &[0x30, 0]].concat(),
+        vec![0xff; 64],
+        Vec::new(),
+    ] {
+        assert!(read(&odd).is_err(), "{}", hex::encode(&odd));
+    }
 }
 
 #[test]

@@ -20,7 +20,8 @@ pub struct Untrusted<'a> {
     pub ak: Public<'a>,
     /// The EK certificate; an unreadable one matters only where a certificate is needed.
     pub certificate: Option<Result<Certificate, DecodeError>>,
-    /// Issuing certificates, as hints; unreadable ones are left out.
+    /// Issuing certificates, as hints: all of each blob, which is one chain index of the TPM and may hold
+    /// several. A blob that cannot be read as a whole is left out.
     pub chain: Vec<Certificate>,
 }
 
@@ -44,9 +45,8 @@ pub fn parse<'a>(payload: &'a [u8], blobs: &'a Blobs) -> Result<Untrusted<'a>, E
     let mut chain = Vec::new();
     for reference in &payload.ek_chain {
         let blob = blobs.resolve(reference).map_err(EkError::Blob)?;
-        // A chain index of the TPM may hold several certificates one after the other, or none: hints
-        // that cannot be read help nobody and harm nobody.
-        chain.extend(x509::decode::certificate(blob));
+        // Hints that cannot be read help nobody and harm nobody.
+        chain.extend(x509::decode::chain(blob).unwrap_or_default());
     }
     Ok(Untrusted {
         ek: Public::parse(payload.ek_public).map_err(EkError::EkPublic)?,

@@ -96,6 +96,28 @@ fn a_certificate_as_read_from_nv_and_its_chain_are_used() {
 }
 
 #[test]
+fn a_chain_index_may_hold_several_certificates_one_after_the_other() {
+    let pki = Pki::new();
+    pki.root("vendor", "p256", CA);
+    let upper = pki.issue("upper", "vendor", CA);
+    let lower = pki.issue("lower", "upper", CA);
+    let certificate = pki.certify("ek", &keys().ek_ecc_pem, "lower", EK_EC);
+    let anchor = String::from_utf8(pki.pem("vendor")).unwrap();
+    let config = json!({"manufacturerCAs": [anchor]});
+    let mut sent = Sent::with_certificate(certificate.der());
+    let both = [upper.der(), lower.der()].concat();
+    let mut padded = both.clone();
+    padded.resize(2048, 0xff);
+    for index in [both.clone(), padded] {
+        sent.chain = vec![index];
+        assert!(claims(config.clone(), &sent).is_ok());
+    }
+    // Neither is a hint by itself, and what does not read to its end is none at all.
+    sent.chain = vec![[&both[..], b"tail"].concat()];
+    refused(config, &sent, "unknown-issuer");
+}
+
+#[test]
 fn require_decides_which_proofs_are_needed() {
     let (_pki, good, anchor) = manufactured();
     let (_other, foreign, _) = manufactured();
