@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 use assay_common::identity::Provisioning;
 use assay_common::identity::provisioning::MAX_RECORD;
 use assay_host_verifier::clock::{Clock, SystemClock};
+use assay_host_verifier::config::DEFAULT_LOGIN_TIMEOUT;
 use assay_host_verifier::login::{ChallengeKey, Verifier};
 use assay_host_verifier::policy::PolicyDocument;
 use assay_host_verifier::random::SystemRandom;
@@ -89,7 +90,7 @@ impl Machine {
             trust_domain: TRUST_DOMAIN.to_owned(),
             clusters: [(CLUSTER.to_owned(), Arc::new(policies))].into(),
             key,
-            login_timeout: Duration::from_secs(60),
+            login_timeout: DEFAULT_LOGIN_TIMEOUT,
             session_ttl: setup.session_ttl,
             path_template: PathTemplate::parse("/node/{{tpm_ek.public_hash}}")
                 .context("template")?,

@@ -14,6 +14,7 @@ use assay_firmware::platform::{BoardInfo, Platform};
 use assay_firmware::run::{Granted, Node, Timing};
 use assay_firmware::tis::Tis;
 use assay_host_verifier::clock::Moment;
+use assay_host_verifier::config::DEFAULT_LOGIN_TIMEOUT;
 use assay_host_verifier::login::{ChallengeKey, Verifier};
 use assay_host_verifier::policy::PolicyDocument;
 use assay_host_verifier::random::SystemRandom;
@@ -100,7 +101,7 @@ pub fn verifier_with(policy: &str, key: ChallengeKey, session: Duration) -> Resu
         trust_domain: TRUST_DOMAIN.to_owned(),
         clusters: [(CLUSTER.to_owned(), Arc::new(policies))].into(),
         key,
-        login_timeout: Duration::from_secs(60),
+        login_timeout: DEFAULT_LOGIN_TIMEOUT,
         session_ttl: session,
         path_template: PathTemplate::parse("/node/{{tpm_ek.public_hash}}").context("template")?,
     }))

@@ -17,6 +17,14 @@ use crate::transport::serial::SerialSource;
 /// The path of a node's SPIFFE ID unless the configuration says otherwise.
 pub const DEFAULT_PATH_TEMPLATE: &str = "/node/{{tpm_ek.public_hash}}";
 
+/// How long a login may take unless the configuration says otherwise: five minutes.
+///
+/// A chip that makes RSA keys only makes EK and AK between the challenge and the proofs. Either may take two minutes, and
+/// since a primary key comes out of a seed, it takes as long at every boot: under a shorter limit such a node would fail
+/// at every attempt, for ever. A login that waits so long holds one place of `loginsInFlight`; a link has one login at a
+/// time, and gives the place back when it closes or begins anew.
+pub const DEFAULT_LOGIN_TIMEOUT: Duration = Duration::from_secs(300);
+
 /// A configuration that was checked.
 #[derive(Debug)]
 pub struct Config {

@@ -13,7 +13,7 @@ use serde::de::{self, Deserializer, MapAccess, Visitor};
 use serde_saphyr::Spanned;
 
 use super::values::Span;
-use super::{Config, DEFAULT_PATH_TEMPLATE, Listener, SocketMode};
+use super::{Config, DEFAULT_LOGIN_TIMEOUT, DEFAULT_PATH_TEMPLATE, Listener, SocketMode};
 use crate::document::{self, DocumentError, Place};
 use crate::policy::{PolicyDocument, PolicySet};
 use crate::session::PathTemplate;
@@ -193,7 +193,7 @@ impl Root {
             )?,
             login_timeout: report.span(
                 self.limits.login_timeout.as_ref(),
-                MINUTE,
+                DEFAULT_LOGIN_TIMEOUT,
                 LOGIN_TIMEOUT,
             )?,
             trust_domain,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use assay_host_verifier::blobs::Blobs;
 use assay_host_verifier::clock::ManualClock;
+use assay_host_verifier::config::DEFAULT_LOGIN_TIMEOUT;
 use assay_host_verifier::login::{ChallengeKey, Verifier};
 use assay_host_verifier::policy::{PolicyDocument, PolicySet};
 use assay_host_verifier::random::SystemRandom;
@@ -19,7 +20,7 @@ use tokio::sync::{Semaphore, mpsc};
 use crate::agent::{Agent, Answer, Asked, Opened};
 use crate::fake_tpm::FakeTpm;
 
-pub(crate) const LOGIN_TIMEOUT: Duration = Duration::from_secs(60);
+pub(crate) const LOGIN_TIMEOUT: Duration = DEFAULT_LOGIN_TIMEOUT;
 
 pub(crate) struct Desk {
     pub(crate) server: Server,

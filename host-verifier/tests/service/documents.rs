@@ -306,7 +306,7 @@ fn what_is_left_out_has_its_default() {
     let (head, _) = text.split_once("session:\n  ttl").unwrap();
     let config = config(head).unwrap();
     assert_eq!(config.session_ttl, Duration::from_secs(3600));
-    assert_eq!(config.login_timeout, Duration::from_secs(60));
+    assert_eq!(config.login_timeout, Duration::from_secs(300));
     assert_eq!(config.logins_in_flight, 64);
 }
 

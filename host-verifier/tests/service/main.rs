@@ -22,5 +22,6 @@ mod fake_tpm;
 mod links;
 mod logins;
 mod processes;
+mod slow_chips;
 mod stores;
 mod swtpm;
