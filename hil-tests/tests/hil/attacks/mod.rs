@@ -8,7 +8,7 @@
 //! | A02, A03, A05, A06, A10 to A16, A18, A24 to A31, A33, A34: what is judged | `host-verifier/tests/judge/attacks.rs` |
 //! | A07 to A10, A17, A19 to A23: the login and the store | `host-verifier/tests/service/attacks/` |
 //! | A02, A03, A06, A07, A16, A17, A19, A21 to A23: end to end | here |
-//! | A32: other ways to an identity | does not apply: there is one, the login |
+//! | A30 by vendor, A32: other ways to an identity | `host-verifier/tests/service/{firmware,ways_in}.rs`; there is one way, the login |
 
 mod bus;
 mod identity;
