@@ -135,6 +135,8 @@ fn accept(report: &mut Report, verified: &certificate::VerifiedEkCertificate) {
             "tcg-kp-EKCertificate (2.23.133.8.1)",
         ),
     );
+    report.pass("ek-mark", "names its purpose or its TPM's manufacturer");
+    report.pass("roca", "no modulus of CVE-2017-15361");
     let names: Vec<String> = chain
         .issuers()
         .iter()

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     attestor::tpm_quote::verify::{self, CHECKS, QuoteError, Untrusted, VerifiedQuote},
-    crypto::PublicKey,
+    crypto::{PublicKey, has_roca_fingerprint},
     tpm::{AkError, AttestationKey},
     x509::{Certificate, decode, spki},
 };
@@ -98,6 +98,15 @@ fn judge(args: &TpmQuote) -> Result<Report, Unreadable> {
     let Some(key) = attestation_key(&ak, args, &mut report)? else {
         return Ok(report);
     };
+    if let PublicKey::Rsa(rsa) = key.key()
+        && has_roca_fingerprint(rsa)
+    {
+        report.fail(
+            "ak-roca",
+            "rsa modulus has the fingerprint of CVE-2017-15361: the private key can be computed",
+        );
+        return Ok(report);
+    }
     let untrusted = match Untrusted::parse(attest, &signature) {
         Ok(untrusted) => untrusted,
         Err(error) if error.position().is_some() => {

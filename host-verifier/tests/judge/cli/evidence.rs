@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use assay_host_verifier::crypto::{PublicKey, RsaPublicKey};
+
 use super::{Run, assay};
 use crate::{
     pki::{CA, Pki},
@@ -292,4 +294,14 @@ fn evidence_verify_takes_the_key_of_a_certificate_and_says_that_it_judged_no_mor
     }
     evidence.tpm.write("ca.crt", &pki.pem("ca"));
     evidence.refused(&[("--ak", "ca.crt")], &[], "signature");
+}
+
+/// CVE-2017-15361: whoever has the public key has the private one.
+#[test]
+fn evidence_verify_refuses_a_key_of_the_broken_generator() {
+    let evidence = Evidence::new();
+    let key = RsaPublicKey::new(&Pki::power_of_65537(129), 65_537).unwrap();
+    let spki = PublicKey::Rsa(key).spki_der();
+    evidence.tpm.write("roca.der", &spki);
+    evidence.refused(&[("--ak", "roca.der")], &[], "ak-roca");
 }
