@@ -6,9 +6,12 @@
 //! * [`store`], [`transport`], [`telemetry`], [`config`]: what surrounds a login; [`server`] wires it together.
 //! * [`document`], [`blobs`], [`clock`], [`random`]: what several of these need.
 //! * [`cli`]: the `assay` command.
+//!
+//! `cli`, `server` and the SQLite store need the feature `service`, which is on unless it is switched off.
 
 pub mod attestor;
 pub mod blobs;
+#[cfg(feature = "service")]
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -17,6 +20,7 @@ pub mod document;
 pub mod login;
 pub mod policy;
 pub mod random;
+#[cfg(feature = "service")]
 pub mod server;
 pub mod session;
 pub mod store;

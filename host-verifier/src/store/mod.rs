@@ -5,12 +5,14 @@
 
 mod memory;
 mod rules;
+#[cfg(feature = "service")]
 mod sqlite;
 
 use jiff::Timestamp;
 
 pub use memory::MemoryStore;
 pub use rules::{Conflict, check};
+#[cfg(feature = "service")]
 pub use sqlite::{SQLITE_FILE, SqliteStore};
 
 use crate::attestor::{Attribute, BootState};
@@ -20,9 +22,11 @@ use crate::session::SessionId;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The database reports an error.
+    #[cfg(feature = "service")]
     #[error("store: {0}")]
     Database(#[from] sqlx::Error),
     /// The schema cannot be brought up to date.
+    #[cfg(feature = "service")]
     #[error("store schema: {0}")]
     Migration(#[from] sqlx::migrate::MigrateError),
     /// A row does not read as what was written.
