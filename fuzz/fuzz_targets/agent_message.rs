@@ -1,27 +1,33 @@
 //! The verifier's login against any messages, from any state: whatever is said without the right TPM, no session
 //! comes of it, and every answer is a whole message.
 //!
-//! The input is a list of messages and chunks: a byte that says which, a length in two bytes, the bytes. Its first
-//! byte says how far an honest agent gets before the input takes over.
+//! The input is a list of records behind one byte that says how far an honest agent gets before the input takes over.
+//! A record is a byte that says which of [`Say`], a length in two bytes, and the bytes.
 #![no_main]
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use assay_common::method::tpm_ek::EkPayload;
+use assay_common::login::{Direction, LoginKeys, Transcript, quote_nonce};
+use assay_common::method::tpm_ek::{EkPayload, EkResponse};
+use assay_common::method::tpm_quote::QuotePayload;
 use assay_common::policy::AttestorKind;
 use assay_common::protocol::version::VersionRange;
 use assay_common::protocol::{
-    AgentMessage, Chunk, Hello, Item, Items, MAX_AGENT_MESSAGE, MAX_VERIFIER_MESSAGE,
-    Proofs, VerifierMessage, decode, encode,
+    AgentMessage, Challenge, Chunk, Hello, Item, MAX_AGENT_MESSAGE, MAX_VERIFIER_MESSAGE, Proofs,
+    VerifierMessage, decode, encode,
 };
+use assay_common::tpm::attest::Attest;
 use assay_common::tpm::public::templates::{AK_P256, EK_P256_L2};
 use assay_host_verifier::blobs::Blobs;
 use assay_host_verifier::clock::Moment;
 use assay_host_verifier::crypto::{Curve, EcPublicKey, PublicKey};
-use assay_host_verifier::login::{AwaitHello, AwaitProofs, ChallengeKey, Env, Next, Turn, Verifier};
+use assay_host_verifier::login::step::StepOutcome;
+use assay_host_verifier::login::{
+    AwaitHello, AwaitProofs, ChallengeKey, Env, Next, StepName, Turn, Verifier,
+};
 use assay_host_verifier::policy::PolicyDocument;
-use assay_host_verifier::random::SystemRandom;
+use assay_host_verifier::random::{RandomError, SecureRandom, SeededRandom};
 use assay_host_verifier::session::PathTemplate;
 use libfuzzer_sys::fuzz_target;
 
@@ -29,49 +35,202 @@ use libfuzzer_sys::fuzz_target;
 const X: &str = "6b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296";
 const Y: &str = "4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5";
 
+/// What the bytes of a record are.
+enum Say {
+    /// A message, as it is.
+    Message,
+    /// A chunk of a blob.
+    Chunk,
+    /// A message whose proofs are put under the id of this login, which no input could guess.
+    Addressed,
+    /// The payload of a quote, given the nonce of this login, beside the right response of the TPM to its credential: all
+    /// that is missing is a signature by the AK.
+    Quote,
+}
+
+impl Say {
+    const fn of(byte: u8) -> Self {
+        match byte % 4 {
+            0 => Self::Message,
+            1 => Self::Chunk,
+            2 => Self::Addressed,
+            _ => Self::Quote,
+        }
+    }
+}
+
 fuzz_target!(|data: &[u8]| {
-    let Some((how_far, mut rest)) = data.split_first() else { return };
-    let env = Env {
-        now: Moment { wall: jiff::Timestamp::UNIX_EPOCH, monotonic: Duration::ZERO },
-        random: &SystemRandom,
+    let Some((how_far, mut rest)) = data.split_first() else {
+        return;
     };
-    let mut blobs = Blobs::default();
-    let mut state = match how_far % 3 {
-        0 => None,
-        1 => honest_hello(&env),
-        _ => honest_hello(&env).and_then(|state| honest_payload(&env, *state)),
-    };
-    assert!(how_far % 3 == 0 || state.is_some(), "the honest part of a login fails");
+    let random = Overheard::new();
+    let mut login = Login::new(&random);
+    if how_far % 3 > 0 {
+        login.say(&hello());
+    }
+    if how_far % 3 > 1 {
+        login.say_proofs(&[(AttestorKind::TPM_EK, &ek_payload())]);
+    }
+    let reached = login.open.as_ref().map(|open| open.round);
+    assert_eq!(
+        reached,
+        (how_far % 3).checked_sub(1),
+        "the honest part of a login fails"
+    );
     while let Some(([what, high, low], after)) = rest.split_first_chunk::<3>() {
         let len = usize::from(u16::from_be_bytes([*high, *low])).min(after.len());
-        let (message, after) = after.split_at(len);
+        let (bytes, after) = after.split_at(len);
         rest = after;
-        if what % 2 == 1 {
-            if let Ok(chunk) = decode::<Chunk<'_>>(message) {
-                let _ = blobs.add(&chunk);
+        match Say::of(*what) {
+            Say::Message => assert!(!login.say(bytes), "a secret was guessed"),
+            Say::Chunk => {
+                if let Ok(chunk) = decode::<Chunk<'_>>(bytes) {
+                    let _ = login.blobs.add(&chunk);
+                }
             }
-            continue;
+            Say::Addressed => assert!(!login.say_addressed(bytes), "a secret was guessed"),
+            Say::Quote => login.say_quote(bytes),
         }
-        let turn = match state.take() {
-            Some(state) => state.handle(&env, &blobs, message),
-            None => AwaitHello::new(verifier()).handle(&env, message),
-        };
-        state = follow(&env, turn);
     }
 });
 
+/// One agent's conversation with the verifier.
+struct Login<'a> {
+    random: &'a Overheard,
+    blobs: Blobs,
+    open: Option<Open>,
+}
+
+/// A login whose last challenge is not answered yet.
+struct Open {
+    state: Box<AwaitProofs>,
+    /// Over everything said, the last challenge included.
+    transcript: Transcript,
+    round: u8,
+}
+
+impl<'a> Login<'a> {
+    fn new(random: &'a Overheard) -> Self {
+        Self {
+            random,
+            blobs: Blobs::default(),
+            open: None,
+        }
+    }
+
+    /// Sends one message; a login that is over begins again with it. True when the verifier takes it for the response
+    /// of the TPM.
+    fn say(&mut self, message: &[u8]) -> bool {
+        let env = Env {
+            now: Moment {
+                wall: jiff::Timestamp::UNIX_EPOCH,
+                monotonic: Duration::ZERO,
+            },
+            random: self.random,
+        };
+        let (before, turn) = match self.open.take() {
+            Some(open) => (
+                open.transcript,
+                open.state.handle(&env, &self.blobs, message),
+            ),
+            None => {
+                self.random.forget();
+                let turn = AwaitHello::new(verifier()).handle(&env, message);
+                (Transcript::new(), turn)
+            }
+        };
+        let responded = turn
+            .steps
+            .iter()
+            .any(|step| step.step == StepName::Response && step.outcome == StepOutcome::Ok);
+        let transcript = before.then(Direction::Agent, message);
+        self.open = follow(&env, turn, transcript);
+        responded
+    }
+
+    /// As [`say`](Self::say); `None` when there is nothing to prove, or when it does not fit a message.
+    fn say_proofs(&mut self, items: &[(AttestorKind, &[u8])]) -> Option<bool> {
+        let open = self.open.as_ref()?;
+        let proofs = Proofs {
+            login_id: open.state.login_id().0,
+            round: open.round,
+            items: items
+                .iter()
+                .map(|(kind, payload)| Item {
+                    kind: *kind,
+                    payload,
+                })
+                .collect(),
+        };
+        encoded(&AgentMessage::Proofs(proofs)).map(|message| self.say(&message))
+    }
+
+    fn say_addressed(&mut self, message: &[u8]) -> bool {
+        let (Some(open), Ok(AgentMessage::Proofs(mut proofs))) = (&self.open, decode(message))
+        else {
+            return self.say(message);
+        };
+        proofs.login_id = open.state.login_id().0;
+        encoded(&AgentMessage::Proofs(proofs)).is_some_and(|message| self.say(&message))
+    }
+
+    fn say_quote(&mut self, payload: &[u8]) {
+        let Some(open) = &self.open else { return };
+        let round = open.round;
+        let response = EkResponse {
+            mac: self.random.keys().proof(&open.transcript),
+        };
+        let response = encoded(&response).expect("a MAC fits");
+        let payload = &with_nonce(payload, &quote_nonce(&open.transcript));
+        let responded = self.say_proofs(&[
+            (AttestorKind::TPM_EK, &response),
+            (AttestorKind::TPM_QUOTE, payload),
+        ]);
+        // Or the quote behind it would not be looked at.
+        assert!(responded.is_none_or(|responded| responded == (round == 1)));
+    }
+}
+
+/// A quote that speaks of this nonce, if it was one that speaks of any.
+fn with_nonce(payload: &[u8], nonce: &[u8; 32]) -> Vec<u8> {
+    let patched = || {
+        let quote: QuotePayload<'_> = decode(payload).ok()?;
+        let said = Attest::parse(quote.attest).ok()?.extra_data;
+        let at = said.as_ptr().addr() - quote.attest.as_ptr().addr();
+        let mut attest = quote.attest.to_vec();
+        attest
+            .get_mut(at..at + said.len())?
+            .copy_from_slice(nonce.get(..said.len())?);
+        encoded(&QuotePayload {
+            attest: &attest,
+            ..quote
+        })
+    };
+    patched().unwrap_or_else(|| payload.to_vec())
+}
+
 /// Goes on until the agent is to speak.
-fn follow(env: &Env<'_>, mut turn: Turn) -> Option<Box<AwaitProofs>> {
+fn follow(env: &Env<'_>, mut turn: Turn, transcript: Transcript) -> Option<Open> {
     loop {
         turn = match turn.next {
             Next::Ask(message, state) => {
-                assert!(matches!(answer(&message), VerifierMessage::Challenge(_)));
-                return Some(state);
+                let VerifierMessage::Challenge(signed) = answer(&message) else {
+                    panic!("a question that is no challenge");
+                };
+                let challenge: Challenge<'_> = decode(signed.body).expect("a whole challenge");
+                assert_eq!(challenge.login_id, state.login_id().0);
+                assert!(!challenge.items.is_empty());
+                return Some(Open {
+                    transcript: transcript.then(Direction::Verifier, &message),
+                    round: challenge.round,
+                    state,
+                });
             }
             Next::Recall(state) => state.handle(env, None),
             Next::Commit(_) => panic!("a session without the TPM"),
             Next::Denied(denied) => {
-                assert!(matches!(answer(&denied.message()), VerifierMessage::Denied(_)));
+                let message = denied.message();
+                assert!(matches!(answer(&message), VerifierMessage::Denied(_)));
                 return None;
             }
         };
@@ -83,7 +242,47 @@ fn answer(message: &[u8]) -> VerifierMessage<'_> {
     decode(message).expect("a whole message")
 }
 
-fn honest_hello(env: &Env<'_>) -> Option<Box<AwaitProofs>> {
+/// The same numbers in every run, and the first 32 of a login: the secret that goes into the credential.
+#[derive(Debug)]
+struct Overheard {
+    random: SeededRandom,
+    secret: Mutex<Option<[u8; 32]>>,
+}
+
+impl Overheard {
+    fn new() -> Self {
+        Self {
+            random: SeededRandom::new(7),
+            secret: Mutex::new(None),
+        }
+    }
+
+    fn forget(&self) {
+        *self.secret.lock().expect("one thread") = None;
+    }
+
+    fn keys(&self) -> LoginKeys {
+        LoginKeys::new(
+            self.secret
+                .lock()
+                .expect("one thread")
+                .expect("a challenge was made"),
+        )
+    }
+}
+
+impl SecureRandom for Overheard {
+    fn fill(&self, out: &mut [u8]) -> Result<(), RandomError> {
+        self.random.fill(out)?;
+        let mut secret = self.secret.lock().expect("one thread");
+        if let (None, Ok(first)) = (*secret, <[u8; 32]>::try_from(&*out)) {
+            *secret = Some(first);
+        }
+        Ok(())
+    }
+}
+
+fn hello() -> Vec<u8> {
     let hello = AgentMessage::Hello(Hello {
         versions: VersionRange::OURS,
         cluster: "lab",
@@ -93,24 +292,24 @@ fn honest_hello(env: &Env<'_>) -> Option<Box<AwaitProofs>> {
         untrusted_board: "fuzz",
         untrusted_version: "0",
     });
-    follow(env, AwaitHello::new(verifier()).handle(env, &encoded(&hello)))
+    encoded(&hello).expect("a hello fits")
 }
 
-fn honest_payload(env: &Env<'_>, state: AwaitProofs) -> Option<Box<AwaitProofs>> {
-    let payload = encoded(&EkPayload {
+fn ek_payload() -> Vec<u8> {
+    let payload = EkPayload {
         ek_public: &public(&EK_P256_L2[..54]),
         ak_public: &public(&AK_P256[..20]),
         ek_certificate: None,
         ek_chain: Default::default(),
-    });
-    let items = Items::from_iter([Item { kind: AttestorKind::TPM_EK, payload: &payload }]);
-    let proofs = Proofs { login_id: state.login_id().0, round: 0, items };
-    let turn = state.handle(env, &Blobs::default(), &encoded(&AgentMessage::Proofs(proofs)));
-    follow(env, turn)
+    };
+    encoded(&payload).expect("a payload fits")
 }
 
-fn encoded<T: serde::Serialize>(value: &T) -> Vec<u8> {
-    encode(value, &mut [0; MAX_AGENT_MESSAGE]).expect("fits").to_vec()
+/// `None` when it is longer than an agent's message.
+fn encoded<T: serde::Serialize>(value: &T) -> Option<Vec<u8>> {
+    encode(value, &mut [0; MAX_AGENT_MESSAGE])
+        .ok()
+        .map(<[u8]>::to_vec)
 }
 
 fn point() -> (Vec<u8>, Vec<u8>) {

@@ -1,11 +1,13 @@
 //! Policy documents: what is accepted lets nobody in without a proof, what is refused says where and why.
 #![no_main]
 
-use assay_host_verifier::policy::PolicyDocument;
+use assay_host_verifier::policy::{Outcomes, PolicyDocument, Standing, decide, standing};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
-    let Ok(text) = core::str::from_utf8(data) else { return };
+    let Ok(text) = core::str::from_utf8(data) else {
+        return;
+    };
     match PolicyDocument::parse("policy", text) {
         Err(error) => {
             assert!(!error.message.is_empty());
@@ -16,6 +18,8 @@ fuzz_target!(|data: &[u8]| {
         Ok(document) => {
             if let Ok(set) = document.build("policy", "".as_ref()) {
                 assert!(!set.policies().is_empty());
+                assert_eq!(standing(&set, &Outcomes::default()), Standing::Open);
+                assert!(decide(&set, &Outcomes::default()).is_err());
                 for policy in set.policies() {
                     assert!(!policy.name().is_empty() && !policy.required().is_empty());
                 }

@@ -25,10 +25,12 @@ fuzz_target!(|data: &[u8]| {
             written(data.len(), |w| EccPoint::encode(point.x, point.y, w)),
             data
         );
+        assert!(EccPoint::parse(&data[..data.len() - 1]).is_err());
     }
     if let Ok(name) = Name::parse(data) {
         assert_eq!(name.as_bytes(), data);
         assert_eq!(Name::from_digest(name.alg(), name.digest()), Ok(name));
         assert_eq!(name.to_string().len(), 2 * data.len());
+        assert!(Name::parse(&data[..data.len() - 1]).is_err());
     }
 });
