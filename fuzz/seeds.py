@@ -89,6 +89,34 @@ def agent_messages():
     }
 
 
+def verifier_messages():
+    """What a node hears from its verifier, and from strangers."""
+    def challenge(round, *items):
+        listed = b"".join(bytes([kind]) + counted(payload) for kind, payload in items)
+        return b"\1" + bytes([7] * 16) + bytes([round]) + bytes([round] * 32) + bytes([len(items)]) + listed
+    banks = b"\1" + varint(0x000B) + varint(0x83)
+    credential = counted(bytes(34)) + counted(bytes(70))
+    identity = b"spiffe://example.org/node/1"
+    grant = bytes(16) + varint(1000) + varint(4600) + counted(identity) + bytes(32)
+    asked = record(1, challenge(0, (1, b""), (2, b""))) + record(1, challenge(1, (1, credential), (2, banks)))
+    return {
+        "granted": asked + record(2, grant),
+        "forged": asked + record(3, grant) + record(0, b"\2\6" + counted(b"no") + b"\5"),
+        "elsewhere": asked + record(2, grant.replace(b"example.org", b"example.com")),
+        "too_many_rounds": asked + b"".join(record(1, challenge(n, (1, credential))) for n in range(2, 6)),
+    }
+
+
+def node_files():
+    """A provisioning record's body, and the files of `assay evidence verify`."""
+    point = b"\4" + b"".join(POINT)
+    body = counted(b"lab") + counted(b"example.org") + counted(point)
+    yield ("provisioning_record", "body"), body
+    yield ("evidence_files", "pcrs"), b"# PCRs\n0 " + b"00" * 32 + b"\n7: 0x" + b"ab" * 32 + b"\n"
+    head = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d030107034200")
+    yield ("evidence_files", "spki_p256"), head + point
+
+
 def frames():
     """Whole and spoilt frames, and noise."""
     body = bytes(range(256)) * 2
@@ -197,6 +225,8 @@ def main():
     seeds["ek_payload", "certified"] = certified_ek()
     seeds |= {("firmware_response", name): data for name, data in tpm_answers().items()}
     seeds |= {("agent_message", name): data for name, data in agent_messages().items()}
+    seeds |= {("verifier_message", name): data for name, data in verifier_messages().items()}
+    seeds |= dict(node_files())
     seeds |= {("frame_decoder", name): data for name, data in frames().items()}
     seeds["tpm_pcr_selection", "text"] = b"sha256:0,1,7,23"
     for (target, name), data in seeds.items():
