@@ -3,7 +3,8 @@
 //! A certificate has 800 to 1,600 bytes and the agent no room for one, so it is streamed: each piece
 //! borrows from the response buffer. An index can be longer than its certificate (ST fills 1,600 bytes
 //! with 0xFF), and old chips put a header of TPM 1.2 times in front, so the certificate's own length
-//! decides what is handed on; what is padding isn't even read.
+//! decides what is handed on; the padding of an EK certificate isn't even read. An index of the issuing chain may
+//! hold several certificates, one after the other, and all are handed on.
 
 use assay_common::tpm::codec::Reader;
 use assay_common::tpm::handle::Handle;
@@ -14,36 +15,47 @@ use crate::tpm::{NvPublic, Tpm, TpmTransport};
 /// Takes the pieces of a certificate, each with its offset; an error ends the reading.
 pub type Sink<'s, E> = &'s mut dyn FnMut(u16, &[u8]) -> Result<(), E>;
 
-/// A certificate in one NV index, and how far it was read.
+/// One certificate, or the certificates of a chain, in one NV index, and how far they were read.
 #[derive(Clone, Copy, Debug)]
 pub struct Certificate {
     nv: NvPublic,
-    /// Where it begins and ends in the index, once its first bytes were seen.
-    bounds: Option<(u16, u16)>,
+    /// Another certificate may follow.
+    is_chain: bool,
+    /// Where the certificate at hand ends in the index, once its first bytes were seen.
+    end: Option<u16>,
     next: u16,
 }
 
 impl Certificate {
-    /// Looks at the index, reads nothing of it yet.
+    /// Looks at an index with one certificate, reads nothing of it yet. What follows the certificate is padding.
     ///
     /// # Errors
     /// [`KeyError::Tpm`] when there is no such index.
     pub fn open<T: TpmTransport>(tpm: &mut Tpm<T>, index: Handle) -> Result<Self, KeyError> {
         Ok(Self {
             nv: tpm.nv_read_public(index)?,
-            bounds: None,
+            is_chain: false,
+            end: None,
             next: 0,
+        })
+    }
+
+    /// Looks at an index of the issuing chain, with one certificate or several without anything between them. What
+    /// follows the last whole one is padding.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_chain<T: TpmTransport>(tpm: &mut Tpm<T>, index: Handle) -> Result<Self, KeyError> {
+        let one = Self::open(tpm, index)?;
+        Ok(Self {
+            is_chain: true,
+            ..one
         })
     }
 
     /// The index it is in.
     pub const fn index(&self) -> Handle {
         self.nv.index
-    }
-
-    /// Its length in bytes, known after the first piece.
-    pub fn der_len(&self) -> Option<u16> {
-        self.bounds.map(|(start, end)| end - start)
     }
 
     /// The next piece, at most [`NV_CHUNK`](crate::tpm::NV_CHUNK) bytes; `None` after the last one.
@@ -55,30 +67,49 @@ impl Certificate {
         &mut self,
         tpm: &'t mut Tpm<T>,
     ) -> Result<Option<&'t [u8]>, KeyError> {
+        let is_first = self.end.is_none();
         let not_a_certificate = KeyError::NotACertificate(self.nv.index);
-        let end = self.bounds.map_or(self.nv.data_size, |(_, end)| end);
+        if self.end == Some(self.next) && !self.is_chain {
+            return Ok(None);
+        }
+        // Inside a certificate up to its end, else as much as there is: a new one begins here, or nothing does.
+        let inside = self.end.filter(|end| self.next < *end);
+        let end = inside.unwrap_or(self.nv.data_size);
         let left = end.saturating_sub(self.next);
         if left == 0 {
-            return match self.bounds {
-                Some(_) => Ok(None),
-                None => Err(not_a_certificate),
+            return if is_first {
+                Err(not_a_certificate)
+            } else {
+                Ok(None)
             };
         }
         let piece = tpm.nv_read(&self.nv, self.next, left)?;
         let read = piece.len() as u16;
-        let piece = if self.bounds.is_some() {
-            piece
-        } else {
-            let (start, end) = bounds(piece)
-                .filter(|(_, end)| *end <= self.nv.data_size)
-                .ok_or(not_a_certificate)?;
-            self.bounds = Some((start, end));
-            piece
-                .get(usize::from(start)..usize::from(end.min(read)))
-                .ok_or(not_a_certificate)?
-        };
-        self.next += read;
-        Ok(Some(piece))
+        if inside.is_some() {
+            self.next += read;
+            return Ok(Some(piece));
+        }
+        let found = bounds(piece)
+            .filter(|(_, end)| *end <= left)
+            .and_then(|(start, end)| {
+                Some((
+                    end,
+                    piece.get(usize::from(start)..usize::from(end.min(read)))?,
+                ))
+            });
+        match found {
+            Some((end, piece)) => {
+                self.end = Some(self.next + end);
+                self.next += end.min(read);
+                Ok(Some(piece))
+            }
+            None if is_first => Err(not_a_certificate),
+            // Padding, or a certificate that is cut off.
+            None => {
+                self.next = self.nv.data_size;
+                Ok(None)
+            }
+        }
     }
 
     /// Hands all pieces to `sink`; the length in bytes.
@@ -93,6 +124,7 @@ impl Certificate {
         let mut offset = 0;
         while let Some(piece) = self.next(tpm)? {
             sink(offset, piece)?;
+            // An index has no more bytes than 16 bits can count.
             offset += piece.len() as u16;
         }
         Ok(offset)

@@ -237,8 +237,22 @@ fn create_special<T: TpmTransport>(
 /// Longest nonce: an RSA-2048 modulus.
 const MAX_NONCE: usize = 256;
 
-/// Reads an index whole.
+/// Reads an index whole; one that the TPM doesn't let us read is as bad as one with the wrong content.
 fn read_nv<'b, T: TpmTransport>(
+    tpm: &mut Tpm<T>,
+    index: Handle,
+    buffer: &'b mut [u8],
+) -> Result<&'b [u8], KeyError> {
+    read_whole(tpm, index, buffer).map_err(|error| {
+        if error.is_unreadable() {
+            KeyError::BadNv(index)
+        } else {
+            error
+        }
+    })
+}
+
+fn read_whole<'b, T: TpmTransport>(
     tpm: &mut Tpm<T>,
     index: Handle,
     buffer: &'b mut [u8],

@@ -41,12 +41,28 @@ pub enum KeyError {
     UnknownPolicy,
     /// The content of this NV index is not a certificate, or is cut off.
     NotACertificate(Handle),
-    /// The template or nonce in this NV index doesn't fit the kind of key.
+    /// The template or nonce in this NV index can't be read, or doesn't fit the kind of key.
     BadNv(Handle),
     /// The key's signing scheme has a hash that isn't known here.
     UnknownHash,
     /// PCR values and quote disagreed each time.
     Disagree,
+}
+
+impl KeyError {
+    /// True when an NV index has nothing for us, and the TPM is as well as ever: what is in it is no certificate, or the
+    /// TPM refuses to read it (never written, locked, somebody else's). Such an index is passed over, since it must not
+    /// keep a node out that needs nothing from it.
+    ///
+    /// A warning is about the moment and not about the index, so it is not meant here.
+    #[must_use]
+    pub const fn is_unreadable(self) -> bool {
+        match self {
+            Self::NotACertificate(_) | Self::BadNv(_) => true,
+            Self::Tpm(TpmError::Rc(rc)) => !rc.is_warning(),
+            _ => false,
+        }
+    }
 }
 
 impl core::fmt::Display for KeyError {

@@ -23,6 +23,8 @@ pub struct Chip {
     pub loaded: Vec<u32>,
     pub most_objects: usize,
     pub most_sessions: usize,
+    /// NV indices, and the command by which each is refused with this code.
+    pub unreadable: Vec<(u32, u32, u32)>,
     /// Codes answered once, by command.
     pub fails: Vec<(u32, u32)>,
     pub pcr: u8,
@@ -48,6 +50,15 @@ impl Chip {
         }
         let word = |at: usize| u32::from_be_bytes(command[at..at + 4].try_into().unwrap());
         let half = |at: usize| u16::from_be_bytes(command[at..at + 2].try_into().unwrap());
+        let nv_index = match cc {
+            0x169 => word(10),
+            0x14E => word(14),
+            _ => 0,
+        };
+        let mut unreadable = self.unreadable.iter();
+        if let Some((.., code)) = unreadable.find(|(index, c, _)| (*index, *c) == (nv_index, cc)) {
+            return rc(*code);
+        }
         match cc {
             0x17A => handles(&self.nv.keys().copied().collect::<Vec<_>>(), false),
             0x169 => match self.nv.get(&word(10)) {

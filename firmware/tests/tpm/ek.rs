@@ -2,7 +2,7 @@
 
 use assay_common::tpm::handle::Handle;
 use assay_common::tpm::public::templates::{EK_P256_L2, EK_P384_H3, EK_RSA2048_L1, EkTemplate};
-use assay_firmware::keys::{Ek, EkIndices, KeyError};
+use assay_firmware::keys::{Certificate, Ek, EkIndices, KeyError};
 
 use crate::bytes::hex;
 use crate::chip::{Chip, certificate, create, tpm, with_nv};
@@ -227,8 +227,102 @@ fn a_sink_can_end_the_reading() {
     let (mut tpm, journal, _) = tpm(with_nv(&[(0x01C0_0100, certificate(1600, 0))]));
     let indices = EkIndices::read(&mut tpm).unwrap();
     let index = indices.chain().next().unwrap();
-    let certificate = assay_firmware::keys::Certificate::open(&mut tpm, index).unwrap();
+    let certificate = Certificate::open(&mut tpm, index).unwrap();
     let ended = certificate.stream(&mut tpm, &mut |_, _| Err(KeyError::Disagree));
     assert_eq!(ended, Err(KeyError::Disagree));
     assert_eq!(journal.borrow().codes(), [0x17A, 0x169, 0x14E]);
+}
+
+/// What is streamed of a chain index with this content.
+fn read_chain(content: Vec<u8>) -> Result<Vec<u8>, KeyError> {
+    let (mut tpm, ..) = tpm(with_nv(&[(0x01C0_0100, content)]));
+    let certificates = Certificate::open_chain(&mut tpm, Handle(0x01C0_0100)).unwrap();
+    let mut out = Vec::new();
+    certificates.stream(&mut tpm, &mut |offset, piece| {
+        assert_eq!(usize::from(offset), out.len());
+        out.extend_from_slice(piece);
+        Ok::<(), KeyError>(())
+    })?;
+    Ok(out)
+}
+
+#[test]
+fn a_chain_index_is_streamed_to_the_end_of_its_last_whole_certificate() {
+    let all =
+        |lens: &[u16]| -> Vec<u8> { lens.iter().flat_map(|len| certificate(*len, 0)).collect() };
+    for lens in [
+        &[842][..],
+        &[842, 700],
+        &[510, 510, 20],
+        &[512, 512],
+        &[1024, 20],
+        &[900, 1600, 600],
+    ] {
+        // As it is, padded as ST does it, and with a certificate that is cut off.
+        for tail in [
+            vec![],
+            vec![0xFF; 1],
+            vec![0xFF; 760],
+            vec![0; 600],
+            certificate(700, 0)[..699].to_vec(),
+        ] {
+            let content = [all(lens), tail.clone()].concat();
+            assert_eq!(
+                read_chain(content).unwrap(),
+                all(lens),
+                "{lens:?}, tail of {}",
+                tail.len()
+            );
+        }
+    }
+}
+
+#[test]
+fn a_chain_index_that_does_not_begin_with_a_certificate_is_refused() {
+    for content in [vec![], vec![0xFF; 900], certificate(900, 0)[..899].to_vec()] {
+        let refused = Err(KeyError::NotACertificate(Handle(0x01C0_0100)));
+        assert_eq!(read_chain(content), refused);
+    }
+}
+
+/// Codes with which a TPM refuses to read an index: never written, locked, not authorized, a policy instead of a
+/// password, wrong password.
+const UNREADABLE: [u32; 5] = [0x14A, 0x148, 0x149, 0x12F, 0x98E];
+
+#[test]
+fn a_nonce_or_template_that_cannot_be_read_passes_to_the_next_kind() {
+    for code in UNREADABLE {
+        for command in [0x169, 0x14E] {
+            for index in [0x01C0_000B, 0x01C0_000C] {
+                let chip = Chip {
+                    unreadable: vec![(index, command, code)],
+                    ..with_nv(&[
+                        (0x01C0_000A, certificate(900, 0)),
+                        (index, vec![0; 32]),
+                        (0x01C0_0002, certificate(900, 0)),
+                    ])
+                };
+                let (ek, _, chip) = create(chip);
+                assert_eq!(ek.unwrap().template(), EkTemplate::L1, "{code:x}");
+                assert_eq!(chip.borrow().templates, [EK_RSA2048_L1.to_vec()]);
+            }
+        }
+    }
+}
+
+#[test]
+fn trouble_with_the_tpm_itself_is_not_taken_for_an_unreadable_index() {
+    // Lockout, reset, failure mode; NV that is busy, for as long as the command is repeated; a cancelled command.
+    for code in [0x921, 0x100, 0x101, 0x920, 0x909] {
+        let chip = Chip {
+            unreadable: vec![(0x01C0_000B, 0x14E, code)],
+            ..with_nv(&[
+                (0x01C0_000A, certificate(900, 0)),
+                (0x01C0_000B, vec![0xA7; 32]),
+                (0x01C0_0002, certificate(900, 0)),
+            ])
+        };
+        let (ek, ..) = create(chip);
+        assert!(matches!(ek, Err(KeyError::Tpm(_))), "{code:x}");
+    }
 }

@@ -18,3 +18,4 @@ mod loopback;
 mod manufacture;
 mod measure;
 mod qemu;
+mod unreadable_nv;

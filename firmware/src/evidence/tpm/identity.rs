@@ -40,11 +40,14 @@ impl<T: TpmTransport> TpmEvidence<T> {
         }
 
         let mut chain = heapless::Vec::<BlobRef, MAX_CHAIN>::new();
-        for index in indices.chain().take(MAX_CHAIN) {
+        for index in indices.chain() {
+            if chain.is_full() {
+                break;
+            }
             let blob = chain.len() as u8 + 1;
-            let certificate = Certificate::open(tpm, index).map(Some);
-            if let Some(sent) = send(tpm, certificate, blob, blobs)? {
-                // As many as were taken above.
+            let certificates = Certificate::open_chain(tpm, index).map(Some);
+            if let Some(sent) = send(tpm, certificates, blob, blobs)? {
+                // There is room for it.
                 let _ = chain.push(sent);
             }
         }
@@ -82,8 +85,24 @@ impl<T: TpmTransport> TpmEvidence<T> {
 
 /// Streams a certificate, if there is one, from NV to the line.
 ///
-/// A damaged certificate is passed over like a missing one: a policy that pins the EK's hash needs none.
+/// One that is damaged or cannot be read is passed over like a missing one: a policy that pins the EK's hash needs
+/// none. What was sent of it already is replaced by the next blob of its number, or named by nobody.
 fn send<T: TpmTransport>(
+    tpm: &mut Tpm<T>,
+    certificate: Result<Option<Certificate>, KeyError>,
+    blob: u8,
+    blobs: &mut dyn BlobSink,
+) -> Result<Option<BlobRef>, ProofError> {
+    match stream(tpm, certificate, blob, blobs) {
+        Err(ProofError::Tpm(error)) if error.is_unreadable() => {
+            warning!("no certificate for blob {=u8}", blob);
+            Ok(None)
+        }
+        other => other,
+    }
+}
+
+fn stream<T: TpmTransport>(
     tpm: &mut Tpm<T>,
     certificate: Result<Option<Certificate>, KeyError>,
     blob: u8,
@@ -93,22 +112,14 @@ fn send<T: TpmTransport>(
         return Ok(None);
     };
     let mut hash = Sha256::new();
-    let streamed = certificate.stream(tpm, &mut |offset, piece| {
+    let len = certificate.stream(tpm, &mut |offset, piece| {
         hash.update(piece);
         let sent = blobs.chunk(blob, offset.into(), piece);
         sent.map_err(|_| ProofError::new(TroubleCode::LINK))
-    });
-    match streamed {
-        Ok(len) => Ok(Some(BlobRef {
-            blob,
-            len: len.into(),
-            sha256: hash.finalize().into(),
-        })),
-        Err(ProofError::Tpm(KeyError::NotACertificate(index))) => {
-            warning!("NV index {=u32:x} holds no certificate", index.0);
-            let _ = index;
-            Ok(None)
-        }
-        Err(error) => Err(error),
-    }
+    })?;
+    Ok(Some(BlobRef {
+        blob,
+        len: len.into(),
+        sha256: hash.finalize().into(),
+    }))
 }
