@@ -52,7 +52,8 @@ pub struct Entry<T> {
 pub struct Ring<T, const N: usize> {
     /// A line that was never written has 0 times.
     entries: [Entry<T>; N],
-    next: usize,
+    /// The line written last.
+    newest: usize,
 }
 
 impl<T: Copy, const N: usize> Ring<T, N> {
@@ -64,7 +65,7 @@ impl<T: Copy, const N: usize> Ring<T, N> {
         };
         Self {
             entries: [never; N],
-            next: 0,
+            newest: 0,
         }
     }
 }
@@ -72,23 +73,22 @@ impl<T: Copy, const N: usize> Ring<T, N> {
 impl<T: Copy + PartialEq, const N: usize> Ring<T, N> {
     /// Adds an event, overwriting the oldest.
     pub fn push(&mut self, event: T) {
-        let last = self.next.checked_sub(1).unwrap_or(N.saturating_sub(1));
-        if let Some(entry) = self.entries.get_mut(last)
+        if let Some(entry) = self.entries.get_mut(self.newest)
             && entry.times > 0
             && entry.event == event
         {
             entry.times = entry.times.saturating_add(1);
             return;
         }
-        if let Some(slot) = self.entries.get_mut(self.next) {
+        self.newest = (self.newest + 1) % N.max(1);
+        if let Some(slot) = self.entries.get_mut(self.newest) {
             *slot = Entry { event, times: 1 };
         }
-        self.next = (self.next + 1) % N.max(1);
     }
 
     /// The events from oldest to newest.
     pub fn iter(&self) -> impl Iterator<Item = Entry<T>> {
-        let (newer, older) = self.entries.split_at(self.next.min(N));
+        let (newer, older) = self.entries.split_at((self.newest + 1).min(N));
         let written = older.iter().chain(newer).copied();
         written.filter(|entry| entry.times > 0)
     }

@@ -63,39 +63,34 @@ impl TisError {
 
     /// The error with this code, or `None`.
     pub const fn from_code(code: u8) -> Option<Self> {
-        Some(match code {
-            1 => Self::Absent,
-            2 => Self::Locality,
-            3 => Self::NotReady,
-            4 => Self::Burst,
-            5 => Self::Rejected,
-            6 => Self::Overrun,
-            7 => Self::Timeout,
-            8 => Self::Stuck,
-            9 => Self::BadSize,
-            10 => Self::Leftover,
-            11 => Self::Buffer,
-            17 => Self::Bus(BusError::Overrun),
-            18 => Self::Bus(BusError::ModeFault),
-            19 => Self::Bus(BusError::FrameFormat),
-            20 => Self::Bus(BusError::Spi),
-            21 => Self::Bus(BusError::ChipSelect),
-            22 => Self::Bus(BusError::WaitState),
-            23 => Self::Bus(BusError::Length),
-            _ => return None,
-        })
+        match code {
+            FIRST..=LAST => Fault::error_of(code + OTHERS),
+            _ => match code.checked_sub(BUS) {
+                Some(bus @ ..=OTHERS) => Fault::error_of(bus),
+                _ => None,
+            },
+        }
     }
 }
 
 /// Where the codes of bus errors begin.
 const BUS: u8 = 16;
+/// The first code that is none of a bus error, and the last.
+const FIRST: u8 = TisError::Absent.code();
+const LAST: u8 = TisError::Buffer.code();
 
 const _: () = assert!((TisError::Bus(BusError::Length).code() as usize) < TisError::CODES);
 
 /// A [`TisError`] in one byte. Inside the driver every step returns one, and a `Result<(), Fault>` fits a
 /// register where the public type would travel through memory.
+///
+/// The number is the one by which the compiler tells the public type's variants apart (first those of [`BusError`],
+/// then the others) and not their code. Nothing depends on that but size: the way back is no table then, 0.1 KB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Fault(NonZero<u8>);
+
+/// What is added to the code of an error that is none of the bus.
+const OTHERS: u8 = BusError::Length as u8;
 
 impl Fault {
     pub(super) const ABSENT: Self = Self::of(TisError::Absent);
@@ -112,9 +107,13 @@ impl Fault {
     pub(super) const WAIT_STATE: Self = Self::of(TisError::Bus(BusError::WaitState));
 
     const fn of(error: TisError) -> Self {
-        match NonZero::new(error.code()) {
-            Some(code) => Self(code),
-            // No error has code 0.
+        let number = match error {
+            TisError::Bus(error) => error as u8,
+            other => OTHERS + other.code(),
+        };
+        match NonZero::new(number) {
+            Some(number) => Self(number),
+            // No error has number 0.
             None => Self(NonZero::<u8>::MAX),
         }
     }
@@ -124,17 +123,47 @@ impl Fault {
         Self::of(TisError::Bus(error.into()))
     }
 
+    /// [`TisError::code`].
     pub(super) const fn code(self) -> u8 {
-        self.0.get()
+        let number = self.0.get();
+        if number > OTHERS {
+            number - OTHERS
+        } else {
+            number + BUS
+        }
     }
 
     /// As callers see it.
     pub(super) const fn error(self) -> TisError {
-        match TisError::from_code(self.code()) {
+        match Self::error_of(self.0.get()) {
             Some(error) => error,
             // Every fault was made from an error.
             None => TisError::Stuck,
         }
+    }
+
+    const fn error_of(number: u8) -> Option<TisError> {
+        Some(match number {
+            1 => TisError::Bus(BusError::Overrun),
+            2 => TisError::Bus(BusError::ModeFault),
+            3 => TisError::Bus(BusError::FrameFormat),
+            4 => TisError::Bus(BusError::Spi),
+            5 => TisError::Bus(BusError::ChipSelect),
+            6 => TisError::Bus(BusError::WaitState),
+            7 => TisError::Bus(BusError::Length),
+            8 => TisError::Absent,
+            9 => TisError::Locality,
+            10 => TisError::NotReady,
+            11 => TisError::Burst,
+            12 => TisError::Rejected,
+            13 => TisError::Overrun,
+            14 => TisError::Timeout,
+            15 => TisError::Stuck,
+            16 => TisError::BadSize,
+            17 => TisError::Leftover,
+            18 => TisError::Buffer,
+            _ => return None,
+        })
     }
 }
 
@@ -209,7 +238,13 @@ mod tests {
         for (code, error) in errors {
             assert_eq!(error.code(), code);
             assert_eq!(Fault::of(error).error(), error);
+            assert_eq!(Fault::of(error).code(), code);
         }
+        // These are on the wire.
+        assert_eq!(TisError::from_code(1), Some(TisError::Absent));
+        assert_eq!(TisError::from_code(11), Some(TisError::Buffer));
+        assert_eq!(TisError::from_code(17), Some(BusError::Overrun.into()));
+        assert_eq!(TisError::from_code(23), Some(BusError::Length.into()));
         assert_eq!(
             Fault::bus(BusError::Spi).error(),
             TisError::Bus(BusError::Spi)

@@ -35,7 +35,7 @@ const RESPONSE_READS: u8 = 3;
 /// The go is written again after a bus error, since a second one does no harm.
 const GO_WRITES: u8 = 3;
 /// Status reads that can't be believed, in a row, before the locality is looked at.
-const DOUBTFUL_READS: u8 = 3;
+const DOUBTFUL_READS: u32 = 3;
 /// Pause between an abort and the next submission.
 const ABORT_PAUSE_US: u32 = 1_000;
 /// First interval after which commandReady is written again; doubled each time.
@@ -165,20 +165,19 @@ impl<B: TisBus, D: DelayNs> Tis<B, D> {
         // lost, so it is repeated at growing intervals while TIMEOUT_B runs.
         let mut left_us = self.limits.b_us;
         let mut slice_us = READY_AGAIN_US;
-        let mut again = false;
         while result.is_err() {
-            if again {
-                if result != Err(Fault::NOT_READY) || left_us <= slice_us {
-                    return result;
-                }
-                self.event(TisStep::ReadyAgain, 0);
-                left_us -= slice_us;
-                slice_us = slice_us.saturating_mul(2);
-            }
-            again = true;
             self.write(Reg::STS, sts::COMMAND_READY)?;
             result = self.wait(ready, slice_us.min(left_us), Fault::NOT_READY);
+            if result != Err(Fault::NOT_READY) || left_us <= slice_us {
+                result?;
+                break;
+            }
+            self.event(TisStep::ReadyAgain, 0);
+            left_us -= slice_us;
+            slice_us = slice_us.saturating_mul(2);
         }
+        // What the command's bursts have together; see `Limits::b_us`.
+        self.slack_us = self.limits.b_us;
         if self.credit == 0 {
             let with_credit = Want::burst(sts::COMMAND_READY);
             return self.wait(with_credit, self.limits.a_us, Fault::BURST);
@@ -187,14 +186,14 @@ impl<B: TisBus, D: DelayNs> Tis<B, D> {
     }
 
     fn go(&mut self) -> Result<(), Fault> {
-        let mut result = Ok(());
-        for _ in 0..GO_WRITES {
-            result = self.write(Reg::STS, sts::GO);
-            if result.is_ok() {
-                break;
+        let mut writes = GO_WRITES;
+        loop {
+            let result = self.write(Reg::STS, sts::GO);
+            writes -= 1;
+            if result.is_ok() || writes == 0 {
+                return result;
             }
         }
-        result
     }
 
     fn go_and_receive(&mut self, response: &mut [u8], limit_us: u32) -> Result<(), Fault> {
@@ -224,6 +223,7 @@ impl<B: TisBus, D: DelayNs> Tis<B, D> {
     fn receive(&mut self, response: &mut [u8]) -> Result<(), Fault> {
         const MORE: u8 = sts::VALID | sts::DATA_AVAIL;
         self.received = 0;
+        self.slack_us = self.limits.b_us;
         let mut end = HEADER;
         while self.received < end {
             if self.credit == 0 {
@@ -270,14 +270,20 @@ impl<B: TisBus, D: DelayNs> Tis<B, D> {
     }
 
     /// Reads the status until it is as wanted, at least once; after `limit_us` the fault is `late`.
-    /// The last status that could be believed is left in `status`, its burst count in `credit`.
+    /// The last status that could be believed is left in `status`, its burst count in `credit`. A wait for a burst ends
+    /// earlier if those before it have used up the transfer's time.
     ///
     /// A status with reserved bits set and a failing bus are read again for TIMEOUT_D, since one
     /// flipped bit must not cost a command. A locality that is gone is noticed earlier.
     fn wait(&mut self, want: Want, limit_us: u32, late: Fault) -> Result<(), Fault> {
+        let limit_us = if want.burst {
+            limit_us.min(self.slack_us)
+        } else {
+            limit_us
+        };
         let mut clock = Clock::new(limit_us);
         let mut doubt = Clock::new(self.limits.d_us);
-        let mut doubtful: u8 = 0;
+        let mut doubtful: u32 = 0;
         loop {
             // Time spent in doubt is not taken from the limit, which may be 0.
             let clock = match self.read_status() {
@@ -288,7 +294,8 @@ impl<B: TisBus, D: DelayNs> Tis<B, D> {
                 }
                 Err(fault) => {
                     self.event(TisStep::BadStatus, 0);
-                    doubtful = doubtful.saturating_add(1);
+                    // Ends long before it overflows: so does `doubt`.
+                    doubtful += 1;
                     if doubtful == DOUBTFUL_READS && self.is_lost() {
                         return Err(fault);
                     }

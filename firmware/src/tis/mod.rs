@@ -44,6 +44,8 @@ pub struct Tis<B, D> {
     status: Status,
     /// Bytes that may be moved before the burst count is asked for again.
     credit: u16,
+    /// Time that the waits in the middle of the present transfer have left, µs.
+    slack_us: u32,
     /// Bytes of the response so far.
     received: usize,
     /// The last command ended as it should.
@@ -76,6 +78,7 @@ impl<B: TisBus, D: DelayNs> Tis<B, D> {
             claimed: false,
             status: Status::default(),
             credit: 0,
+            slack_us: 0,
             received: 0,
             completed: false,
             idle_after_command: None,
@@ -186,6 +189,7 @@ impl<B: TisBus, D: DelayNs> Tis<B, D> {
                 .max(self.chip.quirks().poll_min_us.into()),
         ) {
             Some(pause_us) => {
+                self.slack_us = self.slack_us.saturating_sub(pause_us);
                 self.delay.delay_us(pause_us);
                 true
             }

@@ -17,7 +17,9 @@
 pub struct Limits {
     /// TIMEOUT_A: locality granted, burst count above zero, first sign of life after power-on.
     pub a_us: u32,
-    /// TIMEOUT_B: commandReady after it was asked for, also after an abort.
+    /// TIMEOUT_B: commandReady after it was asked for, also after an abort. Also what the waits for bursts of one command,
+    /// or of one response, may take together: a TPM that pauses before each byte, always within TIMEOUT_A, would
+    /// otherwise hold a command of a kilobyte for twelve minutes.
     pub b_us: u32,
     /// TIMEOUT_C: stsValid, Expect, dataAvail inside a transfer.
     pub c_us: u32,
@@ -75,16 +77,14 @@ impl Clock {
             .limit_us
             .checked_sub(self.elapsed_us)
             .filter(|left| *left > 0)?;
-        let longest = limits.poll_max_us.max(poll_min_us);
         // At least 1, so that a wait ends even with limits of nothing but zeros.
         let pause = (self.elapsed_us / 16)
-            .clamp(poll_min_us, longest)
+            .min(limits.poll_max_us)
+            .max(poll_min_us)
             .min(left)
             .max(1);
-        self.elapsed_us = self
-            .elapsed_us
-            .saturating_add(pause)
-            .saturating_add(limits.access_us);
+        // The pause does not lead beyond the limit, the read after it may.
+        self.elapsed_us = (self.elapsed_us + pause).saturating_add(limits.access_us);
         Some(pause)
     }
 }

@@ -145,8 +145,8 @@ impl<T: TpmTransport> Tpm<T> {
         Err(Malformed::TooLong.into())
     }
 
-    /// Puts the values of the properties from `first` on into `values`; one that the TPM doesn't have leaves
-    /// its place as it is. Whether it has any.
+    /// Puts the values of the properties from `first` on into `values`; one that the TPM doesn't have, or
+    /// gives as 0, leaves its place as it is. Whether it has any.
     fn property_values(
         &mut self,
         first: PropertyTag,
@@ -161,7 +161,9 @@ impl<T: TpmTransport> Tpm<T> {
             last,
             &mut |tag, value| {
                 any = true;
-                if let Some(to) = values.get_mut((tag - first) as usize) {
+                if let Some(to) = values.get_mut((tag - first) as usize)
+                    && value != 0
+                {
                     *to = value;
                 }
             },
@@ -188,13 +190,16 @@ impl<T: TpmTransport> Tpm<T> {
         const FIRST: PropertyTag = PropertyTag::MAX_COMMAND_SIZE;
         const COUNT: usize = (PropertyTag::NV_BUFFER_MAX.0 - FIRST.0 + 1) as usize;
         let mut values = [0; COUNT];
+        let [command, response, .., nv_buffer] = &mut values;
+        *command = Sizes::FLOOR.command;
+        *response = Sizes::FLOOR.response;
+        *nv_buffer = Sizes::FLOOR.nv_buffer;
         self.property_values(FIRST, &mut values)?;
-        let or_floor = |value, floor| if value == 0 { floor } else { value };
         let [command, response, .., nv_buffer] = values;
         self.sizes = Sizes {
-            command: or_floor(command, Sizes::FLOOR.command),
-            response: or_floor(response, Sizes::FLOOR.response),
-            nv_buffer: or_floor(nv_buffer, Sizes::FLOOR.nv_buffer),
+            command,
+            response,
+            nv_buffer,
         };
         Ok(())
     }

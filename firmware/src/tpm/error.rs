@@ -131,7 +131,7 @@ impl TpmError {
         }
     }
 
-    /// Sorts a response code that isn't success. `started` says whether `TPM2_Startup` was done.
+    /// Sorts a response code that isn't success.
     pub(super) fn of(rc: TpmRc) -> Self {
         match rc.base() {
             TpmRc::INITIALIZE => Self::Reset,

@@ -11,6 +11,10 @@ use super::{COMMAND_MAX, DurationClass, Malformed, PolicySession, Tpm, TpmError,
 const CREATE_PRIMARY: Op = Op::new(0x131, DurationClass::KeyGeneration)
     .authorized(1)
     .returning_a_handle();
+/// The same command where no prime is searched for.
+const CREATE_ECC_PRIMARY: Op = Op::new(0x131, DurationClass::Crypto)
+    .authorized(1)
+    .returning_a_handle();
 const READ_PUBLIC: Op = Op::new(0x173, DurationClass::Medium);
 const ACTIVATE_CREDENTIAL: Op = Op::new(0x147, DurationClass::Crypto).authorized(2);
 
@@ -18,8 +22,6 @@ const ACTIVATE_CREDENTIAL: Op = Op::new(0x147, DurationClass::Crypto).authorized
 /// SHA-512 policy.
 pub(crate) const MAX_TEMPLATE: usize = 448;
 
-/// Longest Name: algorithm and SHA-512 digest.
-/// Longest digest.
 const _: () = assert!(
     HEADER + HANDLE + AUTH_AREA + AUTH + (2 + 2 + 2) + (2 + MAX_TEMPLATE) + 2 + 4
         <= COMMAND_MAX - MAKING_ROOM
@@ -55,7 +57,8 @@ impl<T: TpmTransport> Tpm<T> {
     /// `TPM2_CreatePrimary` (24.1) with empty authorizations: the key that the seed of `hierarchy` and
     /// the template give, the same one each time.
     ///
-    /// `template` is a `TPMT_PUBLIC` of at most 448 bytes, in any number of parts.
+    /// `template` is a `TPMT_PUBLIC` of at most 448 bytes, in any number of parts; the first has the type, which
+    /// decides how long the TPM may take.
     ///
     /// # Errors
     /// [`TpmError::Slots`] when three objects of ours are loaded; [`TpmError::Rc`] with parameter 2 when
@@ -65,11 +68,12 @@ impl<T: TpmTransport> Tpm<T> {
         hierarchy: Handle,
         template: &[&[u8]],
     ) -> Result<Created<'_>, TpmError> {
-        let x = self.begin_loading(
-            CREATE_PRIMARY,
-            &[hierarchy, Handle::PW],
-            HandleKind::TRANSIENT,
-        );
+        // The type comes first: `TPM_ALG_ECC` is 0x0023, and no other type ends like it.
+        let op = match template {
+            [[_, 0x23, ..], ..] => CREATE_ECC_PRIMARY,
+            _ => CREATE_PRIMARY,
+        };
+        let x = self.begin_loading(op, &[hierarchy, Handle::PW], HandleKind::TRANSIENT);
         // inSensitive: 4 bytes, no password, no data.
         x.put(&[0, 4, 0, 0, 0, 0]);
         x.put_tpm2b_parts(template);

@@ -65,7 +65,10 @@ impl<T: TpmTransport> Tpm<T> {
         };
         let identity = self.identity()?;
         self.read_sizes()?;
-        info!("TPM started: manufacturer {=u32:x}", identity.manufacturer);
+        info!(
+            "TPM started: manufacturer {=u32:x}, was started before {=bool}, flushed {=u16}",
+            identity.manufacturer, already_started, flushed
+        );
         Ok(Start {
             already_started,
             flushed,

@@ -10,7 +10,7 @@ use crate::tis::{Tis, TisError};
 ///
 /// The first two are Linux's classes (`TPM2_DURATION_*`). Linux then jumps to 120 s; the slowest
 /// measured ECC or RSA private operation is 0.6 s, so 5 s tells a stuck chip from a slow one, and
-/// only key generation, where prime search is luck, gets the two minutes.
+/// only the generation of RSA keys, where prime search is luck, gets the two minutes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum DurationClass {
@@ -18,9 +18,9 @@ pub enum DurationClass {
     Medium,
     /// NV, random numbers, self-test: 2 s.
     Long,
-    /// One private-key operation: 5 s.
+    /// One private-key operation, or the making of an ECC key, which is one multiplication: 5 s.
     Crypto,
-    /// Creation of a primary key, RSA or not: 120 s.
+    /// Creation of a primary key of another kind, so RSA: 120 s.
     KeyGeneration,
 }
 

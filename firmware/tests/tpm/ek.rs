@@ -326,3 +326,26 @@ fn trouble_with_the_tpm_itself_is_not_taken_for_an_unreadable_index() {
         assert!(matches!(ek, Err(KeyError::Tpm(_))), "{code:x}");
     }
 }
+
+#[test]
+fn only_an_rsa_key_is_given_the_time_of_a_prime_search() {
+    use assay_firmware::tpm::DurationClass;
+    for (allowed, class) in [
+        (EkTemplate::L1, DurationClass::KeyGeneration),
+        (EkTemplate::L2, DurationClass::Crypto),
+        (EkTemplate::H3, DurationClass::Crypto),
+    ] {
+        // With a nonce, the template goes out in parts.
+        for nv in [
+            &[][..],
+            &[(0x01C0_0003, vec![1; 9]), (0x01C0_000B, vec![1; 9])],
+        ] {
+            let (mut tpm, journal, _) = tpm(with_nv(nv));
+            let indices = EkIndices::read(&mut tpm).unwrap();
+            Ek::create(&mut tpm, &indices, &[allowed]).unwrap();
+            let journal = journal.borrow();
+            let at = journal.codes().iter().position(|c| *c == 0x131).unwrap();
+            assert_eq!(journal.classes[at], class, "{}", allowed.number());
+        }
+    }
+}

@@ -43,6 +43,8 @@ pub struct Fifo {
     pub active: bool,
     /// Burst counts, used in turn and then again from the first.
     pub bursts: Vec<u16>,
+    /// Those of responses, where they are others.
+    pub response_bursts: Vec<u16>,
     burst_turn: usize,
     pub idle_after_command: bool,
     /// Polls of STS during execution before the response is there.
@@ -92,6 +94,7 @@ pub fn fifo(handler: impl FnMut(&[u8]) -> Vec<u8> + 'static) -> Shared {
         did_vid: 0x001B_15D1,
         active: false,
         bursts: vec![64],
+        response_bursts: Vec::new(),
         burst_turn: 0,
         idle_after_command: false,
         busy_polls: 0,
@@ -141,7 +144,11 @@ impl Fifo {
 
     fn burst(&mut self) -> u16 {
         self.burst_turn += 1;
-        let announced = self.bursts[(self.burst_turn - 1) % self.bursts.len()];
+        let bursts = match self.state {
+            State::Completion if !self.response_bursts.is_empty() => &self.response_bursts,
+            _ => &self.bursts,
+        };
+        let announced = bursts[(self.burst_turn - 1) % bursts.len()];
         match self.state {
             State::Completion => announced.min((self.response.len() - self.at) as u16),
             State::Ready | State::Reception => announced,

@@ -368,3 +368,51 @@ fn a_fault_bus_passes_on_what_its_plan_does_not_name() {
     assert_eq!(id, 0x001B_15D1u32.to_le_bytes());
     assert_eq!((bus.fired(), bus.traffic().frames), (0, 1));
 }
+
+/// Burst counts of a FIFO that takes or gives a byte, and then nothing for some time that is within TIMEOUT_A.
+fn dribble() -> Vec<u16> {
+    let mut bursts = vec![0; 200];
+    bursts.push(1);
+    bursts
+}
+
+#[test]
+fn a_fifo_that_dribbles_does_not_hold_a_command_for_minutes() {
+    let command = [&[0x80, 0x01, 0, 0, 2, 0][..], &[7; 506]].concat();
+    let answer = response(0x8001, 0, &[9; 502]);
+    let limits = Limits::default();
+    // Three attempts of one direction, each with TIMEOUT_B for its bursts and the last wait of TIMEOUT_A.
+    let most = 3 * u64::from(limits.b_us + 2 * limits.a_us);
+    for responding in [false, true] {
+        let fifo = answering(&answer);
+        if responding {
+            fifo.borrow_mut().response_bursts = dribble();
+        } else {
+            fifo.borrow_mut().bursts = dribble();
+        }
+        let (mut tis, delay) = driver(&fifo);
+        let mut buffer = [0; 1024];
+        let result = tis.transmit(&command, &mut buffer, 1_000_000);
+        assert_eq!(result, Err(TisError::Burst), "responding: {responding}");
+        // More than one byte's worth: a pause is no fault as such.
+        assert!(
+            (2 * u64::from(limits.a_us)..most).contains(&delay.us()),
+            "responding: {responding}: {}",
+            delay.us()
+        );
+    }
+}
+
+#[test]
+fn a_fifo_that_is_only_slow_is_waited_for() {
+    let command = [&[0x80, 0x01, 0, 0, 2, 0][..], &[7; 506]].concat();
+    let answer = response(0x8001, 0, &[9; 502]);
+    let fifo = answering(&answer);
+    // A byte at a time, and three looks for each: a tenth of a second or two per direction.
+    fifo.borrow_mut().bursts = vec![0, 0, 1];
+    let (mut tis, _) = driver(&fifo);
+    let mut buffer = [0; 1024];
+    let response = tis.transmit(&command, &mut buffer, 1_000_000);
+    assert_eq!(response.unwrap(), answer);
+    assert_eq!(tis.recoveries(), (0, 0));
+}
