@@ -17,6 +17,7 @@ mod commands;
 mod differential;
 mod differential_responses;
 mod ek;
+mod failure_mode;
 mod fifo;
 mod frugality;
 mod golden;

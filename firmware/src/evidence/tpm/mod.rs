@@ -12,9 +12,10 @@ use assay_common::policy::{AttestorKind, AttestorSet};
 use assay_common::protocol::{MessageWriter, TroubleCode};
 
 use super::{EvidenceError, EvidenceSource, Request};
+use crate::fmt::warning;
 use crate::keys::{Ak, Ek, KeyError};
 use crate::link::BlobSink;
-use crate::tpm::{Start, Tpm, TpmTransport};
+use crate::tpm::{Start, Tpm, TpmError, TpmTransport};
 
 /// A TPM as a source of evidence.
 #[derive(Debug)]
@@ -68,13 +69,24 @@ impl<T: TpmTransport> TpmEvidence<T> {
         self.start
     }
 
-    /// Says which command an error belongs to.
-    fn blame(&self, error: ProofError) -> EvidenceError {
+    /// Says which command an error belongs to, and asks a TPM in failure mode for the reason.
+    fn blame(&mut self, error: ProofError) -> EvidenceError {
         match error {
-            ProofError::Tpm(error) => EvidenceError {
-                command: self.tpm.last_command(),
-                ..error.into()
-            },
+            ProofError::Tpm(error) => {
+                let command = self.tpm.last_command();
+                let mut told = EvidenceError::from(error);
+                if error == KeyError::Tpm(TpmError::FailureMode)
+                    && let Ok(result) = self.tpm.test_result()
+                {
+                    warning!(
+                        "TPM self-test: {=u32:x}, {=[u8]:x}",
+                        result.rc.0,
+                        result.data
+                    );
+                    told.detail = result.rc.0;
+                }
+                EvidenceError { command, ..told }
+            }
             ProofError::Other(error) => error,
         }
     }
