@@ -1,6 +1,6 @@
 //! What the agent asks of a board besides a bus and a serial port.
 
-/// Time, rest and the watchdog. A board implements it over its timer.
+/// Time, rest, the watchdog and the last resort. A board implements it over its timer.
 pub trait Platform {
     /// Microseconds since start, never going back. 64 bits do not wrap in a board's life.
     fn now_us(&mut self) -> u64;
@@ -11,6 +11,12 @@ pub trait Platform {
     /// Tells the watchdog that the agent is alive. Called at least every 10 ms while the agent waits, and never
     /// while it hangs.
     fn kick_watchdog(&mut self);
+
+    /// Called when several attempts in a row found no TPM that works: resets the TPM, if the board has a way to, and
+    /// need not return. On a board where the TPM shares the processor's reset, and it should, that is a reset of both.
+    ///
+    /// Does nothing as it is: a board whose TPM somebody else resets must not do it, and one that cannot is left waiting.
+    fn restart(&mut self) {}
 }
 
 /// What a board calls itself. Both are hints for the verifier's log; nothing proves them.

@@ -2,16 +2,17 @@
 //!
 //! A board's `main` ends here. Each attempt is one login from the start; whatever goes wrong in it is reported as a
 //! [`Trouble`](assay_common::protocol::Trouble) on the line, and the next attempt comes after a wait that doubles, so a
-//! TPM that comes back or a verifier that is restarted needs nobody to touch the node.
+//! TPM that comes back or a verifier that is restarted needs nobody to touch the node. A TPM that does not come back
+//! by itself is reset with the board, where that is possible.
 
 use assay_common::protocol::{
-    AgentMessage, FrameKind, MAX_AGENT_MESSAGE, MessageWriter, WriteFields,
+    AgentMessage, FrameKind, MAX_AGENT_MESSAGE, MessageWriter, TroubleCode, WriteFields,
 };
 use embedded_io::{Read, ReadReady, Write};
 use sha2::{Digest, Sha256};
 
-use crate::agent::{Answer, Failure, Opening, Refusal, Waiting};
-use crate::evidence::EvidenceSource;
+use crate::agent::{Answer, Failure, Opening, Refusal, Session, Waiting};
+use crate::evidence::{EvidenceError, EvidenceSource};
 use crate::fmt::{info, warning};
 use crate::link::Link;
 use crate::platform::{BoardInfo, Platform};
@@ -44,11 +45,31 @@ impl Default for Timing {
     }
 }
 
-/// The longest wait a denial may ask for. It is not authenticated, so it must not put a node to sleep for good.
+/// The longest wait a denial may ask for, before the quarter at most that spreads nodes out. It is not authenticated, so it must not put a node to sleep for good.
 const MAX_RETRY_AFTER_MS: u32 = 15 * 60 * 1_000;
 
+/// Attempts in a row without a working TPM before [`Platform::restart`]: with the waits between them that is a minute.
+const ATTEMPTS_BEFORE_RESTART: u8 = 6;
+
+/// Uses the sessions of a node. `()` uses none and takes nothing.
+pub trait Observer {
+    /// A session was granted. What is needed of it must be copied: it is wiped afterwards. Called before the node rests,
+    /// which it does for three quarters of the session's life, and should not take long.
+    fn granted(&mut self, session: &Session<'_>);
+}
+
+impl Observer for () {
+    fn granted(&mut self, _: &Session<'_>) {}
+}
+
+impl<F: FnMut(&Session<'_>)> Observer for F {
+    fn granted(&mut self, session: &Session<'_>) {
+        self(session);
+    }
+}
+
 /// A node: everything a login needs, and the one send buffer.
-pub struct Node<'r, P, S, E> {
+pub struct Node<'r, P, S, E, O = ()> {
     platform: P,
     link: Link<S>,
     source: E,
@@ -56,7 +77,10 @@ pub struct Node<'r, P, S, E> {
     record: &'r [u8],
     board: BoardInfo,
     timing: Timing,
+    observer: O,
     attempt: u32,
+    /// Attempts in a row that found no TPM, or one that is stuck.
+    without_tpm: u8,
     out: [u8; MAX_AGENT_MESSAGE],
 }
 
@@ -84,6 +108,27 @@ where
         board: BoardInfo,
         timing: Timing,
     ) -> Self {
+        Self::observed(platform, serial, source, record, board, timing, ())
+    }
+}
+
+impl<'r, P, S, E, O> Node<'r, P, S, E, O>
+where
+    P: Platform,
+    S: Read + ReadReady + Write,
+    E: EvidenceSource,
+    O: Observer,
+{
+    /// A node that has not said anything yet, and somebody who uses its sessions.
+    pub const fn observed(
+        platform: P,
+        serial: S,
+        source: E,
+        record: &'r [u8],
+        board: BoardInfo,
+        timing: Timing,
+        observer: O,
+    ) -> Self {
         Self {
             platform,
             link: Link::new(serial),
@@ -91,7 +136,9 @@ where
             record,
             board,
             timing,
+            observer,
             attempt: 0,
+            without_tpm: 0,
             out: [0; MAX_AGENT_MESSAGE],
         }
     }
@@ -104,14 +151,31 @@ where
     /// Logs in, again before each session ends, for ever.
     pub fn run(&mut self) -> ! {
         loop {
-            let wait_ms = match self.attempt() {
-                // Three quarters of a session's life: time enough for several attempts before it ends.
-                Ok(granted) => {
-                    u32::try_from(granted.lifetime_s.saturating_mul(750)).unwrap_or(u32::MAX)
-                }
-                Err((_, wait_ms)) => wait_ms,
-            };
-            self.rest(wait_ms);
+            self.turn();
+        }
+    }
+
+    /// One login, the rest after it, and the restart if it is time for one.
+    pub fn turn(&mut self) {
+        let result = self.attempt();
+        let wait_ms = match result {
+            // Three quarters of a session's life: time enough for several attempts before it ends.
+            Ok(granted) => {
+                u32::try_from(granted.lifetime_s.saturating_mul(750)).unwrap_or(u32::MAX)
+            }
+            Err((_, wait_ms)) => wait_ms,
+        };
+        self.rest(wait_ms);
+        match result {
+            Err((failure, _)) if lacks_tpm(failure) => self.without_tpm += 1,
+            _ => self.without_tpm = 0,
+        }
+        if self.without_tpm == ATTEMPTS_BEFORE_RESTART {
+            self.without_tpm = 0;
+            // Whoever this does not end begins to count anew. It comes after the rest, so a board that restarts for ever
+            // does it once a minute.
+            warning!("no working TPM, restarting");
+            self.platform.restart();
         }
     }
 
@@ -220,10 +284,13 @@ where
                 sender.send(FrameKind::MESSAGE, proofs)?;
                 Ok(None)
             }
-            Answer::Granted(session) => Ok(Some(Granted {
-                session_id: *session.id(),
-                lifetime_s: session.lifetime_s(),
-            })),
+            Answer::Granted(session) => {
+                self.observer.granted(&session);
+                Ok(Some(Granted {
+                    session_id: *session.id(),
+                    lifetime_s: session.lifetime_s(),
+                }))
+            }
         }
     }
 
@@ -271,7 +338,7 @@ where
         }
     }
 
-    /// The wait doubles with each failure; a denial's own wish is honoured within limits.
+    /// The wait doubles with each failure; a denial's own wish for more is honoured within limits.
     fn backoff_ms(&mut self, failure: Failure) -> u32 {
         let doublings = self.attempt.saturating_sub(1).min(16);
         let backoff = self
@@ -279,15 +346,15 @@ where
             .backoff_min_ms
             .saturating_mul(1 << doublings)
             .min(self.timing.backoff_max_ms);
-        // Up to a quarter more, so that nodes that failed together do not come back together.
-        let jitter = (self.platform.now_us() % 1_024) as u32;
-        let backoff = backoff.saturating_add(backoff / 4 * jitter / 1_024);
-        match failure {
+        let wait = match failure {
             Failure::Denied { retry_after_s, .. } => {
                 backoff.max(retry_after_s.saturating_mul(1_000).min(MAX_RETRY_AFTER_MS))
             }
             _ => backoff,
-        }
+        };
+        // Up to a quarter more, so that nodes that failed together, or were all told the same, do not come back together.
+        let jitter = (self.platform.now_us() % 1_024) as u32;
+        wait.saturating_add(wait / 4 * jitter / 1_024)
     }
 
     /// Waits, with the watchdog kept quiet and the line drained.
@@ -299,4 +366,16 @@ where
             self.platform.idle();
         }
     }
+}
+
+/// True when the failure says that no TPM is there, or that it hangs: what its reset may cure. A TPM that answers is
+/// not reset, whatever it says, since then its answer is the trouble and the reset would forget what was measured.
+const fn lacks_tpm(failure: Failure) -> bool {
+    matches!(
+        failure,
+        Failure::Evidence(EvidenceError {
+            code: TroubleCode::TPM_ABSENT | TroubleCode::TPM_LOCALITY | TroubleCode::TPM_TIMEOUT,
+            ..
+        })
+    )
 }

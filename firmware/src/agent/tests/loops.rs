@@ -15,12 +15,12 @@ use super::verifier::{BOARD, EK, Source, Verifier, message, record};
 use crate::agent::Failure;
 use crate::evidence::EvidenceError;
 use crate::platform::Platform;
-use crate::run::{Granted, Node, Timing};
+use crate::run::{Granted, Node, Observer, Timing};
 
 /// What the other end does with each frame of the agent: the bytes to put on the line.
-type Peer = Box<dyn FnMut(FrameKind, &[u8]) -> Vec<u8>>;
+pub(super) type Peer = Box<dyn FnMut(FrameKind, &[u8]) -> Vec<u8>>;
 
-struct Line {
+pub(super) struct Line {
     to_agent: VecDeque<u8>,
     decoder: FrameDecoder<4096>,
     frames: Vec<(u8, Vec<u8>)>,
@@ -31,7 +31,7 @@ struct Line {
 }
 
 #[derive(Clone)]
-struct Serial(Rc<RefCell<Line>>);
+pub(super) struct Serial(Rc<RefCell<Line>>);
 
 impl ErrorType for Serial {
     type Error = Infallible;
@@ -78,9 +78,11 @@ impl Write for Serial {
 }
 
 /// Time passes only when the agent rests.
-struct Clock {
+pub(super) struct Clock {
     us: u64,
     kicks: Rc<RefCell<u32>>,
+    /// When the board was told to restart, ms.
+    restarts: Rc<RefCell<Vec<u64>>>,
 }
 
 impl Platform for Clock {
@@ -95,18 +97,32 @@ impl Platform for Clock {
     fn kick_watchdog(&mut self) {
         *self.kicks.borrow_mut() += 1;
     }
+
+    fn restart(&mut self) {
+        self.restarts.borrow_mut().push(self.us / 1_000);
+    }
 }
 
-struct Setup {
+pub(super) struct Setup {
     line: Rc<RefCell<Line>>,
     kicks: Rc<RefCell<u32>>,
+    pub(super) restarts: Rc<RefCell<Vec<u64>>>,
 }
 
-fn node<'r>(
+pub(super) fn node<'r>(
     record: &'r [u8],
     source: Source,
     peer: Peer,
 ) -> (Setup, Node<'r, Clock, Serial, Source>) {
+    observed(record, source, peer, ())
+}
+
+pub(super) fn observed<'r, O: Observer>(
+    record: &'r [u8],
+    source: Source,
+    peer: Peer,
+    observer: O,
+) -> (Setup, Node<'r, Clock, Serial, Source, O>) {
     let line = Rc::new(RefCell::new(Line {
         to_agent: VecDeque::new(),
         decoder: FrameDecoder::new(),
@@ -116,22 +132,30 @@ fn node<'r>(
         quiet: false,
     }));
     let kicks = Rc::new(RefCell::new(0));
+    let restarts = Rc::<RefCell<Vec<u64>>>::default();
     let clock = Clock {
         us: 0,
         kicks: kicks.clone(),
+        restarts: restarts.clone(),
     };
-    let node = Node::new(
+    let node = Node::observed(
         clock,
         Serial(line.clone()),
         source,
         record,
         BOARD,
         Timing::default(),
+        observer,
     );
-    (Setup { line, kicks }, node)
+    let setup = Setup {
+        line,
+        kicks,
+        restarts,
+    };
+    (setup, node)
 }
 
-fn frame(body: &[u8]) -> Vec<u8> {
+pub(super) fn frame(body: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     write_frame::<Infallible>(FrameKind::MESSAGE, body, &mut |bytes| {
         out.extend_from_slice(bytes);
@@ -151,7 +175,7 @@ fn forgery() -> Vec<u8> {
 }
 
 /// A verifier that grants; `between` goes onto the line before each of its answers.
-fn granting(between: &'static [u8]) -> Peer {
+pub(super) fn granting(between: &'static [u8]) -> Peer {
     let mut verifier: Option<Verifier> = None;
     let mut round = 0;
     Box::new(move |kind, body| {
@@ -192,7 +216,7 @@ fn troubles(setup: &Setup) -> Vec<TroubleCode> {
         .collect()
 }
 
-const GRANTED: Granted = Granted {
+pub(super) const GRANTED: Granted = Granted {
     session_id: [9; 16],
     lifetime_s: 3_600,
 };
@@ -362,8 +386,8 @@ fn a_denial_may_ask_for_a_longer_wait_but_not_for_ever() {
     let record = record(1);
     for (asked_s, at_least, at_most) in [
         (0, 1_000, 1_250),
-        (30, 30_000, 30_000),
-        (u32::MAX, 900_000, 900_000),
+        (30, 30_000, 37_500),
+        (u32::MAX, 900_000, 1_125_000),
     ] {
         let denied = Denied {
             code: DenyCode::OVERLOADED,

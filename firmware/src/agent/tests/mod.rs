@@ -8,4 +8,5 @@
 
 mod loops;
 mod states;
+mod turns;
 mod verifier;
