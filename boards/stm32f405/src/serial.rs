@@ -15,7 +15,7 @@ use core::convert::Infallible;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use assay_board_support::ring::Ring;
-use assay_common::protocol::MAX_VERIFIER_PACKET;
+use assay_common::protocol::{MAX_AGENT_PACKET, MAX_VERIFIER_PACKET};
 use cortex_m::peripheral::NVIC;
 use embedded_io::{ErrorType, Read, ReadReady, Write};
 use stm32f4xx_hal::pac::interrupt;
@@ -36,6 +36,11 @@ const BAUD: u32 = if cfg!(feature = "serial-115200") {
 /// off when rounded; a receiver stands 3.3 % (RM0090 30.3.5). USART2 and USART3 are on APB1.
 const DIVIDER: u16 = ((APB1_HZ + BAUD / 2) / BAUD) as u16;
 const _: () = assert!(DIVIDER >= 16);
+
+/// Milliseconds to send the longest frame, its code bytes and delimiters below 16, at ten bits per byte. Nobody kicks
+/// the watchdog meanwhile, which waits 5.4 s at least.
+const LONGEST_SEND_MS: u32 = (MAX_AGENT_PACKET as u32 + 16) * 10 * 1_000 / BAUD;
+const _: () = assert!(LONGEST_SEND_MS < 1_000);
 
 /// Room for the longest frame a verifier sends (its COBS code bytes and delimiters are fewer than
 /// the 16 added) and then some: the protocol is lock-step, so no second one is on its way.

@@ -5,6 +5,7 @@
 //! | [`ring`] | every board | bytes from the receive interrupt to the run loop |
 //! | [`provisioning`] | every board | the memory region with the node's record, from linker symbols |
 //! | [`last_words`] | every board | the panic frame of a fault |
+//! | [`wait`] | every board with a watchdog | waiting without being taken for a hang |
 //! | `cortex_m::systick` | Arm M profile | time, sleep and delay over SysTick |
 //! | `cortex_m::fault` | Arm M profile | the fault vector, stack overflow told from the rest |
 //!
@@ -17,3 +18,4 @@ pub mod cortex_m;
 pub mod last_words;
 pub mod provisioning;
 pub mod ring;
+pub mod wait;

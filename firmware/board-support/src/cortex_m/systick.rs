@@ -9,11 +9,13 @@ use cortex_m::peripheral::{SCB, SYST};
 use cortex_m_rt::exception;
 use embedded_hal::delay::DelayNs;
 
+use crate::wait::{Waiter, wait_us};
+
 /// Interrupts per second.
 const TICK_HZ: u32 = 1_000;
 const TICK_US: u32 = 1_000_000 / TICK_HZ;
-/// Shorter delays spin, since a sleep ends only at the next tick.
-const SLEEP_FROM_US: u64 = 2 * TICK_US as u64;
+// A sleep ends at the next tick, which `wait` counts on.
+const _: () = assert!(TICK_US <= 1_000);
 
 /// Milliseconds since [`Timer::start`], low and high word: 32 bits alone wrap after 49.7 days.
 /// Written by the interrupt handler only.
@@ -38,14 +40,19 @@ pub fn milliseconds() -> u32 {
     TICKS_LOW.load(Ordering::Relaxed)
 }
 
-/// What ends a hang. `()` is a board without one.
+/// What ends a hang, of the board or of its TPM. `()` is a board that has nothing of the kind.
 pub trait Watchdog {
     /// Restarts its countdown.
     fn kick();
+
+    /// [`Platform::restart`].
+    fn restart();
 }
 
 impl Watchdog for () {
     fn kick() {}
+
+    fn restart() {}
 }
 
 /// A started SysTick at a core clock of `HZ`. Copies read the same counter.
@@ -101,20 +108,27 @@ impl<const HZ: u32, W: Watchdog> Timer<HZ, W> {
         cortex_m::asm::wfi();
     }
 
-    fn wait_us(self, us: u64) {
-        // One more, since the first microsecond has already begun.
-        let end = self.now_us() + us + 1;
-        let sleeps = us >= SLEEP_FROM_US;
-        while self.now_us() < end {
-            if sleeps {
-                self.sleep();
-            }
-        }
+    fn wait_us(mut self, us: u64) {
+        wait_us(&mut self, us);
+    }
+}
+
+impl<const HZ: u32, W: Watchdog> Waiter for Timer<HZ, W> {
+    fn now_us(&mut self) -> u64 {
+        Self::now_us(*self)
+    }
+
+    fn kick(&mut self) {
+        W::kick();
+    }
+
+    fn sleep(&mut self) {
+        cortex_m::asm::wfi();
     }
 }
 
 impl<const HZ: u32, W: Watchdog> DelayNs for Timer<HZ, W> {
-    /// Waits at least `ns`; from two milliseconds on it sleeps and keeps the watchdog quiet.
+    /// Waits at least `ns`, asleep if it is long, and keeps the watchdog quiet.
     fn delay_ns(&mut self, ns: u32) {
         self.wait_us(u64::from(ns.div_ceil(1_000)));
     }
@@ -139,5 +153,9 @@ impl<const HZ: u32, W: Watchdog> Platform for Timer<HZ, W> {
 
     fn kick_watchdog(&mut self) {
         W::kick();
+    }
+
+    fn restart(&mut self) {
+        W::restart();
     }
 }
