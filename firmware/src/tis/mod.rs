@@ -30,32 +30,35 @@ const EVENTS: usize = 8;
 ///
 /// Blocking: [`DelayNs`] decides what happens between polls. Dropping it leaves the TPM in its
 /// locality, idle or ready.
+// In this order: what is read and written all the time is within reach of the short forms of load and store, which
+// is nearest for bytes.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Tis<B, D> {
-    bus: B,
-    delay: D,
-    limits: Limits,
-    chip: &'static Chip,
-    id: ChipId,
     /// `id` and `chip` are those of a TPM that answered and whose locality was granted.
     found: bool,
     claimed: bool,
-    /// The last status that could be believed.
-    status: Status,
-    /// Bytes that may be moved before the burst count is asked for again.
-    credit: u16,
-    /// Time that the waits in the middle of the present transfer have left, µs.
-    slack_us: u32,
-    /// Bytes of the response so far.
-    received: usize,
     /// The last command ended as it should.
     completed: bool,
     /// Whether this chip wants a second commandReady after a command; not known at first.
     idle_after_command: Option<bool>,
+    /// Bytes that may be moved before the burst count is asked for again.
+    credit: u16,
     resent: u16,
     reread: u16,
-    errors: Counters<{ TisError::CODES }>,
+    id: ChipId,
+    /// The last status that could be believed.
+    status: Status,
+    /// Time that the waits in the middle of the present transfer have left, µs.
+    slack_us: u32,
+    /// Bytes of the response so far.
+    received: usize,
+    chip: &'static Chip,
+    limits: Limits,
+    bus: B,
+    delay: D,
     events: Ring<TisEvent, EVENTS>,
+    errors: Counters<{ TisError::CODES }>,
 }
 
 impl<B: TisBus, D: DelayNs> Tis<B, D> {
