@@ -15,6 +15,20 @@ use crate::tpm::{NvPublic, Tpm, TpmTransport};
 /// Takes the pieces of a certificate, each with its offset; an error ends the reading.
 pub type Sink<'s, E> = &'s mut dyn FnMut(u16, &[u8]) -> Result<(), E>;
 
+/// The public area of an index that may be tried. A node comes back for years: each of its logins would count as an
+/// attack on an index with a password, until the TPM is locked for everybody.
+pub(super) fn public<T: TpmTransport>(
+    tpm: &mut Tpm<T>,
+    index: Handle,
+) -> Result<NvPublic, KeyError> {
+    let nv = tpm.nv_read_public(index)?;
+    if nv.is_safe_to_try() {
+        Ok(nv)
+    } else {
+        Err(KeyError::BadNv(index))
+    }
+}
+
 /// One certificate, or the certificates of a chain, in one NV index, and how far they were read.
 #[derive(Clone, Copy, Debug)]
 pub struct Certificate {
@@ -30,10 +44,10 @@ impl Certificate {
     /// Looks at an index with one certificate, reads nothing of it yet. What follows the certificate is padding.
     ///
     /// # Errors
-    /// [`KeyError::Tpm`] when there is no such index.
+    /// [`KeyError::Tpm`] when there is no such index, [`KeyError::BadNv`] when an attempt to read it could lock the TPM.
     pub fn open<T: TpmTransport>(tpm: &mut Tpm<T>, index: Handle) -> Result<Self, KeyError> {
         Ok(Self {
-            nv: tpm.nv_read_public(index)?,
+            nv: public(tpm, index)?,
             is_chain: false,
             end: None,
             next: 0,

@@ -257,7 +257,7 @@ fn read_whole<'b, T: TpmTransport>(
     index: Handle,
     buffer: &'b mut [u8],
 ) -> Result<&'b [u8], KeyError> {
-    let nv = tpm.nv_read_public(index)?;
+    let nv = super::certificate::public(tpm, index)?;
     let whole = buffer
         .get_mut(..usize::from(nv.data_size))
         .ok_or(KeyError::BadNv(index))?;

@@ -39,6 +39,8 @@ impl NvPublic {
     const OWNER_READ: u32 = 1 << 17;
     /// `TPMA_NV_AUTHREAD`.
     const AUTH_READ: u32 = 1 << 18;
+    /// `TPMA_NV_NO_DA`.
+    const NO_DA: u32 = 1 << 25;
 
     /// Whose (empty) authorization reads this index: its own where that is allowed, since an owner
     /// may have set a password, else the owner's.
@@ -48,6 +50,13 @@ impl NvPublic {
         } else {
             self.index
         }
+    }
+
+    /// Whether an attempt to read this index cannot bring the TPM nearer to its dictionary-attack lockout: its password
+    /// may not be the empty one. A manufacturer's certificate is exempt ([EK Profile 2.6] 2.2.1.5), and so is the owner.
+    #[must_use]
+    pub const fn is_safe_to_try(&self) -> bool {
+        self.attributes & Self::NO_DA != 0 || self.reader().0 == Handle::OWNER.0
     }
 }
 

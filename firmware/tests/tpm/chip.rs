@@ -25,6 +25,8 @@ pub struct Chip {
     pub most_sessions: usize,
     /// NV indices, and the command by which each is refused with this code.
     pub unreadable: Vec<(u32, u32, u32)>,
+    /// Indices whose attributes lack TPMA_NV_NO_DA.
+    pub lockable: Vec<u32>,
     /// Codes answered once, by command.
     pub fails: Vec<(u32, u32)>,
     pub pcr: u8,
@@ -64,7 +66,12 @@ impl Chip {
             0x169 => match self.nv.get(&word(10)) {
                 Some(data) => {
                     let mut area = word(10).to_be_bytes().to_vec();
-                    area.extend(hex("000b 62072001 0000"));
+                    let lockable = self.lockable.contains(&word(10));
+                    area.extend(hex(if lockable {
+                        "000b 60072001 0000"
+                    } else {
+                        "000b 62072001 0000"
+                    }));
                     area.extend((data.len() as u16).to_be_bytes());
                     response(0x8001, 0, &[tpm2b(&area), tpm2b(&[0; 34])].concat())
                 }

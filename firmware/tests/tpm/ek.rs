@@ -311,6 +311,32 @@ fn a_nonce_or_template_that_cannot_be_read_passes_to_the_next_kind() {
 }
 
 #[test]
+fn an_index_that_could_lock_the_tpm_is_not_even_tried() {
+    let chip = Chip {
+        lockable: vec![0x01C0_000B],
+        ..with_nv(&[
+            (0x01C0_000A, certificate(900, 0)),
+            (0x01C0_000B, vec![0xA7; 32]),
+            (0x01C0_0002, certificate(900, 0)),
+        ])
+    };
+    let (mut tpm, journal, _) = tpm(chip);
+    let indices = EkIndices::read(&mut tpm).unwrap();
+    let ek = Ek::create(&mut tpm, &indices, &EkTemplate::ALL);
+    assert_eq!(ek.unwrap().template(), EkTemplate::L1);
+    let reads = |command: &Vec<u8>| command[6..10] == hex("0000014e");
+    assert!(!journal.borrow().sent.iter().any(reads));
+
+    let chip = Chip {
+        lockable: vec![0x01C0_0002],
+        ..with_nv(&[(0x01C0_0002, certificate(900, 0))])
+    };
+    let (mut tpm, ..) = crate::chip::tpm(chip);
+    let opened = Certificate::open(&mut tpm, Handle(0x01C0_0002));
+    assert_eq!(opened.unwrap_err(), KeyError::BadNv(Handle(0x01C0_0002)));
+}
+
+#[test]
 fn trouble_with_the_tpm_itself_is_not_taken_for_an_unreadable_index() {
     // Lockout, reset, failure mode; NV that is busy, for as long as the command is repeated; a cancelled command.
     for code in [0x921, 0x100, 0x101, 0x920, 0x909] {
