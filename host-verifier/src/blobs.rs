@@ -99,6 +99,12 @@ impl Blobs {
         Ok(bytes)
     }
 
+    /// What was sent so far, by number.
+    pub fn iter(&self) -> impl Iterator<Item = (usize, &[u8])> {
+        let blobs = self.blobs.iter().map(Vec::as_slice).enumerate();
+        blobs.filter(|(_, bytes)| !bytes.is_empty())
+    }
+
     /// Forgets all.
     pub fn clear(&mut self) {
         self.blobs = Default::default();

@@ -10,6 +10,8 @@
 //! `cli`, `server` and the SQLite store need the feature `service`, which is on unless it is switched off.
 
 pub mod attestor;
+#[cfg(feature = "service")]
+pub mod audit;
 pub mod blobs;
 #[cfg(feature = "service")]
 pub mod cli;

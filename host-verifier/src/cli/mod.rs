@@ -4,6 +4,7 @@
 //! errors go to stderr too, with a `hint:` line where there is something to do about them. Exit status: 0 done or accepted, 1 refused or failed, 2 bad usage or unreadable
 //! input.
 
+pub mod audit;
 pub mod bundle;
 pub mod ek;
 pub mod evidence;
@@ -50,6 +51,9 @@ pub enum Command {
     /// Nodes that ever logged in
     #[command(subcommand)]
     Node(node::Command),
+    /// What was decided, and whether the trail of it is whole
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// What nodes are flashed with
     #[command(subcommand)]
     Provision(provision::Command),
@@ -76,6 +80,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Policy(command) => policy::run(command),
         Command::Session(command) => session::run(command),
         Command::Node(command) => node::run(command),
+        Command::Audit(command) => audit::run(command),
         Command::Provision(command) => provision::run(command),
         Command::Bundle(command) => bundle::run(command),
     }

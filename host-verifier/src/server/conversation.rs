@@ -8,6 +8,7 @@ use assay_common::protocol::{AgentMessage, DenyCode, decode};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Server;
+use crate::audit::{Record, Trail};
 use crate::blobs::Blobs;
 use crate::clock::Moment;
 use crate::login::{AwaitHello, AwaitProofs, Denied, Env, Granted, LoginId, Next, Step, Turn};
@@ -44,18 +45,21 @@ pub struct LoginConversation {
     login: Option<InFlight>,
     /// Kept while the login's first challenge is out.
     opening: Option<Opening>,
+    /// What the login under way has said, for the audit trail.
+    trail: Trail,
 }
 
 impl LoginConversation {
     /// A link on which nothing was said yet. A login takes one of `permits` and is turned away when there is none.
     #[must_use]
-    pub const fn new(server: Server, link: String, permits: Arc<Semaphore>) -> Self {
+    pub fn new(server: Server, link: String, permits: Arc<Semaphore>) -> Self {
         Self {
             server,
             link,
             permits,
             login: None,
             opening: None,
+            trail: Trail::default(),
         }
     }
 
@@ -64,10 +68,11 @@ impl LoginConversation {
             return challenge;
         }
         self.abandon("the agent began again");
+        self.trail = Trail::begin(message);
         let began = self.server.clock.now();
         let Ok(permit) = self.permits.clone().try_acquire_owned() else {
             let denied = Denied::new(None, DenyCode::OVERLOADED, "too many logins in flight");
-            return self.denied(&denied, began);
+            return self.denied(&denied, began).await;
         };
         let env = Env {
             now: began,
@@ -107,8 +112,9 @@ impl LoginConversation {
                 DenyCode::MALFORMED,
                 "proofs while no login waits for any",
             );
-            return self.denied(&denied, self.server.clock.now());
+            return self.denied(&denied, self.server.clock.now()).await;
         };
+        self.trail.proved(message, blobs);
         let digest = state.challenge_digest();
         let now = self.server.clock.now();
         let remembered = now.wall.checked_add(self.server.verifier.login_timeout);
@@ -143,6 +149,7 @@ impl LoginConversation {
                 Next::Ask(message, state) => {
                     let id = state.login_id();
                     self.steps(Some(id), began, steps);
+                    self.trail.asked(&message);
                     self.login = Some(InFlight {
                         state,
                         began,
@@ -170,7 +177,7 @@ impl LoginConversation {
                         Ok(Commit::Stored) => {
                             let (steps, granted) = state.stored();
                             self.steps(Some(granted.login_id), began, steps);
-                            return self.granted(granted, began);
+                            return self.granted(granted, began).await;
                         }
                         Ok(Commit::Refused(conflict)) => state.refused(&conflict),
                         Err(error) => state.unavailable(&error),
@@ -178,7 +185,7 @@ impl LoginConversation {
                 }
                 Next::Denied(denied) => {
                     self.steps(denied.login_id, began, steps);
-                    return self.denied(&denied, began);
+                    return self.denied(&denied, began).await;
                 }
             };
         }
@@ -210,7 +217,16 @@ impl LoginConversation {
         );
     }
 
-    fn granted(&self, granted: Granted, began: Moment) -> Vec<u8> {
+    /// Recorded first: a session that the audit trail does not know is told to nobody. It is in the store, its secret is
+    /// nowhere, and it ends by itself.
+    async fn granted(&mut self, granted: Granted, began: Moment) -> Vec<u8> {
+        let now = self.server.clock.now().wall;
+        let record = Record::granted(now, &self.link, &granted, &self.trail);
+        if let Err(error) = self.server.audit.append(&record).await {
+            let id = Some(granted.login_id);
+            let denied = Denied::new(id, DenyCode::UNAVAILABLE, error.to_string());
+            return self.denied(&denied, began).await;
+        }
         let session = &granted.session;
         let attributes: Vec<_> = session.attributes.iter().map(ToString::to_string).collect();
         tracing::info!(
@@ -234,7 +250,14 @@ impl LoginConversation {
         granted.message
     }
 
-    fn denied(&self, denied: &Denied, began: Moment) -> Vec<u8> {
+    /// Recorded first, too; but where that fails nothing is gained by not refusing.
+    async fn denied(&mut self, denied: &Denied, began: Moment) -> Vec<u8> {
+        let now = self.server.clock.now().wall;
+        if let Some(record) = Record::denied(now, &self.link, denied, &self.trail)
+            && let Err(error) = self.server.audit.append(&record).await
+        {
+            tracing::error!(login_id = record.login_id, %error, "{}", names::AUDIT_FAILED);
+        }
         let explanation = denied.explanation.as_ref().map(|e| json(&e.policies));
         tracing::warn!(
             login_id = denied.login_id.map(|id| id.to_string()),
@@ -258,7 +281,8 @@ impl LoginConversation {
         }
     }
 
-    fn steps(&self, id: Option<LoginId>, began: Moment, steps: Vec<Step>) {
+    fn steps(&mut self, id: Option<LoginId>, began: Moment, steps: Vec<Step>) {
+        self.trail.found(&steps);
         for step in steps {
             self.event(id, began, Body::Step(step));
         }

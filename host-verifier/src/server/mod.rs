@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 
 pub use conversation::LoginConversation;
 
+use crate::audit::AuditLog;
 use crate::clock::Clock;
 use crate::login::Verifier;
 use crate::random::SecureRandom;
@@ -42,6 +43,8 @@ pub struct Server {
     pub random: Arc<dyn SecureRandom>,
     /// The live view.
     pub events: EventSink,
+    /// Where decisions are recorded before anybody is told.
+    pub audit: AuditLog,
     /// One permit per login in flight over links that anybody may open. An exclusive link has a permit of its own.
     pub permits: Arc<Semaphore>,
 }

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 use super::Server;
+use crate::audit::{AuditError, AuditLog};
 use crate::clock::SystemClock;
 use crate::config::{Config, Listener, SocketMode};
 use crate::login::key::KeyError;
 use crate::login::{ChallengeKey, Verifier};
 use crate::random::SystemRandom;
 use crate::store::{SqliteStore, StoreError};
-use crate::telemetry::EventSink;
+use crate::telemetry::{EventSink, names};
 use crate::transport::LinkSource;
 use crate::transport::socket::{TcpAccept, TcpDial, UnixAccept, UnixDial};
 
@@ -34,6 +35,9 @@ pub enum StartError {
     /// See [`StoreError`].
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// See [`AuditError`].
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     /// A listener cannot be opened.
     #[error("{listener}: {source}")]
     Listener {
@@ -61,13 +65,17 @@ impl StartError {
             Self::Key(KeyError::Invalid(_)) => Some(
                 "restore the file from a backup: nodes pin this key; a new one means provisioning them again",
             ),
+            Self::Audit(AuditError::Locked(_)) => Some("each assayd needs a dataDir of its own"),
+            Self::Audit(AuditError::Broken { .. }) => Some(
+                "find out who changed it (`assay audit verify`), keep it, and move it away: a new one is begun",
+            ),
             Self::Listener { .. } => {
                 Some("is another assayd running, or the port open in a terminal?")
             }
             Self::NoListeners => {
                 Some("add an entry below `listeners.serial`, `listeners.unix` or `listeners.tcp`")
             }
-            Self::Key(_) | Self::Store(_) => None,
+            Self::Key(_) | Self::Store(_) | Self::Audit(_) => None,
         }
     }
 }
@@ -119,6 +127,20 @@ pub async fn store(data_dir: &Path) -> Result<SqliteStore, StartError> {
     Ok(SqliteStore::open(&data_dir.join(crate::store::SQLITE_FILE)).await?)
 }
 
+/// The audit trail of a data directory.
+///
+/// # Errors
+///
+/// [`StartError`].
+pub fn audit(data_dir: &Path) -> Result<AuditLog, StartError> {
+    let path = data_dir.join(crate::audit::FILE);
+    let (log, cut) = AuditLog::open(&path)?;
+    if cut > 0 {
+        tracing::warn!(path = %path.display(), bytes = cut, "{}", names::AUDIT_CUT);
+    }
+    Ok(log)
+}
+
 /// A service on SQLite with the system's clock and randomness.
 ///
 /// # Errors
@@ -131,6 +153,7 @@ pub async fn server(config: &Config, events: EventSink) -> Result<Server, StartE
         clock: Arc::new(SystemClock::new()),
         random: Arc::new(SystemRandom),
         events,
+        audit: audit(&config.data_dir)?,
         permits: Arc::new(Semaphore::new(config.logins_in_flight)),
     })
 }

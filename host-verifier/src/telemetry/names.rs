@@ -30,6 +30,10 @@ pub const STOPPING: &str = "Stopping";
 pub const STOPPED: &str = "Stopped";
 /// Events were lost because their reader is too slow.
 pub const EVENTS_LOST: &str = "Events lost";
+/// A decision could not be recorded, so the login was denied.
+pub const AUDIT_FAILED: &str = "Decision not recorded";
+/// The audit trail ended in half a record, which nobody was answered on the strength of.
+pub const AUDIT_CUT: &str = "Unfinished audit record removed";
 /// Old records could not be removed.
 pub const PURGE_FAILED: &str = "Old records could not be removed";
 

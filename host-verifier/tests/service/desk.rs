@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use assay_host_verifier::audit::AuditLog;
 use assay_host_verifier::blobs::Blobs;
 use assay_host_verifier::clock::ManualClock;
 use assay_host_verifier::config::DEFAULT_LOGIN_TIMEOUT;
@@ -83,6 +84,7 @@ impl Desk {
             path_template: PathTemplate::parse(template).unwrap(),
         };
         let server = Server {
+            audit: AuditLog::default(),
             verifier: Arc::new(verifier),
             store: store.clone(),
             clock: clock.clone(),

@@ -13,16 +13,19 @@
 
 mod agent;
 mod attacks;
-mod audit;
+mod audit_commands;
+mod audit_trail;
 mod counters;
 mod decisions;
 mod desk;
 mod documents;
+mod event_details;
 mod fake_tpm;
 mod firmware;
 mod links;
 mod logins;
 mod processes;
+mod site;
 mod slow_chips;
 mod stores;
 mod swtpm;

@@ -1,0 +1,42 @@
+//! The audit trail: one record per decision, chained by hash, on disk before the node is answered.
+//!
+//! ```text
+//!   {"v":1,"seq":1,"prev":"00…00","time":…,"outcome":"granted",…}
+//!   {"v":1,"seq":2,"prev":SHA-256 of line 1,…}
+//!   {"v":1,"seq":3,"prev":SHA-256 of line 2,…}
+//! ```
+//!
+//! * [`record`]: what a record holds. The evidence is in it as it came over the line, so that a decision can be judged
+//!   again without the node.
+//! * [`log`]: the file, its writer, and what happens when the disk is full or the power fails.
+//! * [`verify`]: whether a file is whole.
+//!
+//! # What the chain proves
+//!
+//! A record cannot be changed, taken out or put in without changing the hash of every later one. Whoever can write the
+//! file can write all of it anew, or cut off its end: against that, somebody else must keep the head (`assay audit
+//! verify` prints it, `--head` checks it). An end that was never acknowledged to any node may be missing after a crash.
+
+pub mod log;
+pub mod record;
+pub mod verify;
+
+pub use log::{AuditError, AuditLog, Disk};
+pub use record::{Outcome, Record, Trail};
+pub use verify::{Head, Summary, VerifyError, verify};
+
+/// Name of the file in the data directory.
+pub const FILE: &str = "audit.jsonl";
+/// What the first record follows.
+pub const GENESIS: [u8; 32] = [0; 32];
+/// Longest record, bytes: what a login may send, in base64, with room for attributes and explanations.
+pub const MAX_LINE: usize = 1024 * 1024;
+
+fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
+    let mut out = [0; 32];
+    for (slot, byte) in out.iter_mut().zip(digest.as_ref()) {
+        *slot = *byte;
+    }
+    out
+}

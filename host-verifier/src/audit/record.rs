@@ -1,0 +1,175 @@
+//! One decision, and how it came about.
+
+use assay_common::protocol::{AgentMessage, decode};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::blobs::Blobs;
+use crate::login::{Denied, Granted, LoginId, Step};
+use crate::telemetry::events::by_name;
+
+/// How a login ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// A session.
+    Granted,
+    /// A refusal.
+    Denied,
+}
+
+/// A message of a login as it was on the line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Sent {
+    /// `agent` or `verifier`.
+    from: &'static str,
+    /// `message`, or `blob` and its number: a long field that the next message names.
+    kind: String,
+    base64: String,
+}
+
+/// What a login has said so far. One per link; a hello begins it anew.
+#[derive(Debug, Clone, Default)]
+pub struct Trail {
+    cluster: Option<String>,
+    steps: Vec<Step>,
+    evidence: Vec<Sent>,
+}
+
+impl Trail {
+    /// Begins with an agent's hello.
+    #[must_use]
+    pub fn begin(hello: &[u8]) -> Self {
+        let mut trail = Self::default();
+        if let Ok(AgentMessage::Hello(hello)) = decode(hello) {
+            trail.cluster = Some(hello.cluster.to_owned());
+        }
+        trail.push("agent", "message".to_owned(), hello);
+        trail
+    }
+
+    /// Adds what the verifier asked.
+    pub fn asked(&mut self, challenge: &[u8]) {
+        self.push("verifier", "message".to_owned(), challenge);
+    }
+
+    /// Adds proofs, and the long fields that came ahead of them.
+    pub fn proved(&mut self, proofs: &[u8], blobs: &Blobs) {
+        for (number, bytes) in blobs.iter() {
+            self.push("agent", format!("blob {number}"), bytes);
+        }
+        self.push("agent", "message".to_owned(), proofs);
+    }
+
+    /// Adds what was found out.
+    pub fn found(&mut self, steps: &[Step]) {
+        self.steps.extend_from_slice(steps);
+    }
+
+    fn push(&mut self, from: &'static str, kind: String, bytes: &[u8]) {
+        self.evidence.push(Sent {
+            from,
+            kind,
+            base64: STANDARD.encode(bytes),
+        });
+    }
+}
+
+/// One record, without what chains it to the one before.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Record {
+    /// When it was decided.
+    pub time: Timestamp,
+    /// Which login.
+    pub login_id: String,
+    /// The link it came over.
+    pub link: String,
+    /// The cluster that the agent named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The category of a refusal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// Why it was refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// What each policy made of it, where a refusal came to that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub explanation: Option<Value>,
+    /// The policy that won.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
+    /// What its attestors vouch for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attributes: Option<Map<String, Value>>,
+    /// The node's identity.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spiffe_id: Option<String>,
+    /// The session's name. Its secret is nowhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<String>,
+    /// SHA-256 of the EK.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ek_hash: Option<String>,
+    steps: Vec<Step>,
+    evidence: Vec<Sent>,
+}
+
+impl Record {
+    fn new(
+        time: Timestamp,
+        login_id: LoginId,
+        link: &str,
+        outcome: Outcome,
+        trail: &Trail,
+    ) -> Self {
+        Self {
+            time,
+            login_id: login_id.to_string(),
+            link: link.to_owned(),
+            cluster: trail.cluster.clone(),
+            outcome,
+            code: None,
+            detail: None,
+            explanation: None,
+            policy: None,
+            attributes: None,
+            spiffe_id: None,
+            session_id: None,
+            ek_hash: None,
+            steps: trail.steps.clone(),
+            evidence: trail.evidence.clone(),
+        }
+    }
+
+    /// A login that was granted.
+    #[must_use]
+    pub fn granted(time: Timestamp, link: &str, granted: &Granted, trail: &Trail) -> Self {
+        let session = &granted.session;
+        Self {
+            policy: Some(session.policy.clone()),
+            attributes: Some(by_name(&session.attributes)),
+            spiffe_id: Some(session.spiffe_id.clone()),
+            session_id: Some(session.id.to_string()),
+            ek_hash: Some(session.ek_hash.clone()),
+            ..Self::new(time, granted.login_id, link, Outcome::Granted, trail)
+        }
+    }
+
+    /// A login that was refused; `None` for one that was turned away before it had a name, which is no decision.
+    #[must_use]
+    pub fn denied(time: Timestamp, link: &str, denied: &Denied, trail: &Trail) -> Option<Self> {
+        let explanation = denied.explanation.as_ref();
+        Some(Self {
+            code: Some(denied.code.to_string()),
+            detail: Some(denied.detail.clone()),
+            explanation: explanation.and_then(|e| serde_json::to_value(&e.policies).ok()),
+            ..Self::new(time, denied.login_id?, link, Outcome::Denied, trail)
+        })
+    }
+}

@@ -1,0 +1,264 @@
+//! `assay audit`: what was decided, and whether the trail of it is whole.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{BufReader, ErrorKind};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::format::Format;
+use super::service::{Failure, finish, load, table};
+use crate::audit::{self, Head};
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Whether the trail is as it was written, from the first record to the last
+    ///
+    /// Prints the head: number and hash of the last record. Keep it somewhere else, and give it back with --head, and a
+    /// trail that was cut off or written anew is found too.
+    Verify {
+        /// Which trail
+        #[command(flatten)]
+        place: Place,
+        /// A head that an earlier run printed; may be repeated
+        #[arg(long, value_name = "NUMBER:HASH")]
+        head: Vec<Head>,
+        /// How to answer
+        #[command(flatten)]
+        format: Format,
+    },
+    /// The last decisions, the newest first
+    List {
+        /// Which trail
+        #[command(flatten)]
+        place: Place,
+        /// At most this many
+        #[arg(long, default_value_t = 20)]
+        limit: usize,
+        /// How to answer
+        #[command(flatten)]
+        format: Format,
+    },
+    /// The records of one login, with every step and the evidence
+    Show {
+        /// The login, 32 hex digits
+        login: String,
+        /// Which trail
+        #[command(flatten)]
+        place: Place,
+        /// How to answer
+        #[command(flatten)]
+        format: Format,
+    },
+}
+
+/// Where a trail is.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
+pub struct Place {
+    /// The verifier's configuration
+    #[arg(long, value_name = "FILE", env = "ASSAYD_CONFIG")]
+    config: Option<PathBuf>,
+    /// The trail itself, or a copy of it; goes before --config
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
+}
+
+impl Place {
+    fn path(&self) -> Result<PathBuf, Failure> {
+        match (&self.file, &self.config) {
+            (Some(file), _) => Ok(file.clone()),
+            (None, Some(config)) => Ok(load(config)?.data_dir.join(audit::FILE)),
+            (None, None) => Err(Failure::usage("--config or --file is needed")),
+        }
+    }
+
+    fn open(&self) -> Result<(PathBuf, BufReader<File>), Failure> {
+        let path = self.path()?;
+        let file = File::open(&path).map_err(|error| {
+            let failure = Failure::usage(format!("{}: {error}", path.display()));
+            match error.kind() {
+                ErrorKind::NotFound => {
+                    failure.hint("assayd makes it when it starts with this configuration")
+                }
+                _ => failure,
+            }
+        })?;
+        Ok((path, BufReader::new(file)))
+    }
+
+    /// Every record, in order.
+    fn records(&self, each: &mut dyn FnMut(Map<String, Value>)) -> Result<(), Failure> {
+        let (path, file) = self.open()?;
+        audit::verify::read(file, &mut |line| {
+            serde_json::from_slice(line).map(&mut *each)
+        })
+        .map_err(|error| {
+            Failure::failed(format!("{}: {error}", path.display()))
+                .hint("`assay audit verify` says where the trail is broken")
+        })
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Verified {
+    records: u64,
+    head: String,
+    unfinished_bytes: u64,
+}
+
+/// Runs a command.
+#[must_use]
+pub fn run(command: Command) -> ExitCode {
+    match command {
+        Command::Verify {
+            place,
+            head,
+            format,
+        } => {
+            let result = verify(&place, &head);
+            finish(format, result, |verified| {
+                let mut text = format!("{} records, head {}", verified.records, verified.head);
+                if verified.unfinished_bytes > 0 {
+                    text += &format!(
+                        "\n{} bytes of an unfinished record behind it, which assayd removes when it starts",
+                        verified.unfinished_bytes
+                    );
+                }
+                text
+            })
+        }
+        Command::List {
+            place,
+            limit,
+            format,
+        } => {
+            let mut last = VecDeque::new();
+            let result = place.records(&mut |record| {
+                last.push_front(record);
+                last.truncate(limit);
+            });
+            let result = result.map(|()| last.iter().map(summary).collect::<Vec<_>>());
+            finish(format, result, |records| {
+                let cell = |record: &Map<String, Value>, name: &str| {
+                    let text = record.get(name).and_then(Value::as_str);
+                    text.unwrap_or("-").to_owned()
+                };
+                let rows = records.iter().map(|record| {
+                    let why = match record.get("policy") {
+                        Some(_) => cell(record, "policy"),
+                        None => cell(record, "code"),
+                    };
+                    let (time, outcome) = (cell(record, "time"), cell(record, "outcome"));
+                    let identity = cell(record, "spiffe_id");
+                    [time, outcome, why, cell(record, "login_id"), identity]
+                });
+                table(["TIME", "OUTCOME", "WHY", "LOGIN", "SPIFFE ID"], rows)
+            })
+        }
+        Command::Show {
+            login,
+            place,
+            format,
+        } => {
+            let mut found = Vec::new();
+            let result = place.records(&mut |record| {
+                if record.get("login_id").and_then(Value::as_str) == Some(&login) {
+                    found.push(record);
+                }
+            });
+            let result = result.and_then(|()| match found.is_empty() {
+                true => Err(Failure::failed(format!("there is no login {login}"))
+                    .hint("`assay audit list` shows the last ones")),
+                false => Ok(found),
+            });
+            finish(format, result, |records| {
+                let all = records.iter().map(text);
+                all.collect::<Vec<_>>().join("\n\n")
+            })
+        }
+    }
+}
+
+fn verify(place: &Place, heads: &[Head]) -> Result<Verified, Failure> {
+    let (path, file) = place.open()?;
+    match audit::verify(file, heads) {
+        Ok(summary) => Ok(Verified {
+            records: summary.head.seq,
+            head: summary.head.to_string(),
+            unfinished_bytes: summary.unfinished,
+        }),
+        Err(error) => {
+            Err(
+                Failure::failed(format!("{}: {}: {error}", error.check(), path.display()))
+                    .hint("keep the file as it is and compare it with a copy"),
+            )
+        }
+    }
+}
+
+/// Without what makes a record long.
+fn summary(record: &Map<String, Value>) -> Map<String, Value> {
+    let long = [
+        "evidence",
+        "steps",
+        "explanation",
+        "attributes",
+        "prev",
+        "v",
+    ];
+    let members = record.iter();
+    members
+        .filter(|(name, _)| !long.contains(&name.as_str()))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
+/// For people: members, then steps; the evidence by its size.
+fn text(record: &Map<String, Value>) -> String {
+    let mut lines = Vec::new();
+    let shown = |value: &Value| {
+        value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned)
+    };
+    for (name, value) in summary(record) {
+        lines.push(format!("{name:<11} {}", shown(&value)));
+    }
+    let attributes = record.get("attributes").and_then(Value::as_object);
+    for (name, value) in attributes.into_iter().flatten() {
+        lines.push(format!("  {name} = {}", shown(value)));
+    }
+    let list = |name: &str| {
+        record
+            .get(name)
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+    };
+    for step in list("steps") {
+        let of = |name: &str| step.get(name).and_then(Value::as_str).unwrap_or_default();
+        lines.push(format!(
+            "  {:<6} {:<10} {:<10} {}",
+            of("outcome"),
+            of("step"),
+            of("method"),
+            of("detail")
+        ));
+    }
+    for sent in list("evidence") {
+        let of = |name: &str| sent.get(name).and_then(Value::as_str).unwrap_or_default();
+        let bytes = of("base64").len() / 4 * 3;
+        lines.push(format!(
+            "  {:<8} {}, about {bytes} bytes",
+            of("from"),
+            of("kind")
+        ));
+    }
+    lines.join("\n")
+}
