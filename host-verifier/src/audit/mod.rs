@@ -9,7 +9,7 @@
 //! * [`record`]: what a record holds. The evidence is in it as it came over the line, so that a decision can be judged
 //!   again without the node.
 //! * [`log`]: the file, its writer, and what happens when the disk is full or the power fails.
-//! * [`verify`]: whether a file is whole.
+//! * [`mod@verify`]: whether a file is whole.
 //!
 //! # What the chain proves
 //!
