@@ -9,7 +9,7 @@ use assay_hil_tests::board::{self, Board, Profile};
 use assay_hil_tests::manufacture::{EkKind, ManufacturedTpm, Recipe, cache};
 use assay_hil_tests::qemu::OverlayOptions;
 use assay_hil_tests::qemu::locate::Installation;
-use assay_hil_tests::scenario::live::{Evidence, Live, Options, VerifierEvent};
+use assay_hil_tests::scenario::live::{Live, Options, VerifierEvent};
 use assay_hil_tests::scenario::rig;
 use tempfile::TempDir;
 
@@ -152,7 +152,7 @@ fn the_evidence_of_a_login_stands_before_other_peoples_tools() {
     let live = bench.start(&board, OverlayOptions::default());
     granted(&live);
     let folder = bench.folder.path().join("evidence");
-    let evidence = Evidence::of(&live.tap.seen()).unwrap();
+    let evidence = live.tap.evidence().unwrap();
     evidence.write(&folder).unwrap();
     let file = |name: &str| folder.join(name).to_str().unwrap().to_owned();
 

@@ -3,15 +3,18 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{BufReader, ErrorKind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::format::Format;
 use super::service::{Failure, finish, load, table};
+use crate::attestor::tpm_quote::files::{Evidence, Piece};
 use crate::audit::{self, Head};
 
 /// The commands.
@@ -40,6 +43,23 @@ pub enum Command {
         /// At most this many
         #[arg(long, default_value_t = 20)]
         limit: usize,
+        /// How to answer
+        #[command(flatten)]
+        format: Format,
+    },
+    /// The evidence of one login as files that `assay evidence verify` and tpm2-tools read
+    ///
+    /// attest.bin, signature.bin, ak.pub, ek.pub, ek.der, pcrs.txt, pcrs.bin, nonce.hex: what was judged then can be judged
+    /// again, here or elsewhere.
+    Evidence {
+        /// The login, 32 hex digits
+        login: String,
+        /// Where the files go
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+        /// Which trail
+        #[command(flatten)]
+        place: Place,
         /// How to answer
         #[command(flatten)]
         format: Format,
@@ -161,28 +181,85 @@ pub fn run(command: Command) -> ExitCode {
                 table(["TIME", "OUTCOME", "WHY", "LOGIN", "SPIFFE ID"], rows)
             })
         }
+        Command::Evidence {
+            login,
+            out,
+            place,
+            format,
+        } => {
+            let result = find(&place, &login).and_then(|records| extract(&records, &out));
+            finish(format, result, |written| {
+                format!(
+                    "{}: evidence of login {}, nonce {}",
+                    written.folder, written.login_id, written.nonce
+                )
+            })
+        }
         Command::Show {
             login,
             place,
             format,
-        } => {
-            let mut found = Vec::new();
-            let result = place.records(&mut |record| {
-                if record.get("login_id").and_then(Value::as_str) == Some(&login) {
-                    found.push(record);
-                }
-            });
-            let result = result.and_then(|()| match found.is_empty() {
-                true => Err(Failure::failed(format!("there is no login {login}"))
-                    .hint("`assay audit list` shows the last ones")),
-                false => Ok(found),
-            });
-            finish(format, result, |records| {
-                let all = records.iter().map(text);
-                all.collect::<Vec<_>>().join("\n\n")
-            })
-        }
+        } => finish(format, find(&place, &login), |records| {
+            let all = records.iter().map(text);
+            all.collect::<Vec<_>>().join("\n\n")
+        }),
     }
+}
+
+fn find(place: &Place, login: &str) -> Result<Vec<Map<String, Value>>, Failure> {
+    let mut found = Vec::new();
+    place.records(&mut |record| {
+        if record.get("login_id").and_then(Value::as_str) == Some(login) {
+            found.push(record);
+        }
+    })?;
+    match found.is_empty() {
+        true => Err(Failure::failed(format!("there is no login {login}"))
+            .hint("`assay audit list` shows the last ones")),
+        false => Ok(found),
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Written {
+    login_id: String,
+    folder: String,
+    nonce: String,
+}
+
+fn extract(records: &[Map<String, Value>], out: &Path) -> Result<Written, Failure> {
+    let record = records.first();
+    let sent = record
+        .and_then(|record| record.get("evidence"))
+        .and_then(Value::as_array);
+    let mut kept = Vec::new();
+    for sent in sent.into_iter().flatten() {
+        let of = |name: &str| sent.get(name).and_then(Value::as_str).unwrap_or_default();
+        let bytes = STANDARD
+            .decode(of("base64"))
+            .map_err(|error| Failure::failed(format!("evidence: {error}")))?;
+        kept.push((of("from").to_owned(), of("kind").to_owned(), bytes));
+    }
+    let pieces = kept.iter().map(|(from, kind, bytes)| {
+        let number = kind.strip_prefix("blob ").and_then(|n| n.parse().ok());
+        match (number, from.as_str()) {
+            (Some(number), _) => Piece::Blob(number, bytes),
+            (None, "agent") => Piece::Agent(bytes),
+            (None, _) => Piece::Verifier(bytes),
+        }
+    });
+    let evidence = Evidence::of(pieces).map_err(|error| Failure::failed(error.to_string()))?;
+    evidence
+        .write(out)
+        .map_err(|error| Failure::failed(error.to_string()))?;
+    let login = record
+        .and_then(|record| record.get("login_id"))
+        .and_then(Value::as_str);
+    Ok(Written {
+        login_id: login.unwrap_or_default().to_owned(),
+        folder: out.display().to_string(),
+        nonce: hex::encode(evidence.nonce),
+    })
 }
 
 fn verify(place: &Place, heads: &[Head]) -> Result<Verified, Failure> {

@@ -35,6 +35,21 @@ fn the_trail_of_a_service_is_verified_listed_and_shown_also_while_it_runs() {
         "{text}"
     );
 
+    // What was judged then is judged again, without the service.
+    let written = site.json(&["audit", "evidence", login, "--out", "kept"]);
+    let nonce = written["nonce"].as_str().unwrap();
+    let file = |name: &str| site.path("kept").join(name).to_str().unwrap().to_owned();
+    let judged = |nonce: &str| {
+        let (attest, signature) = (file("attest.bin"), file("signature.bin"));
+        let (ak, pcrs) = (file("ak.pub"), file("pcrs.txt"));
+        let mut arguments = vec!["evidence", "verify", "tpm_quote", "--nonce", nonce];
+        arguments.extend(["--attest", &attest, "--signature", &signature]);
+        arguments.extend(["--ak", &ak, "--pcrs", &pcrs]);
+        site.assay(&arguments).status.code()
+    };
+    assert_eq!(judged(nonce), Some(0));
+    assert_eq!(judged(&"00".repeat(32)), Some(1));
+
     // The head of the first record is still in it, also after a restart.
     assert_eq!(daemon.terminate().0.code(), Some(0));
     let daemon = site.serve();

@@ -9,7 +9,7 @@ use assay_hil_tests::board::{self, Board, Profile, TpmSource};
 use assay_hil_tests::manufacture::{EkKind, Recipe, cache};
 use assay_hil_tests::qemu::locate::Installation;
 use assay_hil_tests::qemu::{CommandEvent, QemuError, symbols};
-use assay_hil_tests::scenario::live::{Evidence, Live, Options, Seen, VerifierEvent};
+use assay_hil_tests::scenario::live::{Live, Options, Seen, VerifierEvent};
 use serde_json::{Value, json};
 
 /// The board of the demo.
@@ -83,7 +83,7 @@ pub(crate) fn run(demo: &Demo) -> Result<()> {
         .as_ref()
         .is_some_and(|m| m.has_spi_tpm());
     let steps = steps(&frames, has_spi.then_some(commands.as_slice()));
-    let evidence = Evidence::of(&frames);
+    let evidence = live.tap.evidence();
     if let Some(folder) = &demo.evidence {
         evidence
             .as_ref()

@@ -6,8 +6,6 @@
 //!
 //! The tap only listens: it cuts the bytes of both directions into frames and notes when each went by.
 
-mod evidence;
-mod pcr_file;
 mod tap;
 mod verifier;
 
@@ -26,7 +24,6 @@ use crate::manufacture::ManufacturedTpm;
 use crate::qemu::{Event, Launch, OverlayOptions, Qemu};
 use crate::scenario::rig::Terms;
 
-pub use evidence::Evidence;
 pub use tap::{Seen, Tap};
 pub use verifier::{AgentLine, Assayd, VerifierEvent};
 

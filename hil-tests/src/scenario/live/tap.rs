@@ -4,10 +4,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use assay_common::protocol::{
     AgentMessage, FrameDecoder, FrameKind, MAX_AGENT_PACKET, VerifierMessage, decode,
 };
+use assay_host_verifier::attestor::tpm_quote::files::{Evidence, Piece};
 
 /// One frame that went by.
 #[derive(Debug, Clone)]
@@ -127,6 +128,25 @@ impl Tap {
             "fewer than {count} hellos within {limit:?}: {}",
             self.summary()
         )
+    }
+
+    /// The evidence of the last login on the line.
+    ///
+    /// # Errors
+    ///
+    /// When the frames are not a whole login with a quote.
+    pub fn evidence(&self) -> Result<Evidence> {
+        let frames = self.seen();
+        let begin = frames.iter().rposition(|frame| frame.name() == "hello");
+        let login = begin.and_then(|at| frames.get(at..));
+        let login = login.context("no hello on the line")?;
+        let pieces = login.iter().filter_map(|frame| match frame.kind {
+            FrameKind::CHUNK => Some(Piece::Chunk(&frame.body)),
+            FrameKind::MESSAGE if frame.from_agent => Some(Piece::Agent(&frame.body)),
+            FrameKind::MESSAGE => Some(Piece::Verifier(&frame.body)),
+            _ => None,
+        });
+        Ok(Evidence::of(pieces)?)
     }
 
     /// Frames so far, in a line.

@@ -1,6 +1,7 @@
 #![doc = include_str!("README.md")]
 
 pub mod config;
+pub mod files;
 pub mod payload;
 pub mod rules;
 pub mod verify;
