@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::format::Format;
 use super::service::{Failure, block_on, finish, load, open_store, table};
-use crate::store::{NodeRecord, Store};
+use crate::store::NodeRecord;
 
 /// The commands.
 #[derive(Debug, Subcommand)]

@@ -2,14 +2,15 @@
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use serde::Serialize;
 
 use super::format::Format;
-use crate::config::Config;
+use crate::config::{Config, Datastore};
 use crate::document::DocumentError;
 use crate::server::start::{self, StartError};
-use crate::store::{SQLITE_FILE, SqliteStore, StoreError};
+use crate::store::{PostgresStore, Store, StoreError};
 
 /// Why a command has no answer.
 #[derive(Debug)]
@@ -65,7 +66,10 @@ impl From<StartError> for Failure {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        Self::failed(error.to_string())
+        Self {
+            hint: error.hint().map(str::to_owned),
+            ..Self::failed(error.to_string())
+        }
     }
 }
 
@@ -75,16 +79,18 @@ pub(super) fn load(path: &Path) -> Result<Config, Failure> {
 }
 
 /// Opens the service's store, beside the running service or without it. It is not made here: a file made by
-/// whoever runs the command could be one that the service cannot write.
-pub(super) async fn open_store(config: &Config) -> Result<SqliteStore, Failure> {
-    let path = config.data_dir.join(SQLITE_FILE);
-    if !path.exists() {
-        return Err(
-            Failure::failed(format!("{}: no database yet", path.display()))
-                .hint("assayd makes it when it starts with this configuration"),
-        );
+/// whoever runs the command could be one that the service cannot write, and a schema that is shared is the replicas' own
+/// to change.
+pub(super) async fn open_store(config: &Config) -> Result<Arc<dyn Store>, Failure> {
+    match &config.datastore {
+        Datastore::Postgres(settings) => Ok(Arc::new(PostgresStore::attach(settings).await?)),
+        Datastore::Sqlite { path } if !path.exists() => Err(Failure::failed(format!(
+            "{}: no database yet",
+            path.display()
+        ))
+        .hint("assayd makes it when it starts with this configuration")),
+        Datastore::Sqlite { .. } => Ok(start::store(config).await?),
     }
-    Ok(start::store(&config.data_dir).await?)
 }
 
 /// Runs what needs a runtime.

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::format::Format;
 use super::service::{Failure, block_on, finish, load, open_store, table};
 use crate::session::SessionId;
-use crate::store::{SessionRecord, Store};
+use crate::store::SessionRecord;
 use crate::telemetry::events::by_name;
 
 /// The commands.

@@ -1,6 +1,8 @@
 //! `assayd.yaml`: checked whole before anything starts; every error says file, line, column and what to do.
 
+mod datastore;
 mod model;
+mod postgres_url;
 mod values;
 
 use std::collections::BTreeMap;
@@ -8,6 +10,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+
+pub use datastore::{Datastore, Password, PostgresServer, PostgresSettings, TlsMode};
 
 use crate::document::{self, DocumentError};
 use crate::policy::PolicySet;
@@ -30,8 +34,10 @@ pub const DEFAULT_LOGIN_TIMEOUT: Duration = Duration::from_secs(300);
 pub struct Config {
     /// The trust domain whose identities are issued.
     pub trust_domain: String,
-    /// Where keys and the database are.
+    /// Where keys are, and the database unless `datastore` names another.
     pub data_dir: PathBuf,
+    /// Where sessions, nodes and answered challenges are kept.
+    pub datastore: Datastore,
     /// Where agents come from.
     pub listeners: Vec<Listener>,
     /// The policies of every cluster.

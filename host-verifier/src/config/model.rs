@@ -12,11 +12,13 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 use serde_saphyr::Spanned;
 
+use super::datastore::{self, Datastore};
 use super::values::Span;
 use super::{Config, DEFAULT_LOGIN_TIMEOUT, DEFAULT_PATH_TEMPLATE, Listener, SocketMode};
 use crate::document::{self, DocumentError, Place};
 use crate::policy::{PolicyDocument, PolicySet};
 use crate::session::PathTemplate;
+use crate::store::SQLITE_FILE;
 use crate::transport::serial::SerialSource;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -30,6 +32,7 @@ const BAUD: (u32, u32) = (1200, 4_000_000);
 pub(super) struct Root {
     trust_domain: Spanned<String>,
     data_dir: Spanned<String>,
+    datastore: Option<Spanned<datastore::Source>>,
     #[serde(default)]
     listeners: Listeners,
     clusters: Spanned<BTreeMap<String, Spanned<ClusterSource>>>,
@@ -118,14 +121,14 @@ impl<'de> Deserialize<'de> for ClusterSource {
 }
 
 /// What every check needs to report.
-struct Report<'a>(&'a str);
+pub(super) struct Report<'a>(&'a str);
 
 impl Report<'_> {
-    fn at<T>(&self, value: &Spanned<T>, message: impl Into<String>) -> DocumentError {
+    pub(super) fn at<T>(&self, value: &Spanned<T>, message: impl Into<String>) -> DocumentError {
         DocumentError::new(self.0, message).at(Place::from(value.referenced))
     }
 
-    fn within<T: PartialOrd + Copy>(
+    pub(super) fn within<T: PartialOrd + Copy>(
         &self,
         value: Option<&Spanned<T>>,
         default: T,
@@ -179,9 +182,17 @@ impl Root {
                     .hint(format!("for example `{DEFAULT_PATH_TEMPLATE}`"))
             })?,
         };
+        let data_dir = base.join(&self.data_dir.value);
+        let datastore = match &self.datastore {
+            None => Datastore::Sqlite {
+                path: data_dir.join(SQLITE_FILE),
+            },
+            Some(source) => datastore::check(&report, source, base)?,
+        };
         let shown = |n: usize| n.to_string();
         Ok(Config {
-            data_dir: base.join(&self.data_dir.value),
+            data_dir,
+            datastore,
             listeners: self.listeners.check(&report, base)?,
             clusters: check_clusters(&report, &self.clusters, base)?,
             session_ttl: report.span(self.session.ttl.as_ref(), 60 * MINUTE, SESSION_TTL)?,

@@ -9,11 +9,11 @@ use tokio::sync::Semaphore;
 use super::Server;
 use crate::audit::{AuditError, AuditLog};
 use crate::clock::SystemClock;
-use crate::config::{Config, Listener, SocketMode};
+use crate::config::{Config, Datastore, Listener, SocketMode};
 use crate::login::key::KeyError;
 use crate::login::{ChallengeKey, Verifier};
 use crate::random::SystemRandom;
-use crate::store::{SqliteStore, StoreError};
+use crate::store::{PostgresStore, SqliteStore, Store, StoreError};
 use crate::telemetry::{EventSink, names};
 use crate::transport::LinkSource;
 use crate::transport::socket::{TcpAccept, TcpDial, UnixAccept, UnixDial};
@@ -54,7 +54,7 @@ pub enum StartError {
 impl StartError {
     /// What to do about it.
     #[must_use]
-    pub const fn hint(&self) -> Option<&'static str> {
+    pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::DataDir { .. } => {
                 Some("the directory must be writable for the user that runs assayd")
@@ -75,7 +75,8 @@ impl StartError {
             Self::NoListeners => {
                 Some("add an entry below `listeners.serial`, `listeners.unix` or `listeners.tcp`")
             }
-            Self::Key(_) | Self::Store(_) | Self::Audit(_) => None,
+            Self::Store(error) => error.hint(),
+            Self::Key(_) | Self::Audit(_) => None,
         }
     }
 }
@@ -117,14 +118,17 @@ pub fn verifier(config: &Config) -> Result<Verifier, StartError> {
     })
 }
 
-/// The store of a data directory.
+/// The configured store, with its schema brought up to date.
 ///
 /// # Errors
 ///
 /// [`StartError`].
-pub async fn store(data_dir: &Path) -> Result<SqliteStore, StartError> {
-    prepare_data_dir(data_dir)?;
-    Ok(SqliteStore::open(&data_dir.join(crate::store::SQLITE_FILE)).await?)
+pub async fn store(config: &Config) -> Result<Arc<dyn Store>, StartError> {
+    prepare_data_dir(&config.data_dir)?;
+    Ok(match &config.datastore {
+        Datastore::Sqlite { path } => Arc::new(SqliteStore::open(path).await?),
+        Datastore::Postgres(settings) => Arc::new(PostgresStore::open(settings).await?),
+    })
 }
 
 /// The audit trail of a data directory.
@@ -141,7 +145,7 @@ pub fn audit(data_dir: &Path) -> Result<AuditLog, StartError> {
     Ok(log)
 }
 
-/// A service on SQLite with the system's clock and randomness.
+/// A service with the system's clock and randomness.
 ///
 /// # Errors
 ///
@@ -149,7 +153,7 @@ pub fn audit(data_dir: &Path) -> Result<AuditLog, StartError> {
 pub async fn server(config: &Config, events: EventSink) -> Result<Server, StartError> {
     Ok(Server {
         verifier: Arc::new(verifier(config)?),
-        store: Arc::new(store(&config.data_dir).await?),
+        store: store(config).await?,
         clock: Arc::new(SystemClock::new()),
         random: Arc::new(SystemRandom),
         events,

@@ -1,9 +1,15 @@
 //! What outlives a login: sessions, nodes, and which challenges were answered.
 //!
-//! Two implementors, [`MemoryStore`] and [`SqliteStore`], pass one conformance suite. Whatever must happen once
-//! happens by one atomic statement, so that several verifiers can share a store.
+//! Three implementors, [`MemoryStore`], `SqliteStore` and `PostgresStore`, pass one conformance suite. Whatever must
+//! happen once happens by one atomic statement, so that several verifiers can share a store.
 
 mod memory;
+#[cfg(feature = "service")]
+pub mod migrations;
+#[cfg(feature = "service")]
+mod postgres;
+#[cfg(feature = "service")]
+mod rows;
 mod rules;
 #[cfg(feature = "service")]
 mod sqlite;
@@ -11,12 +17,17 @@ mod sqlite;
 use jiff::Timestamp;
 
 pub use memory::MemoryStore;
+#[cfg(feature = "service")]
+pub use postgres::PostgresStore;
 pub use rules::{Conflict, check};
 #[cfg(feature = "service")]
-pub use sqlite::{SQLITE_FILE, SqliteStore};
+pub use sqlite::SqliteStore;
 
 use crate::attestor::{Attribute, BootState};
 use crate::session::SessionId;
+
+/// Name of SQLite's file in the data directory, unless the configuration names another.
+pub const SQLITE_FILE: &str = "assay.sqlite";
 
 /// A failing store.
 #[derive(Debug, thiserror::Error)]
@@ -29,9 +40,67 @@ pub enum StoreError {
     #[cfg(feature = "service")]
     #[error("store schema: {0}")]
     Migration(#[from] sqlx::migrate::MigrateError),
+    /// The database cannot be reached, or does not let us in.
+    #[cfg(feature = "service")]
+    #[error("datastore {server}: {source}")]
+    Connect {
+        /// Where, without the password.
+        server: String,
+        /// What it says.
+        source: Box<sqlx::Error>,
+    },
+    /// The database has no schema, or an older one.
+    #[cfg(feature = "service")]
+    #[error("the database has no schema of this version yet")]
+    NoSchema,
+    /// The database does not answer in time. What was asked for may have happened.
+    #[error("store: no answer in time")]
+    TimedOut,
+    /// Other verifiers came between, again and again.
+    #[error("store: too many verifiers write the same node at once")]
+    Contended,
     /// A row does not read as what was written.
     #[error("store: a damaged {0} record")]
     Damaged(&'static str),
+}
+
+#[cfg(feature = "service")]
+impl StoreError {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        use sqlx::migrate::MigrateError;
+        const TLS: &str = "name the authority of the server's certificate with sslrootcert, or ask less with sslmode";
+        match self {
+            Self::Connect { source, .. } => Some(match source.as_ref() {
+                // rustls' refusals arrive as I/O errors of this kind.
+                sqlx::Error::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => TLS,
+                sqlx::Error::Tls(_) => TLS,
+                sqlx::Error::Database(error) => match error.code().as_deref() {
+                    Some("28P01" | "28000") => {
+                        "check the user, `passwordFile`, and the server's pg_hba.conf"
+                    }
+                    Some("3D000") => "make the database first: createdb --owner USER DATABASE",
+                    _ => "the message is the server's own; its log says more",
+                },
+                _ => "is PostgreSQL running, and does it listen there?",
+            }),
+            Self::NoSchema => Some("assayd makes it when it starts with this configuration"),
+            Self::Migration(MigrateError::VersionMissing(_)) => {
+                Some("a newer assayd wrote this database: run that version, or restore a backup")
+            }
+            Self::Migration(
+                MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _),
+            ) if error
+                .as_database_error()
+                .and_then(|error| error.code())
+                .is_some_and(|code| code == "42501") =>
+            {
+                Some("the user must be allowed to make tables in the database")
+            }
+            _ => None,
+        }
+    }
 }
 
 /// A session as it is stored.

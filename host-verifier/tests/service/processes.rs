@@ -10,7 +10,7 @@ use crate::desk::granted;
 use crate::fake_tpm::FakeTpm;
 use crate::site::{Daemon, Site};
 
-fn text(bytes: &[u8]) -> &str {
+pub(crate) fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap()
 }
 
@@ -199,7 +199,7 @@ fn exit_status_and_hints_are_those_of_the_contract() {
     assert_eq!(text(&output.stdout), "none\n");
 }
 
-fn assayd(arguments: &[&str], directory: &Path) -> Output {
+pub(crate) fn assayd(arguments: &[&str], directory: &Path) -> Output {
     Command::new(env!("CARGO_BIN_EXE_assayd"))
         .args(arguments)
         .current_dir(directory)

@@ -20,12 +20,17 @@ pub(crate) struct Site {
 
 impl Site {
     pub(crate) fn new(tpms: &[&FakeTpm]) -> Self {
+        Self::with(tpms, "")
+    }
+
+    /// With more keys of the configuration.
+    pub(crate) fn with(tpms: &[&FakeTpm], keys: &str) -> Self {
         let site = Self {
             dir: tempfile::tempdir().unwrap(),
         };
         std::fs::write(
             site.path("assayd.yaml"),
-            "trustDomain: example.org\ndataDir: data\nlisteners:\n  unix:\n    - path: agent.sock\nclusters:\n  lab: lab.yaml\n",
+            format!("trustDomain: example.org\ndataDir: data\nlisteners:\n  unix:\n    - path: agent.sock\nclusters:\n  lab: lab.yaml\n{keys}"),
         )
         .unwrap();
         let policy = format!(
@@ -57,10 +62,18 @@ impl Site {
 
     /// Starts assayd and waits for its socket.
     pub(crate) fn serve(&self) -> Daemon {
+        self.serve_logging("info")
+    }
+
+    /// With another filter for the log.
+    pub(crate) fn serve_logging(&self, filter: &str) -> Daemon {
+        // What a killed process left is no sign of life.
+        let _ = std::fs::remove_file(self.path("agent.sock"));
         let process = Command::new(env!("CARGO_BIN_EXE_assayd"))
             .arg("--config")
             .arg(self.path("assayd.yaml"))
             .args(["--events", "-"])
+            .env("ASSAY_LOG", filter)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -11,11 +11,11 @@ use assay_host_verifier::store::{
 };
 use jiff::Timestamp;
 
-fn at(second: i64) -> Timestamp {
+pub(crate) fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
 
-fn login(number: u8, ek: &str) -> LoginRecord {
+pub(crate) fn login(number: u8, ek: &str) -> LoginRecord {
     let spiffe_id = format!("spiffe://example.org/node/{ek}");
     LoginRecord {
         session: SessionRecord {
@@ -53,7 +53,7 @@ fn login(number: u8, ek: &str) -> LoginRecord {
     }
 }
 
-fn boot(reset_count: u32) -> BootState {
+pub(crate) fn boot(reset_count: u32) -> BootState {
     // Numbers beyond what a signed 64-bit column shows.
     BootState {
         clock: u64::MAX,
@@ -201,6 +201,40 @@ async fn of_many_nodes_that_take_an_identity_at_once_one_gets_it(store: Arc<dyn 
     assert_eq!(store.sessions(at(0), 100).await.unwrap().len(), 1);
 }
 
+async fn of_many_logins_of_one_tpm_at_once_none_takes_its_counters_back(store: Arc<dyn Store>) {
+    let commits: Vec<_> = (0..8u8)
+        .map(|number| {
+            let store = store.clone();
+            let mut record = login(number, "a");
+            record.node.boot = Some(boot(u32::from(number)));
+            tokio::spawn(async move { store.commit_login(&record).await.unwrap() })
+        })
+        .collect();
+    let mut stored = 0;
+    for commit in commits {
+        stored += usize::from(commit.await.unwrap() == Commit::Stored);
+    }
+    let node = store.node("a").await.unwrap().unwrap();
+    assert_eq!(node.boot, Some(boot(7)), "the latest is never refused");
+    assert_eq!(store.sessions(at(0), 100).await.unwrap().len(), stored);
+}
+
+async fn of_many_logins_that_name_one_session_one_is_stored(store: Arc<dyn Store>) {
+    let commits: Vec<_> = (0..8u8)
+        .map(|number| {
+            let store = store.clone();
+            let record = login(1, &format!("ek{number}"));
+            tokio::spawn(async move { store.commit_login(&record).await })
+        })
+        .collect();
+    let mut stored = 0;
+    for commit in commits {
+        stored += usize::from(matches!(commit.await.unwrap(), Ok(Commit::Stored)));
+    }
+    assert_eq!(stored, 1);
+    assert_eq!(store.nodes(100).await.unwrap().len(), 1, "both or neither");
+}
+
 async fn an_evicted_node_is_gone_with_its_sessions_and_frees_its_identity(store: Arc<dyn Store>) {
     store.commit_login(&login(1, "a")).await.unwrap();
     store.commit_login(&login(2, "b")).await.unwrap();
@@ -260,6 +294,15 @@ macro_rules! conformance {
                 store.close().await;
             })*
         }
+        mod postgres {
+            use super::{Arc, Store};
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                let store = crate::postgres::database().store().await;
+                super::$test(Arc::new(store.clone())).await;
+                store.close().await;
+            })*
+        }
     };
 }
 
@@ -270,6 +313,8 @@ conformance! {
     a_session_id_that_exists_is_not_written_over,
     of_many_who_take_a_challenge_at_once_one_gets_it,
     of_many_nodes_that_take_an_identity_at_once_one_gets_it,
+    of_many_logins_of_one_tpm_at_once_none_takes_its_counters_back,
+    of_many_logins_that_name_one_session_one_is_stored,
     an_evicted_node_is_gone_with_its_sessions_and_frees_its_identity,
     what_has_ended_is_purged_and_nothing_else,
 }

@@ -1,0 +1,3 @@
+DROP TABLE answered_challenges;
+DROP TABLE sessions;
+DROP TABLE nodes;
