@@ -28,6 +28,7 @@ mod logins;
 mod postgres;
 mod processes;
 mod replicas;
+mod schemas;
 mod shared_store;
 mod site;
 mod slow_chips;

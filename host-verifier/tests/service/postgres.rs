@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 
 use assay_host_verifier::config::{PostgresServer, PostgresSettings, TlsMode};
 use assay_host_verifier::store::PostgresStore;
-use sqlx::{Connection, PgConnection};
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
+use sqlx::{Connection, PgConnection, PgPool};
 
 /// `$1` the server's program, `$2` the directory, then the server's arguments.
 const WATCH: &str = "trap '' INT TERM HUP; \
@@ -239,13 +240,21 @@ impl Database<'_> {
 
     /// Somebody else's connection.
     pub(crate) async fn connect(&self) -> PgConnection {
-        let directory = self.server.dir.to_str().unwrap().replace('/', "%2F");
-        let (name, port) = (&self.name, self.server.port);
-        PgConnection::connect(&format!(
-            "postgres://{SUPERUSER}@{directory}:{port}/{name}?sslmode=disable"
-        ))
-        .await
-        .unwrap()
+        PgConnection::connect_with(&self.options()).await.unwrap()
+    }
+
+    /// Somebody else's connections.
+    pub(crate) async fn pool(&self) -> PgPool {
+        PgPool::connect_with(self.options()).await.unwrap()
+    }
+
+    fn options(&self) -> PgConnectOptions {
+        PgConnectOptions::new_without_pgpass()
+            .socket(&self.server.dir)
+            .port(self.server.port)
+            .username(SUPERUSER)
+            .database(&self.name)
+            .ssl_mode(PgSslMode::Disable)
     }
 
     /// Runs statements, returns what they select.
