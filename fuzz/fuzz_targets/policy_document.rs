@@ -21,7 +21,7 @@ fuzz_target!(|data: &[u8]| {
                 assert_eq!(standing(&set, &Outcomes::default()), Standing::Open);
                 assert!(decide(&set, &Outcomes::default()).is_err());
                 for policy in set.policies() {
-                    assert!(!policy.name().is_empty() && !policy.required().is_empty());
+                    assert!(!policy.name().is_empty() && !policy.attestors().is_empty());
                 }
             }
         }

@@ -143,6 +143,22 @@ pub fn parse<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, DocumentE
     serde_saphyr::from_str_with_options(text, options()).map_err(|error| translate(file, &error))
 }
 
+/// Checks a field that can have one value only.
+pub(crate) fn expect(
+    file: &str,
+    found: &serde_saphyr::Spanned<String>,
+    field: &str,
+    expected: &str,
+) -> Result<(), DocumentError> {
+    if found.value == expected {
+        return Ok(());
+    }
+    let message = format!("{field} is {:?}", found.value);
+    Err(DocumentError::new(file, message)
+        .at(found.referenced.into())
+        .hint(format!("this file needs `{field}: {expected}`")))
+}
+
 fn options() -> serde_saphyr::Options {
     serde_saphyr::options! {
         budget: serde_saphyr::budget! {

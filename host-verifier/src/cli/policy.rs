@@ -59,7 +59,7 @@ fn check(path: &Path) -> Result<Checked, Failure> {
     let shown = set.policies().iter().map(|policy| PolicyShown {
         name: policy.name().to_owned(),
         required: policy
-            .required()
+            .attestors()
             .iter()
             .map(|a| a.kind().to_string())
             .collect(),

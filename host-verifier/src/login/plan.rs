@@ -11,8 +11,7 @@ use assay_common::protocol::{
 
 use super::step::{Step, StepName};
 use super::{AwaitProofs, Denied, Env, MAX_ROUNDS, MethodKeys, Next, Progress, Turn, grant};
-use crate::attestor::run::RequirementId;
-use crate::policy::engine::is_alive;
+use crate::policy::engine::is_wanted;
 use crate::policy::{Outcome, Standing, decide, standing};
 
 /// Goes on with a login whose outcomes are all recorded.
@@ -59,7 +58,7 @@ fn conclude(mut progress: Progress, env: &Env<'_>) -> Turn {
 
 type Asked = (Vec<u8>, u8, BTreeMap<AttestorKind, Vec<u8>>, [u8; 32]);
 
-/// Makes the next challenge; `None` when there is nothing left to ask, because every policy fell on the way.
+/// Makes the next challenge; `None` when there is nothing left to ask, because what fell on the way settled it.
 fn ask(progress: &mut Progress, env: &Env<'_>) -> Result<Option<Asked>, Denied> {
     let internal = |id, detail: String| Denied::new(Some(id), DenyCode::INTERNAL, detail);
     let id = progress.id;
@@ -69,7 +68,7 @@ fn ask(progress: &mut Progress, env: &Env<'_>) -> Result<Option<Asked>, Denied> 
         outcomes,
         ..
     } = &mut *progress;
-    pending.retain(|entry, _| is_alive(policies, outcomes, entry.policy));
+    pending.retain(|entry, _| is_wanted(policies, outcomes, *entry));
     let mut requests = challenges(progress, env);
     for (kind, request) in new_requests(progress, &requests) {
         let keys = MethodKeys::draw(env.random).map_err(|e| internal(id, e.to_string()))?;
@@ -183,7 +182,8 @@ fn new_requests(
         let kind = attestor.kind();
         let stands = attestor.stands_on();
         let ready = stands.is_empty() || !stands.intersection(ground).is_empty();
-        let open = is_open(progress, entry) && !progress.asked.contains(kind);
+        let open = is_wanted(&progress.policies, &progress.outcomes, entry)
+            && !progress.asked.contains(kind);
         if !(ready && open) {
             continue;
         }
@@ -198,11 +198,6 @@ fn new_requests(
         progress.outcomes.record(entry, Outcome::Failed(error));
     }
     requests
-}
-
-fn is_open(progress: &Progress, entry: RequirementId) -> bool {
-    is_alive(&progress.policies, &progress.outcomes, entry.policy)
-        && progress.outcomes.of(entry).is_none()
 }
 
 fn proven(progress: &Progress) -> impl Iterator<Item = AttestorKind> {

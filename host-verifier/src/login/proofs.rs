@@ -13,7 +13,7 @@ use crate::attestor::run::{self, Attested, RequirementId};
 use crate::attestor::{AttestError, Facts, Fault, LoginContext};
 use crate::blobs::Blobs;
 use crate::policy::Outcome;
-use crate::policy::engine::is_alive;
+use crate::policy::engine::is_wanted;
 use crate::store::NodeRecord;
 
 /// A login whose last challenge is not answered yet.
@@ -269,8 +269,7 @@ fn judge_item(progress: &mut Progress, env: &Env<'_>, item: &AskedItem<'_>) {
         .requirements()
         .filter(|(entry, attestor)| {
             attestor.kind() == item.kind
-                && is_alive(&progress.policies, &progress.outcomes, entry.policy)
-                && progress.outcomes.of(*entry).is_none()
+                && is_wanted(&progress.policies, &progress.outcomes, *entry)
         })
         .map(|(entry, attestor)| (entry, attestor.clone()))
         .collect();

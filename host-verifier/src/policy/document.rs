@@ -4,29 +4,40 @@
 //! section: AgentAttestation
 //! schema: v1
 //! spec:
+//!   environment: production                # for policies that are for some environments only
 //!   policies:
 //!     - name: rack
-//!       requiredAttestors:
+//!       environment: [staging, production] # one or several; absent: all
+//!       requiredAttestors:                 # all of them
 //!         - type: tpm_ek
 //!           config:
 //!             allowedHashes: ["…"]
+//!       anyOf:                             # and so many of these
 //!         - type: tpm_quote
+//!         - type: k8s_psat
+//!       minAttestors: 1
+//!       requiredAttestorCombinations:      # and one of these in full
+//!         - [tpm_ek, tpm_quote]
+//!         - [tpm_ek, k8s_psat]
 //! ```
 //!
-//! A method's `config` is read by the method itself while the document is read, so its errors carry a line and a
-//! column too.
+//! What the fields mean is in [`super::rules`]. A document may name methods that are not built: [`PolicyDocument::check`]
+//! accepts it and says which, [`PolicyDocument::build`] refuses it.
 
-use core::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
-use assay_common::policy::AttestorKind;
+use assay_common::policy::{AttestorKind, AttestorSet};
 use serde::Deserialize;
-use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{self, Deserializer};
 use serde_saphyr::Spanned;
 
-use super::{Policy, PolicyError, PolicySet};
-use crate::attestor::{MethodConfig, registry};
-use crate::document::{self, DocumentError, Place, nearest};
+use super::requirement::{Kind, Requirement};
+use super::{
+    CombinationError, Entry, Environment, Lists, Policy, PolicyError, PolicySet, Rules, check_set,
+};
+use crate::attestor::{Attestor, registry};
+use crate::document::{self, DocumentError, Place};
 
 /// An `AgentAttestation` document, shape checked.
 #[derive(Debug, Deserialize)]
@@ -40,22 +51,118 @@ pub struct PolicyDocument {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Spec {
-    policies: Vec<Spanned<PolicyEntry>>,
+    #[serde(default, deserialize_with = "given")]
+    environment: Option<Spanned<EnvironmentName>>,
+    policies: Spanned<Vec<PolicyEntry>>,
 }
+
+type Entries = Spanned<Vec<Spanned<Requirement>>>;
+type Combination = Spanned<Vec<Spanned<Kind>>>;
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct PolicyEntry {
     name: Spanned<String>,
-    #[serde(rename = "requiredAttestors")]
-    required: Vec<Spanned<Requirement>>,
+    #[serde(default, deserialize_with = "given")]
+    environment: Option<Spanned<Environments>>,
+    #[serde(default, deserialize_with = "given")]
+    required_attestors: Option<Entries>,
+    #[serde(default, deserialize_with = "given")]
+    any_of: Option<Entries>,
+    #[serde(default, deserialize_with = "given")]
+    min_attestors: Option<Spanned<u64>>,
+    #[serde(default, deserialize_with = "given")]
+    required_attestor_combinations: Option<Spanned<Vec<Combination>>>,
 }
 
-/// One entry of `requiredAttestors`.
+/// A field that is there has a value: nothing after the colon is not the same as no field, since a list that was
+/// commented out would widen a policy.
+fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(d: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(d).map(Some)
+}
+
+#[derive(Debug, Clone, Copy)]
+struct EnvironmentName(Environment);
+
+impl<'de> Deserialize<'de> for EnvironmentName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        const NAMES: &[&str] = &["development", "staging", "production"];
+        let name = String::deserialize(deserializer)?;
+        Environment::from_name(&name)
+            .map(Self)
+            .ok_or_else(|| de::Error::unknown_variant(&name, NAMES))
+    }
+}
+
+/// One name or a list of them.
 #[derive(Debug)]
-struct Requirement {
+struct Environments(Vec<Environment>);
+
+impl<'de> Deserialize<'de> for Environments {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OneOrMany;
+        impl<'de> de::Visitor<'de> for OneOrMany {
+            type Value = Environments;
+
+            fn expecting(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                f.write_str("an environment or a list of them")
+            }
+
+            fn visit_str<E: de::Error>(self, name: &str) -> Result<Environments, E> {
+                let name = de::value::StrDeserializer::new(name);
+                EnvironmentName::deserialize(name).map(|name| Environments(vec![name.0]))
+            }
+
+            fn visit_seq<A: de::SeqAccess<'de>>(
+                self,
+                mut seq: A,
+            ) -> Result<Environments, A::Error> {
+                let mut names = Vec::new();
+                while let Some(EnvironmentName(name)) = seq.next_element()? {
+                    if names.contains(&name) {
+                        return Err(de::Error::custom(format_args!(
+                            "environment `{name}` stands there twice"
+                        )));
+                    }
+                    names.push(name);
+                }
+                if names.is_empty() {
+                    return Err(de::Error::custom("a policy for no environment"));
+                }
+                Ok(Environments(names))
+            }
+        }
+        deserializer.deserialize_any(OneOrMany)
+    }
+}
+
+/// A document that is right, and what this version cannot do of it.
+#[derive(Debug)]
+pub struct Checked {
+    /// The cluster's environment.
+    pub environment: Option<Environment>,
+    /// The policies, in order.
+    pub policies: Vec<CheckedPolicy>,
+}
+
+/// A policy that is right.
+#[derive(Debug)]
+pub struct CheckedPolicy {
+    /// Its name.
+    pub name: String,
+    /// The environments that it is for; empty: all.
+    pub environments: Vec<Environment>,
+    /// Its methods by list.
+    pub lists: Lists<AttestorKind>,
+    /// Methods in it that are not built, with the place of their names.
+    pub unbuilt: Vec<(AttestorKind, Place)>,
+}
+
+/// An entry on its way to an attestor; `None` for a method that is not built.
+struct Slot {
     kind: AttestorKind,
-    config: Box<dyn MethodConfig>,
+    at: Place,
+    attestor: Option<Arc<dyn Attestor>>,
 }
 
 impl PolicyDocument {
@@ -68,191 +175,223 @@ impl PolicyDocument {
         document::parse(file, text)
     }
 
-    /// Checks the meaning and builds the attestors. Files that settings name are looked up from `base`.
+    /// Checks the meaning. Methods that are not built are part of the answer, not an error.
     ///
     /// # Errors
     ///
     /// [`DocumentError`].
-    pub fn build(&self, file: &str, base: &Path) -> Result<PolicySet, DocumentError> {
-        expect(file, &self.section, "section", "AgentAttestation")?;
-        expect(file, &self.schema, "schema", "v1")?;
-        let mut policies = Vec::new();
-        for entry in &self.spec.value.policies {
-            let at = Place::from(entry.value.name.referenced);
-            let mut required = Vec::new();
-            for requirement in &entry.value.required {
-                required.push(build_attestor(file, base, requirement)?);
+    pub fn check(&self, file: &str, base: &Path) -> Result<Checked, DocumentError> {
+        let slots = self.slots(file, base)?;
+        let policies = self.entries().zip(slots).map(|(entry, lists)| {
+            let unbuilt = lists.entries().filter(|slot| slot.attestor.is_none());
+            CheckedPolicy {
+                name: entry.name.value.clone(),
+                environments: entry.environments().to_vec(),
+                unbuilt: unbuilt.map(|slot| (slot.kind, slot.at)).collect(),
+                lists: lists.map(|slot| slot.kind),
             }
-            let policy = Policy::new(entry.value.name.value.as_str(), required);
-            policies.push(policy.map_err(|error| policy_error(file, &error, at))?);
+        });
+        Ok(Checked {
+            policies: policies.collect(),
+            environment: self.environment(),
+        })
+    }
+
+    /// Checks the meaning and builds the attestors. Files that settings name are looked up from `base`.
+    ///
+    /// # Errors
+    ///
+    /// [`DocumentError`], also for a method that is not built.
+    pub fn build(&self, file: &str, base: &Path) -> Result<PolicySet, DocumentError> {
+        let mut policies = Vec::new();
+        for (entry, slots) in self.entries().zip(self.slots(file, base)?) {
+            let lists = slots.try_map(|slot| {
+                let attestor = slot.attestor.clone();
+                attestor.ok_or_else(|| not_built(file, slot))
+            })?;
+            let environments = entry.environments().to_vec();
+            let policy = Policy::with_rules(entry.name.value.as_str(), &lists, environments);
+            policies.push(policy.map_err(|error| entry.error(file, &error))?);
         }
-        let at = Place::from(self.spec.referenced);
-        PolicySet::new(policies).map_err(|error| {
-            let at = match &error {
-                PolicyError::DuplicateName(name) => {
-                    let named = self
-                        .spec
-                        .value
-                        .policies
-                        .iter()
-                        .map(|entry| &entry.value.name);
-                    named
-                        .rev()
-                        .find(|n| n.value == *name)
-                        .map_or(at, |n| n.referenced.into())
-                }
-                _ => at,
-            };
-            policy_error(file, &error, at)
+        PolicySet::in_environment(policies, self.environment())
+            .map_err(|error| self.error(file, &error))
+    }
+
+    /// Everything that can be checked without leaving out what is not built.
+    fn slots(&self, file: &str, base: &Path) -> Result<Vec<Lists<Slot>>, DocumentError> {
+        document::expect(file, &self.section, "section", "AgentAttestation")?;
+        document::expect(file, &self.schema, "schema", "v1")?;
+        let mut all = Vec::new();
+        for entry in self.entries() {
+            let slots = entry.lists().try_map(|one| Slot::new(file, base, one))?;
+            if entry.name.value.is_empty() {
+                return Err(entry.error(file, &PolicyError::NoName));
+            }
+            let shape = slots.map(|slot| Entry {
+                kind: slot.kind,
+                stands_on: match &slot.attestor {
+                    Some(attestor) => attestor.stands_on(),
+                    None => AttestorSet::EMPTY,
+                },
+            });
+            Rules::new(&entry.name.value, &shape).map_err(|error| entry.error(file, &error))?;
+            all.push(slots);
+        }
+        let names = self.spec.value.policies.value.iter();
+        let names = names.map(|entry| (entry.name.value.as_str(), entry.environments()));
+        check_set(names, self.environment()).map_err(|error| self.error(file, &error))?;
+        Ok(all)
+    }
+
+    fn entries(&self) -> impl Iterator<Item = &PolicyEntry> {
+        self.spec.value.policies.value.iter()
+    }
+
+    fn environment(&self) -> Option<Environment> {
+        Some(self.spec.value.environment.as_ref()?.value.0)
+    }
+
+    /// An error of the policies together, at the place of what it is about.
+    fn error(&self, file: &str, error: &PolicyError) -> DocumentError {
+        let spec = &self.spec.value;
+        let at = match error {
+            PolicyError::DuplicateName(name) | PolicyError::NoEnvironment(name) => {
+                let mut named = spec.policies.value.iter().rev();
+                let entry = named.find(|entry| entry.name.value == *name);
+                entry.map(|entry| match &entry.environment {
+                    Some(environment) if matches!(error, PolicyError::NoEnvironment(_)) => {
+                        environment.referenced
+                    }
+                    _ => entry.name.referenced,
+                })
+            }
+            PolicyError::NoPolicyHere(_) => spec.environment.as_ref().map(|e| e.referenced),
+            _ => None,
+        };
+        policy_error(file, error, at.unwrap_or(spec.policies.referenced).into())
+    }
+}
+
+impl PolicyEntry {
+    fn environments(&self) -> &[Environment] {
+        self.environment.as_ref().map_or(&[], |list| &list.value.0)
+    }
+
+    fn lists(&self) -> Lists<&Spanned<Requirement>> {
+        fn list(list: Option<&Entries>) -> Option<Vec<&Spanned<Requirement>>> {
+            Some(list?.value.iter().collect())
+        }
+        let combinations = self.required_attestor_combinations.as_ref().map(|all| {
+            let all = all.value.iter();
+            all.map(|set| set.value.iter().map(|kind| kind.value.0).collect())
+                .collect()
+        });
+        Lists {
+            required: list(self.required_attestors.as_ref()),
+            any_of: list(self.any_of.as_ref()),
+            min_attestors: self.min_attestors.as_ref().map(|min| min.value),
+            combinations,
+        }
+    }
+
+    /// An error of this policy, at the place of what it is about.
+    fn error(&self, file: &str, error: &PolicyError) -> DocumentError {
+        let method = |kind: AttestorKind| {
+            let lists = self.lists();
+            let entries: Vec<_> = lists.entries().copied().collect();
+            let last = entries.iter().rev().find(|e| e.value.kind.value.0 == kind);
+            last.map(|entry| entry.value.kind.referenced)
+        };
+        let combinations = self.required_attestor_combinations.as_ref();
+        let at = match error {
+            PolicyError::Empty(_) => self.required_attestors.as_ref().map(|list| list.referenced),
+            PolicyError::EmptyAnyOf(_) => self.any_of.as_ref().map(|list| list.referenced),
+            PolicyError::MinWithoutAnyOf(_)
+            | PolicyError::MinIsZero(_)
+            | PolicyError::MinTooLarge { .. } => self.min_attestors.as_ref().map(|m| m.referenced),
+            PolicyError::NoCombinations(_) | PolicyError::TooManyCombinations(_) => {
+                combinations.map(|all| all.referenced)
+            }
+            PolicyError::Combination { index, why, .. } => {
+                let set = combinations.and_then(|all| all.value.get(*index));
+                set.map(|set| match why {
+                    CombinationError::Twice(kind) | CombinationError::NoEntry(kind) => {
+                        let mut methods = set.value.iter().rev();
+                        let method = methods.find(|method| method.value.0 == *kind);
+                        method.map_or(set.referenced, |method| method.referenced)
+                    }
+                    _ => set.referenced,
+                })
+            }
+            PolicyError::DuplicateAttestor(_, kind)
+            | PolicyError::StandsAlone { kind, .. }
+            | PolicyError::Unused(_, kind) => method(*kind),
+            _ => None,
+        };
+        policy_error(file, error, at.unwrap_or(self.name.referenced).into())
+    }
+}
+
+impl Slot {
+    fn new(file: &str, base: &Path, one: &Spanned<Requirement>) -> Result<Self, DocumentError> {
+        let kind = one.value.kind.value.0;
+        let config = one.value.config.as_ref();
+        let attestor = config.map(|config| config.build(base)).transpose();
+        Ok(Self {
+            kind,
+            at: one.value.kind.referenced.into(),
+            attestor: attestor.map_err(|error| {
+                let mut document =
+                    DocumentError::new(file, format!("{kind}: {error}")).at(one.referenced.into());
+                document.hint = Some(error.hint.unwrap_or_else(|| {
+                    format!("correct `{}` in the `config` of this entry", error.field)
+                }));
+                document
+            })?,
         })
     }
 }
 
-fn build_attestor(
-    file: &str,
-    base: &Path,
-    requirement: &Spanned<Requirement>,
-) -> Result<std::sync::Arc<dyn crate::attestor::Attestor>, DocumentError> {
-    requirement.value.config.build(base).map_err(|error| {
-        let kind = requirement.value.kind;
-        let mut document =
-            DocumentError::new(file, format!("{kind}: {error}")).at(requirement.referenced.into());
-        document.hint = error.hint;
-        document
-    })
-}
-
-fn expect(
-    file: &str,
-    found: &Spanned<String>,
-    field: &str,
-    expected: &str,
-) -> Result<(), DocumentError> {
-    if found.value == expected {
-        return Ok(());
-    }
-    let message = format!("{field} is {:?}", found.value);
-    Err(DocumentError::new(file, message)
-        .at(found.referenced.into())
-        .hint(format!("this file needs `{field}: {expected}`")))
+fn not_built(file: &str, slot: &Slot) -> DocumentError {
+    let built: Vec<_> = registry::BUILT.iter().map(ToString::to_string).collect();
+    let message = format!("attestor type `{}` is not built yet", slot.kind);
+    DocumentError::new(file, message)
+        .at(slot.at)
+        .hint(format!("this version has {}", built.join(", ")))
 }
 
 fn policy_error(file: &str, error: &PolicyError, at: Place) -> DocumentError {
     let hint = match error {
         PolicyError::NoPolicies => "add a policy below `policies`",
-        PolicyError::Empty(_) => "list at least one attestor below `requiredAttestors`",
+        PolicyError::Empty(_) => "list at least one attestor below `requiredAttestors` or `anyOf`",
+        PolicyError::EmptyAnyOf(_) => "list the attestors to choose from, or remove `anyOf`",
         PolicyError::NoName => "give the policy a name; logs and sessions show it",
         PolicyError::DuplicateName(_) => "rename one of them; logs could not tell them apart",
         PolicyError::DuplicateAttestor(..) => "write two policies if either setting is enough",
         PolicyError::StandsAlone { .. } => "add the other method to the same policy",
         PolicyError::TooManyPolicies | PolicyError::TooManyRequired(_) => "split the document",
+        PolicyError::TooManyCombinations(_) => "split the policy",
+        PolicyError::MinWithoutAnyOf(_) => {
+            "list the attestors to choose from below `anyOf`; `requiredAttestors` are all needed"
+        }
+        PolicyError::MinIsZero(_) => "choose at least 1; without a choice, remove `anyOf`",
+        PolicyError::MinTooLarge { .. } => "lower the number or list more attestors below `anyOf`",
+        PolicyError::NoCombinations(_) => "list at least one combination, or remove the field",
+        PolicyError::Combination { why, .. } => match why {
+            CombinationError::Empty => "name the methods that together are enough",
+            CombinationError::Twice(_) | CombinationError::Repeated => "remove one of them",
+            CombinationError::NoEntry(_) => "list the method, with its settings, below `anyOf`",
+            CombinationError::RequiredAnyway => "name at least one method of `anyOf` in it",
+        },
+        PolicyError::Unused(..) => {
+            "it is in no combination and `minAttestors` is reached without it: add it to one, or remove the entry"
+        }
+        PolicyError::NoEnvironment(_) => {
+            "add `environment: production` (or another) below `spec`, or remove it from the policy"
+        }
+        PolicyError::NoPolicyHere(_) => "add a policy for it, or one without `environment`",
     };
     DocumentError::new(file, error.to_string())
         .at(at)
         .hint(hint)
-}
-
-impl<'de> Deserialize<'de> for Requirement {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(RequirementVisitor)
-    }
-}
-
-struct RequirementVisitor;
-
-const FIELDS: &[&str] = &["type", "config"];
-
-impl<'de> Visitor<'de> for RequirementVisitor {
-    type Value = Requirement;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an entry with `type` and, where the method has settings, `config`")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Requirement, A::Error> {
-        let mut kind: Option<AttestorKind> = None;
-        let mut config: Option<Box<dyn MethodConfig>> = None;
-        let mut early: Option<serde_json::Value> = None;
-        while let Some(key) = map.next_key::<String>()? {
-            match key.as_str() {
-                "type" => kind = Some(map.next_value::<Kind>()?.0),
-                "config" => match kind {
-                    Some(kind) => config = map.next_value_seed(ConfigSeed(kind))?,
-                    // Tools that sort keys write `config` first. It is kept as it is until the type is known; its
-                    // errors then carry the place of the entry.
-                    None => early = Some(map.next_value()?),
-                },
-                other => {
-                    let _: IgnoredAny = map.next_value()?;
-                    return Err(de::Error::unknown_field(other, FIELDS));
-                }
-            }
-        }
-        let kind = kind.ok_or_else(|| de::Error::missing_field("type"))?;
-        if let Some(value) = early.filter(|value| !value.is_null()) {
-            config = Some(registry::deserialize_config(kind, value).map_err(de::Error::custom)?);
-        }
-        let config = match config {
-            Some(config) => config,
-            None => registry::default_config(kind)
-                .ok_or_else(|| de::Error::custom(format_args!("{kind} needs a `config`")))?,
-        };
-        Ok(Requirement { kind, config })
-    }
-}
-
-/// A method's settings; `config:` with nothing after it is the same as none.
-struct ConfigSeed(AttestorKind);
-
-impl<'de> DeserializeSeed<'de> for ConfigSeed {
-    type Value = Option<Box<dyn MethodConfig>>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_option(self)
-    }
-}
-
-impl<'de> Visitor<'de> for ConfigSeed {
-    type Value = Option<Box<dyn MethodConfig>>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the settings of {}", self.0)
-    }
-
-    fn visit_none<E: de::Error>(self) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        registry::deserialize_config(self.0, deserializer).map(Some)
-    }
-}
-
-/// A method's type identifier, known and built.
-struct Kind(AttestorKind);
-
-impl<'de> Deserialize<'de> for Kind {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let name = String::deserialize(deserializer)?;
-        let names = AttestorKind::ALL.iter().filter_map(|kind| kind.name());
-        let Some(kind) = AttestorKind::from_name(&name) else {
-            let near =
-                nearest(&name, names).map_or(String::new(), |n| format!("; did you mean `{n}`?"));
-            return Err(de::Error::custom(format_args!(
-                "unknown attestor type `{name}`{near}"
-            )));
-        };
-        if registry::BUILT.contains(&kind) {
-            return Ok(Self(kind));
-        }
-        let built: Vec<_> = registry::BUILT.iter().map(ToString::to_string).collect();
-        Err(de::Error::custom(format_args!(
-            "attestor type `{kind}` is not built yet; this version has {}",
-            built.join(", ")
-        )))
-    }
 }

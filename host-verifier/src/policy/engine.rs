@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use assay_common::policy::AttestorKind;
+use assay_common::policy::{AttestorKind, AttestorSet};
 
-use super::PolicySet;
+use super::explain::{Explanation, explain};
+use super::{PolicySet, Rules};
 use crate::attestor::run::{Attested, RequirementId};
 use crate::attestor::{AttestError, Attribute, Facts, Fault};
 
-/// What became of one entry of `requiredAttestors`.
+/// What became of one entry of `requiredAttestors` or `anyOf`.
 #[derive(Debug)]
 pub enum Outcome {
     /// Every check passed.
@@ -58,28 +59,69 @@ pub enum Standing {
 /// How a policy stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
+    /// Satisfied, and nothing that is still open could add to it.
     Full,
     Open,
     Dead,
 }
 
-fn state(set: &PolicySet, outcomes: &Outcomes, policy: usize) -> State {
-    let entries = set.policies().get(policy).map_or(0, |p| p.required().len());
-    let mut state = State::Full;
-    for entry in 0..entries {
-        match outcomes.of(RequirementId { policy, entry }) {
-            Some(Outcome::Satisfied(_)) => {}
-            Some(_) => return State::Dead,
-            None => state = State::Open,
-        }
-    }
-    state
+/// The methods of a policy whose proofs count, and those that could still count. Within a policy a method has one
+/// entry, so sets of methods say it all.
+pub(super) struct View {
+    pub(super) proven: AttestorSet,
+    pub(super) possible: AttestorSet,
 }
 
-/// Whether `policy` can still be satisfied.
+/// `None` when the policy is for another environment.
+pub(super) fn view<'a>(
+    set: &'a PolicySet,
+    outcomes: &Outcomes,
+    policy: usize,
+) -> Option<(&'a Rules, View)> {
+    let found = set.policies().get(policy).filter(|_| set.applies(policy))?;
+    let (mut satisfied, mut open) = (AttestorSet::EMPTY, AttestorSet::EMPTY);
+    for (entry, attestor) in found.attestors().iter().enumerate() {
+        match outcomes.of(RequirementId { policy, entry }) {
+            Some(Outcome::Satisfied(_)) => satisfied = satisfied.with(attestor.kind()),
+            Some(_) => {}
+            None => open = open.with(attestor.kind()),
+        }
+    }
+    let rules = found.rules();
+    let view = View {
+        proven: rules.grounded(satisfied),
+        possible: rules.grounded(satisfied.union(open)),
+    };
+    Some((rules, view))
+}
+
+fn state(set: &PolicySet, outcomes: &Outcomes, policy: usize) -> State {
+    match view(set, outcomes, policy) {
+        Some((rules, view)) if rules.hold(view.possible) => {
+            // A rule that could use what is open waits for it: attributes must not depend on what came first.
+            let settled = view.proven.covers(rules.used(view.possible));
+            if settled { State::Full } else { State::Open }
+        }
+        _ => State::Dead,
+    }
+}
+
+/// Whether an entry is undecided, and its policy alive and able to use its proof.
 #[must_use]
-pub fn is_alive(set: &PolicySet, outcomes: &Outcomes, policy: usize) -> bool {
-    state(set, outcomes, policy) != State::Dead
+pub fn is_wanted(set: &PolicySet, outcomes: &Outcomes, id: RequirementId) -> bool {
+    let kind = set
+        .policies()
+        .get(id.policy)
+        .and_then(|policy| policy.attestors().get(id.entry))
+        .map(|attestor| attestor.kind());
+    match (kind, view(set, outcomes, id.policy)) {
+        (Some(kind), Some((rules, view))) => {
+            outcomes.of(id).is_none()
+                && rules.hold(view.possible)
+                && rules.used(view.possible).contains(kind)
+        }
+        _ => false,
+    }
 }
 
 /// How a login stands: the first policy of the document that is not out of the race decides.
@@ -112,7 +154,7 @@ impl Authorized {
         &self.policy
     }
 
-    /// The attributes that its attestors vouch for, in the policy's order; no other's.
+    /// The attributes that its attestors vouch for, in the policy's order; no other's. See [`super::rules`] for which.
     #[must_use]
     pub fn attributes(&self) -> &[Attribute] {
         &self.attributes
@@ -147,82 +189,23 @@ pub struct Refusal {
     pub explanation: Explanation,
 }
 
-/// Which rule decided, and why the others did not.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Explanation {
-    /// The policy that won.
-    pub winner: Option<String>,
-    /// Every policy, in document order.
-    pub policies: Vec<PolicyVerdict>,
-}
-
-/// What became of a policy.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct PolicyVerdict {
-    /// Its name.
-    pub policy: String,
-    /// Whether every entry is satisfied. A later policy can be and still not win.
-    pub satisfied: bool,
-    /// What became of its entries.
-    pub attestors: Vec<AttestorVerdict>,
-}
-
-/// What became of an entry.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct AttestorVerdict {
-    /// The method's type identifier.
-    pub attestor: String,
-    /// `satisfied`, `failed`, `not-offered`, `not-answered` or `undecided`.
-    pub outcome: &'static str,
-    /// The failed check and what it found.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub detail: Option<String>,
-}
-
-/// One line: the first thing that was wrong with each policy.
-impl core::fmt::Display for Explanation {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        if let Some(winner) = &self.winner {
-            return write!(f, "policy `{winner}` is satisfied");
-        }
-        for (i, policy) in self.policies.iter().enumerate() {
-            let separator = if i == 0 { "" } else { "; " };
-            write!(f, "{separator}policy `{}`: ", policy.policy)?;
-            match policy.attestors.iter().find(|a| a.outcome != "satisfied") {
-                Some(AttestorVerdict {
-                    attestor,
-                    outcome,
-                    detail: None,
-                }) => {
-                    write!(f, "{attestor} {outcome}")?;
-                }
-                Some(AttestorVerdict {
-                    attestor,
-                    outcome,
-                    detail: Some(detail),
-                }) => {
-                    write!(f, "{attestor} {outcome}: {detail}")?;
-                }
-                None => f.write_str("satisfied")?,
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Decides. The first policy of the document that is satisfied in full wins; undecided entries count as not
-/// satisfied.
+/// Decides. The first policy of the document whose rules hold wins; undecided entries count as not satisfied.
 ///
 /// # Errors
 ///
 /// [`Refusal`] when none is.
 pub fn decide(set: &PolicySet, outcomes: &Outcomes) -> Result<Authorized, Refusal> {
     let mut explanation = explain(set, outcomes);
-    let winner = (0..set.policies().len()).find(|p| state(set, outcomes, *p) == State::Full);
-    let Some((position, policy)) = winner.and_then(|p| set.policies().get(p).map(|full| (p, full)))
-    else {
+    let winner = set.policies().iter().enumerate().find_map(|(p, policy)| {
+        let (rules, view) = view(set, outcomes, p)?;
+        rules
+            .hold(view.proven)
+            .then(|| (p, policy, rules.used(view.proven)))
+    });
+    let Some((position, policy, used)) = winner else {
         let fault = set
             .requirements()
+            .filter(|(id, _)| set.applies(id.policy))
             .find_map(|(id, _)| match outcomes.of(id) {
                 Some(Outcome::Failed(error)) => Some(error.fault),
                 Some(Outcome::NotAnswered) => Some(Fault::Refused),
@@ -238,11 +221,14 @@ pub fn decide(set: &PolicySet, outcomes: &Outcomes) -> Result<Authorized, Refusa
         key_origin: None,
         explanation,
     };
-    for entry in 0..policy.required().len() {
-        if let Some(Outcome::Satisfied(proof)) = outcomes.of(RequirementId {
+    for (entry, attestor) in policy.attestors().iter().enumerate() {
+        let id = RequirementId {
             policy: position,
             entry,
-        }) {
+        };
+        if let Some(Outcome::Satisfied(proof)) = outcomes.of(id)
+            && used.contains(attestor.kind())
+        {
             let claims = proof.claims();
             authorized
                 .attributes
@@ -258,38 +244,4 @@ pub fn decide(set: &PolicySet, outcomes: &Outcomes) -> Result<Authorized, Refusa
         }
     }
     Ok(authorized)
-}
-
-fn explain(set: &PolicySet, outcomes: &Outcomes) -> Explanation {
-    let verdicts = set
-        .policies()
-        .iter()
-        .enumerate()
-        .map(|(policy, p)| PolicyVerdict {
-            policy: p.name().to_owned(),
-            satisfied: state(set, outcomes, policy) == State::Full,
-            attestors: p
-                .required()
-                .iter()
-                .enumerate()
-                .map(|(entry, attestor)| {
-                    let (outcome, detail) = match outcomes.of(RequirementId { policy, entry }) {
-                        Some(Outcome::Satisfied(_)) => ("satisfied", None),
-                        Some(Outcome::Failed(error)) => ("failed", Some(error.to_string())),
-                        Some(Outcome::NotOffered) => ("not-offered", None),
-                        Some(Outcome::NotAnswered) => ("not-answered", None),
-                        None => ("undecided", None),
-                    };
-                    AttestorVerdict {
-                        attestor: attestor.kind().to_string(),
-                        outcome,
-                        detail,
-                    }
-                })
-                .collect(),
-        });
-    Explanation {
-        winner: None,
-        policies: verdicts.collect(),
-    }
 }

@@ -44,7 +44,7 @@ fn a_document_is_read_with_policies_and_attestors_in_order() {
     let names: Vec<_> = set.policies().iter().map(|p| p.name()).collect();
     assert_eq!(names, ["rack", "other"]);
     let kinds: Vec<_> = set.policies()[1]
-        .required()
+        .attestors()
         .iter()
         .map(|a| a.kind())
         .collect();

@@ -1,5 +1,6 @@
 //! Logins from the first message to the last, and what they leave behind.
 
+mod choices;
 mod events;
 mod hellos;
 mod outcomes;

@@ -1,0 +1,145 @@
+//! Reads one entry of `requiredAttestors` or `anyOf`.
+//!
+//! A method's `config` is read by the method itself while the document is read, so its errors carry a line and a
+//! column too. A method that this version only knows by name keeps its place; its settings are not looked at beyond
+//! being a mapping.
+
+use core::fmt;
+
+use assay_common::policy::AttestorKind;
+use serde::Deserialize;
+use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_saphyr::Spanned;
+
+use crate::attestor::{MethodConfig, registry};
+use crate::document::nearest;
+
+/// One entry.
+#[derive(Debug)]
+pub(super) struct Requirement {
+    /// The method, at its place.
+    pub(super) kind: Spanned<Kind>,
+    /// Its settings; `None` for a method that is not built.
+    pub(super) config: Option<Box<dyn MethodConfig>>,
+}
+
+impl<'de> Deserialize<'de> for Requirement {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(RequirementVisitor)
+    }
+}
+
+struct RequirementVisitor;
+
+const FIELDS: &[&str] = &["type", "config"];
+
+impl<'de> Visitor<'de> for RequirementVisitor {
+    type Value = Requirement;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an entry with `type` and, where the method has settings, `config`")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Requirement, A::Error> {
+        let mut kind: Option<Spanned<Kind>> = None;
+        let mut config: Option<Box<dyn MethodConfig>> = None;
+        let mut early: Option<serde_json::Value> = None;
+        while let Some(key) = map.next_key::<String>()? {
+            match key.as_str() {
+                "type" => kind = Some(map.next_value()?),
+                "config" => match &kind {
+                    Some(kind) => config = map.next_value_seed(ConfigSeed(kind.value.0))?,
+                    // Tools that sort keys write `config` first. It is kept as it is until the type is known; its
+                    // errors then carry the place of the entry.
+                    None => early = Some(map.next_value()?),
+                },
+                other => {
+                    let _: IgnoredAny = map.next_value()?;
+                    return Err(de::Error::unknown_field(other, FIELDS));
+                }
+            }
+        }
+        let kind = kind.ok_or_else(|| de::Error::missing_field("type"))?;
+        let method = kind.value.0;
+        if let Some(value) = early.filter(|value| !value.is_null()) {
+            config = ConfigSeed(method)
+                .visit_some(value)
+                .map_err(de::Error::custom)?;
+        }
+        if config.is_none() && registry::BUILT.contains(&method) {
+            let default = registry::default_config(method)
+                .ok_or_else(|| de::Error::custom(format_args!("{method} needs a `config`")))?;
+            config = Some(default);
+        }
+        Ok(Requirement { kind, config })
+    }
+}
+
+/// A method's settings; `config:` with nothing after it is the same as none.
+struct ConfigSeed(AttestorKind);
+
+impl<'de> DeserializeSeed<'de> for ConfigSeed {
+    type Value = Option<Box<dyn MethodConfig>>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_option(self)
+    }
+}
+
+impl<'de> Visitor<'de> for ConfigSeed {
+    type Value = Option<Box<dyn MethodConfig>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the settings of {}", self.0)
+    }
+
+    fn visit_none<E: de::Error>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        if !registry::BUILT.contains(&self.0) {
+            return deserializer.deserialize_any(Settings).map(|()| None);
+        }
+        registry::deserialize_config(self.0, deserializer).map(Some)
+    }
+}
+
+/// The settings of a method that is not built: any mapping.
+struct Settings;
+
+impl<'de> Visitor<'de> for Settings {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a mapping of settings")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(())
+    }
+}
+
+/// A method's type identifier: one that is known, built or not.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Kind(pub(crate) AttestorKind);
+
+impl<'de> Deserialize<'de> for Kind {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        AttestorKind::from_name(&name).map(Self).ok_or_else(|| {
+            let mut names: Vec<_> = AttestorKind::ALL.iter().filter_map(|k| k.name()).collect();
+            names.sort_unstable();
+            let hint = nearest(&name, names.iter().copied()).map_or_else(
+                || format!("known here: {}", names.join(", ")),
+                |near| format!("did you mean `{near}`?"),
+            );
+            de::Error::custom(format_args!("unknown attestor type `{name}`; {hint}"))
+        })
+    }
+}
