@@ -3,13 +3,20 @@
 //! Documents are read straight into typed structures, with small budgets, so that neither an alias bomb nor an
 //! unknown field gets through.
 
+mod words;
+
 use core::fmt;
 use std::path::Path;
 
 use serde::de::DeserializeOwned;
 
+pub(crate) use words::HINT;
+
 /// Longest document, bytes.
 pub const MAX_DOCUMENT: usize = 256 * 1024;
+
+/// Deepest nesting.
+const MAX_DEPTH: usize = 32;
 
 /// A document that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +71,7 @@ impl DocumentError {
             file: file.into(),
             line: 0,
             column: 0,
-            message: message.into(),
+            message: visible(&message.into()),
             hint: None,
         }
     }
@@ -83,10 +90,23 @@ impl DocumentError {
     #[must_use]
     pub fn hint(self, hint: impl Into<String>) -> Self {
         Self {
-            hint: Some(hint.into()),
+            hint: Some(visible(&hint.into())),
             ..self
         }
     }
+}
+
+/// A text on one line, with control characters spelt out: messages quote documents, and end up in terminals and logs.
+#[must_use]
+pub fn visible(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c.is_control() {
+            true => shown.extend(c.escape_default()),
+            false => shown.push(c),
+        }
+    }
+    shown
 }
 
 /// Reads a file.
@@ -97,19 +117,24 @@ impl DocumentError {
 pub fn read(path: &Path) -> Result<String, DocumentError> {
     use std::io::Read;
     let file = path.display().to_string();
-    let fail = |error: std::io::Error| DocumentError::new(file.clone(), error.to_string());
+    let fail = |error: std::io::Error| {
+        DocumentError::new(file.clone(), error.to_string())
+            .hint("check the path, and who may read it")
+    };
     let mut bytes = Vec::new();
     let limit = MAX_DOCUMENT as u64 + 1;
     std::fs::File::open(path)
         .and_then(|f| f.take(limit).read_to_end(&mut bytes))
         .map_err(fail)?;
     if bytes.len() > MAX_DOCUMENT {
-        return Err(DocumentError::new(
-            file,
-            format!("longer than {MAX_DOCUMENT} bytes"),
-        ));
+        return Err(too_long(&file, &bytes));
     }
-    String::from_utf8(bytes).map_err(|_| DocumentError::new(file, "not UTF-8"))
+    String::from_utf8(bytes).map_err(|error| {
+        let at = place_of(error.as_bytes(), error.utf8_error().valid_up_to());
+        DocumentError::new(file, "not UTF-8")
+            .at(at)
+            .hint("save the file as UTF-8")
+    })
 }
 
 /// As [`read`], for a file that a document names: only a regular file, since a pipe or a device could keep the
@@ -135,12 +160,27 @@ pub fn read_named(path: &Path) -> Result<String, DocumentError> {
 /// [`DocumentError`], with a hint when a name looks like a misspelt one.
 pub fn parse<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, DocumentError> {
     if text.len() > MAX_DOCUMENT {
-        return Err(DocumentError::new(
-            file,
-            format!("longer than {MAX_DOCUMENT} bytes"),
-        ));
+        return Err(too_long(file, text.as_bytes()));
     }
     serde_saphyr::from_str_with_options(text, options()).map_err(|error| translate(file, &error))
+}
+
+fn too_long(file: &str, bytes: &[u8]) -> DocumentError {
+    DocumentError::new(file, format!("longer than {MAX_DOCUMENT} bytes"))
+        .at(place_of(bytes, MAX_DOCUMENT))
+        .hint("split the document; certificates can stand in files that it names")
+}
+
+/// The place of a byte. Columns count characters where the text before is UTF-8, bytes where it is not.
+fn place_of(bytes: &[u8], offset: usize) -> Place {
+    let before = bytes.get(..offset).unwrap_or(bytes);
+    let line = before.split(|byte| *byte == b'\n').next_back();
+    let column = line.map_or(0, |line| String::from_utf8_lossy(line).chars().count());
+    let lines = before.iter().filter(|byte| **byte == b'\n').count();
+    Place {
+        line: lines as u64 + 1,
+        column: column as u64 + 1,
+    }
 }
 
 /// Checks a field that can have one value only.
@@ -164,7 +204,7 @@ fn options() -> serde_saphyr::Options {
         budget: serde_saphyr::budget! {
             max_events: 20_000,
             max_nodes: 10_000,
-            max_depth: 32,
+            max_depth: MAX_DEPTH,
             max_aliases: 16,
             max_anchors: 16,
             max_documents: 1,
@@ -180,50 +220,21 @@ fn options() -> serde_saphyr::Options {
 
 fn translate(file: &str, error: &serde_saphyr::Error) -> DocumentError {
     let error = error.without_snippet();
-    let place = error.location().map(Place::from).unwrap_or_default();
-    let rendered = error.to_string();
-    // The library ends its messages with the place, which stands in front here.
-    let message = rendered
-        .split(" at line ")
-        .next()
-        .unwrap_or(&rendered)
-        .to_owned();
-    let hint = misspelt(&message);
-    DocumentError {
-        file: file.to_owned(),
-        line: place.line,
-        column: place.column,
-        message,
-        hint,
-    }
-}
-
-/// A hint for "unknown field `x`, expected one of a, b"; names may stand in backticks.
-fn misspelt(message: &str) -> Option<String> {
-    let (_, rest) = message
-        .split_once("unknown field `")
-        .or_else(|| message.split_once("unknown variant `"))?;
-    let (name, rest) = rest.split_once('`')?;
-    let (_, list) = rest.split_once("expected ")?;
-    let list = list
-        .strip_prefix("one of ")
-        .unwrap_or(list)
-        .replace(" or ", ", ");
-    let known: Vec<&str> = list
-        .split(", ")
-        .map(|known| known.trim_matches('`'))
-        .collect();
-    match nearest(name, known.iter().copied()) {
-        Some(near) => Some(format!("did you mean `{near}`?")),
-        None => Some(format!("known here: {}", known.join(", "))),
-    }
+    let place = error.location().map(Place::from);
+    let (message, hint) = words::of(error);
+    DocumentError::new(file, message)
+        .at(place.unwrap_or(Place { line: 1, column: 1 }))
+        .hint(hint)
 }
 
 /// The known name that `name` is most likely meant to be; `None` when none is close.
 #[must_use]
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let limit = (name.chars().count() / 3).max(1);
-    known
+    let known: Vec<_> = known.into_iter().collect();
+    let begun = known.iter().filter(|candidate| candidate.starts_with(name));
+    let begun: Vec<_> = begun.copied().collect();
+    let close = known
         .into_iter()
         .map(|candidate| {
             (
@@ -233,7 +244,12 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
         })
         .filter(|(distance, _)| *distance <= limit)
         .min()
-        .map(|(_, candidate)| candidate)
+        .map(|(_, candidate)| candidate);
+    // The beginning of one name only is that name, cut short.
+    close.or(match begun.as_slice() {
+        [only] if name.len() > 2 => Some(only),
+        _ => None,
+    })
 }
 
 /// Letters to insert, remove or replace, and neighbours to swap, to get from one to the other (optimal string
@@ -263,31 +279,7 @@ fn distance(from: &str, to: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{misspelt, nearest};
-
-    #[test]
-    fn a_hint_comes_out_of_every_form_of_the_message() {
-        for message in [
-            "unknown field `naem`, expected `name` or `type`",
-            "unknown field `naem`, expected one of name, type, config",
-            "tpm_ek: unknown variant `naem`, expected one of `x`, `name`, `type`",
-            "unknown field `naem`, expected `name`",
-        ] {
-            assert_eq!(
-                misspelt(message).as_deref(),
-                Some("did you mean `name`?"),
-                "{message}"
-            );
-        }
-        assert_eq!(
-            misspelt("unknown field `kubernetes`, expected `a` or `b`").as_deref(),
-            Some("known here: a, b")
-        );
-        assert_eq!(
-            misspelt("invalid type: integer `3`, expected a string"),
-            None
-        );
-    }
+    use super::nearest;
 
     #[test]
     fn a_misspelt_name_finds_the_one_that_was_meant_and_a_strange_one_finds_none() {
@@ -296,5 +288,7 @@ mod tests {
         assert_eq!(nearest("tpm_quotes", known), Some("tpm_quote"));
         assert_eq!(nearest("TPM_EK", known), Some("tpm_ek"));
         assert_eq!(nearest("kubernetes", known), None);
+        assert_eq!(nearest("x509", known), Some("x509pop"));
+        assert_eq!(nearest("tpm", known), None, "one of two");
     }
 }

@@ -37,7 +37,7 @@ use super::{
     CombinationError, Entry, Environment, Lists, Policy, PolicyError, PolicySet, Rules, check_set,
 };
 use crate::attestor::{Attestor, registry};
-use crate::document::{self, DocumentError, Place};
+use crate::document::{self, DocumentError, HINT, Place};
 
 /// An `AgentAttestation` document, shape checked.
 #[derive(Debug, Deserialize)]
@@ -121,13 +121,15 @@ impl<'de> Deserialize<'de> for Environments {
                 while let Some(EnvironmentName(name)) = seq.next_element()? {
                     if names.contains(&name) {
                         return Err(de::Error::custom(format_args!(
-                            "environment `{name}` stands there twice"
+                            "environment `{name}` stands there twice{HINT}remove one of them"
                         )));
                     }
                     names.push(name);
                 }
                 if names.is_empty() {
-                    return Err(de::Error::custom("a policy for no environment"));
+                    return Err(de::Error::custom(format_args!(
+                        "a policy for no environment{HINT}list the environments that it is for, or remove the field"
+                    )));
                 }
                 Ok(Environments(names))
             }

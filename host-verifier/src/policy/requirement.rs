@@ -12,7 +12,7 @@ use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visi
 use serde_saphyr::Spanned;
 
 use crate::attestor::{MethodConfig, registry};
-use crate::document::nearest;
+use crate::document::{HINT, nearest};
 
 /// One entry.
 #[derive(Debug)]
@@ -139,7 +139,7 @@ impl<'de> Deserialize<'de> for Kind {
                 || format!("known here: {}", names.join(", ")),
                 |near| format!("did you mean `{near}`?"),
             );
-            de::Error::custom(format_args!("unknown attestor type `{name}`; {hint}"))
+            de::Error::custom(format_args!("unknown attestor type `{name}`{HINT}{hint}"))
         })
     }
 }

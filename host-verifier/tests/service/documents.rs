@@ -142,8 +142,8 @@ fn errors_say_where_and_what_to_do() {
             "type: tpm_ek",
             "type: tmp_ek",
             (7, 17),
-            "unknown attestor type `tmp_ek`; did you mean `tpm_ek`?",
-            "",
+            "unknown attestor type `tmp_ek`",
+            "did you mean `tpm_ek`?",
         ),
         (
             "config:",

@@ -135,7 +135,10 @@ impl Config {
             return Ok(None);
         };
         if hashes.is_empty() {
-            return Err(error("allowedHashes", "the list is empty"));
+            return Err(ConfigError {
+                hint: Some("list the hashes that are let in, or remove the field".into()),
+                ..error("allowedHashes", "the list is empty")
+            });
         }
         let parsed = hashes.iter().enumerate().map(|(i, text)| {
             let mut hash = [0; 32];
@@ -191,7 +194,13 @@ fn read(
         all.extend(
             source
                 .read(base)
-                .map_err(|message| error(&format!("{field}[{i}]"), &message))?,
+                .map_err(|message| ConfigError {
+                    hint: Some(
+                        "give the path of a PEM or DER file, looked up beside this document, or PEM itself"
+                            .into(),
+                    ),
+                    ..error(&format!("{field}[{i}]"), &message)
+                })?,
         );
     }
     Ok(all)

@@ -198,13 +198,16 @@ impl Config {
             }
             let values = texts.iter().map(|text| match hex::decode(text) {
                 Ok(value) if value.len() == hash.digest_len() => Ok(value),
-                _ => Err(error(
-                    &field,
-                    format!(
-                        "{text:?} is not {} hexadecimal digits",
-                        2 * hash.digest_len()
-                    ),
-                )),
+                _ => Err(ConfigError {
+                    hint: Some(format!("the value is: tpm2_pcrread {bank}:{number}")),
+                    ..error(
+                        &field,
+                        format!(
+                            "{text:?} is not {} hexadecimal digits",
+                            2 * hash.digest_len()
+                        ),
+                    )
+                }),
             });
             pcrs.insert(index(*number, &field)?, values.collect::<Result<_, _>>()?);
         }
