@@ -6,6 +6,7 @@
 
 pub mod audit;
 pub mod bundle;
+pub mod config;
 pub mod ek;
 pub mod evidence;
 pub mod format;
@@ -42,6 +43,9 @@ pub enum Command {
     /// Evidence that was kept or came from elsewhere
     #[command(subcommand)]
     Evidence(evidence::Command),
+    /// Documents before they are used
+    #[command(subcommand)]
+    Config(config::Command),
     /// Policy documents
     #[command(subcommand)]
     Policy(policy::Command),
@@ -77,6 +81,7 @@ pub fn run(cli: Cli) -> ExitCode {
     match cli.command {
         Command::Ek(command) => ek::run(command),
         Command::Evidence(command) => evidence::run(command),
+        Command::Config(command) => config::run(command),
         Command::Policy(command) => policy::run(command),
         Command::Session(command) => session::run(command),
         Command::Node(command) => node::run(command),

@@ -1,14 +1,17 @@
 //! Policies: which proofs a cluster accepts. AND inside a policy, OR between policies.
 //!
 //! [`document`] reads `AgentAttestation` documents, [`rules`] says what a policy asks of its entries, [`engine`]
-//! decides, [`explain`] says why. The engine is pure: it sees proof values and the policies, not messages, clocks or
+//! decides, [`explain`] says why. [`issuance`] and [`agent`] read the documents around it. The engine is pure: it sees proof values and the policies, not messages, clocks or
 //! stores.
 
+pub mod agent;
 pub mod document;
 pub mod engine;
 pub mod environment;
 pub mod explain;
+pub mod issuance;
 pub mod rules;
+pub mod section;
 
 mod requirement;
 
@@ -16,11 +19,14 @@ use std::sync::Arc;
 
 use assay_common::policy::AttestorKind;
 
+pub use agent::{AgentDocument, AgentSettings};
 pub use document::{Checked, CheckedPolicy, PolicyDocument};
 pub use engine::{Authorized, Outcome, Outcomes, Refusal, Standing, decide, standing};
 pub use environment::Environment;
 pub use explain::Explanation;
+pub use issuance::{Issuance, IssuanceDocument};
 pub use rules::{CombinationError, Entry, Lists, Rules};
+pub use section::Section;
 
 use crate::attestor::Attestor;
 use crate::attestor::run::RequirementId;

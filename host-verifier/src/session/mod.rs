@@ -3,7 +3,7 @@
 
 mod template;
 
-pub use template::{PathTemplate, RenderError, TemplateError};
+pub use template::{PathTemplate, RenderError, TemplateError, is_attribute_name};
 
 use core::str::FromStr;
 

@@ -117,6 +117,13 @@ impl PathTemplate {
     }
 }
 
+/// Whether a text can be an attribute's name: letters, digits, `_`, `-`, `.`, at least one.
+#[must_use]
+pub fn is_attribute_name(name: &str) -> bool {
+    let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
+    !name.is_empty() && name.bytes().all(legal)
+}
+
 fn parse_segment(text: &str) -> Result<Vec<Part>, TemplateError> {
     let mut parts = Vec::new();
     let mut rest = text;
@@ -124,8 +131,7 @@ fn parse_segment(text: &str) -> Result<Vec<Part>, TemplateError> {
         let (name, after) = after.split_once("}}").ok_or(TemplateError::Braces)?;
         push_text(&mut parts, before)?;
         let name = name.trim();
-        let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
-        if name.is_empty() || !name.bytes().all(legal) {
+        if !is_attribute_name(name) {
             return Err(TemplateError::Name(name.to_owned()));
         }
         parts.push(Part::Attribute(name.to_owned()));

@@ -1,5 +1,6 @@
-//! The two commands that judge files: what they print and how they exit.
+//! The commands that judge files: what they print and how they exit.
 
+mod config_check;
 mod ek_check;
 mod evidence;
 

@@ -1,0 +1,305 @@
+//! `assay config`: documents before they are used.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use assay_common::policy::AttestorKind;
+use clap::Subcommand;
+use serde::Serialize;
+
+use super::format::Format;
+use super::report::say;
+use crate::attestor::registry;
+use crate::config::Config;
+use crate::document::{self, DocumentError, Place, nearest, visible};
+use crate::policy::issuance::{Issuance, Template};
+use crate::policy::{
+    AgentDocument, Checked, CheckedPolicy, IssuanceDocument, PolicyDocument, Section,
+};
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Check documents: cluster sections, an agent's settings, assayd.yaml
+    Check {
+        /// The documents
+        #[arg(value_name = "FILE", required = true)]
+        files: Vec<PathBuf>,
+        /// How to answer
+        #[command(flatten)]
+        format: Format,
+    },
+}
+
+/// What was found in a file.
+#[derive(Debug, Serialize)]
+struct Verdict {
+    file: String,
+    accepted: bool,
+    /// What it is; `None` when that could not be told.
+    section: Option<&'static str>,
+    /// What was checked, a line each.
+    checked: Vec<String>,
+    warnings: Vec<Finding>,
+    errors: Vec<Finding>,
+}
+
+/// Something about a place in a file.
+#[derive(Debug, Serialize)]
+struct Finding {
+    line: u64,
+    column: u64,
+    message: String,
+    hint: Option<String>,
+}
+
+/// Runs a command.
+#[must_use]
+pub fn run(command: Command) -> ExitCode {
+    let Command::Check { files, format } = command;
+    let verdicts: Vec<_> = files.iter().map(|file| verdict(file)).collect();
+    if format.json() {
+        let object = serde_json::json!({
+            "accepted": verdicts.iter().all(|v| v.accepted),
+            "files": verdicts,
+        });
+        say(&format!("{object:#}"));
+    }
+    for verdict in &verdicts {
+        if !format.json() && verdict.accepted {
+            let section = verdict.section.unwrap_or_default();
+            say(&format!("{}: ok: {section}", verdict.file));
+            for line in &verdict.checked {
+                say(&format!("  {}", visible(line)));
+            }
+        }
+        tell("warning", &verdict.file, &verdict.warnings);
+        tell("error", &verdict.file, &verdict.errors);
+    }
+    if verdicts.iter().all(|verdict| verdict.accepted) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(2)
+    }
+}
+
+fn tell(what: &str, file: &str, findings: &[Finding]) {
+    for finding in findings {
+        let place = match finding.line {
+            0 => String::new(),
+            line => format!(":{line}:{}", finding.column),
+        };
+        eprintln!("{what}: {file}{place}: {}", visible(&finding.message));
+        if let Some(hint) = &finding.hint {
+            eprintln!("hint: {}", visible(hint));
+        }
+    }
+}
+
+fn verdict(path: &Path) -> Verdict {
+    let mut verdict = Verdict {
+        file: path.display().to_string(),
+        accepted: false,
+        section: None,
+        checked: Vec::new(),
+        warnings: Vec::new(),
+        errors: Vec::new(),
+    };
+    match check(path, &mut verdict) {
+        Ok(()) => verdict.accepted = true,
+        Err(error) => {
+            // A document that another one names has the error; the place is in that one.
+            let elsewhere = (error.file != verdict.file).then(|| format!("{}: ", error.file));
+            verdict.errors.push(Finding {
+                line: error.line,
+                column: error.column,
+                message: format!("{}{}", elsewhere.unwrap_or_default(), error.message),
+                hint: error.hint,
+            });
+        }
+    }
+    verdict
+}
+
+fn check(path: &Path, verdict: &mut Verdict) -> Result<(), DocumentError> {
+    let text = document::read(path)?;
+    let file = verdict.file.clone();
+    let base = path.parent().unwrap_or(Path::new(""));
+    match Section::of(&file, &text)? {
+        Section::AgentAttestation => {
+            verdict.section = Some("AgentAttestation v1");
+            let checked = PolicyDocument::parse(&file, &text)?.check(&file, base)?;
+            attestation(&checked, verdict);
+        }
+        Section::SvidIssuancePolicy => {
+            verdict.section = Some("SVIDIssuancePolicy v1");
+            let issuance = IssuanceDocument::parse(&file, &text)?.check(&file)?;
+            issues(&issuance, verdict);
+        }
+        Section::Agent => {
+            verdict.section = Some("agent settings");
+            let agent = AgentDocument::parse(&file, &text)?.check(&file)?;
+            let offers: Vec<_> = agent.offers.iter().map(|(k, _)| k.to_string()).collect();
+            verdict.checked.push(format!(
+                "cluster {}: offers {}",
+                agent.cluster,
+                offers.join(", ")
+            ));
+            not_built(verdict, &agent.offers);
+        }
+        Section::Service => {
+            verdict.section = Some("assayd configuration");
+            let config = Config::load(path)?;
+            let clusters: Vec<_> = config.clusters.keys().cloned().collect();
+            verdict.checked.push(format!(
+                "{}: clusters {}",
+                config.trust_domain,
+                clusters.join(", ")
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn attestation(checked: &Checked, verdict: &mut Verdict) {
+    if let Some(environment) = checked.environment {
+        verdict.checked.push(format!("environment {environment}"));
+    }
+    for policy in &checked.policies {
+        verdict.checked.push(described(policy));
+    }
+    let unbuilt: Vec<_> = checked
+        .policies
+        .iter()
+        .flat_map(|policy| policy.unbuilt.iter().copied())
+        .collect();
+    not_built(verdict, &unbuilt);
+}
+
+/// A policy in words.
+pub(super) fn described(policy: &CheckedPolicy) -> String {
+    let names = |kinds: &[AttestorKind], separator: &str| -> String {
+        let names: Vec<_> = kinds.iter().map(ToString::to_string).collect();
+        names.join(separator)
+    };
+    let mut parts = Vec::new();
+    if let Some(required) = &policy.lists.required {
+        parts.push(names(required, " and "));
+    }
+    if let Some(any_of) = &policy.lists.any_of {
+        let min = policy.lists.min_attestors.unwrap_or(1);
+        parts.push(format!("{min} of ({})", names(any_of, ", ")));
+    }
+    if let Some(combinations) = &policy.lists.combinations {
+        let all: Vec<_> = combinations.iter().map(|c| names(c, " and ")).collect();
+        parts.push(format!("all of ({})", all.join(") or (")));
+    }
+    let mut text = format!("{}: {}", policy.name, parts.join(", and "));
+    if !policy.environments.is_empty() {
+        let environments: Vec<_> = policy.environments.iter().map(|e| e.name()).collect();
+        text += &format!(" (in {} only)", environments.join(" and "));
+    }
+    text
+}
+
+fn issues(issuance: &Issuance, verdict: &mut Verdict) {
+    let needs = |template: &Template| -> String {
+        let attributes: Vec<_> = template.path.attributes().collect();
+        match attributes.as_slice() {
+            [] => "needs no attribute".to_owned(),
+            some => format!("needs {}", some.join(", ")),
+        }
+    };
+    let base = &issuance.base;
+    let line = format!("pathTemplate {}: {}", base.text, needs(base));
+    verdict.checked.push(line);
+    for (when, template) in &issuance.overrides {
+        let when: Vec<_> = when
+            .0
+            .iter()
+            .map(|(name, values)| format!("{name} is {}", values.join(" or ")))
+            .collect();
+        let (when, needs) = (when.join(" and "), needs(template));
+        let line = format!("when {when}: pathTemplate {}: {needs}", template.text);
+        verdict.checked.push(line);
+    }
+    let templates = || core::iter::once(base).chain(issuance.overrides.iter().map(|(_, t)| t));
+    for template in templates() {
+        if template.path.attributes().next().is_none() {
+            verdict.warnings.push(Finding {
+                line: template.at.line,
+                column: template.at.column,
+                message: format!("{} names no attribute", template.text),
+                hint: Some(
+                    "every node would ask for the same ID, and the first one keeps it".to_owned(),
+                ),
+            });
+        }
+    }
+    let mut unbuilt = Vec::new();
+    for template in templates() {
+        for attribute in template.path.attributes() {
+            match origin(attribute) {
+                Origin::Method(kind) if !registry::BUILT.contains(&kind) => {
+                    unbuilt.push((kind, template.at));
+                }
+                Origin::Unknown(near) => verdict.warnings.push(Finding {
+                    line: template.at.line,
+                    column: template.at.column,
+                    message: format!("no method is known to give `{attribute}`"),
+                    hint: Some(near.map_or_else(
+                        || "an attribute begins with the name of its method, as in `tpm_ek.public_hash`".to_owned(),
+                        |near| format!("did you mean `{near}.…`?"),
+                    )),
+                }),
+                Origin::Method(_) | Origin::Workload => {}
+            }
+        }
+    }
+    not_built(verdict, &unbuilt);
+}
+
+/// Where an attribute comes from.
+enum Origin {
+    Method(AttestorKind),
+    /// Of the process that asks for an SVID, not of the node.
+    Workload,
+    /// Nothing that is known; a name near it.
+    Unknown(Option<&'static str>),
+}
+
+fn origin(attribute: &str) -> Origin {
+    const WORKLOAD: &[&str] = &["cluster", "kubernetes", "linux", "node_group"];
+    let first = attribute.split('.').next().unwrap_or_default();
+    // Two methods give attributes by another name than their own.
+    let kind = match first {
+        "custom" => Some(AttestorKind::EXTENSION),
+        "x509_pop" => Some(AttestorKind::X509POP),
+        other => AttestorKind::from_name(other),
+    };
+    match kind {
+        Some(kind) => Origin::Method(kind),
+        None if WORKLOAD.contains(&first) => Origin::Workload,
+        None => {
+            let names = AttestorKind::ALL.iter().filter_map(|kind| kind.name());
+            Origin::Unknown(nearest(first, names))
+        }
+    }
+}
+
+/// One warning per method that this version only knows by name.
+fn not_built(verdict: &mut Verdict, methods: &[(AttestorKind, Place)]) {
+    let mut told = assay_common::policy::AttestorSet::EMPTY;
+    for (kind, at) in methods {
+        if told.contains(*kind) || registry::BUILT.contains(kind) {
+            continue;
+        }
+        told = told.with(*kind);
+        verdict.warnings.push(Finding {
+            line: at.line,
+            column: at.column,
+            message: format!("attestor type `{kind}` is not built yet"),
+            hint: Some("its settings were not checked, and assayd refuses to serve it".to_owned()),
+        });
+    }
+}

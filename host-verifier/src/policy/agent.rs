@@ -1,0 +1,121 @@
+//! Reads the part of an agent's settings that a policy depends on: its cluster, and what it offers.
+//!
+//! ```yaml
+//! agent:
+//!   auth:
+//!     clusterId: lab
+//!     attestors:
+//!       - type: tpm_ek
+//! ```
+
+use assay_common::identity::ClusterName;
+use assay_common::policy::{AttestorKind, AttestorSet};
+use serde::Deserialize;
+use serde_saphyr::Spanned;
+
+use super::requirement::Kind;
+use crate::document::{self, DocumentError, Place};
+
+/// An agent's settings, shape checked.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AgentDocument {
+    agent: Agent,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Agent {
+    auth: Spanned<Auth>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Auth {
+    cluster_id: Option<Spanned<String>>,
+    cluster_name: Option<Spanned<String>>,
+    attestors: Spanned<Vec<Offer>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Offer {
+    r#type: Spanned<Kind>,
+}
+
+/// Settings that are right.
+#[derive(Debug)]
+pub struct AgentSettings {
+    /// The cluster that it logs in to.
+    pub cluster: String,
+    /// The methods that it offers, in order, with their places.
+    pub offers: Vec<(AttestorKind, Place)>,
+}
+
+impl AgentDocument {
+    /// Reads a document.
+    ///
+    /// # Errors
+    ///
+    /// [`DocumentError`].
+    pub fn parse(file: &str, text: &str) -> Result<Self, DocumentError> {
+        document::parse(file, text)
+    }
+
+    /// Checks the meaning.
+    ///
+    /// # Errors
+    ///
+    /// [`DocumentError`].
+    pub fn check(self, file: &str) -> Result<AgentSettings, DocumentError> {
+        let auth = self.agent.auth;
+        let error = |message: String, at: Place| DocumentError::new(file, message).at(at);
+        let cluster = match (auth.value.cluster_id, auth.value.cluster_name) {
+            (Some(cluster), None) | (None, Some(cluster)) => cluster,
+            (Some(_), Some(name)) => {
+                return Err(error(
+                    "both `clusterId` and `clusterName` are given".to_owned(),
+                    name.referenced.into(),
+                )
+                .hint("remove one of them"));
+            }
+            (None, None) => {
+                return Err(
+                    error("no cluster is named".to_owned(), auth.referenced.into())
+                        .hint("add `clusterId: NAME` below `auth`"),
+                );
+            }
+        };
+        ClusterName::parse(&cluster.value).map_err(|why| {
+            error(
+                format!("{:?}: {why}", cluster.value),
+                cluster.referenced.into(),
+            )
+            .hint("use the name that `clusters` of assayd.yaml has")
+        })?;
+        let attestors = auth.value.attestors;
+        if attestors.value.is_empty() {
+            return Err(error(
+                "`attestors` is empty".to_owned(),
+                attestors.referenced.into(),
+            )
+            .hint("list at least one method that the agent offers"));
+        }
+        let mut seen = AttestorSet::EMPTY;
+        let mut offers = Vec::new();
+        for Offer { r#type: offer } in attestors.value {
+            let (kind, at) = (offer.value.0, offer.referenced.into());
+            if seen.contains(kind) {
+                return Err(
+                    error(format!("`{kind}` is offered twice"), at).hint("remove one of them")
+                );
+            }
+            seen = seen.with(kind);
+            offers.push((kind, at));
+        }
+        Ok(AgentSettings {
+            cluster: cluster.value,
+            offers,
+        })
+    }
+}

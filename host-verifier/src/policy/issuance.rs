@@ -1,0 +1,218 @@
+//! Reads `SVIDIssuancePolicy` documents: which SPIFFE ID a node gets.
+//!
+//! ```yaml
+//! section: SVIDIssuancePolicy
+//! schema: v1
+//! spec:
+//!   policy:
+//!     pathTemplate: /node/{{tpm_ek.public_hash}}
+//!   policyOverrides:                  # in order; the first that fits takes the place of `policy`
+//!     - when:                         # every attribute has one of its values, compared whole
+//!         tpm_ek.manufacturer: ["id:49465800", "id:53544D20"]
+//!       policy:
+//!         pathTemplate: /lab/{{tpm_ek.public_hash}}
+//! ```
+//!
+//! The document is checked in full. Which ID a login gets is still `session.pathTemplate` of the service.
+
+use core::fmt;
+
+use serde::Deserialize;
+use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::Spanned;
+
+use crate::document::{self, DocumentError, HINT};
+use crate::session::{PathTemplate, is_attribute_name};
+
+/// Most overrides in one document.
+const MAX_OVERRIDES: usize = 64;
+
+/// An `SVIDIssuancePolicy` document, shape checked.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IssuanceDocument {
+    section: Spanned<String>,
+    schema: Spanned<String>,
+    spec: Spec,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Spec {
+    policy: Issue,
+    policy_overrides: Option<Spanned<Vec<Override>>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Issue {
+    path_template: Spanned<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Override {
+    when: Spanned<When>,
+    policy: Issue,
+}
+
+/// A document that is right.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Issuance {
+    /// The template that holds where no override fits, and its text.
+    pub base: Template,
+    /// The overrides in order: attributes with the values that fit, and the template.
+    pub overrides: Vec<(When, Template)>,
+}
+
+/// A checked template beside the text that it was made from.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Template {
+    /// As written.
+    pub text: String,
+    /// As checked.
+    pub path: PathTemplate,
+    /// Where.
+    pub at: document::Place,
+}
+
+impl IssuanceDocument {
+    /// Reads a document.
+    ///
+    /// # Errors
+    ///
+    /// [`DocumentError`].
+    pub fn parse(file: &str, text: &str) -> Result<Self, DocumentError> {
+        document::parse(file, text)
+    }
+
+    /// Checks the meaning.
+    ///
+    /// # Errors
+    ///
+    /// [`DocumentError`].
+    pub fn check(self, file: &str) -> Result<Issuance, DocumentError> {
+        document::expect(file, &self.section, "section", "SVIDIssuancePolicy")?;
+        document::expect(file, &self.schema, "schema", "v1")?;
+        let mut checked = Issuance {
+            base: self.spec.policy.check(file)?,
+            overrides: Vec::new(),
+        };
+        let Some(overrides) = self.spec.policy_overrides else {
+            return Ok(checked);
+        };
+        let at = overrides.referenced.into();
+        if overrides.value.is_empty() {
+            return Err(DocumentError::new(file, "`policyOverrides` is empty")
+                .at(at)
+                .hint("list an override, or remove the field"));
+        }
+        if overrides.value.len() > MAX_OVERRIDES {
+            let message = format!("more than {MAX_OVERRIDES} overrides");
+            return Err(DocumentError::new(file, message)
+                .at(at)
+                .hint("let templates do it: attributes tell nodes apart without an override"));
+        }
+        for Override { when, policy } in overrides.value {
+            let template = policy.check(file)?;
+            if checked
+                .overrides
+                .iter()
+                .any(|(other, _)| *other == when.value)
+            {
+                let error = DocumentError::new(file, "`when` is the same as in an override before");
+                return Err(error
+                    .at(when.referenced.into())
+                    .hint("the first one wins: remove or change one of them"));
+            }
+            checked.overrides.push((when.value, template));
+        }
+        Ok(checked)
+    }
+}
+
+impl Issue {
+    fn check(self, file: &str) -> Result<Template, DocumentError> {
+        let at = self.path_template.referenced.into();
+        let text = self.path_template.value;
+        match PathTemplate::parse(&text) {
+            Ok(path) => Ok(Template { text, path, at }),
+            Err(error) => Err(DocumentError::new(file, format!("pathTemplate: {error}"))
+                .at(at)
+                .hint("for example `/node/{{tpm_ek.public_hash}}`")),
+        }
+    }
+}
+
+/// Attributes with the values that fit: every attribute must have one of its values.
+#[derive(Debug, PartialEq, Eq)]
+pub struct When(pub Vec<(String, Vec<String>)>);
+
+impl<'de> Deserialize<'de> for When {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Table;
+        impl<'de> Visitor<'de> for Table {
+            type Value = When;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("attributes with the values that fit")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<When, A::Error> {
+                let mut all = Vec::new();
+                while let Some(name) = map.next_key::<String>()? {
+                    if !is_attribute_name(&name) {
+                        return Err(de::Error::custom(format_args!(
+                            "`{name}` is no attribute name{HINT}an attribute begins with its method, as in `tpm_ek.public_hash`"
+                        )));
+                    }
+                    let Values(mut values) = map.next_value()?;
+                    values.sort();
+                    all.push((name, values));
+                }
+                if all.is_empty() {
+                    return Err(de::Error::custom(format_args!(
+                        "`when` names no attribute, so it would always fit{HINT}name one, or let `policy` have the template"
+                    )));
+                }
+                all.sort();
+                Ok(When(all))
+            }
+        }
+        deserializer.deserialize_any(Table)
+    }
+}
+
+/// One value or several.
+struct Values(Vec<String>);
+
+impl<'de> Deserialize<'de> for Values {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OneOrMany;
+        impl<'de> Visitor<'de> for OneOrMany {
+            type Value = Values;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a quoted value or a list of them")
+            }
+
+            fn visit_str<E: de::Error>(self, value: &str) -> Result<Values, E> {
+                Ok(Values(vec![value.to_owned()]))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Values, A::Error> {
+                let mut values = Vec::new();
+                while let Some(value) = seq.next_element()? {
+                    values.push(value);
+                }
+                if values.is_empty() {
+                    return Err(de::Error::custom(format_args!(
+                        "the list of values is empty{HINT}list the values that fit"
+                    )));
+                }
+                Ok(Values(values))
+            }
+        }
+        deserializer.deserialize_any(OneOrMany)
+    }
+}
