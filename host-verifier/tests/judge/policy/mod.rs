@@ -1,10 +1,12 @@
 //! The rules of a policy, over attestors that accept whatever they are shown.
 //!
 //! * `decisions`: which policy wins and whose attributes it gives, against an independent statement of the rules.
+//! * `environments`: policies that are for some environments only.
 //! * `documents`: the fields in a document, and where and how their errors are told.
 
 mod decisions;
 mod documents;
+mod environments;
 
 use std::sync::Arc;
 
