@@ -28,6 +28,7 @@ impl SqliteStore {
     ///
     /// [`StoreError`]; also when the file was written by a newer version.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        make_private(path);
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -42,6 +43,19 @@ impl SqliteStore {
         migrations::sqlite().run(&pool).await?;
         Ok(Self { pool })
     }
+}
+
+/// Makes the file, if there is none, for its owner alone: `datastore` may name one outside the private data directory, and
+/// SQLite would leave the mode to the umask. The log beside it gets the same mode. What fails here SQLite reports better.
+fn make_private(path: &Path) {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    drop(options.open(path));
 }
 
 #[async_trait::async_trait]

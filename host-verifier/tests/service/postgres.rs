@@ -1,8 +1,8 @@
 //! A PostgreSQL server for these tests: a cluster of its own in a temporary directory, with a database per test. The one
 //! that Debian starts by itself is left alone.
 //!
-//! A shell stands between this process and the server and holds a pipe from it. However this process ends, by itself, by
-//! a panic or killed, the pipe closes; the shell then stops the server and removes the directory.
+//! A shell stands between this process and the server and holds a pipe from it. However this process ends then, by itself,
+//! by a panic or killed, the pipe closes; the shell then stops the server and removes the directory.
 
 use std::io::Read;
 use std::os::unix::fs::{PermissionsExt, chown};

@@ -339,3 +339,18 @@ async fn a_file_that_is_no_database_is_an_error() {
     std::fs::write(&path, vec![b'x'; 8192]).unwrap();
     assert!(SqliteStore::open(&path).await.is_err());
 }
+
+#[tokio::test]
+async fn a_sqlite_file_and_its_log_are_their_owners_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(SQLITE_FILE);
+    let store = SqliteStore::open(&path).await.unwrap();
+    store.commit_login(&login(1, "a")).await.unwrap();
+    let files: Vec<_> = std::fs::read_dir(dir.path()).unwrap().flatten().collect();
+    assert!(files.len() > 1, "{files:?}");
+    for file in files {
+        let mode = file.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{file:?}");
+    }
+}
