@@ -4,11 +4,12 @@
 
 mod ear;
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use serde::Deserialize;
 
 use self::ear::Ear;
@@ -188,10 +189,12 @@ pub fn shown(command: &Command) -> String {
 /// When it is missing or fails, with a hint.
 pub fn run(mut command: Command) -> Result<()> {
     let typed = shown(&command);
-    let status = command.status().with_context(|| {
-        format!(
-            "{typed}\nhint: cargo install --locked probe-rs-tools (needs the package libudev-dev)"
-        )
+    let status = command.status().map_err(|error| match error.kind() {
+        ErrorKind::NotFound => anyhow!(
+            "{} is not installed\nhint: cargo install --locked probe-rs-tools (needs the package libudev-dev)",
+            command.get_program().display()
+        ),
+        _ => anyhow!("{typed}: {error}"),
     })?;
     if !status.success() {
         bail!(

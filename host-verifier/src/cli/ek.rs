@@ -136,7 +136,6 @@ fn accept(report: &mut Report, verified: &certificate::VerifiedEkCertificate) {
         ),
     );
     report.pass("ek-mark", "names its purpose or its TPM's manufacturer");
-    report.pass("roca", "no modulus of CVE-2017-15361");
     let names: Vec<String> = chain
         .issuers()
         .iter()

@@ -245,7 +245,7 @@ fn attestation_key(
 fn not_in_a_file(report: &mut Report) {
     report.skip(
         "ak-in-tpm",
-        "no file can prove that a TPM holds the key; what follows is as true as that",
+        "no file can prove that a TPM holds the key; the checks below assume it",
     );
     report.detail("ak_in_tpm", "not proven");
 }
@@ -298,7 +298,10 @@ fn certified(der: &[u8], name: &str) -> Result<Option<(PublicKey, bool)>, Unread
 }
 
 fn nonce(text: &str) -> Result<Vec<u8>, Unreadable> {
-    let nonce = hex::decode(text).map_err(|error| Unreadable::new("--nonce", error))?;
+    let nonce = hex::decode(text).map_err(|error| {
+        Unreadable::new("--nonce", error)
+            .with_hint("give the hex digits themselves: --nonce \"$(cat nonce.hex)\"")
+    })?;
     if nonce.is_empty() {
         return Err(Unreadable::new(
             "--nonce",
@@ -330,6 +333,9 @@ fn refuse(report: &mut Report, error: &QuoteError, made: usize) {
         QuoteError::Digest { .. } => report.hint(
             "the values were read at another time than the quote was made, or a value was altered",
         ),
+        QuoteError::Magic { .. } | QuoteError::AttestType { .. } => {
+            report.hint("is this what the TPM attested (attest.bin, tpm2_quote --message)?");
+        }
         QuoteError::Selection { .. } => {
             report.hint("list exactly the quoted PCRs, and name them with --selection");
         }

@@ -65,18 +65,18 @@ pub(crate) fn run(demo: &Demo) -> Result<()> {
     say("starting assayd on SQLite, and the board in QEMU\n");
     let live = Live::start(&board, &image, &tpm, folder.path(), &Options::default())?;
 
-    let mut verdicts = Vec::new();
+    let mut commands = Vec::new();
     let end = live.finish(LOGIN_LIMIT, &mut |event| {
+        commands.extend(live.commands(Duration::ZERO));
         if !demo.json {
-            tell(event);
+            tell(event, live.qemu.elapsed(), &commands);
         }
-        verdicts.push(event.clone());
     });
     let end = end.with_context(|| format!("assayd says:\n{}", live.assayd.log()))?;
     wait_for_the_answer(&live);
     let elapsed = live.qemu.elapsed();
     let frames = live.tap.seen();
-    let commands = live.commands();
+    commands.extend(live.commands(Duration::from_millis(50)));
     let has_spi = board
         .manifest
         .qemu
@@ -157,10 +157,19 @@ fn wait_for_the_answer(live: &Live) {
     }
 }
 
-fn tell(event: &VerifierEvent) {
+/// One line: milliseconds and SPI bytes since power-on, and what the verifier found out.
+fn tell(event: &VerifierEvent, at: Duration, commands: &[CommandEvent]) {
     let mark = if event.outcome == "ok" { "ok" } else { "!!" };
     let method = event.method.as_deref().unwrap_or_default();
-    println!("  {mark}  {:<10} {method:<10} {}", event.step, event.detail);
+    let bytes = commands.last().map(|c| c.total_bytes.to_string());
+    let line = format!(
+        "  {mark} {:>6} ms {:>6} B  {:<10} {method:<10} {}",
+        at.as_millis(),
+        bytes.as_deref().unwrap_or("-"),
+        event.step,
+        event.detail
+    );
+    println!("{}", line.trim_end());
     let _ = std::io::stdout().flush();
 }
 

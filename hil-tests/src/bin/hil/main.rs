@@ -38,7 +38,19 @@ enum Command {
     Faults(faults::Faults),
 }
 
+/// `hil … | head` closes stdout early. That ends the command, with everything that it started, and is nobody's fault.
+fn leave_quietly_when_nobody_reads() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let text = panic.payload_as_str().unwrap_or_default();
+        if !text.starts_with("failed printing to stdout") {
+            usual(panic);
+        }
+    }));
+}
+
 fn main() -> ExitCode {
+    leave_quietly_when_nobody_reads();
     let result = match Cli::parse().command {
         Command::Build(selection) => boards::build(&selection),
         Command::Lint(selection) => boards::lint(&selection),

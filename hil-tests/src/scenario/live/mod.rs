@@ -152,13 +152,10 @@ impl Live {
         self.relay.connect(self.assayd.connect()?)
     }
 
-    /// The TPM commands that the overlay or the bridge saw so far.
+    /// The TPM commands that the overlay or the bridge saw since the last call; waits so long for more.
     #[must_use]
-    pub fn commands(&self) -> Vec<crate::qemu::CommandEvent> {
-        let events = self
-            .qemu
-            .events()
-            .map(|events| events.rest(Duration::from_millis(50)));
+    pub fn commands(&self, wait: Duration) -> Vec<crate::qemu::CommandEvent> {
+        let events = self.qemu.events().map(|events| events.rest(wait));
         events
             .into_iter()
             .flatten()
