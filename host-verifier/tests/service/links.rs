@@ -119,6 +119,19 @@ impl Running {
             .unwrap();
     }
 
+    /// Until the service has a link open, and with it the terminal as it wants it.
+    async fn until_a_link_is_open(&mut self) {
+        let open = async {
+            while let Some(event) = self.desk.events.recv().await {
+                if serde_json::to_value(&event).unwrap()["step"] == "link_open" {
+                    return;
+                }
+            }
+            panic!("the service is gone");
+        };
+        tokio::time::timeout(PATIENCE, open).await.unwrap();
+    }
+
     async fn over_memory(desk: Desk) -> (Self, Line) {
         let (dialer, source) = memory::pair();
         let running = Self::start(desk, vec![Box::new(source)]);
@@ -298,15 +311,49 @@ async fn a_certificate_in_chunks_arrives_whole_or_not_at_all() {
     assert!(number.contains("blob 1 was not sent"), "{number}");
 }
 
+/// A source that counts how often it could not be opened.
+struct Watched<S> {
+    source: S,
+    refused: watch::Sender<usize>,
+}
+
+impl<S: LinkSource> Watched<S> {
+    fn new(source: S) -> (Self, watch::Receiver<usize>) {
+        let (refused, seen) = watch::channel(0);
+        (Self { source, refused }, seen)
+    }
+}
+
+#[async_trait::async_trait]
+impl<S: LinkSource> LinkSource for Watched<S> {
+    fn name(&self) -> String {
+        self.source.name()
+    }
+
+    fn exclusive(&self) -> bool {
+        self.source.exclusive()
+    }
+
+    async fn open(&self) -> std::io::Result<Box<dyn Link>> {
+        let opened = self.source.open().await;
+        if opened.is_err() {
+            self.refused.send_modify(|refused| *refused += 1);
+        }
+        opened
+    }
+}
+
 #[tokio::test]
 async fn a_port_that_goes_away_is_opened_again() {
     let tpm = FakeTpm::new();
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("board.sock");
     let desk = Desk::new(&ek_only("rack", &[&tpm]));
+    let (source, mut refused) = Watched::new(UnixDial { path: path.clone() });
+    let running = Running::start(desk, vec![Box::new(source)]);
     // Nobody listens yet.
-    let running = Running::start(desk, vec![Box::new(UnixDial { path: path.clone() })]);
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    let first = tokio::time::timeout(PATIENCE, refused.wait_for(|refused| *refused > 0));
+    first.await.unwrap().unwrap();
     let listener = UnixListener::bind(&path).unwrap();
     for _ in 0..2 {
         let (stream, _) = tokio::time::timeout(PATIENCE, listener.accept())
@@ -472,10 +519,10 @@ async fn a_board_logs_in_over_a_true_serial_port() {
         path,
         baud: 115_200,
     };
-    let running = Running::start(desk, vec![Box::new(source)]);
+    let mut running = Running::start(desk, vec![Box::new(source)]);
     let mut line = Line::new(board_link(board));
     // Every byte value crosses the terminal unharmed: control characters are in any login, here are all of them.
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    running.until_a_link_is_open().await;
     let every: Vec<u8> = (0..=255).collect();
     line.raw(&every).await;
     for _ in 0..2 {
