@@ -132,10 +132,13 @@ fn authentic(message: &[u8], key: &ChallengeKey, transcript: &Transcript) -> boo
             assay_firmware::agent::PinnedKey::from_sec1(key.public())
                 .is_ok_and(|key| key.check(transcript, signed.body, signed.signature).is_ok())
         }
-        Ok(VerifierMessage::Granted(sealed)) => LoginKeys::new(SECRET)
-            .check_grant(transcript, sealed.body, &sealed.tag)
-            .is_ok(),
-        Err(_) => false,
+        Ok(VerifierMessage::Granted(sealed) | VerifierMessage::SvidGranted(sealed)) => {
+            LoginKeys::new(SECRET)
+                .check_grant(transcript, sealed.body, &sealed.tag)
+                .is_ok()
+        }
+        // A renewal is no answer in a login.
+        Ok(VerifierMessage::Renewed(_)) | Err(_) => false,
     }
 }
 

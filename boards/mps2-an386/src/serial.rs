@@ -42,7 +42,7 @@ pub(crate) const INTERRUPT: u16 = 0;
 
 /// Room for the longest frame a verifier sends (its COBS code bytes and delimiters are fewer than
 /// the 16 added) and then some: the protocol is lock-step, so no second one is on its way.
-const RX_BYTES: usize = 1_152;
+const RX_BYTES: usize = 2_176;
 const _: () = assert!(RX_BYTES > MAX_VERIFIER_PACKET + 16);
 
 static RX: Ring<RX_BYTES> = Ring::new();

@@ -6,6 +6,7 @@
 //!
 //! challenge signature : ECDSA P-256/SHA-256 over  "assay/challenge/v1" | T | body
 //! quote nonce         : SHA-256("assay/quote/v1" | T)         -> qualifyingData
+//! SVID key's nonce    : SHA-256("assay/svid-key/v1" | T)      -> qualifyingData of its certification
 //! K(label)            : HMAC-SHA-256(activated secret, label | T)
 //! proof               : HMAC-SHA-256(K("assay/proof/v1"), T)  T with the challenge that carried the credential
 //! grant               : key K("assay/grant/v1"), mask K("assay/seal/v1"),   T with the proofs
@@ -13,10 +14,14 @@
 //!
 //! Every T covers the agent's and the verifier's nonces, so each side contributes freshness to everything that is
 //! signed or keyed, proofs of two logins cannot be mixed, and a login cannot be relayed under another key. Labels
-//! keep the uses apart. The agent's and the verifier's halves use the same code, so they cannot drift.
+//! keep the uses apart. A live session is renewed by one more quote ([`renewal`]). The agent's and the verifier's halves use the same code, so they cannot drift.
 
 mod keys;
+pub mod renewal;
 mod transcript;
 
 pub use keys::{LoginKeys, SECRET_LEN, SealError};
-pub use transcript::{CHALLENGE_LABEL, Direction, Transcript, challenge_message, quote_nonce};
+pub use renewal::{RenewDigest, renewal_message, renewal_nonce};
+pub use transcript::{
+    CHALLENGE_LABEL, Direction, Transcript, challenge_message, quote_nonce, svid_key_nonce,
+};

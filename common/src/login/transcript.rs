@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 pub const CHALLENGE_LABEL: &[u8] = b"assay/challenge/v1";
 const LOGIN_LABEL: &[u8] = b"assay/login/v1";
 const QUOTE_LABEL: &[u8] = b"assay/quote/v1";
+const SVID_KEY_LABEL: &[u8] = b"assay/svid-key/v1";
 
 /// Who sent a message. Part of the hash, so a reflected message is not the same message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,8 +69,20 @@ pub fn challenge_message<'a>(before: &'a Transcript, body: &'a [u8]) -> [&'a [u8
 /// The `qualifyingData` of a quote in this login; `transcript` includes the challenge that asks for it.
 #[must_use]
 pub fn quote_nonce(transcript: &Transcript) -> [u8; 32] {
+    labelled(QUOTE_LABEL, transcript)
+}
+
+/// The `qualifyingData` of the SVID key's certification in this login; `transcript` includes the challenge that asks for it.
+///
+/// Another label than a quote's, so that neither attestation can be shown as the other.
+#[must_use]
+pub fn svid_key_nonce(transcript: &Transcript) -> [u8; 32] {
+    labelled(SVID_KEY_LABEL, transcript)
+}
+
+fn labelled(label: &[u8], transcript: &Transcript) -> [u8; 32] {
     let mut hash = Sha256::new();
-    hash.update(QUOTE_LABEL);
+    hash.update(label);
     hash.update(transcript.0);
     hash.finalize().into()
 }

@@ -3,5 +3,6 @@
 //! TPM structures are carried as the TPM made them and never encoded again: re-encoding is how Names stop
 //! matching.
 
+pub mod svid_key;
 pub mod tpm_ek;
 pub mod tpm_quote;

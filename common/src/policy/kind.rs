@@ -68,6 +68,12 @@ kinds! {
 }
 
 impl AttestorKind {
+    /// The node's SVID key ([`crate::method::svid_key`]), which travels like a method's data but is none: it proves
+    /// nothing about the node that a policy could ask for, so no policy can name it, it is not in [`ALL`](Self::ALL) and
+    /// has no [`name`](Self::name). The highest number that an [`AttestorSet`](super::AttestorSet) holds; methods count
+    /// up from 1.
+    pub const SVID_KEY: Self = Self(31);
+
     /// The method with the given type identifier, matched whole and case-sensitively.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
@@ -82,6 +88,7 @@ impl core::fmt::Display for AttestorKind {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self.name() {
             Some(name) => f.write_str(name),
+            None if *self == Self::SVID_KEY => f.write_str("svid_key"),
             None => write!(f, "method {}", self.0),
         }
     }
@@ -98,6 +105,16 @@ mod tests {
             assert_eq!(AttestorKind::from_name(name), Some(*kind));
             assert_eq!(usize::from(kind.0), i + 1, "{name}");
         }
+    }
+
+    #[test]
+    fn the_svid_key_is_no_method() {
+        assert_eq!(std::format!("{}", AttestorKind::SVID_KEY), "svid_key");
+        assert_eq!(AttestorKind::from_name("svid_key"), None);
+        assert_eq!(AttestorKind::SVID_KEY.name(), None);
+        assert!(!AttestorKind::ALL.contains(&AttestorKind::SVID_KEY));
+        let set = crate::policy::AttestorSet::EMPTY.with(AttestorKind::SVID_KEY);
+        assert!(set.contains(AttestorKind::SVID_KEY));
     }
 
     #[test]

@@ -63,6 +63,9 @@ codes! {
         EXPIRED = 9, "expired";
         /// The cluster is not known here.
         UNKNOWN_CLUSTER = 10, "unknown-cluster";
+        /// The session is not known, has ended, was revoked, or the node is not in the state it logged in with: the
+        /// node logs in anew, at once.
+        LOGIN_REQUIRED = 11, "login-required";
     }
 }
 

@@ -6,8 +6,8 @@
 use super::blob::BlobRef;
 use super::codes::{DenyCode, Trouble};
 use super::message::{
-    AgentMessage, Challenge, DecodeError, Denied, Grant, Hello, Item, Items, MAX_ITEMS,
-    SealedGrant, SignedChallenge, VerifierMessage,
+    AgentMessage, Challenge, DecodeError, Denied, Grant, Hello, Item, Items, MAX_ITEMS, Renewal,
+    SealedGrant, SignedChallenge, SignedRenewal, SvidGrant, VerifierMessage,
 };
 use super::reader::MessageReader;
 use super::writer::MessageWriter;
@@ -43,9 +43,11 @@ impl<'a> ReadFields<'a> for VerifierMessage<'a> {
                 body: r.bytes(),
                 signature: r.bytes(),
             }),
-            1 => Self::Granted(SealedGrant {
+            1 => Self::Granted(sealed(r)),
+            3 => Self::SvidGranted(sealed(r)),
+            4 => Self::Renewed(SignedRenewal {
                 body: r.bytes(),
-                tag: r.array(),
+                signature: r.bytes(),
             }),
             variant => {
                 if variant != 2 {
@@ -58,6 +60,13 @@ impl<'a> ReadFields<'a> for VerifierMessage<'a> {
                 })
             }
         }
+    }
+}
+
+fn sealed<'a>(r: &mut MessageReader<'a>) -> SealedGrant<'a> {
+    SealedGrant {
+        body: r.bytes(),
+        tag: r.array(),
     }
 }
 
@@ -96,6 +105,30 @@ impl<'a> ReadFields<'a> for Grant<'a> {
     }
 }
 
+impl<'a> ReadFields<'a> for SvidGrant<'a> {
+    fn read_fields(r: &mut MessageReader<'a>) -> Self {
+        Self {
+            grant: Grant::read_fields(r),
+            renew_after: r.u64(),
+            renewal_nonce: r.array(),
+            svid: r.bytes(),
+        }
+    }
+}
+
+impl<'a> ReadFields<'a> for Renewal<'a> {
+    fn read_fields(r: &mut MessageReader<'a>) -> Self {
+        Self {
+            session_id: r.array(),
+            issued_at: r.u64(),
+            expires_at: r.u64(),
+            renew_after: r.u64(),
+            renewal_nonce: r.array(),
+            svid: r.bytes(),
+        }
+    }
+}
+
 impl AgentMessage<'_> {
     /// The byte before a [`Hello`].
     pub const HELLO: u8 = 0;
@@ -103,6 +136,8 @@ impl AgentMessage<'_> {
     pub const PROOFS: u8 = 1;
     /// The byte before a [`Trouble`].
     pub const TROUBLE: u8 = 2;
+    /// The byte before a [`Renew`](super::Renew).
+    pub const RENEW: u8 = 3;
 }
 
 impl WriteFields for Hello<'_> {

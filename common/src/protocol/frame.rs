@@ -19,10 +19,14 @@
 
 use crc::{CRC_32_ISO_HDLC, Crc, NoTable};
 
-/// Longest message an agent sends, bytes. A quote with 24 SHA-384 PCRs and an RSA signature fits.
-pub const MAX_AGENT_MESSAGE: usize = 2048;
-/// Longest message a verifier sends, bytes: small, so that a node's receive buffer can be.
-pub const MAX_VERIFIER_MESSAGE: usize = 1024;
+/// Longest message an agent sends, bytes. A quote with 24 SHA-384 PCRs and an RSA signature fits, and so do the keys of
+/// a TPM that has RSA only, with the CSR. Version 1 had 2,048, and what it knows never needs more.
+pub const MAX_AGENT_MESSAGE: usize = 2304;
+/// Longest message a verifier sends, bytes: small, so that a node's receive buffer can be. An SVID with an intermediate
+/// certificate fits.
+pub const MAX_VERIFIER_MESSAGE: usize = 2048;
+/// Longest message a verifier sends by protocol version 1: an agent of that version has no room for more.
+pub const MAX_VERIFIER_MESSAGE_V1: usize = 1024;
 /// Bytes that a packet has around its body: the kind and the CRC.
 pub const PACKET_OVERHEAD: usize = 5;
 /// Longest packet an agent sends.
@@ -35,8 +39,14 @@ const BLOCK: usize = 254;
 
 // The largest proof (24 SHA-384 PCRs 1152, attest 512, RSA-2048 signature 262, keys and lengths) must fit.
 const _: () = assert!(MAX_AGENT_MESSAGE >= 24 * 48 + 512 + 262 + 64);
-// A credential for an RSA-4096 EK (blob 66 + secret 512), nonces, ids and the signature must fit.
-const _: () = assert!(MAX_VERIFIER_MESSAGE >= 66 + 512 + 32 + 16 + 64 + 64);
+// The first proofs of a TPM with RSA-2048 only must fit: EK (314) and AK (280) with seven certificates (38 each), and the
+// SVID key with its CSR (578), public area (280), certification (173) and the signature over that (262).
+const _: () = assert!(MAX_AGENT_MESSAGE >= 314 + 280 + 7 * 38 + 578 + 280 + 173 + 262 + 64);
+// A credential for an RSA-4096 EK (blob 66 + secret 512), nonces, ids and the signature must fit in every version.
+const _: () = assert!(MAX_VERIFIER_MESSAGE_V1 >= 66 + 512 + 32 + 16 + 64 + 64);
+// A grant with a SPIFFE ID of 256 bytes, nonces, ids and times, and two certificates of 700 bytes. What is longer the
+// verifier must not send: it is the one that chooses both.
+const _: () = assert!(MAX_VERIFIER_MESSAGE >= 256 + 16 + 4 * 10 + 3 * 32 + 2 * 700);
 
 /// What a packet carries. Unknown kinds stay numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,7 +7,11 @@
 //!   Proofs, round 0                ->
 //!                                  <-      Challenge (signed), round 1: credential, PCRs to quote
 //!   Proofs, round 1                ->
-//!                                  <-      Granted (sealed) or Denied
+//!                                  <-      Granted (version 1) or SvidGranted (version 2), sealed, or Denied
+//!
+//! while the session lives, version 2:
+//!   Renew                          ->
+//!                                  <-      Renewed (signed) or Denied
 //! ```
 //!
 //! A method's own data are opaque bytes here ([`Item`]); [`crate::method`] reads them.
@@ -36,6 +40,9 @@ pub enum AgentMessage<'a> {
     Proofs(Proofs<'a>),
     /// Says why there is no login now.
     Trouble(Trouble),
+    /// Renews a live session (version 2).
+    #[serde(borrow)]
+    Renew(Renew<'a>),
 }
 
 /// What a verifier sends.
@@ -47,9 +54,15 @@ pub enum VerifierMessage<'a> {
     /// The login succeeded.
     #[serde(borrow)]
     Granted(SealedGrant<'a>),
-    /// The login failed.
+    /// The login, or the renewal, failed.
     #[serde(borrow)]
     Denied(Denied<'a>),
+    /// The login succeeded (version 2): the body is a postcard [`SvidGrant`], the tag is that of [`Granted`](Self::Granted).
+    #[serde(borrow)]
+    SvidGranted(SealedGrant<'a>),
+    /// The session goes on (version 2).
+    #[serde(borrow)]
+    Renewed(SignedRenewal<'a>),
 }
 
 /// The agent's opening: what it speaks and what it can prove.
@@ -124,7 +137,7 @@ pub struct Proofs<'a> {
 /// A grant under the login's key, so that only the TPM that proved itself accepts it, and only for this login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SealedGrant<'a> {
-    /// A postcard [`Grant`].
+    /// A postcard [`Grant`], or a postcard [`SvidGrant`] in [`VerifierMessage::SvidGranted`].
     pub body: &'a [u8],
     /// HMAC-SHA-256 over transcript and body; see [`crate::login::LoginKeys::grant_tag`].
     pub tag: [u8; 32],
@@ -143,6 +156,60 @@ pub struct Grant<'a> {
     pub spiffe_id: &'a str,
     /// The session secret, sealed; see [`crate::login::LoginKeys::open_secret`].
     pub sealed_secret: [u8; 32],
+}
+
+/// The result of a login by protocol version 2: the session, how it is renewed, and the node's SVID.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SvidGrant<'a> {
+    /// The session.
+    #[serde(borrow)]
+    pub grant: Grant<'a>,
+    /// From when on the session may be renewed, Unix seconds; 0 when renewal is not offered.
+    pub renew_after: u64,
+    /// The verifier's contribution to the quote of the next renewal; good for one.
+    pub renewal_nonce: [u8; 32],
+    /// The SVID: DER certificates one after the other, the leaf first. Empty when no SVID key was named.
+    pub svid: &'a [u8],
+}
+
+/// Renews a live session in one round trip: the AK of its login quotes the same PCRs anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Renew<'a> {
+    /// The session.
+    pub session_id: [u8; 16],
+    /// The agent's contribution to the quote, fresh for every renewal.
+    pub agent_nonce: [u8; 32],
+    /// A postcard [`QuotePayload`](crate::method::tpm_quote::QuotePayload) over the PCRs that the login's last `tpm_quote`
+    /// request named, or over none when there was no such request. Its `qualifyingData` is
+    /// [`renewal_nonce`](crate::login::renewal_nonce).
+    pub quote: &'a [u8],
+}
+
+/// A renewal with the trust domain's signature over it and over the [`Renew`] that it answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignedRenewal<'a> {
+    /// A postcard [`Renewal`].
+    pub body: &'a [u8],
+    /// ECDSA P-256 with SHA-256, [`SIGNATURE_LEN`] bytes, by the key that signs challenges; over what,
+    /// [`crate::login::renewal_message`] says.
+    pub signature: &'a [u8],
+}
+
+/// The result of a renewal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Renewal<'a> {
+    /// The session that goes on.
+    pub session_id: [u8; 16],
+    /// When the verifier renewed it, Unix seconds.
+    pub issued_at: u64,
+    /// When it ends now, Unix seconds. A node without a calendar takes the difference.
+    pub expires_at: u64,
+    /// From when on it may be renewed again, Unix seconds; 0 when the next must be a login.
+    pub renew_after: u64,
+    /// The verifier's contribution to the quote of the next renewal; good for one.
+    pub renewal_nonce: [u8; 32],
+    /// A fresh SVID for the same key, as in [`SvidGrant::svid`].
+    pub svid: &'a [u8],
 }
 
 /// A refusal. It is not authenticated: it can make a node wait, never make it trust.

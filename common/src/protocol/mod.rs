@@ -18,11 +18,12 @@ pub use codes::{DenyCode, Trouble, TroubleCode};
 pub use fields::{ReadFields, WriteFields, read};
 pub use frame::{
     FrameDecoder, FrameError, FrameKind, MAX_AGENT_MESSAGE, MAX_AGENT_PACKET, MAX_VERIFIER_MESSAGE,
-    MAX_VERIFIER_PACKET, write_frame, write_frame_parts,
+    MAX_VERIFIER_MESSAGE_V1, MAX_VERIFIER_PACKET, write_frame, write_frame_parts,
 };
 pub use message::{
     AgentMessage, Challenge, DecodeError, Denied, EncodeError, Grant, Hello, Item, Items, Proofs,
-    SealedGrant, SignedChallenge, VerifierMessage, decode, encode,
+    Renew, Renewal, SealedGrant, SignedChallenge, SignedRenewal, SvidGrant, VerifierMessage,
+    decode, encode,
 };
 pub use reader::MessageReader;
 pub use writer::MessageWriter;

@@ -12,13 +12,22 @@
 //!    [`DenyCode::UNSUPPORTED_VERSION`](super::DenyCode::UNSUPPORTED_VERSION), never with a guess.
 //! 5. A peer skips a frame of a kind it does not know and counts it; it refuses a message variant that it does
 //!    not know.
+//!
+//! # Versions
+//!
+//! | version | what it brought |
+//! |---|---|
+//! | 1 | the login: hello, challenge, proofs, grant |
+//! | 2 | the node's SVID key ([`crate::method::svid_key`]), `SvidGranted`, `Renew` and `Renewed`; longer messages ([`super::frame`]) |
+//!
+//! `Renew` needs no negotiation of its own: only a `SvidGranted` tells a node that it may be sent.
 
 use serde::{Deserialize, Serialize};
 
 /// The oldest protocol version this code speaks.
 pub const MIN: u8 = 1;
 /// The newest protocol version this code speaks.
-pub const CURRENT: u8 = 1;
+pub const CURRENT: u8 = 2;
 
 /// The versions a peer speaks, both ends included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,6 +74,12 @@ mod tests {
         assert_eq!(range(1, 3).common(range(2, 5)), Some(3));
         assert_eq!(range(2, 5).common(range(1, 3)), Some(3));
         assert_eq!(range(1, 1).common(range(1, 1)), Some(1));
+    }
+
+    #[test]
+    fn a_peer_of_version_1_is_still_spoken_with() {
+        assert_eq!(VersionRange::OURS.common(range(1, 1)), Some(1));
+        assert_eq!(VersionRange::OURS.common(range(1, 200)), Some(2));
     }
 
     #[test]

@@ -1,17 +1,22 @@
 //! The node's field-by-field codec says the same as serde's, about every byte string.
 
 use assay_common::identity::Provisioning;
+use assay_common::method::svid_key::SvidKeyRequest;
 use assay_common::method::tpm_ek::EkChallenge;
 use assay_common::method::tpm_quote::{BankRequest, QuoteRequest};
 use assay_common::protocol::{
     AgentMessage, BlobRef, Challenge, Chunk, Grant, Hello, MAX_CHUNK, MessageReader, MessageWriter,
-    ReadFields, Trouble, TroubleCode, VerifierMessage, WriteFields, decode, read,
+    ReadFields, Renewal, SvidGrant, Trouble, TroubleCode, VerifierMessage, WriteFields, decode,
+    read,
 };
 use core::fmt::Debug;
 use proptest::prelude::*;
 use serde::Deserialize;
 
-use crate::messages::{agent_messages, bytes, challenge, grant, verifier_messages};
+use crate::messages::{
+    agent_messages, agent_messages_v2, bytes, challenge, grant, renewal, svid_grant,
+    svid_key_request, verifier_messages, verifier_messages_v2,
+};
 
 /// Both decoders must say the same; whether they accepted.
 fn agree<'a, T>(input: &'a [u8]) -> bool
@@ -28,6 +33,9 @@ fn all_agree(input: &[u8]) -> u32 {
         agree::<VerifierMessage<'_>>(input),
         agree::<Challenge<'_>>(input),
         agree::<Grant<'_>>(input),
+        agree::<SvidGrant<'_>>(input),
+        agree::<Renewal<'_>>(input),
+        agree::<SvidKeyRequest<'_>>(input),
         agree::<EkChallenge<'_>>(input),
         agree::<QuoteRequest>(input),
         agree::<Provisioning<'_>>(input),
@@ -41,7 +49,11 @@ fn all_agree(input: &[u8]) -> u32 {
 fn samples() -> Vec<Vec<u8>> {
     let mut samples: Vec<_> = verifier_messages().iter().map(bytes).collect();
     samples.push(bytes(&challenge()));
+    samples.extend(verifier_messages_v2().iter().map(bytes));
     samples.push(bytes(&grant()));
+    samples.push(bytes(&svid_grant()));
+    samples.push(bytes(&renewal()));
+    samples.push(bytes(&svid_key_request()));
     samples.push(bytes(&EkChallenge {
         credential_blob: &[0x11; 68],
         encrypted_secret: &[0x22; 256],
@@ -132,7 +144,7 @@ proptest! {
 
     #[test]
     fn both_agree_on_any_bytes_that_begin_like_a_message(
-        variant in 0..4u8,
+        variant in 0..6u8,
         len in 0..60u8,
         rest in proptest::collection::vec(any::<u8>(), 0..100),
     ) {
@@ -170,7 +182,7 @@ fn written(variant: Option<u8>, fields: &dyn WriteFields) -> Vec<u8> {
 
 #[test]
 fn what_a_node_writes_are_the_bytes_that_serde_writes() {
-    for message in agent_messages() {
+    for message in [agent_messages(), agent_messages_v2()].concat() {
         match &message {
             AgentMessage::Hello(hello) => {
                 assert_eq!(written(Some(AgentMessage::HELLO), hello), bytes(&message));
@@ -182,6 +194,7 @@ fn what_a_node_writes_are_the_bytes_that_serde_writes() {
                 );
             }
             AgentMessage::Proofs(_) => assert_eq!(bytes(&message)[0], AgentMessage::PROOFS),
+            AgentMessage::Renew(_) => assert_eq!(bytes(&message)[0], AgentMessage::RENEW),
         }
     }
     let long = [b'x'; 200];

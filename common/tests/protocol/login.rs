@@ -1,6 +1,9 @@
 //! The transcript and the keys: both sides agree, and nothing else does.
 
-use assay_common::login::{Direction, LoginKeys, Transcript, challenge_message, quote_nonce};
+use assay_common::login::{
+    Direction, LoginKeys, RenewDigest, Transcript, challenge_message, quote_nonce, renewal_message,
+    renewal_nonce, svid_key_nonce,
+};
 
 fn transcript() -> Transcript {
     Transcript::new()
@@ -44,6 +47,18 @@ fn known_answers_hold() {
     assert_eq!(
         hex(&quote_nonce(&transcript())),
         include_str!("golden/quote_nonce.hex").trim()
+    );
+    assert_eq!(
+        hex(&svid_key_nonce(&transcript())),
+        include_str!("golden/svid_key_nonce.hex").trim()
+    );
+    assert_eq!(
+        hex(&renewal_nonce(&[1; 16], &[2; 32], &[3; 32])),
+        include_str!("golden/renewal_nonce.hex").trim()
+    );
+    assert_eq!(
+        hex(&renewal_message(&RenewDigest::of(b"renew"), b"body").concat()),
+        include_str!("golden/renewed_message.hex").trim()
     );
     let keys = LoginKeys::new([0x42; 32]);
     assert_eq!(
@@ -109,6 +124,31 @@ fn a_challenge_is_signed_with_its_transcript() {
     assert_eq!(parts[0], b"assay/challenge/v1");
     assert_eq!(parts[1], before.as_bytes());
     assert_eq!(parts[2], b"body");
+}
+
+#[test]
+fn no_attestation_of_a_login_can_stand_for_another() {
+    let transcript = transcript();
+    let nonces = [
+        quote_nonce(&transcript),
+        svid_key_nonce(&transcript),
+        renewal_nonce(&[0; 16], transcript.as_bytes(), transcript.as_bytes()),
+    ];
+    for (i, nonce) in nonces.iter().enumerate() {
+        assert!(!nonces[i + 1..].contains(nonce), "{i}");
+    }
+}
+
+#[test]
+fn a_renewals_quote_is_for_one_session_and_for_both_nonces() {
+    let one = renewal_nonce(&[1; 16], &[2; 32], &[3; 32]);
+    for other in [
+        renewal_nonce(&[0; 16], &[2; 32], &[3; 32]),
+        renewal_nonce(&[1; 16], &[0; 32], &[3; 32]),
+        renewal_nonce(&[1; 16], &[2; 32], &[0; 32]),
+    ] {
+        assert_ne!(one, other);
+    }
 }
 
 #[test]

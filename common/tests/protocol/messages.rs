@@ -1,12 +1,14 @@
 //! Messages: round trips, truncation, trailing bytes, unknown variants.
 
+use assay_common::method::svid_key::{Residence, SvidKeyPayload, SvidKeyRequest};
 use assay_common::method::tpm_ek::EkPayload;
 use assay_common::policy::AttestorKind;
 use assay_common::protocol::message::{DecodeError, Items};
 use assay_common::protocol::version::VersionRange;
 use assay_common::protocol::{
-    AgentMessage, BlobRef, Challenge, Denied, DenyCode, Grant, Hello, Item, Proofs, SealedGrant,
-    SignedChallenge, Trouble, TroubleCode, VerifierMessage, decode, encode,
+    AgentMessage, BlobRef, Challenge, Denied, DenyCode, Grant, Hello, Item, Proofs, Renew, Renewal,
+    SealedGrant, SignedChallenge, SignedRenewal, SvidGrant, Trouble, TroubleCode, VerifierMessage,
+    decode, encode,
 };
 use serde::Serialize;
 
@@ -61,6 +63,75 @@ pub(crate) fn grant() -> Grant<'static> {
     }
 }
 
+pub(crate) fn svid_grant() -> SvidGrant<'static> {
+    SvidGrant {
+        grant: grant(),
+        renew_after: 1_700_001_800,
+        renewal_nonce: [6; 32],
+        svid: &[0x30, 0],
+    }
+}
+
+pub(crate) fn renewal() -> Renewal<'static> {
+    Renewal {
+        session_id: [3; 16],
+        issued_at: 1_700_001_800,
+        expires_at: 1_700_005_400,
+        renew_after: 1_700_003_600,
+        renewal_nonce: [7; 32],
+        svid: &[0x30, 0],
+    }
+}
+
+pub(crate) fn svid_key_request() -> SvidKeyRequest<'static> {
+    SvidKeyRequest {
+        algorithms: &[SvidKeyRequest::ECDSA_P256, SvidKeyRequest::RSA_2048],
+    }
+}
+
+pub(crate) fn svid_key_payloads() -> [SvidKeyPayload<'static>; 2] {
+    let residence = Residence {
+        public: &[1],
+        attest: &[2, 2],
+        signature: &[3, 3, 3],
+    };
+    [Some(residence), None].map(|residence| SvidKeyPayload {
+        csr: &[0x30, 0],
+        residence,
+    })
+}
+
+/// The agent's messages that version 2 brought.
+pub(crate) fn agent_messages_v2() -> Vec<AgentMessage<'static>> {
+    vec![AgentMessage::Renew(Renew {
+        session_id: [3; 16],
+        agent_nonce: [8; 32],
+        quote: &[1, 2, 3],
+    })]
+}
+
+/// The verifier's messages that version 2 brought.
+pub(crate) fn verifier_messages_v2() -> Vec<VerifierMessage<'static>> {
+    vec![
+        VerifierMessage::SvidGranted(SealedGrant {
+            body: &[1, 2, 3],
+            tag: [5; 32],
+        }),
+        VerifierMessage::Renewed(SignedRenewal {
+            body: &[1, 2, 3],
+            signature: &[9; 64],
+        }),
+    ]
+}
+
+fn all_agent_messages() -> Vec<AgentMessage<'static>> {
+    [agent_messages(), agent_messages_v2()].concat()
+}
+
+fn all_verifier_messages() -> Vec<VerifierMessage<'static>> {
+    [verifier_messages(), verifier_messages_v2()].concat()
+}
+
 pub(crate) fn agent_messages() -> Vec<AgentMessage<'static>> {
     vec![
         hello(),
@@ -99,10 +170,10 @@ pub(crate) fn verifier_messages() -> Vec<VerifierMessage<'static>> {
 
 #[test]
 fn every_message_is_read_as_it_was_written() {
-    for message in agent_messages() {
+    for message in all_agent_messages() {
         assert_eq!(decode::<AgentMessage<'_>>(&bytes(&message)), Ok(message));
     }
-    for message in verifier_messages() {
+    for message in all_verifier_messages() {
         assert_eq!(decode::<VerifierMessage<'_>>(&bytes(&message)), Ok(message));
     }
     assert_eq!(
@@ -110,11 +181,17 @@ fn every_message_is_read_as_it_was_written() {
         Ok(challenge())
     );
     assert_eq!(decode::<Grant<'_>>(&bytes(&grant())), Ok(grant()));
+    assert_eq!(decode(&bytes(&svid_grant())), Ok(svid_grant()));
+    assert_eq!(decode(&bytes(&renewal())), Ok(renewal()));
+    assert_eq!(decode(&bytes(&svid_key_request())), Ok(svid_key_request()));
+    for payload in svid_key_payloads() {
+        assert_eq!(decode(&bytes(&payload)), Ok(payload));
+    }
 }
 
 #[test]
 fn a_message_cut_at_any_byte_is_refused() {
-    for message in agent_messages() {
+    for message in all_agent_messages() {
         let whole = bytes(&message);
         for cut in 0..whole.len() {
             assert_eq!(
@@ -124,7 +201,7 @@ fn a_message_cut_at_any_byte_is_refused() {
             );
         }
     }
-    for message in verifier_messages() {
+    for message in all_verifier_messages() {
         let whole = bytes(&message);
         for cut in 0..whole.len() {
             assert_eq!(
@@ -138,7 +215,7 @@ fn a_message_cut_at_any_byte_is_refused() {
 
 #[test]
 fn a_byte_after_a_message_is_refused() {
-    for message in agent_messages() {
+    for message in all_agent_messages() {
         let mut long = bytes(&message);
         long.push(0);
         assert_eq!(
@@ -151,11 +228,11 @@ fn a_byte_after_a_message_is_refused() {
 #[test]
 fn an_unknown_variant_is_refused() {
     assert_eq!(
-        decode::<AgentMessage<'_>>(&[3, 0, 0]),
+        decode::<AgentMessage<'_>>(&[4, 0, 0]),
         Err(DecodeError::Invalid)
     );
     assert_eq!(
-        decode::<VerifierMessage<'_>>(&[3, 0, 0]),
+        decode::<VerifierMessage<'_>>(&[5, 0, 0]),
         Err(DecodeError::Invalid)
     );
 }
@@ -200,6 +277,42 @@ fn the_largest_ek_payload_fits_an_agent_message() {
         ek_chain: (0..6).map(|_| blob).collect(),
     };
     assert!(bytes(&payload).len() + 64 < assay_common::protocol::MAX_AGENT_MESSAGE);
+}
+
+#[test]
+fn the_first_proofs_of_a_tpm_that_has_rsa_only_fit_an_agent_message() {
+    let blob = BlobRef {
+        blob: 6,
+        len: 1600,
+        sha256: [0xFF; 32],
+    };
+    let ek = bytes(&EkPayload {
+        ek_public: &[0xFF; 314],
+        ak_public: &[0xFF; 280],
+        ek_certificate: Some(blob),
+        ek_chain: (0..6).map(|_| blob).collect(),
+    });
+    let svid_key = bytes(&SvidKeyPayload {
+        csr: &[0xFF; 578],
+        residence: Some(Residence {
+            public: &[0xFF; 280],
+            attest: &[0xFF; 173],
+            signature: &[0xFF; 262],
+        }),
+    });
+    let items = [
+        (AttestorKind::TPM_EK, &ek),
+        (AttestorKind::SVID_KEY, &svid_key),
+    ];
+    let proofs = AgentMessage::Proofs(Proofs {
+        login_id: [0xFF; 16],
+        round: 0,
+        items: items
+            .map(|(kind, payload)| Item { kind, payload })
+            .into_iter()
+            .collect(),
+    });
+    assert!(bytes(&proofs).len() <= assay_common::protocol::MAX_AGENT_MESSAGE);
 }
 
 #[test]

@@ -91,6 +91,9 @@ impl<'p> Waiting<'p> {
                 self.challenged(message, signed).map(Answer::Asked)
             }
             VerifierMessage::Granted(sealed) => self.granted(sealed).map(Answer::Granted),
+            VerifierMessage::SvidGranted(_) | VerifierMessage::Renewed(_) => {
+                Err(Refusal::Ignored(ProtocolError::Malformed.into()))
+            }
             VerifierMessage::Denied(Denied {
                 code,
                 retry_after_s,

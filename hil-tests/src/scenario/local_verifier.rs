@@ -157,6 +157,14 @@ impl LocalVerifier {
                     waiting.already_answered()
                 }
             }
+            (Ok(AgentMessage::Renew(_)), _) => {
+                let denied = Denied::new(
+                    None,
+                    DenyCode::LOGIN_REQUIRED,
+                    "this verifier offers no renewal",
+                );
+                return vec![self.deny(Box::new(denied))];
+            }
             (Ok(AgentMessage::Proofs(_)), None) => {
                 let denied = Denied::new(
                     None,

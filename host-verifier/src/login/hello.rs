@@ -153,5 +153,6 @@ pub(super) const fn name(message: &AgentMessage<'_>) -> &'static str {
         AgentMessage::Hello(_) => "Hello",
         AgentMessage::Proofs(_) => "Proofs",
         AgentMessage::Trouble(_) => "Trouble",
+        AgentMessage::Renew(_) => "Renew",
     }
 }

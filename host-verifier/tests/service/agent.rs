@@ -144,6 +144,7 @@ impl Agent {
             VerifierMessage::Denied(denied) => {
                 Answer::Denied(denied.code, denied.reason.to_owned())
             }
+            other => panic!("out of turn: {other:?}"),
         }
     }
 

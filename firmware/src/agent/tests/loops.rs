@@ -198,7 +198,7 @@ pub(super) fn granting(between: &'static [u8]) -> Peer {
                     verifier.challenge(round, &[EK])
                 }
             }
-            AgentMessage::Trouble(_) => return Vec::new(),
+            AgentMessage::Trouble(_) | AgentMessage::Renew(_) => return Vec::new(),
         };
         verifier.as_mut().unwrap().sent(&answer);
         [between, &frame(&answer)].concat()

@@ -154,7 +154,7 @@ fn a_version_that_was_not_offered_ends_the_login() {
     let record = record(1);
     let (verifier, mut waiting) = opened(&record);
     let challenge = verifier.sign(&Challenge {
-        version: 2,
+        version: 3,
         login_id: [7; 16],
         round: 0,
         server_nonce: [0; 32],
