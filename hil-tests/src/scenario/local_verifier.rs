@@ -230,6 +230,7 @@ impl LocalVerifier {
             boot: update.boot.or_else(|| known.and_then(|node| node.boot)),
             first_seen: known.map_or(update.seen_at, |node| node.first_seen),
             last_seen: update.seen_at,
+            ban: None,
         };
         self.nodes.insert(update.ek_hash, record);
     }

@@ -30,7 +30,8 @@ pub struct BoundKey {
 }
 
 /// Where a TPM's clocks and counters stood, out of a verified attestation structure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BootState {
     /// `TPMS_CLOCK_INFO.clock`, milliseconds.
     pub clock: u64,
@@ -44,6 +45,17 @@ pub struct BootState {
     pub firmware_version: u64,
 }
 
+/// A quote that was judged, as far as a renewal compares with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quoted {
+    /// The PCRs that the node was asked for, as the request named them.
+    pub selection: Vec<u8>,
+    /// SHA-256 of the quoted values one after the other.
+    pub values_sha256: [u8; 32],
+    /// Clock, counters and firmware version as signed, disguised or not.
+    pub boot: BootState,
+}
+
 /// What a method has proven that other methods and the node's record build on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Facts {
@@ -53,6 +65,8 @@ pub struct Facts {
     pub attestation_key: Option<BoundKey>,
     /// Where the TPM's counters stand.
     pub boot: Option<BootState>,
+    /// What the attestation key quoted.
+    pub quoted: Option<Quoted>,
 }
 
 /// The result of a method, made only after its last check.

@@ -29,7 +29,7 @@ pub mod tpm_quote;
 use assay_common::login::{LoginKeys, Transcript};
 use assay_common::policy::{AttestorKind, AttestorSet};
 
-pub use claims::{Attribute, BootState, BoundKey, Claims, Facts};
+pub use claims::{Attribute, BootState, BoundKey, Claims, Facts, Quoted};
 pub use error::{AttestError, ConfigError, Fault};
 
 use crate::blobs::Blobs;

@@ -123,6 +123,10 @@ fn seal(
         issued_at,
         expires_at,
         secret_sha256: crate::session::secret_hash(&secret),
+        reattest_at: expires_at,
+        renewed_at: None,
+        revoked_at: None,
+        renewal: None,
     };
     let node = NodeUpdate {
         ek_hash: subject.clone(),

@@ -326,11 +326,13 @@ fn settle(progress: &mut Progress, attested: Attested) -> Result<(), AttestError
         subject,
         attestation_key,
         boot,
+        quoted,
     } = &attested.claims().facts;
     let own = &progress.facts;
     let differs = disagree(own.subject.as_ref(), subject.as_ref())
         || disagree(own.attestation_key.as_ref(), attestation_key.as_ref())
-        || disagree(own.boot.as_ref(), boot.as_ref());
+        || disagree(own.boot.as_ref(), boot.as_ref())
+        || disagree(own.quoted.as_ref(), quoted.as_ref());
     if differs {
         let detail = "the proof speaks of another TPM or key than one before it in the same login";
         return Err(AttestError::new(Fault::Refused, "facts-differ", detail));
@@ -342,6 +344,7 @@ fn settle(progress: &mut Progress, attested: Attested) -> Result<(), AttestError
             .clone()
             .or_else(|| attestation_key.clone()),
         boot: own.boot.or(*boot),
+        quoted: own.quoted.clone().or_else(|| quoted.clone()),
     };
     progress.outcomes.satisfied(attested);
     Ok(())

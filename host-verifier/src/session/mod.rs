@@ -1,8 +1,10 @@
 //! Sessions: what a node holds after a login. A session has an id (public, in logs), a secret (the node and nobody
 //! else; the store has its hash), a lifetime, the attributes that the winning policy vouches for, and a SPIFFE ID.
 
+mod renewal;
 mod template;
 
+pub use renewal::RenewalBasis;
 pub use template::{PathTemplate, RenderError, TemplateError, is_attribute_name};
 
 use core::str::FromStr;

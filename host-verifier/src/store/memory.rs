@@ -5,7 +5,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 
-use super::{Commit, LoginRecord, NodeRecord, SessionRecord, Store, StoreError, check};
+use super::{
+    Ban, Commit, Lifecycle, LoginRecord, NodeRecord, Renewable, SessionRecord, SessionRenewal,
+    Store, StoreError, check,
+};
 use crate::session::SessionId;
 
 /// Everything in maps behind one lock, which is never held across an await.
@@ -17,6 +20,17 @@ struct State {
     challenges: BTreeMap<[u8; 32], Timestamp>,
     nodes: BTreeMap<String, NodeRecord>,
     sessions: BTreeMap<SessionId, SessionRecord>,
+    bans: BTreeMap<String, Ban>,
+}
+
+impl State {
+    fn revoke_of(&mut self, ek_hash: &str, at: Timestamp) {
+        for session in self.sessions.values_mut() {
+            if session.ek_hash == ek_hash && session.is_live(at) {
+                session.revoked_at = Some(at);
+            }
+        }
+    }
 }
 
 impl MemoryStore {
@@ -49,6 +63,9 @@ impl Store for MemoryStore {
     async fn commit_login(&self, login: &LoginRecord) -> Result<Commit, StoreError> {
         let mut state = self.state();
         let node = &login.node;
+        if let Some(ban) = state.bans.get(&node.ek_hash) {
+            return Ok(Commit::Refused(ban.clone().into()));
+        }
         if let Err(conflict) = check(node, state.nodes.values()) {
             return Ok(Commit::Refused(conflict));
         }
@@ -64,6 +81,7 @@ impl Store for MemoryStore {
             boot: node.boot.or_else(|| before.and_then(|before| before.boot)),
             first_seen: before.map_or(node.seen_at, |before| before.first_seen),
             last_seen: node.seen_at,
+            ban: None,
         };
         state.nodes.insert(record.ek_hash.clone(), record);
         state
@@ -73,11 +91,22 @@ impl Store for MemoryStore {
     }
 
     async fn node(&self, ek_hash: &str) -> Result<Option<NodeRecord>, StoreError> {
-        Ok(self.state().nodes.get(ek_hash).cloned())
+        let state = self.state();
+        let ban = state.bans.get(ek_hash).cloned();
+        Ok(state
+            .nodes
+            .get(ek_hash)
+            .cloned()
+            .map(|node| NodeRecord { ban, ..node }))
     }
 
     async fn nodes(&self, limit: u32) -> Result<Vec<NodeRecord>, StoreError> {
-        let mut nodes: Vec<_> = self.state().nodes.values().cloned().collect();
+        let state = self.state();
+        let with_ban = |node: &NodeRecord| NodeRecord {
+            ban: state.bans.get(&node.ek_hash).cloned(),
+            ..node.clone()
+        };
+        let mut nodes: Vec<_> = state.nodes.values().map(with_ban).collect();
         nodes.sort_by(|a, b| {
             b.last_seen
                 .cmp(&a.last_seen)
@@ -104,7 +133,7 @@ impl Store for MemoryStore {
         let live = state
             .sessions
             .values()
-            .filter(|session| session.expires_at > now);
+            .filter(|session| session.is_live(now));
         let mut sessions: Vec<_> = live.cloned().collect();
         sessions.sort_by(|a, b| b.issued_at.cmp(&a.issued_at).then_with(|| a.id.cmp(&b.id)));
         sessions.truncate(limit as usize);
@@ -126,4 +155,71 @@ impl Store for MemoryStore {
     }
 
     async fn close(&self) {}
+}
+
+#[async_trait::async_trait]
+impl Lifecycle for MemoryStore {
+    async fn renew_session(&self, renewal: &SessionRenewal) -> Result<bool, StoreError> {
+        let mut state = self.state();
+        let Some(session) = state.sessions.get_mut(&renewal.id) else {
+            return Ok(false);
+        };
+        let fresh = session
+            .renewal
+            .as_ref()
+            .is_some_and(|renewable| renewable.nonce == renewal.nonce);
+        if !fresh
+            || !session.is_live(renewal.renewed_at)
+            || renewal.expires_at > session.reattest_at
+        {
+            return Ok(false);
+        }
+        session.renewed_at = Some(renewal.renewed_at);
+        session.expires_at = renewal.expires_at;
+        session.renewal = Some(Renewable {
+            nonce: renewal.next_nonce,
+            basis: renewal.basis.clone(),
+        });
+        Ok(true)
+    }
+
+    async fn revoke_session(&self, id: SessionId, at: Timestamp) -> Result<bool, StoreError> {
+        let mut state = self.state();
+        match state
+            .sessions
+            .get_mut(&id)
+            .filter(|session| session.is_live(at))
+        {
+            Some(session) => {
+                session.revoked_at = Some(at);
+                Ok(true)
+            }
+            None => Ok(false),
+        }
+    }
+
+    async fn ban(&self, ban: &Ban) -> Result<bool, StoreError> {
+        let mut state = self.state();
+        state.revoke_of(&ban.ek_hash, ban.banned_at);
+        if state.bans.contains_key(&ban.ek_hash) {
+            return Ok(false);
+        }
+        state.bans.insert(ban.ek_hash.clone(), ban.clone());
+        Ok(true)
+    }
+
+    async fn unban(&self, ek_hash: &str) -> Result<bool, StoreError> {
+        Ok(self.state().bans.remove(ek_hash).is_some())
+    }
+
+    async fn bans(&self, limit: u32) -> Result<Vec<Ban>, StoreError> {
+        let mut bans: Vec<_> = self.state().bans.values().cloned().collect();
+        bans.sort_by(|a, b| {
+            b.banned_at
+                .cmp(&a.banned_at)
+                .then_with(|| a.ek_hash.cmp(&b.ek_hash))
+        });
+        bans.truncate(limit as usize);
+        Ok(bans)
+    }
 }

@@ -9,19 +9,35 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 /// Version, name, and the statements up and down.
 type Step = (i64, &'static str, &'static str, &'static str);
 
-const SQLITE: &[Step] = &[(
-    1,
-    "sessions nodes challenges",
-    include_str!("../../migrations/sqlite/0001_sessions_nodes_challenges.up.sql"),
-    include_str!("../../migrations/sqlite/0001_sessions_nodes_challenges.down.sql"),
-)];
+const SQLITE: &[Step] = &[
+    (
+        1,
+        "sessions nodes challenges",
+        include_str!("../../migrations/sqlite/0001_sessions_nodes_challenges.up.sql"),
+        include_str!("../../migrations/sqlite/0001_sessions_nodes_challenges.down.sql"),
+    ),
+    (
+        2,
+        "renewal revocation bans",
+        include_str!("../../migrations/sqlite/0002_renewal_revocation_bans.up.sql"),
+        include_str!("../../migrations/sqlite/0002_renewal_revocation_bans.down.sql"),
+    ),
+];
 
-const POSTGRES: &[Step] = &[(
-    1,
-    "sessions nodes challenges",
-    include_str!("../../migrations/postgres/0001_sessions_nodes_challenges.up.sql"),
-    include_str!("../../migrations/postgres/0001_sessions_nodes_challenges.down.sql"),
-)];
+const POSTGRES: &[Step] = &[
+    (
+        1,
+        "sessions nodes challenges",
+        include_str!("../../migrations/postgres/0001_sessions_nodes_challenges.up.sql"),
+        include_str!("../../migrations/postgres/0001_sessions_nodes_challenges.down.sql"),
+    ),
+    (
+        2,
+        "renewal revocation bans",
+        include_str!("../../migrations/postgres/0002_renewal_revocation_bans.up.sql"),
+        include_str!("../../migrations/postgres/0002_renewal_revocation_bans.down.sql"),
+    ),
+];
 
 /// The steps of SQLite's schema. A store runs them upwards when it is opened; downwards they are for going back to an
 /// earlier release.

@@ -3,6 +3,7 @@
 //! Three implementors, [`MemoryStore`], `SqliteStore` and `PostgresStore`, pass one conformance suite. Whatever must
 //! happen once happens by one atomic statement, so that several verifiers can share a store.
 
+pub mod lifecycle;
 mod memory;
 #[cfg(feature = "service")]
 pub mod migrations;
@@ -16,6 +17,7 @@ mod sqlite;
 
 use jiff::Timestamp;
 
+pub use lifecycle::{Ban, Lifecycle, SessionRenewal};
 pub use memory::MemoryStore;
 #[cfg(feature = "service")]
 pub use postgres::PostgresStore;
@@ -24,7 +26,7 @@ pub use rules::{Conflict, check};
 pub use sqlite::SqliteStore;
 
 use crate::attestor::{Attribute, BootState};
-use crate::session::SessionId;
+use crate::session::{RenewalBasis, SessionId};
 
 /// Name of SQLite's file in the data directory, unless the configuration names another.
 pub const SQLITE_FILE: &str = "assay.sqlite";
@@ -59,6 +61,9 @@ pub enum StoreError {
     /// Other verifiers came between, again and again.
     #[error("store: too many verifiers write the same node at once")]
     Contended,
+    /// The store was closed.
+    #[error("store: closed")]
+    Closed,
     /// A row does not read as what was written.
     #[error("store: a damaged {0} record")]
     Damaged(&'static str),
@@ -126,6 +131,31 @@ pub struct SessionRecord {
     pub expires_at: Timestamp,
     /// SHA-256 of the session secret.
     pub secret_sha256: [u8; 32],
+    /// Renewals end here at the latest: the node must log in anew. Whole seconds.
+    pub reattest_at: Timestamp,
+    /// The latest renewal, whole seconds.
+    pub renewed_at: Option<Timestamp>,
+    /// When an operator ended it, whole seconds.
+    pub revoked_at: Option<Timestamp>,
+    /// How it may be renewed; `None` when it cannot be.
+    pub renewal: Option<Renewable>,
+}
+
+impl SessionRecord {
+    /// Whether the session may still be used at `now`.
+    #[must_use]
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        self.revoked_at.is_none() && self.expires_at > now
+    }
+}
+
+/// How a session may be renewed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Renewable {
+    /// What the next renewal must be over. Public: it travels in the clear.
+    pub nonce: [u8; 32],
+    /// What it is judged by.
+    pub basis: RenewalBasis,
 }
 
 /// A node as it is stored.
@@ -145,6 +175,8 @@ pub struct NodeRecord {
     pub first_seen: Timestamp,
     /// Whole seconds.
     pub last_seen: Timestamp,
+    /// Why it may not log in, if it may not.
+    pub ban: Option<Ban>,
 }
 
 /// What a login says of a node.
@@ -188,7 +220,7 @@ pub enum Commit {
 
 /// State that outlives a login.
 #[async_trait::async_trait]
-pub trait Store: Send + Sync + core::fmt::Debug {
+pub trait Store: Lifecycle + Send + Sync + core::fmt::Debug {
     /// Marks a challenge as answered. True for exactly one caller per digest, whatever else runs at the time;
     /// remembered until `expires_at`.
     ///
@@ -202,7 +234,7 @@ pub trait Store: Send + Sync + core::fmt::Debug {
     ) -> Result<bool, StoreError>;
 
     /// Stores a session and what its login says of the node, both or neither, if nothing stored contradicts
-    /// ([`check`]).
+    /// ([`check`]) and the node is not banned.
     ///
     /// # Errors
     ///
@@ -223,7 +255,8 @@ pub trait Store: Send + Sync + core::fmt::Debug {
     /// [`StoreError`].
     async fn nodes(&self, limit: u32) -> Result<Vec<NodeRecord>, StoreError>;
 
-    /// Forgets a node and its sessions, so that its identity and keys are free again; false when there is none.
+    /// Forgets a node and its sessions, so that its identity and keys are free again; false when there is none. A ban of
+    /// its EK stays.
     ///
     /// # Errors
     ///
@@ -237,7 +270,7 @@ pub trait Store: Send + Sync + core::fmt::Debug {
     /// [`StoreError`].
     async fn session(&self, id: SessionId) -> Result<Option<SessionRecord>, StoreError>;
 
-    /// At most `limit` sessions that have not ended at `now`, the newest first.
+    /// At most `limit` sessions that live at `now`, the newest first.
     ///
     /// # Errors
     ///

@@ -6,6 +6,8 @@
 //! locked as they are read, and a node that was not there is inserted only if it still is not: the unique keys of the
 //! table decide who was first, and who was second reads anew and meets the other's record.
 
+mod lifecycle;
+
 use core::future::Future;
 use core::ops::{Deref, DerefMut};
 use std::time::Duration;
@@ -297,7 +299,16 @@ async fn commit(
         .fetch_all(&mut *tx)
         .await?;
     let known = known.iter().map(read_node).collect::<Result<Vec<_>, _>>()?;
-    if let Err(conflict) = check(node, &known) {
+    // A ban that comes after this is no race lost: whoever reads the session looks for a ban as well.
+    let ban = sqlx::query(rows::BAN_OF)
+        .bind(&node.ek_hash)
+        .fetch_optional(&mut *tx)
+        .await?;
+    let verdict = match ban.as_ref().map(rows::read_ban).transpose()? {
+        Some(ban) => Err(ban.into()),
+        None => check(node, &known),
+    };
+    if let Err(conflict) = verdict {
         tx.rollback().await?;
         return Ok(Some(Commit::Refused(conflict)));
     }

@@ -7,9 +7,9 @@ use sqlx::Row;
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
 
-use super::{NodeRecord, SessionRecord, StoreError};
+use super::{Ban, NodeRecord, Renewable, SessionRecord, StoreError};
 use crate::attestor::{Attribute, BootState};
-use crate::session::SessionId;
+use crate::session::{RenewalBasis, SessionId};
 
 /// Reads named columns. Statements name their columns too: with `*` a replica would stumble over a column that a newer
 /// one has added.
@@ -17,6 +17,8 @@ pub(super) trait Columns {
     fn text(&self, column: &str) -> Result<String, sqlx::Error>;
     fn bytes(&self, column: &str) -> Result<Vec<u8>, sqlx::Error>;
     fn number(&self, column: &str) -> Result<Option<i64>, sqlx::Error>;
+    fn maybe_text(&self, column: &str) -> Result<Option<String>, sqlx::Error>;
+    fn maybe_bytes(&self, column: &str) -> Result<Option<Vec<u8>>, sqlx::Error>;
 }
 
 macro_rules! columns {
@@ -31,6 +33,12 @@ macro_rules! columns {
             fn number(&self, column: &str) -> Result<Option<i64>, sqlx::Error> {
                 self.try_get(column)
             }
+            fn maybe_text(&self, column: &str) -> Result<Option<String>, sqlx::Error> {
+                self.try_get(column)
+            }
+            fn maybe_bytes(&self, column: &str) -> Result<Option<Vec<u8>>, sqlx::Error> {
+                self.try_get(column)
+            }
         }
     };
 }
@@ -41,7 +49,10 @@ macro_rules! select_nodes {
     ($rest:literal) => {
         concat!(
             "SELECT ek_hash, ak_name, spiffe_id, cluster, clock, reset_count, restart_count, safe, \
-                firmware_version, first_seen, last_seen FROM nodes ",
+                firmware_version, first_seen, last_seen, \
+                (SELECT banned_at FROM bans WHERE bans.ek_hash = nodes.ek_hash) AS banned_at, \
+                (SELECT banned_by FROM bans WHERE bans.ek_hash = nodes.ek_hash) AS banned_by, \
+                (SELECT reason FROM bans WHERE bans.ek_hash = nodes.ek_hash) AS ban_reason FROM nodes ",
             $rest
         )
     };
@@ -51,7 +62,9 @@ macro_rules! select_sessions {
     ($rest:literal) => {
         concat!(
             "SELECT id, login_id, cluster, policy, spiffe_id, ek_hash, attributes, issued_at, expires_at, \
-                secret_sha256 FROM sessions ",
+                secret_sha256, reattest_at, renewed_at, renewal_nonce, renewal_basis, \
+                COALESCE(revoked_at, (SELECT banned_at FROM bans WHERE bans.ek_hash = sessions.ek_hash)) AS revoked_at \
+                FROM sessions ",
             $rest
         )
     };
@@ -61,10 +74,14 @@ pub(super) const TAKE_CHALLENGE: &str =
     "INSERT INTO answered_challenges (digest, expires_at) VALUES ($1, $2) ON CONFLICT DO NOTHING";
 pub(super) const NODE: &str = select_nodes!("WHERE ek_hash = $1");
 pub(super) const NODES: &str = select_nodes!("ORDER BY last_seen DESC, ek_hash LIMIT $1");
-/// What a login touches: the node with its EK, that with its AK, that with its identity.
-pub(super) const NODES_TOUCHED: &str =
-    select_nodes!("WHERE ek_hash = $1 OR ak_name = $2 OR spiffe_id = $3");
-/// As [`NODES_TOUCHED`], locked until the transaction ends. In one order, so that two logins do not wait for each other.
+/// What logins touch: the nodes with their EKs, those with their AKs, those with their identities; each a list in JSON.
+/// SQLite only.
+pub(super) const NODES_OF_BATCH: &str = select_nodes!(
+    "WHERE ek_hash IN (SELECT value FROM json_each($1)) OR ak_name IN (SELECT unhex(value) FROM json_each($2)) \
+        OR spiffe_id IN (SELECT value FROM json_each($3))"
+);
+/// What a login touches: the node with its EK, that with its AK, that with its identity. Locked until the transaction
+/// ends, in one order, so that two logins do not wait for each other.
 pub(super) const NODES_TOUCHED_LOCKED: &str = select_nodes!(
     "WHERE ek_hash = $1 OR ak_name = $2 OR spiffe_id = $3 ORDER BY ek_hash FOR UPDATE"
 );
@@ -79,10 +96,29 @@ pub(super) const UPDATE_NODE: &str = "UPDATE nodes SET ak_name = $2, spiffe_id =
      WHERE ek_hash = $1";
 pub(super) const EVICT_NODE: &str = "DELETE FROM nodes WHERE ek_hash = $1";
 pub(super) const SESSION: &str = select_sessions!("WHERE id = $1");
-pub(super) const SESSIONS: &str =
-    select_sessions!("WHERE expires_at > $1 ORDER BY issued_at DESC, id LIMIT $2");
+pub(super) const SESSIONS: &str = select_sessions!(
+    "WHERE expires_at > $1 AND revoked_at IS NULL \
+        AND NOT EXISTS (SELECT 1 FROM bans WHERE bans.ek_hash = sessions.ek_hash) ORDER BY issued_at DESC, id LIMIT $2"
+);
 pub(super) const INSERT_SESSION: &str = "INSERT INTO sessions (id, login_id, cluster, policy, spiffe_id, ek_hash, attributes, issued_at, expires_at, \
-        secret_sha256) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+        secret_sha256, reattest_at, renewal_nonce, renewal_basis) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
+/// Takes the nonce and stores what comes next, if the session lives. One statement: of two renewals one finds the nonce.
+pub(super) const RENEW_SESSION: &str = "UPDATE sessions SET renewal_nonce = $3, renewal_basis = $4, renewed_at = $5, expires_at = $6 \
+     WHERE id = $1 AND renewal_nonce = $2 AND revoked_at IS NULL AND expires_at > $5 AND reattest_at >= $6 \
+        AND NOT EXISTS (SELECT 1 FROM bans WHERE bans.ek_hash = sessions.ek_hash)";
+pub(super) const REVOKE_SESSION: &str =
+    "UPDATE sessions SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL AND expires_at > $2";
+pub(super) const BAN: &str = "INSERT INTO bans (ek_hash, banned_at, banned_by, reason) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
+/// What a ban ends stays ended when the ban is lifted.
+pub(super) const REVOKE_OF_NODE: &str = "UPDATE sessions SET revoked_at = $2 WHERE ek_hash = $1 AND revoked_at IS NULL AND expires_at > $2";
+/// A login that was stored while the ban was being made left a session that only the ban ends.
+pub(super) const REVOKE_BEFORE_UNBAN: &str = "UPDATE sessions SET revoked_at = (SELECT banned_at FROM bans WHERE bans.ek_hash = sessions.ek_hash) \
+     WHERE ek_hash = $1 AND revoked_at IS NULL AND EXISTS (SELECT 1 FROM bans WHERE bans.ek_hash = sessions.ek_hash)";
+pub(super) const UNBAN: &str = "DELETE FROM bans WHERE ek_hash = $1";
+pub(super) const BAN_OF: &str =
+    "SELECT ek_hash, banned_at, banned_by, reason FROM bans WHERE ek_hash = $1";
+pub(super) const BANS: &str = "SELECT ek_hash, banned_at, banned_by, reason FROM bans ORDER BY banned_at DESC, ek_hash LIMIT $1";
 
 /// [`INSERT_NODE`] or [`UPDATE_NODE`] with a node's values, for whichever database runs it.
 macro_rules! node_query {
@@ -116,9 +152,51 @@ macro_rules! session_query {
             .bind($session.issued_at.as_second())
             .bind($session.expires_at.as_second())
             .bind($session.secret_sha256.as_slice())
+            .bind($session.reattest_at.as_second())
+            .bind(
+                $session
+                    .renewal
+                    .as_ref()
+                    .map(|renewal| renewal.nonce.to_vec()),
+            )
+            .bind($crate::store::rows::basis(
+                $session.renewal.as_ref().map(|r| &r.basis),
+            )?)
     };
 }
 pub(super) use session_query;
+
+/// [`RENEW_SESSION`] with its values, for whichever database runs it.
+macro_rules! renewal_query {
+    ($renewal:expr) => {
+        sqlx::query($crate::store::rows::RENEW_SESSION)
+            .bind($renewal.id.0.as_slice())
+            .bind($renewal.nonce.as_slice())
+            .bind($renewal.next_nonce.as_slice())
+            .bind($crate::store::rows::basis(Some(&$renewal.basis))?)
+            .bind($renewal.renewed_at.as_second())
+            .bind($renewal.expires_at.as_second())
+    };
+}
+pub(super) use renewal_query;
+
+/// [`BAN`] with its values, for whichever database runs it.
+macro_rules! ban_query {
+    ($ban:expr) => {
+        sqlx::query($crate::store::rows::BAN)
+            .bind(&$ban.ek_hash)
+            .bind($ban.banned_at.as_second())
+            .bind(&$ban.banned_by)
+            .bind(&$ban.reason)
+    };
+}
+pub(super) use ban_query;
+
+/// The column of what renewals are judged by.
+pub(super) fn basis(basis: Option<&RenewalBasis>) -> Result<Option<String>, StoreError> {
+    let text = basis.map(serde_json::to_string).transpose();
+    text.map_err(|_| StoreError::Damaged("session"))
+}
 
 /// The attributes' column.
 pub(super) fn attributes(session: &SessionRecord) -> Result<String, StoreError> {
@@ -154,6 +232,24 @@ pub(super) fn read_node(row: &impl Columns) -> Result<NodeRecord, StoreError> {
         boot,
         first_seen: time(row, "first_seen", "node")?,
         last_seen: time(row, "last_seen", "node")?,
+        ban: match row.number("banned_at")? {
+            None => None,
+            Some(at) => Some(Ban {
+                ek_hash: row.text("ek_hash")?,
+                banned_at: Timestamp::from_second(at).map_err(|_| StoreError::Damaged("ban"))?,
+                banned_by: row.text("banned_by")?,
+                reason: row.text("ban_reason")?,
+            }),
+        },
+    })
+}
+
+pub(super) fn read_ban(row: &impl Columns) -> Result<Ban, StoreError> {
+    Ok(Ban {
+        ek_hash: row.text("ek_hash")?,
+        banned_at: time(row, "banned_at", "ban")?,
+        banned_by: row.text("banned_by")?,
+        reason: row.text("reason")?,
     })
 }
 
@@ -183,7 +279,30 @@ pub(super) fn read_session(row: &impl Columns) -> Result<SessionRecord, StoreErr
             .bytes("secret_sha256")?
             .try_into()
             .map_err(|_| damaged())?,
+        reattest_at: time(row, "reattest_at", "session")?,
+        renewed_at: maybe_time(row, "renewed_at", "session")?,
+        revoked_at: maybe_time(row, "revoked_at", "session")?,
+        renewal: match (
+            row.maybe_bytes("renewal_nonce")?,
+            row.maybe_text("renewal_basis")?,
+        ) {
+            (Some(nonce), Some(basis)) => Some(Renewable {
+                nonce: nonce.try_into().map_err(|_| damaged())?,
+                basis: serde_json::from_str(&basis).map_err(|_| damaged())?,
+            }),
+            _ => None,
+        },
     })
+}
+
+fn maybe_time(
+    row: &impl Columns,
+    column: &str,
+    what: &'static str,
+) -> Result<Option<Timestamp>, StoreError> {
+    let second = row.number(column)?;
+    let time = second.map(Timestamp::from_second).transpose();
+    time.map_err(|_| StoreError::Damaged(what))
 }
 
 fn present(row: &impl Columns, column: &str, what: &'static str) -> Result<i64, StoreError> {

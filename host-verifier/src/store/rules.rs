@@ -1,6 +1,6 @@
 //! What a login may not contradict. One pure function, which both stores call inside their atomic step.
 
-use super::{NodeRecord, NodeUpdate};
+use super::{Ban, NodeRecord, NodeUpdate};
 use crate::attestor::BootState;
 
 /// A login that contradicts what is known.
@@ -22,6 +22,16 @@ pub enum Conflict {
         /// Hash of the EK that holds it.
         holder: String,
     },
+    /// An operator has banned the EK.
+    #[error("the TPM with EK {ek_hash} is banned since {since}: {reason}")]
+    Banned {
+        /// Hash of the EK.
+        ek_hash: String,
+        /// When.
+        since: jiff::Timestamp,
+        /// Why, in the operator's words.
+        reason: String,
+    },
     /// The TPM's counters ran backwards: a replayed or cloned TPM state, or a TPM that was cleared.
     #[error(
         "the TPM's {counter} went back from {before} to {now}; if the TPM was cleared, evict the node"
@@ -34,6 +44,16 @@ pub enum Conflict {
         /// As proven now.
         now: u64,
     },
+}
+
+impl From<Ban> for Conflict {
+    fn from(ban: Ban) -> Self {
+        Self::Banned {
+            ek_hash: ban.ek_hash,
+            since: ban.banned_at,
+            reason: ban.reason,
+        }
+    }
 }
 
 /// Checks a login against the nodes it touches: the one with its EK, the one with its AK, and the one with its
@@ -133,6 +153,7 @@ mod tests {
             boot,
             first_seen: Timestamp::UNIX_EPOCH,
             last_seen: Timestamp::UNIX_EPOCH,
+            ban: None,
         }
     }
 

@@ -1,15 +1,27 @@
 //! A store in one SQLite file, with write-ahead logging, so that the command line can read beside the service.
+//!
+//! Logins, challenges and renewals go through one writer, which writes what waits in one transaction ([`writer`]).
+
+mod batch;
+mod lifecycle;
+mod writer;
 
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use sqlx::ConnectOptions;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
+use tokio::task::JoinHandle;
+
+use batch::{Write, Written};
+use writer::Writer;
 
 use super::rows::{self, read_node, read_session};
-use super::{Commit, LoginRecord, NodeRecord, SessionRecord, Store, StoreError, check, migrations};
+use super::{Commit, LoginRecord, NodeRecord, SessionRecord, Store, StoreError, migrations};
 use crate::session::SessionId;
 
 /// How long a writer waits for another before it gives up.
@@ -19,6 +31,14 @@ const BUSY: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub struct SqliteStore {
     pool: SqlitePool,
+    /// `None` once the store is closed.
+    writing: Arc<Mutex<Option<Writing>>>,
+}
+
+#[derive(Debug)]
+struct Writing {
+    writer: Writer,
+    task: JoinHandle<()>,
 }
 
 impl SqliteStore {
@@ -38,10 +58,20 @@ impl SqliteStore {
             .busy_timeout(BUSY);
         let pool = SqlitePoolOptions::new()
             .max_connections(4)
-            .connect_with(options)
+            .connect_with(options.clone())
             .await?;
         migrations::sqlite().run(&pool).await?;
-        Ok(Self { pool })
+        let (writer, task) = Writer::start(options.connect().await?);
+        Ok(Self {
+            pool,
+            writing: Arc::new(Mutex::new(Some(Writing { writer, task }))),
+        })
+    }
+
+    fn writer(&self) -> Result<Writer, StoreError> {
+        let writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let writer = writing.as_ref().map(|writing| writing.writer.clone());
+        writer.ok_or(StoreError::Closed)
     }
 }
 
@@ -65,39 +95,16 @@ impl Store for SqliteStore {
         digest: &[u8; 32],
         expires_at: Timestamp,
     ) -> Result<bool, StoreError> {
-        let done = sqlx::query(rows::TAKE_CHALLENGE)
-            .bind(digest.as_slice())
-            .bind(expires_at.as_second())
-            .execute(&self.pool)
-            .await?;
-        Ok(done.rows_affected() == 1)
+        let write = Write::Challenge(*digest, expires_at);
+        Ok(self.writer()?.write(write).await? == Written::Taken(true))
     }
 
     async fn commit_login(&self, login: &LoginRecord) -> Result<Commit, StoreError> {
-        // The write lock is taken before the first read: what was checked cannot change before it is written.
-        let mut tx = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        let node = &login.node;
-        let known = sqlx::query(rows::NODES_TOUCHED)
-            .bind(&node.ek_hash)
-            .bind(&node.ak_name)
-            .bind(&node.spiffe_id)
-            .fetch_all(&mut *tx)
-            .await?;
-        let known = known.iter().map(read_node).collect::<Result<Vec<_>, _>>()?;
-        if let Err(conflict) = check(node, &known) {
-            tx.rollback().await?;
-            return Ok(Commit::Refused(conflict));
+        let write = Write::Login(Box::new(login.clone()));
+        match self.writer()?.write(write).await? {
+            Written::Login(commit) => Ok(commit),
+            Written::Taken(_) => Err(StoreError::Damaged("batch")),
         }
-        let statement = match known.iter().any(|known| known.ek_hash == node.ek_hash) {
-            true => rows::UPDATE_NODE,
-            false => rows::INSERT_NODE,
-        };
-        rows::node_query!(statement, node).execute(&mut *tx).await?;
-        rows::session_query!(&login.session)
-            .execute(&mut *tx)
-            .await?;
-        tx.commit().await?;
-        Ok(Commit::Stored)
     }
 
     async fn node(&self, ek_hash: &str) -> Result<Option<NodeRecord>, StoreError> {
@@ -154,6 +161,15 @@ impl Store for SqliteStore {
     }
 
     async fn close(&self) {
+        let writing = self
+            .writing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(Writing { writer, task }) = writing {
+            drop(writer);
+            let _ = task.await;
+        }
         self.pool.close().await;
     }
 }

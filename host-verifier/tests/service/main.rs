@@ -23,6 +23,7 @@ mod documents;
 mod event_details;
 mod fake_tpm;
 mod firmware;
+mod lifecycle;
 mod links;
 mod logins;
 mod postgres;

@@ -40,6 +40,10 @@ pub(crate) fn login(number: u8, ek: &str) -> LoginRecord {
             issued_at: at(1000 + i64::from(number)),
             expires_at: at(5000),
             secret_sha256: [number; 32],
+            reattest_at: at(9000),
+            renewed_at: None,
+            revoked_at: None,
+            renewal: None,
         },
         node: NodeUpdate {
             ek_hash: ek.to_owned(),
@@ -305,6 +309,8 @@ macro_rules! conformance {
         }
     };
 }
+
+pub(crate) use conformance;
 
 conformance! {
     a_login_is_found_again_to_the_letter,

@@ -145,7 +145,7 @@ fn claims(acceptable: &Acceptable) -> Claims {
                 public: acceptable.ak_public().to_vec(),
                 name: name.as_bytes().to_vec(),
             }),
-            boot: None,
+            ..Facts::default()
         },
     }
 }

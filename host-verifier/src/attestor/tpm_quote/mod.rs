@@ -20,7 +20,8 @@ use self::{
     verify::{QuoteError, Untrusted, VerifiedQuote},
 };
 use super::{
-    AttestError, Attestor, Attribute, Claims, Facts, Fault, Judged, LoginContext, claims::BoundKey,
+    AttestError, Attestor, Attribute, Claims, Facts, Fault, Judged, LoginContext, Quoted,
+    claims::BoundKey,
 };
 use crate::tpm::{AkError, AttestationKey};
 
@@ -85,7 +86,7 @@ impl Attestor for TpmQuote {
             payload.pcr_values,
         )?;
         self.rules.decide(&quote, cx.last_boot)?;
-        Ok(Judged::Proven(self.claims(&quote)))
+        Ok(Judged::Proven(self.claims(&quote, cx.request)))
     }
 }
 
@@ -115,7 +116,7 @@ fn bound_key(bound: Option<&BoundKey>) -> Result<AttestationKey, AttestError> {
 
 impl TpmQuote {
     /// What the quote proves, as far as this entry asked for it.
-    fn claims(&self, quote: &VerifiedQuote) -> Claims {
+    fn claims(&self, quote: &VerifiedQuote, request: &[u8]) -> Claims {
         let kind = AttestorKind::TPM_QUOTE;
         let mut attributes = Vec::new();
         let mut emit = |name: String, value: String| {
@@ -148,6 +149,11 @@ impl TpmQuote {
             attributes,
             facts: Facts {
                 boot: quote.boot().copied(),
+                quoted: Some(Quoted {
+                    selection: request.to_vec(),
+                    values_sha256: quote.values_sha256(),
+                    boot: *quote.boot_as_signed(),
+                }),
                 ..Facts::default()
             },
         }

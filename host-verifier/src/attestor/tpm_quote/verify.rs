@@ -211,6 +211,18 @@ impl VerifiedQuote {
             .map(|v| v.value.as_slice())
     }
 
+    /// SHA-256 of the quoted values one after the other: what tells whether two quotes say the same.
+    #[must_use]
+    pub fn values_sha256(&self) -> [u8; 32] {
+        let parts: Vec<&[u8]> = self.values.iter().map(|v| v.value.as_slice()).collect();
+        let digest = HashAlgorithm::Sha256.hash(&parts);
+        let mut out = [0; 32];
+        for (slot, byte) in out.iter_mut().zip(digest.as_ref()) {
+            *slot = *byte;
+        }
+        out
+    }
+
     /// Clock, counters and firmware version as signed. For a key outside the Endorsement hierarchy
     /// the TPM disguises counters and firmware version by a constant of its own: see
     /// [`VerifiedQuote::boot`].

@@ -5,7 +5,8 @@ use assay_host_verifier::attestor::Fault;
 use assay_host_verifier::login::denial::code_of;
 use assay_host_verifier::session::SessionId;
 use assay_host_verifier::store::{
-    Commit, LoginRecord, MemoryStore, NodeRecord, SessionRecord, Store, StoreError,
+    Ban, Commit, Lifecycle, LoginRecord, MemoryStore, NodeRecord, SessionRecord, SessionRenewal,
+    Store, StoreError,
 };
 use assay_host_verifier::transport::connection::Conversation;
 
@@ -169,4 +170,28 @@ impl Store for BrokenStore {
     }
 
     async fn close(&self) {}
+}
+
+#[async_trait::async_trait]
+impl Lifecycle for BrokenStore {
+    async fn renew_session(&self, renewal: &SessionRenewal) -> Result<bool, StoreError> {
+        self.fail(Broken::Commit)?;
+        self.inner.renew_session(renewal).await
+    }
+
+    async fn revoke_session(&self, id: SessionId, at: jiff::Timestamp) -> Result<bool, StoreError> {
+        self.inner.revoke_session(id, at).await
+    }
+
+    async fn ban(&self, ban: &Ban) -> Result<bool, StoreError> {
+        self.inner.ban(ban).await
+    }
+
+    async fn unban(&self, ek_hash: &str) -> Result<bool, StoreError> {
+        self.inner.unban(ek_hash).await
+    }
+
+    async fn bans(&self, limit: u32) -> Result<Vec<Ban>, StoreError> {
+        self.inner.bans(limit).await
+    }
 }

@@ -1,0 +1,86 @@
+//! Renewal, revocation and bans in PostgreSQL.
+
+use jiff::Timestamp;
+use sqlx::Connection;
+
+use super::{PostgresStore, within};
+use crate::session::SessionId;
+use crate::store::rows::{self, read_ban};
+use crate::store::{Ban, Lifecycle, SessionRenewal, StoreError};
+
+#[async_trait::async_trait]
+impl Lifecycle for PostgresStore {
+    async fn renew_session(&self, renewal: &SessionRenewal) -> Result<bool, StoreError> {
+        within(async {
+            let mut held = self.connection().await?;
+            let done = rows::renewal_query!(renewal).execute(&mut *held).await?;
+            held.done();
+            Ok(done.rows_affected() == 1)
+        })
+        .await
+    }
+
+    async fn revoke_session(&self, id: SessionId, at: Timestamp) -> Result<bool, StoreError> {
+        within(async {
+            let mut held = self.connection().await?;
+            let done = sqlx::query(rows::REVOKE_SESSION)
+                .bind(id.0.as_slice())
+                .bind(at.as_second())
+                .execute(&mut *held)
+                .await?;
+            held.done();
+            Ok(done.rows_affected() == 1)
+        })
+        .await
+    }
+
+    async fn ban(&self, ban: &Ban) -> Result<bool, StoreError> {
+        within(async {
+            let mut held = self.connection().await?;
+            let mut tx = held.begin().await?;
+            let done = rows::ban_query!(ban).execute(&mut *tx).await?;
+            sqlx::query(rows::REVOKE_OF_NODE)
+                .bind(&ban.ek_hash)
+                .bind(ban.banned_at.as_second())
+                .execute(&mut *tx)
+                .await?;
+            tx.commit().await?;
+            held.done();
+            Ok(done.rows_affected() == 1)
+        })
+        .await
+    }
+
+    async fn unban(&self, ek_hash: &str) -> Result<bool, StoreError> {
+        within(async {
+            let mut held = self.connection().await?;
+            // Sessions that a login stored while the ban was made end with it, and not only for as long as it lasts.
+            let mut tx = held.begin().await?;
+            sqlx::query(rows::REVOKE_BEFORE_UNBAN)
+                .bind(ek_hash)
+                .execute(&mut *tx)
+                .await?;
+            let done = sqlx::query(rows::UNBAN)
+                .bind(ek_hash)
+                .execute(&mut *tx)
+                .await?;
+            tx.commit().await?;
+            held.done();
+            Ok(done.rows_affected() == 1)
+        })
+        .await
+    }
+
+    async fn bans(&self, limit: u32) -> Result<Vec<Ban>, StoreError> {
+        within(async {
+            let mut held = self.connection().await?;
+            let rows = sqlx::query(rows::BANS)
+                .bind(i64::from(limit))
+                .fetch_all(&mut *held)
+                .await?;
+            held.done();
+            rows.iter().map(read_ban).collect()
+        })
+        .await
+    }
+}

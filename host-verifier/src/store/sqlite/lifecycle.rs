@@ -1,0 +1,54 @@
+//! Renewal, revocation and bans in SQLite.
+
+use jiff::Timestamp;
+
+use super::SqliteStore;
+use super::batch::{Write, Written};
+use crate::session::SessionId;
+use crate::store::rows::{self, read_ban};
+use crate::store::{Ban, Lifecycle, SessionRenewal, StoreError};
+
+#[async_trait::async_trait]
+impl Lifecycle for SqliteStore {
+    async fn renew_session(&self, renewal: &SessionRenewal) -> Result<bool, StoreError> {
+        let write = Write::Renewal(Box::new(renewal.clone()));
+        Ok(self.writer()?.write(write).await? == Written::Taken(true))
+    }
+
+    async fn revoke_session(&self, id: SessionId, at: Timestamp) -> Result<bool, StoreError> {
+        let done = sqlx::query(rows::REVOKE_SESSION)
+            .bind(id.0.as_slice())
+            .bind(at.as_second())
+            .execute(&self.pool)
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    async fn ban(&self, ban: &Ban) -> Result<bool, StoreError> {
+        let mut tx = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let done = rows::ban_query!(ban).execute(&mut *tx).await?;
+        sqlx::query(rows::REVOKE_OF_NODE)
+            .bind(&ban.ek_hash)
+            .bind(ban.banned_at.as_second())
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    async fn unban(&self, ek_hash: &str) -> Result<bool, StoreError> {
+        let done = sqlx::query(rows::UNBAN)
+            .bind(ek_hash)
+            .execute(&self.pool)
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    async fn bans(&self, limit: u32) -> Result<Vec<Ban>, StoreError> {
+        let rows = sqlx::query(rows::BANS)
+            .bind(i64::from(limit))
+            .fetch_all(&self.pool)
+            .await?;
+        rows.iter().map(read_ban).collect()
+    }
+}
