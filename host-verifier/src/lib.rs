@@ -26,6 +26,7 @@ pub mod random;
 pub mod server;
 pub mod session;
 pub mod store;
+pub mod svid;
 pub mod telemetry;
 pub mod tpm;
 pub mod transport;

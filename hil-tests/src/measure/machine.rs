@@ -94,6 +94,8 @@ impl Machine {
             session_ttl: setup.session_ttl,
             path_template: PathTemplate::parse("/node/{{tpm_ek.public_hash}}")
                 .context("template")?,
+            reattest_after: Duration::from_secs(24 * 3600),
+            issues_svids: false,
         };
         let clock = SystemClock::new();
         let local = LocalVerifier::new(

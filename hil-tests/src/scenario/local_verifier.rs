@@ -208,11 +208,15 @@ impl LocalVerifier {
                         commit.refused(&conflict)
                     } else {
                         self.remember(update);
-                        let (steps, granted) = commit.stored();
-                        self.steps.extend(steps);
-                        let message = granted.message.clone();
-                        self.outcomes.push(Outcome::Granted(Box::new(granted)));
-                        return vec![message];
+                        match commit.stored().issued(None) {
+                            Ok((steps, granted)) => {
+                                self.steps.extend(steps);
+                                let message = granted.message.clone();
+                                self.outcomes.push(Outcome::Granted(Box::new(granted)));
+                                return vec![message];
+                            }
+                            Err(turn) => *turn,
+                        }
                     }
                 }
                 Next::Denied(denied) => return vec![self.deny(denied)],

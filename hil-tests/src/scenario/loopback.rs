@@ -104,6 +104,8 @@ pub fn verifier_with(policy: &str, key: ChallengeKey, session: Duration) -> Resu
         login_timeout: DEFAULT_LOGIN_TIMEOUT,
         session_ttl: session,
         path_template: PathTemplate::parse("/node/{{tpm_ek.public_hash}}").context("template")?,
+        reattest_after: Duration::from_secs(24 * 3600),
+        issues_svids: false,
     }))
 }
 

@@ -8,7 +8,9 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::blobs::Blobs;
-use crate::login::{Denied, Granted, LoginId, Step};
+use crate::login::{Denied, Granted, Step};
+use crate::session::SessionId;
+use crate::store::SessionRecord;
 use crate::telemetry::events::by_name;
 
 /// How a login ended.
@@ -19,6 +21,8 @@ pub enum Outcome {
     Granted,
     /// A refusal.
     Denied,
+    /// A session that goes on.
+    Renewed,
 }
 
 /// A message of a login as it was on the line.
@@ -83,7 +87,7 @@ impl Trail {
 pub struct Record {
     /// When it was decided.
     pub time: Timestamp,
-    /// Which login.
+    /// Which login; of a renewal that was refused, nothing.
     pub login_id: String,
     /// The link it came over.
     pub link: String,
@@ -121,16 +125,10 @@ pub struct Record {
 }
 
 impl Record {
-    fn new(
-        time: Timestamp,
-        login_id: LoginId,
-        link: &str,
-        outcome: Outcome,
-        trail: &Trail,
-    ) -> Self {
+    fn new(time: Timestamp, login_id: &str, link: &str, outcome: Outcome, trail: &Trail) -> Self {
         Self {
             time,
-            login_id: login_id.to_string(),
+            login_id: login_id.to_owned(),
             link: link.to_owned(),
             cluster: trail.cluster.clone(),
             outcome,
@@ -157,7 +155,13 @@ impl Record {
             spiffe_id: Some(session.spiffe_id.clone()),
             session_id: Some(session.id.to_string()),
             ek_hash: Some(session.ek_hash.clone()),
-            ..Self::new(time, granted.login_id, link, Outcome::Granted, trail)
+            ..Self::new(
+                time,
+                &granted.login_id.to_string(),
+                link,
+                Outcome::Granted,
+                trail,
+            )
         }
     }
 
@@ -169,7 +173,44 @@ impl Record {
             code: Some(denied.code.to_string()),
             detail: Some(denied.detail.clone()),
             explanation: explanation.and_then(|e| serde_json::to_value(&e.policies).ok()),
-            ..Self::new(time, denied.login_id?, link, Outcome::Denied, trail)
+            ..Self::new(
+                time,
+                &denied.login_id?.to_string(),
+                link,
+                Outcome::Denied,
+                trail,
+            )
         })
+    }
+
+    /// A session that was renewed.
+    #[must_use]
+    pub fn renewed(time: Timestamp, link: &str, session: &SessionRecord, trail: &Trail) -> Self {
+        Self {
+            login_id: session.login_id.clone(),
+            cluster: Some(session.cluster.clone()),
+            policy: Some(session.policy.clone()),
+            spiffe_id: Some(session.spiffe_id.clone()),
+            session_id: Some(session.id.to_string()),
+            ek_hash: Some(session.ek_hash.clone()),
+            ..Self::new(time, "", link, Outcome::Renewed, trail)
+        }
+    }
+
+    /// A renewal that was refused. Of its session only the name is known: nothing proved that it is the sender's.
+    #[must_use]
+    pub fn renewal_denied(
+        time: Timestamp,
+        link: &str,
+        session: SessionId,
+        denied: &Denied,
+        trail: &Trail,
+    ) -> Self {
+        Self {
+            code: Some(denied.code.to_string()),
+            detail: Some(denied.detail.clone()),
+            session_id: Some(session.to_string()),
+            ..Self::new(time, "", link, Outcome::Denied, trail)
+        }
     }
 }

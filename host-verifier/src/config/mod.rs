@@ -44,6 +44,8 @@ pub struct Config {
     pub clusters: BTreeMap<String, Arc<PolicySet>>,
     /// How long a session lasts.
     pub session_ttl: Duration,
+    /// After how long a node must log in anew, however often it renewed.
+    pub reattest_after: Duration,
     /// How a node's SPIFFE ID is made.
     pub path_template: PathTemplate,
     /// Most logins at once over sockets that anybody may open; every other listener has one besides.

@@ -23,6 +23,8 @@ use crate::transport::serial::SerialSource;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const SESSION_TTL: (Duration, Duration) = (MINUTE, Duration::from_secs(30 * 24 * 3600));
+const DAY: Duration = Duration::from_secs(24 * 3600);
+const REATTEST_AFTER: (Duration, Duration) = (MINUTE, Duration::from_secs(365 * 24 * 3600));
 const LOGIN_TIMEOUT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(600));
 const LOGINS: (usize, usize) = (1, 4096);
 const BAUD: (u32, u32) = (1200, 4_000_000);
@@ -80,6 +82,7 @@ struct Tcp {
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Session {
     ttl: Option<Spanned<Span>>,
+    reattest_after: Option<Spanned<Span>>,
     path_template: Option<Spanned<String>>,
 }
 
@@ -196,6 +199,11 @@ impl Root {
             listeners: self.listeners.check(&report, base)?,
             clusters: check_clusters(&report, &self.clusters, base)?,
             session_ttl: report.span(self.session.ttl.as_ref(), 60 * MINUTE, SESSION_TTL)?,
+            reattest_after: report.span(
+                self.session.reattest_after.as_ref(),
+                DAY,
+                REATTEST_AFTER,
+            )?,
             logins_in_flight: report.within(
                 self.limits.logins_in_flight.as_ref(),
                 64,

@@ -97,6 +97,7 @@ const fn public(code: DenyCode) -> (&'static str, u32) {
         DenyCode::OVERLOADED => ("too many logins at once", 5),
         DenyCode::UNSUPPORTED_VERSION => ("no protocol version in common", 300),
         DenyCode::EXPIRED => ("the login took too long", 1),
+        DenyCode::LOGIN_REQUIRED => ("the session cannot go on: log in", 0),
         DenyCode::UNKNOWN_CLUSTER => ("the cluster is not known here", 60),
         _ => ("the verifier has a fault", 15),
     }

@@ -1,25 +1,46 @@
-//! The end of a login that succeeded: a session, stored first and told afterwards.
+//! The end of a login that succeeded: a session, stored first and told afterwards, and the SVID that comes with it.
 
 use assay_common::identity::SpiffeId;
 use assay_common::protocol::{
-    DenyCode, Grant, MAX_VERIFIER_MESSAGE, SealedGrant, VerifierMessage, encode,
+    DenyCode, Grant, MAX_VERIFIER_MESSAGE, SealedGrant, SvidGrant, VerifierMessage, encode,
 };
 use jiff::Timestamp;
 use zeroize::Zeroizing;
 
 use super::step::{Step, StepName};
-use super::{Denied, Env, LoginId, Next, Progress, Turn, plan};
+use super::{Denied, Env, LoginId, Next, Progress, SvidKey, Turn, denial, plan};
+use crate::attestor::Facts;
 use crate::policy::Authorized;
-use crate::session::SessionId;
-use crate::store::{Conflict, LoginRecord, NodeUpdate, SessionRecord};
+use crate::session::{RenewalBasis, SessionId};
+use crate::store::{Conflict, LoginRecord, NodeUpdate, Renewable, SessionRecord};
+use crate::svid::VerifiedKey;
 
 /// A login that is decided, and whose session waits to be stored.
 #[derive(Debug)]
-pub struct AwaitCommit {
+pub struct AwaitCommit(Box<Decided>);
+
+/// A login whose session is stored, and whose SVID, if it gets one, waits to be issued.
+#[derive(Debug)]
+pub struct AwaitSvid(Box<Decided>);
+
+#[derive(Debug)]
+struct Decided {
     progress: Progress,
     record: LoginRecord,
     authorized: Authorized,
-    message: Vec<u8>,
+    sealed_secret: [u8; 32],
+    key: Option<VerifiedKey>,
+}
+
+/// An SVID that is to be issued.
+#[derive(Debug, Clone, Copy)]
+pub struct SvidOrder<'a> {
+    /// For whom.
+    pub spiffe_id: &'a str,
+    /// For which key.
+    pub key: &'a VerifiedKey,
+    /// It ends with the session at the latest.
+    pub expires_at: Timestamp,
 }
 
 /// A login that succeeded.
@@ -37,31 +58,43 @@ pub struct Granted {
 
 /// Makes the session of an authorized login, and the message that will carry it.
 pub(super) fn prepare(progress: Progress, authorized: Authorized, env: &Env<'_>) -> Turn {
-    match seal(&progress, &authorized, env) {
-        Ok((record, message)) => progress.turn(|progress| {
-            Next::Commit(Box::new(AwaitCommit {
-                progress,
-                record,
-                authorized,
-                message,
-            }))
-        }),
+    let (record, sealed_secret, key) = match draw(&progress, &authorized, env) {
+        Ok(drawn) => drawn,
         Err((code, detail)) => {
             let denied = Denied::new(Some(progress.id), code, detail);
-            plan::deny(progress, denied)
+            return plan::deny(progress, denied);
         }
+    };
+    let mut decided = Box::new(Decided {
+        progress,
+        record,
+        authorized,
+        sealed_secret,
+        key,
+    });
+    // Before anything is stored: what cannot be told must not be granted.
+    if decided.message(&[]).is_none() {
+        return decided.too_long();
+    }
+    let steps = core::mem::take(&mut decided.progress.steps);
+    Turn {
+        steps,
+        next: Next::Commit(Box::new(AwaitCommit(decided))),
     }
 }
 
-type Sealed = (LoginRecord, Vec<u8>);
+type Drawn = (LoginRecord, [u8; 32], Option<VerifiedKey>);
+type Refused = (DenyCode, String);
 
-fn seal(
-    progress: &Progress,
-    authorized: &Authorized,
-    env: &Env<'_>,
-) -> Result<Sealed, (DenyCode, String)> {
-    let internal = |detail: String| (DenyCode::INTERNAL, detail);
-    let misconfigured = |detail: String| (DenyCode::MISCONFIGURED, detail);
+fn internal(detail: impl Into<String>) -> Refused {
+    (DenyCode::INTERNAL, detail.into())
+}
+
+fn misconfigured(detail: impl Into<String>) -> Refused {
+    (DenyCode::MISCONFIGURED, detail.into())
+}
+
+fn draw(progress: &Progress, authorized: &Authorized, env: &Env<'_>) -> Result<Drawn, Refused> {
     let verifier = &progress.verifier;
     let keys = authorized
         .key_origin()
@@ -73,8 +106,16 @@ fn seal(
             ))
         })?;
     let facts = authorized.facts();
-    let (Some(subject), Some(key)) = (&facts.subject, &facts.attestation_key) else {
-        return Err(internal("a bound key without a subject".to_owned()));
+    let (Some(subject), Some(ak)) = (&facts.subject, &facts.attestation_key) else {
+        return Err(internal("a bound key without a subject"));
+    };
+    let key = match &progress.svid_key {
+        SvidKey::None | SvidKey::Available => None,
+        SvidKey::Refused(error) => return Err((denial::code_of(error.fault), error.to_string())),
+        SvidKey::Offered(offered) => match offered.resident(Some(ak)) {
+            Ok(key) => Some(key.clone()),
+            Err(error) => return Err((denial::code_of(error.fault), error.to_string())),
+        },
     };
     let path = verifier
         .path_template
@@ -90,28 +131,12 @@ fn seal(
         .map_err(|e| internal(e.to_string()))?;
     // Whole seconds, as the node is told: record and message agree.
     let issued_at = Timestamp::from_second(env.now.wall.as_second()).unwrap_or(env.now.wall);
-    let expires_at = issued_at
-        .checked_add(verifier.session_ttl)
-        .map_err(|_| misconfigured("the session's lifetime ends beyond the calendar".to_owned()))?;
-    let seconds = |at: Timestamp| {
-        u64::try_from(at.as_second()).map_err(|_| internal("the clock is before 1970".to_owned()))
+    let ends = |after| {
+        let beyond = |_| misconfigured("the session's lifetime ends beyond the calendar");
+        issued_at.checked_add(after).map_err(beyond)
     };
-    let grant = Grant {
-        session_id: id,
-        issued_at: seconds(issued_at)?,
-        expires_at: seconds(expires_at)?,
-        spiffe_id: &spiffe_id,
-        sealed_secret: keys.keys.seal_secret(&progress.transcript, &secret),
-    };
-    let too_long = |_| misconfigured(format!("{spiffe_id} does not fit a message"));
-    let mut body = [0; MAX_VERIFIER_MESSAGE];
-    let body = encode(&grant, &mut body).map_err(too_long)?;
-    let tag = keys.keys.grant_tag(&progress.transcript, body);
-    let sealed = VerifierMessage::Granted(SealedGrant { body, tag });
-    let message = encode(&sealed, &mut [0; MAX_VERIFIER_MESSAGE])
-        .map_err(too_long)?
-        .to_vec();
-
+    let (expires_at, reattest_at) = (ends(verifier.session_ttl)?, ends(verifier.reattest_after)?);
+    let expires_at = expires_at.min(reattest_at);
     let session = SessionRecord {
         id: SessionId(id),
         login_id: progress.id.to_string(),
@@ -123,69 +148,185 @@ fn seal(
         issued_at,
         expires_at,
         secret_sha256: crate::session::secret_hash(&secret),
-        reattest_at: expires_at,
+        reattest_at,
         renewed_at: None,
         revoked_at: None,
-        renewal: None,
+        renewal: renewable(progress, facts, key.as_ref(), issued_at, env)?,
     };
     let node = NodeUpdate {
         ek_hash: subject.clone(),
-        ak_name: key.name.clone(),
+        ak_name: ak.name.clone(),
         spiffe_id,
         cluster: progress.cluster.clone(),
         boot: facts.boot,
         judged_against: progress.last_boot().copied(),
         seen_at: issued_at,
     };
-    Ok((LoginRecord { session, node }, message))
+    let sealed_secret = keys.keys.seal_secret(&progress.transcript, &secret);
+    Ok((LoginRecord { session, node }, sealed_secret, key))
+}
+
+/// How the session can be renewed: by a quote of what this login has quoted. An agent that knows no renewal, and a login
+/// without a quote, have none.
+fn renewable(
+    progress: &Progress,
+    facts: &Facts,
+    key: Option<&VerifiedKey>,
+    now: Timestamp,
+    env: &Env<'_>,
+) -> Result<Option<Renewable>, Refused> {
+    let (Some(quoted), Some(ak)) = (&facts.quoted, &facts.attestation_key) else {
+        return Ok(None);
+    };
+    if progress.version < 2 {
+        return Ok(None);
+    }
+    Ok(Some(Renewable {
+        nonce: crate::random::bytes(env.random).map_err(|e| internal(e.to_string()))?,
+        basis: RenewalBasis {
+            ak_public: ak.public.clone(),
+            selection: quoted.selection.clone(),
+            values_sha256: quoted.values_sha256,
+            boot: quoted.boot,
+            quoted_at: now,
+            configuration: progress.verifier.configuration_of(&progress.cluster),
+            svid_key: key.map(|key| key.spki_der().to_vec()),
+        },
+    }))
 }
 
 impl AwaitCommit {
     /// The login's name.
     #[must_use]
     pub const fn login_id(&self) -> LoginId {
-        self.progress.id
+        self.0.progress.id
     }
 
     /// What to store, all or nothing.
     #[must_use]
     pub const fn record(&self) -> &LoginRecord {
-        &self.record
+        &self.0.record
     }
 
-    /// The record is stored: the node may be told.
+    /// The record is stored.
     #[must_use]
-    pub fn stored(mut self) -> (Vec<Step>, Granted) {
-        let mut steps = core::mem::take(&mut self.progress.steps);
-        steps.push(Step::ok(StepName::Session).detail(self.record.session.id.to_string()));
-        let granted = Granted {
-            login_id: self.progress.id,
-            message: self.message,
-            session: self.record.session,
-            authorized: self.authorized,
-        };
-        (steps, granted)
+    pub fn stored(mut self) -> AwaitSvid {
+        let session = self.0.record.session.id.to_string();
+        let step = Step::ok(StepName::Session).detail(session);
+        self.0.progress.steps.push(step);
+        AwaitSvid(self.0)
     }
 
     /// The store holds something that this login contradicts.
     #[must_use]
     pub fn refused(self, conflict: &Conflict) -> Turn {
-        let denied = Denied::new(
-            Some(self.progress.id),
-            DenyCode::REFUSED,
-            conflict.to_string(),
-        );
-        plan::deny(self.progress, denied)
+        self.0.deny(DenyCode::REFUSED, conflict.to_string())
     }
 
     /// The store did not take it.
     #[must_use]
     pub fn unavailable(self, what: &dyn core::fmt::Display) -> Turn {
-        let denied = Denied::new(
-            Some(self.progress.id),
-            DenyCode::UNAVAILABLE,
-            what.to_string(),
-        );
+        self.0.deny(DenyCode::UNAVAILABLE, what.to_string())
+    }
+}
+
+impl AwaitSvid {
+    /// The SVID to issue; `None` when the node named no key.
+    #[must_use]
+    pub fn order(&self) -> Option<SvidOrder<'_>> {
+        let session = &self.0.record.session;
+        self.0.key.as_ref().map(|key| SvidOrder {
+            spiffe_id: &session.spiffe_id,
+            key,
+            expires_at: session.expires_at,
+        })
+    }
+
+    /// The node may be told. `svid` is what was issued to the order: DER certificates one after the other, leaf first, and
+    /// what to call it in the log; `None` without an order.
+    ///
+    /// # Errors
+    ///
+    /// The refusal, when the message does not fit.
+    pub fn issued(
+        mut self,
+        svid: Option<(&[u8], &str)>,
+    ) -> Result<(Vec<Step>, Granted), Box<Turn>> {
+        if let Some((_, name)) = svid {
+            let step = Step::ok(StepName::Svid).detail(name);
+            self.0.progress.steps.push(step);
+        }
+        let Some(message) = self.0.message(svid.map_or(&[], |(chain, _)| chain)) else {
+            return Err(Box::new(self.0.too_long()));
+        };
+        let steps = core::mem::take(&mut self.0.progress.steps);
+        let granted = Granted {
+            login_id: self.0.progress.id,
+            message,
+            session: self.0.record.session,
+            authorized: self.0.authorized,
+        };
+        Ok((steps, granted))
+    }
+
+    /// No SVID can be issued now. The session stays stored; its secret is nowhere, and it ends by itself.
+    #[must_use]
+    pub fn unavailable(self, what: &dyn core::fmt::Display) -> Turn {
+        self.0.deny(DenyCode::UNAVAILABLE, what.to_string())
+    }
+}
+
+impl Decided {
+    fn deny(self, code: DenyCode, detail: String) -> Turn {
+        let denied = Denied::new(Some(self.progress.id), code, detail);
         plan::deny(self.progress, denied)
+    }
+
+    fn too_long(self) -> Turn {
+        let detail = format!(
+            "{} and its SVID do not fit a message of protocol version {}",
+            self.record.session.spiffe_id, self.progress.version
+        );
+        self.deny(DenyCode::MISCONFIGURED, detail)
+    }
+
+    /// The message for the node; `None` when it is too long for the node's protocol version.
+    fn message(&self, svid: &[u8]) -> Option<Vec<u8>> {
+        let Self {
+            progress,
+            record: LoginRecord { session, .. },
+            ..
+        } = self;
+        let keys = progress.keys.get(&self.authorized.key_origin()?)?;
+        let seconds = |at: Timestamp| u64::try_from(at.as_second()).ok();
+        let grant = Grant {
+            session_id: session.id.0,
+            issued_at: seconds(session.issued_at)?,
+            expires_at: seconds(session.expires_at)?,
+            spiffe_id: &session.spiffe_id,
+            sealed_secret: self.sealed_secret,
+        };
+        let mut body = [0; MAX_VERIFIER_MESSAGE];
+        let body = if progress.version < 2 {
+            encode(&grant, &mut body).ok()?
+        } else {
+            let svid_grant = SvidGrant {
+                grant,
+                renew_after: seconds(session.renew_after().unwrap_or(Timestamp::UNIX_EPOCH))?,
+                renewal_nonce: session
+                    .renewal
+                    .as_ref()
+                    .map_or([0; 32], |renewal| renewal.nonce),
+                svid,
+            };
+            encode(&svid_grant, &mut body).ok()?
+        };
+        let tag = keys.keys.grant_tag(&progress.transcript, body);
+        let sealed = SealedGrant { body, tag };
+        let message = match progress.version {
+            0 | 1 => VerifierMessage::Granted(sealed),
+            _ => VerifierMessage::SvidGranted(sealed),
+        };
+        plan::to_message(&message, progress.version)
     }
 }

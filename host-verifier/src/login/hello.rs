@@ -10,7 +10,7 @@ use assay_common::protocol::version::VersionRange;
 use assay_common::protocol::{AgentMessage, DenyCode, Hello, decode};
 
 use super::step::{Step, StepName};
-use super::{Denied, Env, LoginId, Next, Progress, Turn, Verifier, plan};
+use super::{Denied, Env, LoginId, Next, Progress, SvidKey, Turn, Verifier, plan};
 use crate::attestor::Facts;
 use crate::policy::{Outcome, Outcomes};
 
@@ -90,6 +90,13 @@ impl AwaitHello {
                 outcomes.record(entry, Outcome::NotOffered);
             }
         }
+        let svid_key = match version >= 2
+            && self.verifier.issues_svids
+            && hello.methods.contains(&AttestorKind::SVID_KEY.0)
+        {
+            true => SvidKey::Available,
+            false => SvidKey::None,
+        };
         let methods: Vec<_> = offered.iter().map(|kind| kind.to_string()).collect();
         let step = Step::ok(StepName::Hello).detail(format!("offers {}", methods.join(", ")));
         Ok(Progress {
@@ -110,6 +117,7 @@ impl AwaitHello {
             round: 0,
             node: None,
             steps: vec![step],
+            svid_key,
             policies,
             verifier: self.verifier,
         })

@@ -115,10 +115,18 @@ impl ChallengeKey {
     ///
     /// [`SignError`].
     pub fn sign(&self, before: &Transcript, body: &[u8]) -> Result<[u8; SIGNATURE_LEN], SignError> {
-        let message = challenge_message(before, body).concat();
+        self.sign_message(&challenge_message(before, body).concat())
+    }
+
+    /// Signs a message whose beginning says what it is for: every kind has a label of its own.
+    ///
+    /// # Errors
+    ///
+    /// [`SignError`].
+    pub(super) fn sign_message(&self, message: &[u8]) -> Result<[u8; SIGNATURE_LEN], SignError> {
         let signature = self
             .0
-            .sign(&SystemRandom::new(), &message)
+            .sign(&SystemRandom::new(), message)
             .map_err(|_| SignError)?;
         signature.as_ref().try_into().map_err(|_| SignError)
     }

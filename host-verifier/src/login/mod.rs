@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!   AwaitHello ──Hello──> AwaitProofs(0) ──Proofs──> AwaitNode ──record──> AwaitProofs(1) ──Proofs──> …
-//!                                                                                   └─> AwaitCommit ──stored──> Granted
+//!                                                           └─> AwaitCommit ──stored──> AwaitSvid ──issued──> Granted
+//!   a live session: Renew ──> AwaitRenewal ──stored, issued──> Renewed
 //!   any state ──anything else──> Denied
 //! ```
 //!
@@ -11,7 +12,8 @@
 //! an attestor, an [`Authorized`](crate::policy::Authorized) out of the policy engine, a [`Granted`] out of a
 //! stored session.
 //!
-//! * [`hello`] reads the opening, [`plan`] decides what to ask for, [`proofs`] judges answers, [`grant`] ends a login.
+//! * [`hello`] reads the opening, [`plan`] decides what to ask for, [`proofs`] judges answers, [`grant`] ends a login,
+//!   [`renewal`] prolongs what came of it.
 //! * [`Denied`] carries the category for the node and the detail for the operator.
 //!
 //! # Why the order of proofs does not matter
@@ -25,7 +27,9 @@ pub mod hello;
 pub mod key;
 pub mod plan;
 pub mod proofs;
+pub mod renewal;
 pub mod step;
+mod svid_key;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -36,10 +40,11 @@ use assay_common::policy::{AttestorKind, AttestorSet};
 use zeroize::Zeroizing;
 
 pub use denial::Denied;
-pub use grant::{AwaitCommit, Granted};
+pub use grant::{AwaitCommit, AwaitSvid, Granted, SvidOrder};
 pub use hello::AwaitHello;
 pub use key::ChallengeKey;
 pub use proofs::{AwaitNode, AwaitProofs};
+pub use renewal::{AwaitRenewal, Renewed};
 pub use step::{Step, StepName};
 
 use crate::attestor::run::{AwaitResponse, RequirementId};
@@ -69,6 +74,20 @@ pub struct Verifier {
     pub session_ttl: Duration,
     /// How a node's SPIFFE ID is made.
     pub path_template: PathTemplate,
+    /// After how long a node must log in anew, however often it renewed.
+    pub reattest_after: Duration,
+    /// Whether SVIDs can be issued. Nodes are asked for a key only then.
+    pub issues_svids: bool,
+}
+
+impl Verifier {
+    /// Names the configuration under which a cluster's nodes are let in, as it is now: a session is renewed only while it
+    /// is the same.
+    #[must_use]
+    pub fn configuration_of(&self, cluster: &str) -> String {
+        let policies = self.clusters.get(cluster);
+        policies.map_or_else(String::new, |policies| policies.digest().to_owned())
+    }
 }
 
 /// What a step may use from outside.
@@ -160,6 +179,21 @@ pub(crate) struct Progress {
     /// What the store knows of the node that a pending proof names; outer `None` before it was asked.
     pub(crate) node: Option<Option<NodeRecord>>,
     pub(crate) steps: Vec<Step>,
+    /// The key that an SVID is wanted for.
+    pub(crate) svid_key: SvidKey,
+}
+
+/// How far the matter of an SVID has come.
+#[derive(Debug)]
+pub(crate) enum SvidKey {
+    /// None is wanted, or none can be had.
+    None,
+    /// The agent can name a key, and will be asked.
+    Available,
+    /// The key it named.
+    Offered(Box<svid_key::OfferedKey>),
+    /// What it named was refused, or it named none after all.
+    Refused(crate::attestor::AttestError),
 }
 
 impl Progress {

@@ -5,12 +5,15 @@ use std::collections::BTreeMap;
 use assay_common::login::Direction;
 use assay_common::policy::{AttestorKind, AttestorSet};
 use assay_common::protocol::{
-    Challenge, DenyCode, Item, Items, MAX_VERIFIER_MESSAGE, SignedChallenge, VerifierMessage,
-    encode,
+    Challenge, DenyCode, Item, Items, MAX_VERIFIER_MESSAGE, MAX_VERIFIER_MESSAGE_V1,
+    SignedChallenge, VerifierMessage, encode, message::MAX_ITEMS,
 };
 
 use super::step::{Step, StepName};
-use super::{AwaitProofs, Denied, Env, MAX_ROUNDS, MethodKeys, Next, Progress, Turn, grant};
+use super::{
+    AwaitProofs, Denied, Env, MAX_ROUNDS, MethodKeys, Next, Progress, SvidKey, Turn, grant,
+    svid_key,
+};
 use crate::policy::engine::is_wanted;
 use crate::policy::{Outcome, Standing, decide, standing};
 
@@ -86,6 +89,11 @@ fn ask(progress: &mut Progress, env: &Env<'_>) -> Result<Option<Asked>, Denied> 
         ));
     }
     let round = progress.round;
+    // In the first round, so that whatever is proven in a later one is proven about this key too.
+    if round == 0 && matches!(progress.svid_key, SvidKey::Available) && requests.len() < MAX_ITEMS {
+        let request = svid_key::request().map_err(|detail| internal(id, detail))?;
+        requests.insert(AttestorKind::SVID_KEY, request);
+    }
     let server_nonce = crate::random::bytes(env.random).map_err(|e| internal(id, e.to_string()))?;
     let message = {
         let mut items = Items::new();
@@ -128,10 +136,23 @@ fn sign(progress: &Progress, challenge: &Challenge<'_>) -> Result<Vec<u8>, Strin
         body,
         signature: &signature,
     });
-    let mut message = [0; MAX_VERIFIER_MESSAGE];
-    encode(&signed, &mut message)
-        .map(<[u8]>::to_vec)
-        .map_err(|error| error.to_string())
+    to_message(&signed, progress.version)
+        .ok_or_else(|| "challenge too long for its agent".to_owned())
+}
+
+/// The bytes of a message, unless an agent of this protocol version could not take as many.
+pub(super) fn to_message(message: &VerifierMessage<'_>, version: u8) -> Option<Vec<u8>> {
+    let mut buffer = [0; MAX_VERIFIER_MESSAGE];
+    let room = buffer.get_mut(..longest(version))?;
+    encode(message, room).map(<[u8]>::to_vec).ok()
+}
+
+/// The longest message that an agent of this protocol version takes, bytes.
+const fn longest(version: u8) -> usize {
+    match version {
+        0 | 1 => MAX_VERIFIER_MESSAGE_V1,
+        _ => MAX_VERIFIER_MESSAGE,
+    }
 }
 
 /// One challenge for every method that waits to make one. Entries of one method share the secret, so the

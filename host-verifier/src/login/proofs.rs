@@ -8,7 +8,7 @@ use assay_common::protocol::{AgentMessage, DenyCode, Proofs, decode};
 
 use super::hello::name;
 use super::step::{Step, StepName};
-use super::{Denied, Env, LoginId, Next, Progress, Turn, plan};
+use super::{Denied, Env, LoginId, Next, Progress, SvidKey, Turn, plan, svid_key};
 use crate::attestor::run::{self, Attested, RequirementId};
 use crate::attestor::{AttestError, Facts, Fault, LoginContext};
 use crate::blobs::Blobs;
@@ -125,11 +125,15 @@ impl AwaitProofs {
         } = self;
         progress.steps.push(Step::ok(StepName::Proofs).round(round));
         let asked_at = progress.transcript;
-        let answers: BTreeMap<_, _> = proofs
+        let mut answers: BTreeMap<_, _> = proofs
             .items
             .iter()
             .map(|item| (item.kind, item.payload))
             .collect();
+        if requests.contains_key(&AttestorKind::SVID_KEY) {
+            let answer = answers.remove(&AttestorKind::SVID_KEY);
+            judge_svid_key(&mut progress, &asked_at, answer, round);
+        }
         for kind in judging_order(&progress, &answers) {
             let (Some(payload), Some(request)) = (answers.get(&kind), requests.get(&kind)) else {
                 continue;
@@ -143,7 +147,12 @@ impl AwaitProofs {
             };
             judge_item(&mut progress, env, &asked);
         }
-        for kind in requests.keys().filter(|kind| !answers.contains_key(kind)) {
+        let of_methods = |kind: &&AttestorKind| **kind != AttestorKind::SVID_KEY;
+        for kind in requests
+            .keys()
+            .filter(of_methods)
+            .filter(|kind| !answers.contains_key(kind))
+        {
             unanswered(&mut progress, *kind);
         }
         progress.transcript = asked_at.then(Direction::Agent, untrusted);
@@ -261,6 +270,34 @@ fn judging_order(
         order.push(open.remove(next));
     }
     order
+}
+
+/// A key that is refused ends the login when all else is proven: a node that cannot have what it asked for is not told that
+/// all is well. One that names no key after all gets a session without an SVID.
+fn judge_svid_key(
+    progress: &mut Progress,
+    asked_at: &Transcript,
+    answer: Option<&[u8]>,
+    round: u8,
+) {
+    let step = match answer {
+        None => {
+            progress.svid_key = SvidKey::None;
+            Step::failed(StepName::SvidKey, "not answered")
+        }
+        Some(payload) => match svid_key::judge(asked_at, payload) {
+            Ok(key) => {
+                progress.svid_key = SvidKey::Offered(Box::new(key));
+                Step::ok(StepName::SvidKey)
+            }
+            Err(error) => {
+                let step = Step::failed(StepName::SvidKey, error.to_string());
+                progress.svid_key = SvidKey::Refused(error);
+                step
+            }
+        },
+    };
+    progress.steps.push(step.round(round));
 }
 
 fn judge_item(progress: &mut Progress, env: &Env<'_>, item: &AskedItem<'_>) {

@@ -16,10 +16,14 @@ pub enum StepName {
     Evidence,
     /// The response to a method's challenge was judged.
     Response,
+    /// The key that an SVID is wanted for was judged.
+    SvidKey,
     /// The policies were decided.
     Policy,
-    /// The session was stored and the grant sealed.
+    /// The session was stored.
     Session,
+    /// An SVID was issued.
+    Svid,
 }
 
 /// How a step ended.

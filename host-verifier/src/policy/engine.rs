@@ -237,6 +237,7 @@ pub fn decide(set: &PolicySet, outcomes: &Outcomes) -> Result<Authorized, Refusa
             let own = &mut authorized.facts;
             own.subject = own.subject.take().or_else(|| facts.subject.clone());
             own.boot = own.boot.or(facts.boot);
+            own.quoted = own.quoted.take().or_else(|| facts.quoted.clone());
             if own.attestation_key.is_none() && facts.attestation_key.is_some() {
                 own.attestation_key.clone_from(&facts.attestation_key);
                 authorized.key_origin = Some(claims.kind);

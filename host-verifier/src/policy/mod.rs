@@ -43,6 +43,7 @@ pub const MAX_COMBINATIONS: usize = 32;
 pub struct PolicySet {
     policies: Vec<Policy>,
     environment: Option<Environment>,
+    digest: String,
 }
 
 /// Attestors, and the rules that say which of them must be satisfied.
@@ -228,10 +229,21 @@ impl PolicySet {
             policies.iter().map(|p| (p.name(), p.environments())),
             environment,
         )?;
+        // What was built and not what was written: a file that a document names may change while its name stays.
+        let built = format!("{environment:?} {policies:?}");
+        let digest = hex::encode(crate::crypto::HashAlgorithm::Sha256.hash(&[built.as_bytes()]));
         Ok(Self {
             policies,
             environment,
+            digest,
         })
+    }
+
+    /// Tells whether two sets ask for the same: SHA-256 over everything in them, lower-case hex. The same at every verifier
+    /// of one release.
+    #[must_use]
+    pub fn digest(&self) -> &str {
+        &self.digest
     }
 
     /// The policies, in order.

@@ -1,26 +1,22 @@
 //! The logins of one link, one after the other.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use assay_common::policy::AttestorKind;
 use assay_common::protocol::{AgentMessage, DenyCode, decode};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Server;
-use crate::audit::{Record, Trail};
+use super::course::{Answer, Course};
 use crate::blobs::Blobs;
-use crate::clock::Moment;
-use crate::login::{AwaitHello, AwaitProofs, Denied, Env, Granted, LoginId, Next, Step, Turn};
-use crate::store::Commit;
+use crate::login::{AwaitProofs, Denied};
 use crate::telemetry::events::Body;
-use crate::telemetry::{Event, names};
+use crate::telemetry::names;
 use crate::transport::connection::Conversation;
 
 /// A login that waits for the agent.
 struct InFlight {
     state: Box<AwaitProofs>,
-    began: Moment,
+    course: Course,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -45,8 +41,6 @@ pub struct LoginConversation {
     login: Option<InFlight>,
     /// Kept while the login's first challenge is out.
     opening: Option<Opening>,
-    /// What the login under way has said, for the audit trail.
-    trail: Trail,
 }
 
 impl LoginConversation {
@@ -59,7 +53,6 @@ impl LoginConversation {
             permits,
             login: None,
             opening: None,
-            trail: Trail::default(),
         }
     }
 
@@ -68,24 +61,36 @@ impl LoginConversation {
             return challenge;
         }
         self.abandon("the agent began again");
-        self.trail = Trail::begin(message);
-        let began = self.server.clock.now();
+        let mut course = Course::new(self.server.clone(), &self.link, message);
         let Ok(permit) = self.permits.clone().try_acquire_owned() else {
             let denied = Denied::new(None, DenyCode::OVERLOADED, "too many logins in flight");
-            return self.denied(&denied, began).await;
+            return course.denied(denied).await.message();
         };
-        let env = Env {
-            now: began,
-            random: self.server.random.as_ref(),
-        };
-        let turn = AwaitHello::new(self.server.verifier.clone()).handle(&env, message);
-        self.log_started(&turn, message);
-        let answer = self.follow(turn, began, permit).await;
+        let answer = course.hello(message).await;
+        let challenge = self.answered(answer, course, permit);
         self.opening = self.login.is_some().then(|| Opening {
             hello: message.to_vec(),
-            challenge: answer.clone(),
+            challenge: challenge.clone(),
         });
-        answer
+        challenge
+    }
+
+    /// Keeps a login that goes on; returns what to send.
+    fn answered(
+        &mut self,
+        answer: Answer,
+        course: Course,
+        permit: OwnedSemaphorePermit,
+    ) -> Vec<u8> {
+        let message = answer.message();
+        if let Answer::Asked { state, .. } = answer {
+            self.login = Some(InFlight {
+                state,
+                course,
+                _permit: permit,
+            });
+        }
+        message
     }
 
     /// The challenge that is out for this very hello, if enough of its time is left to answer it.
@@ -103,201 +108,23 @@ impl LoginConversation {
         self.opening = None;
         let Some(InFlight {
             state,
-            began,
+            mut course,
             _permit: permit,
         }) = self.login.take()
         else {
-            let denied = Denied::new(
-                None,
-                DenyCode::MALFORMED,
-                "proofs while no login waits for any",
-            );
-            return self.denied(&denied, self.server.clock.now()).await;
+            let detail = "proofs while no login waits for any";
+            let denied = Denied::new(None, DenyCode::MALFORMED, detail);
+            let mut course = Course::new(self.server.clone(), &self.link, message);
+            return course.denied(denied).await.message();
         };
-        self.trail.proved(message, blobs);
-        let digest = state.challenge_digest();
-        let now = self.server.clock.now();
-        let remembered = now.wall.checked_add(self.server.verifier.login_timeout);
-        let taken = match remembered {
-            Ok(until) => self.server.store.take_challenge(&digest, until).await,
-            Err(_) => Ok(false),
-        };
-        let turn = match taken {
-            Ok(true) => {
-                let env = Env {
-                    now,
-                    random: self.server.random.as_ref(),
-                };
-                state.handle(&env, blobs, message)
-            }
-            Ok(false) => state.already_answered(),
-            Err(error) => state.unavailable(&error),
-        };
-        self.follow(turn, began, permit).await
-    }
-
-    /// Does what the machine asks for until there is something to send.
-    async fn follow(
-        &mut self,
-        mut turn: Turn,
-        began: Moment,
-        permit: OwnedSemaphorePermit,
-    ) -> Vec<u8> {
-        loop {
-            let Turn { steps, next } = turn;
-            turn = match next {
-                Next::Ask(message, state) => {
-                    let id = state.login_id();
-                    self.steps(Some(id), began, steps);
-                    self.trail.asked(&message);
-                    self.login = Some(InFlight {
-                        state,
-                        began,
-                        _permit: permit,
-                    });
-                    return message;
-                }
-                Next::Recall(state) => {
-                    self.steps(Some(state.login_id()), began, steps);
-                    match self.server.store.node(state.untrusted_subject()).await {
-                        Ok(node) => {
-                            let now = self.server.clock.now();
-                            let env = Env {
-                                now,
-                                random: self.server.random.as_ref(),
-                            };
-                            state.handle(&env, node)
-                        }
-                        Err(error) => state.unavailable(&error),
-                    }
-                }
-                Next::Commit(state) => {
-                    self.steps(Some(state.login_id()), began, steps);
-                    match self.server.store.commit_login(state.record()).await {
-                        Ok(Commit::Stored) => {
-                            let (steps, granted) = state.stored();
-                            self.steps(Some(granted.login_id), began, steps);
-                            return self.granted(granted, began).await;
-                        }
-                        Ok(Commit::Refused(conflict)) => state.refused(&conflict),
-                        Err(error) => state.unavailable(&error),
-                    }
-                }
-                Next::Denied(denied) => {
-                    self.steps(denied.login_id, began, steps);
-                    return self.denied(&denied, began).await;
-                }
-            };
-        }
-    }
-
-    /// Also for a hello that is refused: what was offered is what explains the refusal.
-    fn log_started(&self, turn: &Turn, message: &[u8]) {
-        let Ok(AgentMessage::Hello(hello)) = decode(message) else {
-            return;
-        };
-        let id = match &turn.next {
-            Next::Ask(_, state) => Some(state.login_id()),
-            Next::Denied(denied) => denied.login_id,
-            Next::Recall(_) | Next::Commit(_) => None,
-        };
-        let methods = hello
-            .methods
-            .iter()
-            .map(|number| AttestorKind(*number).to_string());
-        tracing::info!(
-            login_id = id.map(|id| id.to_string()),
-            link = self.link,
-            cluster = hello.cluster,
-            board = hello.untrusted_board,
-            version = hello.untrusted_version,
-            providedMethods = json(&methods.collect::<Vec<_>>()),
-            "{}",
-            names::LOGIN_STARTED
-        );
-    }
-
-    /// Recorded first: a session that the audit trail does not know is told to nobody. It is in the store, its secret is
-    /// nowhere, and it ends by itself.
-    async fn granted(&mut self, granted: Granted, began: Moment) -> Vec<u8> {
-        let now = self.server.clock.now().wall;
-        let record = Record::granted(now, &self.link, &granted, &self.trail);
-        if let Err(error) = self.server.audit.append(&record).await {
-            let id = Some(granted.login_id);
-            let denied = Denied::new(id, DenyCode::UNAVAILABLE, error.to_string());
-            return self.denied(&denied, began).await;
-        }
-        let session = &granted.session;
-        let attributes: Vec<_> = session.attributes.iter().map(ToString::to_string).collect();
-        tracing::info!(
-            login_id = %granted.login_id,
-            link = self.link,
-            policy = session.policy,
-            agentAttestationAttributes = json(&attributes),
-            "{}",
-            names::AUTHORIZED
-        );
-        tracing::info!(
-            login_id = %granted.login_id,
-            link = self.link,
-            session_id = %session.id,
-            spiffe_id = session.spiffe_id,
-            expires_at = %session.expires_at,
-            "{}",
-            names::CONNECTED
-        );
-        self.event(Some(granted.login_id), began, Body::granted(session));
-        granted.message
-    }
-
-    /// Recorded first, too; but where that fails nothing is gained by not refusing.
-    async fn denied(&mut self, denied: &Denied, began: Moment) -> Vec<u8> {
-        let now = self.server.clock.now().wall;
-        if let Some(record) = Record::denied(now, &self.link, denied, &self.trail)
-            && let Err(error) = self.server.audit.append(&record).await
-        {
-            tracing::error!(login_id = record.login_id, %error, "{}", names::AUDIT_FAILED);
-        }
-        let explanation = denied.explanation.as_ref().map(|e| json(&e.policies));
-        tracing::warn!(
-            login_id = denied.login_id.map(|id| id.to_string()),
-            link = self.link,
-            code = %denied.code,
-            detail = denied.detail,
-            explanation,
-            "{}",
-            names::DENIED
-        );
-        let body = Body::denied(denied.code.to_string(), denied.detail.clone());
-        self.event(denied.login_id, began, body);
-        denied.message()
+        let answer = course.proofs(state, message, blobs).await;
+        self.answered(answer, course, permit)
     }
 
     fn abandon(&mut self, why: &str) {
-        if let Some(InFlight { state, began, .. }) = self.login.take() {
-            let id = state.login_id();
-            tracing::info!(login_id = %id, link = self.link, why, "{}", names::ABANDONED);
-            self.event(Some(id), began, Body::denied("abandoned", why));
+        if let Some(InFlight { state, course, .. }) = self.login.take() {
+            course.abandon(state.login_id(), why);
         }
-    }
-
-    fn steps(&mut self, id: Option<LoginId>, began: Moment, steps: Vec<Step>) {
-        self.trail.found(&steps);
-        for step in steps {
-            self.event(id, began, Body::Step(step));
-        }
-    }
-
-    fn event(&self, id: Option<LoginId>, began: Moment, body: Body) {
-        let now = self.server.clock.now();
-        let elapsed = now.monotonic.saturating_sub(began.monotonic);
-        self.server.events.send(Event {
-            time: now.wall,
-            login_id: id.map(|id| id.to_string()),
-            link: self.link.clone(),
-            elapsed_ms: Some(millis(elapsed)),
-            body,
-        });
     }
 
     fn link_event(&self, body: Body) {
@@ -311,8 +138,11 @@ impl Conversation for LoginConversation {
         match decode::<AgentMessage<'_>>(message) {
             Ok(AgentMessage::Hello(_)) => Some(self.hello(message).await),
             // No grant of this verifier offers renewal yet, so a renewal is as much out of turn as stray proofs.
-            Ok(AgentMessage::Proofs(_) | AgentMessage::Renew(_)) => {
-                Some(self.proofs(message, blobs).await)
+            Ok(AgentMessage::Proofs(_)) => Some(self.proofs(message, blobs).await),
+            Ok(AgentMessage::Renew(renew)) => {
+                self.abandon("the agent renews a session instead");
+                let renewed = self.server.renew(&self.link, &renew, message).await;
+                Some(renewed.unwrap_or_else(|denied| denied.message()))
             }
             Ok(AgentMessage::Trouble(trouble)) => {
                 tracing::warn!(
@@ -361,11 +191,9 @@ impl Conversation for LoginConversation {
             return None;
         }
         let InFlight {
-            state,
-            began,
-            _permit: permit,
+            state, mut course, ..
         } = self.login.take()?;
-        Some(self.follow(state.expire(), began, permit).await)
+        Some(course.expire(state).await.message())
     }
 
     fn panic(&mut self, text: &str) {
@@ -377,12 +205,4 @@ impl Conversation for LoginConversation {
     fn closed(&mut self) {
         self.abandon("the link is gone");
     }
-}
-
-fn json(value: &impl serde::Serialize) -> String {
-    serde_json::to_string(value).unwrap_or_default()
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,6 +1,9 @@
 //! The service: links, logins and the store, wired together.
 
 mod conversation;
+mod course;
+mod issue;
+mod renewal;
 pub mod start;
 
 use std::sync::Arc;

@@ -115,6 +115,8 @@ pub fn verifier(config: &Config) -> Result<Verifier, StartError> {
         login_timeout: config.login_timeout,
         session_ttl: config.session_ttl,
         path_template: config.path_template.clone(),
+        reattest_after: config.reattest_after,
+        issues_svids: false,
     })
 }
 

@@ -147,6 +147,15 @@ impl SessionRecord {
     pub fn is_live(&self, now: Timestamp) -> bool {
         self.revoked_at.is_none() && self.expires_at > now
     }
+
+    /// From when on it may be renewed: half of its present life. `None` when the next must be a full login.
+    #[must_use]
+    pub fn renew_after(&self) -> Option<Timestamp> {
+        let from = self.renewed_at.unwrap_or(self.issued_at);
+        let half = self.expires_at.duration_since(from) / 2;
+        (self.renewal.is_some() && self.expires_at < self.reattest_at)
+            .then(|| from.checked_add(half).ok())?
+    }
 }
 
 /// How a session may be renewed.

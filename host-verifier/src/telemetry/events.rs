@@ -47,6 +47,8 @@ pub enum Body {
     Step(Step),
     /// The login's end, when it succeeded.
     Granted(Granted),
+    /// A session that goes on.
+    Renewed(Renewed),
     /// The login's end, when it did not.
     Denied(Denied),
     /// Something else on the link.
@@ -67,6 +69,17 @@ pub struct Granted {
     /// The identity.
     pub spiffe_id: String,
     /// The session.
+    pub session: Session,
+}
+
+/// A session that was renewed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Renewed {
+    step: &'static str,
+    outcome: &'static str,
+    /// The identity.
+    pub spiffe_id: String,
+    /// The session, with its new end.
     pub session: Session,
 }
 
@@ -114,6 +127,21 @@ impl Body {
             cluster: session.cluster.clone(),
             policy: session.policy.clone(),
             attributes: by_name(&session.attributes),
+            spiffe_id: session.spiffe_id.clone(),
+            session: Session {
+                id: session.id.to_string(),
+                issued_at: session.issued_at,
+                expires_at: session.expires_at,
+            },
+        })
+    }
+
+    /// A session that goes on.
+    #[must_use]
+    pub fn renewed(session: &SessionRecord) -> Self {
+        Self::Renewed(Renewed {
+            step: "renewed",
+            outcome: "ok",
             spiffe_id: session.spiffe_id.clone(),
             session: Session {
                 id: session.id.to_string(),

@@ -6,6 +6,10 @@ pub const LOGIN_STARTED: &str = "Login started with multi-attestation support";
 pub const AUTHORIZED: &str = "Authorization received and verified";
 /// The session is stored and the grant was sent.
 pub const CONNECTED: &str = "Connected to agent";
+/// A session was renewed.
+pub const RENEWED: &str = "Session renewed";
+/// A renewal was refused; with `code` and `detail`.
+pub const RENEWAL_DENIED: &str = "Renewal denied";
 /// A login was refused; with `code`, `detail` and `explanation`.
 pub const DENIED: &str = "Login denied";
 /// A login ended without a result: the agent began again, reported trouble, or is gone.

@@ -255,6 +255,7 @@ impl core::fmt::Debug for Certificate {
             .field("subject", &format_args!("{}", self.subject))
             .field("issuer", &format_args!("{}", self.issuer))
             .field("serial", &hex::encode(&self.serial))
+            .field("spki", &hex::encode(&self.spki))
             .finish_non_exhaustive()
     }
 }

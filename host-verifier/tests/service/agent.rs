@@ -7,7 +7,7 @@ use assay_common::policy::AttestorKind;
 use assay_common::protocol::version::VersionRange;
 use assay_common::protocol::{
     AgentMessage, Challenge, DenyCode, Grant, Hello, Item, Items, MAX_AGENT_MESSAGE, Proofs,
-    VerifierMessage, decode,
+    SealedGrant, SvidGrant, VerifierMessage, decode,
 };
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
 
@@ -48,6 +48,8 @@ pub(crate) struct Opened {
     pub(crate) expires_at: u64,
     pub(crate) spiffe_id: String,
     pub(crate) secret: [u8; 32],
+    /// What a grant of version 2 adds: from when on to renew, over which nonce, and the SVID.
+    pub(crate) renewal: Option<(u64, [u8; 32], Vec<u8>)>,
 }
 
 /// A verifier's answer.
@@ -65,7 +67,8 @@ pub(crate) struct Agent {
     pub(crate) nonce: [u8; 32],
     pub(crate) transcript: Transcript,
     pub(crate) keys: Option<LoginKeys>,
-    verifier_key: Vec<u8>,
+    pub(crate) versions: VersionRange,
+    pub(crate) verifier_key: Vec<u8>,
 }
 
 impl Agent {
@@ -78,6 +81,7 @@ impl Agent {
             nonce,
             transcript: Transcript::new(),
             keys: None,
+            versions: VersionRange::OURS,
             verifier_key: verifier_key.to_vec(),
         }
     }
@@ -90,7 +94,7 @@ impl Agent {
 
     pub(crate) fn hello_message(&self) -> Hello<'_> {
         Hello {
-            versions: VersionRange::OURS,
+            versions: self.versions,
             cluster: &self.cluster,
             methods: &self.methods,
             agent_nonce: self.nonce,
@@ -115,7 +119,7 @@ impl Agent {
                     .expect("signed by the pinned key over this login");
                 self.transcript = self.transcript.then(Direction::Verifier, message);
                 let challenge: Challenge<'_> = decode(signed.body).unwrap();
-                assert_eq!(challenge.version, 1);
+                assert_eq!(challenge.version, self.versions.max);
                 let items = challenge
                     .items
                     .iter()
@@ -129,22 +133,45 @@ impl Agent {
                 })
             }
             VerifierMessage::Granted(sealed) => {
-                let keys = self.keys.as_ref().expect("a credential was opened");
-                keys.check_grant(&self.transcript, sealed.body, &sealed.tag)
-                    .unwrap();
-                let grant: Grant<'_> = decode(sealed.body).unwrap();
+                assert_eq!(self.versions.max, 1);
+                self.check(&sealed);
+                Answer::Granted(self.open(&decode(sealed.body).unwrap()))
+            }
+            VerifierMessage::SvidGranted(sealed) => {
+                assert!(self.versions.max >= 2);
+                self.check(&sealed);
+                let granted: SvidGrant<'_> = decode(sealed.body).unwrap();
                 Answer::Granted(Opened {
-                    session_id: grant.session_id,
-                    issued_at: grant.issued_at,
-                    expires_at: grant.expires_at,
-                    spiffe_id: grant.spiffe_id.to_owned(),
-                    secret: keys.open_secret(&self.transcript, &grant.sealed_secret),
+                    renewal: Some((
+                        granted.renew_after,
+                        granted.renewal_nonce,
+                        granted.svid.to_vec(),
+                    )),
+                    ..self.open(&granted.grant)
                 })
             }
             VerifierMessage::Denied(denied) => {
                 Answer::Denied(denied.code, denied.reason.to_owned())
             }
             other => panic!("out of turn: {other:?}"),
+        }
+    }
+
+    fn check(&self, sealed: &SealedGrant<'_>) {
+        let keys = self.keys.as_ref().expect("a credential was opened");
+        keys.check_grant(&self.transcript, sealed.body, &sealed.tag)
+            .unwrap();
+    }
+
+    fn open(&self, grant: &Grant<'_>) -> Opened {
+        let keys = self.keys.as_ref().expect("a credential was opened");
+        Opened {
+            session_id: grant.session_id,
+            issued_at: grant.issued_at,
+            expires_at: grant.expires_at,
+            spiffe_id: grant.spiffe_id.to_owned(),
+            secret: keys.open_secret(&self.transcript, &grant.sealed_secret),
+            renewal: None,
         }
     }
 

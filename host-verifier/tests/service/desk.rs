@@ -82,6 +82,8 @@ impl Desk {
             login_timeout: LOGIN_TIMEOUT,
             session_ttl: Duration::from_secs(3600),
             path_template: PathTemplate::parse(template).unwrap(),
+            reattest_after: Duration::from_secs(24 * 3600),
+            issues_svids: false,
         };
         let server = Server {
             audit: AuditLog::default(),
@@ -146,6 +148,11 @@ impl Desk {
         let hello = agent.hello();
         let asked = asked_of(tell(&mut link, &mut agent, &hello).await);
         (link, agent, asked)
+    }
+
+    /// What the verifier's calendar says.
+    pub(crate) fn clock_now(&self) -> jiff::Timestamp {
+        self.server.clock.now().wall
     }
 
     /// How many sessions there are: what no attack may change.

@@ -28,6 +28,7 @@ mod links;
 mod logins;
 mod postgres;
 mod processes;
+mod renewals;
 mod replicas;
 mod schemas;
 mod shared_store;

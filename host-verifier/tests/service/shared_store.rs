@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use assay_common::protocol::{VerifierMessage, decode};
 use assay_host_verifier::random::SeededRandom;
-use assay_host_verifier::store::{Commit, Conflict, LoginRecord, PostgresStore, Store, StoreError};
+use assay_host_verifier::store::{
+    Commit, Conflict, LoginRecord, PostgresStore, Store, StoreError, migrations,
+};
 use sqlx::Connection;
 
 use crate::desk::{Desk, asked_of, ek_and_quote, say, tell};

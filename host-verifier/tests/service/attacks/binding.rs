@@ -55,7 +55,8 @@ async fn a22_the_session_secret_opens_only_with_the_credential_of_this_login() {
         assert!(!answer.windows(32).any(|window| window == secret));
     }
     // Another key does not take the grant.
-    let assay_common::protocol::VerifierMessage::Granted(sealed) = decode(&answer).unwrap() else {
+    let assay_common::protocol::VerifierMessage::SvidGranted(sealed) = decode(&answer).unwrap()
+    else {
         panic!("a grant");
     };
     let other = LoginKeys::new([7; 32]);

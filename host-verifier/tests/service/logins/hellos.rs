@@ -104,7 +104,7 @@ async fn every_flaw_of_a_hello_has_its_refusal() {
         ),
         (
             Hello {
-                versions: versions(2, 9),
+                versions: versions(3, 9),
                 ..good.clone()
             },
             DenyCode::UNSUPPORTED_VERSION,

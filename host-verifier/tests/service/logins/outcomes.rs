@@ -183,7 +183,7 @@ async fn a_session_is_not_granted_when_the_template_asks_for_what_the_policy_doe
 #[tokio::test]
 async fn an_identity_that_fits_no_message_is_refused_before_anything_is_stored() {
     let tpm = FakeTpm::new();
-    let template = format!("/{}/{{{{tpm_ek.public_hash}}}}", "a".repeat(1000));
+    let template = format!("/{}/{{{{tpm_ek.public_hash}}}}", "a".repeat(1850));
     let desk = Desk::with_template(&ek_only("rack", &[&tpm]), &template);
     let answer = desk.login(&tpm).await;
     assert!(is_denied(&answer, DenyCode::MISCONFIGURED), "{answer:?}");

@@ -1,0 +1,258 @@
+//! The renewal of a live session, from the verifier's side: one message, one answer.
+//!
+//! A renewal proves again what the login has proven about the node's state, and nothing more: that the same attestation
+//! key in the same TPM quotes the same PCR values, without a reset in between. Everything else that the login was granted
+//! for was judged then, and is judged anew by the next full login, which [`Verifier::reattest_after`] forces. Whatever is
+//! not as it was ends in `login-required`: the node can always log in.
+//!
+//! # Why one round trip is fresh enough
+//!
+//! The quote is over the nonce of the last grant or renewal, which is good once. So it was made after that, but perhaps
+//! not now: a node that was taken over later could show a quote from before. The TPM's clock is in the quote and runs
+//! while the TPM has power, so a quote that was made earlier stands still where the verifier's clock has moved on: it must
+//! have advanced by half of the time that has passed since the last one. TPMs count to within a third
+//! ([TPM2.0 1.83 Part 1] 36.3), so an honest one is never that late.
+
+use assay_common::login::{RenewDigest, renewal_message, renewal_nonce};
+use assay_common::protocol::{
+    DenyCode, MAX_VERIFIER_MESSAGE, Renew, Renewal, SignedRenewal, VerifierMessage, encode,
+};
+use assay_common::tpm::public::Public;
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Denied, Env, SvidOrder, Verifier, plan};
+use crate::attestor::tpm_quote::{payload, verify};
+use crate::attestor::{AttestError, BootState, Fault};
+use crate::session::{RenewalBasis, SessionId};
+use crate::store::{SessionRecord, SessionRenewal};
+use crate::svid::VerifiedKey;
+use crate::tpm::AttestationKey;
+
+/// How far a TPM's clock may be behind, beyond the half that is allowed anyway: the time that the messages took.
+const SLACK: SignedDuration = SignedDuration::from_secs(10);
+
+/// A renewal whose proof is judged, and that waits to be stored.
+#[derive(Debug)]
+pub struct AwaitRenewal {
+    session: SessionRecord,
+    renewal: SessionRenewal,
+    key: Option<VerifiedKey>,
+    asked: RenewDigest,
+}
+
+/// A session that goes on.
+#[derive(Debug)]
+pub struct Renewed {
+    /// The message for the node.
+    pub message: Vec<u8>,
+    /// The session as it is now.
+    pub session: SessionRecord,
+}
+
+/// The session that a renewal names; what it says is not proven.
+#[must_use]
+pub const fn untrusted_session(renew: &Renew<'_>) -> SessionId {
+    SessionId(renew.session_id)
+}
+
+/// Judges a renewal by what the store knows of its session. `message` is the whole message that `renew` was read from.
+///
+/// # Errors
+///
+/// The refusal: `login-required` when the session cannot go on, else the fault of the proof.
+pub fn judge(
+    verifier: &Verifier,
+    env: &Env<'_>,
+    session: Option<SessionRecord>,
+    renew: &Renew<'_>,
+    message: &[u8],
+) -> Result<AwaitRenewal, Denied> {
+    let now = Timestamp::from_second(env.now.wall.as_second()).unwrap_or(env.now.wall);
+    let login = |detail: String| Denied::new(None, DenyCode::LOGIN_REQUIRED, detail);
+    let session = session
+        .filter(|session| session.is_live(now))
+        .ok_or_else(|| login("there is no such session, or it has ended".to_owned()))?;
+    let Some(renewable) = &session.renewal else {
+        return Err(login("the session was granted without renewal".to_owned()));
+    };
+    let basis = &renewable.basis;
+    if basis.configuration != verifier.configuration_of(&session.cluster) {
+        let detail = "the cluster's policies are not those of the login any more";
+        return Err(login(detail.to_owned()));
+    }
+    let expires_at = now
+        .checked_add(verifier.session_ttl)
+        .map_or(session.reattest_at, |end| end.min(session.reattest_at));
+    if expires_at <= session.expires_at && session.expires_at == session.reattest_at {
+        return Err(login("it is time for a full login".to_owned()));
+    }
+    let nonce = renewal_nonce(&renew.session_id, &renewable.nonce, &renew.agent_nonce);
+    let boot = judge_quote(basis, &nonce, renew.quote, now).map_err(|error| {
+        let code = match error.fault {
+            Fault::Malformed => DenyCode::MALFORMED,
+            Fault::Internal => DenyCode::INTERNAL,
+            _ => DenyCode::LOGIN_REQUIRED,
+        };
+        Denied::new(None, code, error.to_string())
+    })?;
+    let internal = |detail: String| Denied::new(None, DenyCode::INTERNAL, detail);
+    let key = basis.svid_key.as_deref().map(VerifiedKey::recall);
+    let key = key
+        .transpose()
+        .map_err(|error| internal(error.to_string()))?;
+    let renewal = SessionRenewal {
+        id: session.id,
+        nonce: renewable.nonce,
+        next_nonce: crate::random::bytes(env.random).map_err(|e| internal(e.to_string()))?,
+        basis: RenewalBasis {
+            boot,
+            quoted_at: now,
+            ..basis.clone()
+        },
+        renewed_at: now,
+        expires_at,
+    };
+    Ok(AwaitRenewal {
+        session,
+        renewal,
+        key,
+        asked: RenewDigest::of(message),
+    })
+}
+
+/// Every check on the quote; returns where the TPM's clock and counters stand.
+fn judge_quote(
+    basis: &RenewalBasis,
+    nonce: &[u8],
+    untrusted: &[u8],
+    now: Timestamp,
+) -> Result<BootState, AttestError> {
+    let internal = |detail: String| AttestError::new(Fault::Internal, "renewal-basis", detail);
+    let payload = payload::parse(untrusted).ok_or_else(|| {
+        AttestError::new(
+            Fault::Malformed,
+            "payload-malformed",
+            "quote cannot be read",
+        )
+    })?;
+    let selection = payload::parse_request(&basis.selection)
+        .ok_or_else(|| internal("the selection cannot be read".to_owned()))?;
+    let public = Public::parse(&basis.ak_public).map_err(|error| internal(error.to_string()))?;
+    let key = AttestationKey::from_public(&public)?;
+    let untrusted = verify::Untrusted::parse(payload.attest, payload.signature)?;
+    let quote = verify::verify(&untrusted, &key, nonce, &selection, payload.pcr_values)?;
+    let refused = |check, detail: String| Err(AttestError::new(Fault::Refused, check, detail));
+    if quote.values_sha256() != basis.values_sha256 {
+        let detail = "the PCR values are not those of the login";
+        return refused("renewal-pcrs", detail.to_owned());
+    }
+    let (before, boot) = (&basis.boot, *quote.boot_as_signed());
+    let counts = |boot: &BootState| (boot.reset_count, boot.restart_count, boot.firmware_version);
+    if counts(before) != counts(&boot) {
+        let detail = format!(
+            "the TPM was reset, restarted or changed its firmware since: {:?} before, {:?} now",
+            counts(before),
+            counts(&boot)
+        );
+        return refused("renewal-boot", detail);
+    }
+    // Both clocks may be set back or stand still; neither makes a quote look younger than it is.
+    let passed = now.duration_since(basis.quoted_at);
+    let counted = boot.clock.checked_sub(before.clock);
+    let counted = counted
+        .and_then(|ms| i64::try_from(ms).ok())
+        .map(SignedDuration::from_millis);
+    if counted.is_none_or(|counted| counted + SLACK < passed / 2) {
+        let detail = format!(
+            "the TPM's clock went from {} to {} ms while {} s passed: the quote is not of now",
+            before.clock,
+            boot.clock,
+            passed.as_secs()
+        );
+        return refused("renewal-stale", detail);
+    }
+    Ok(boot)
+}
+
+impl AwaitRenewal {
+    /// The session as it was.
+    #[must_use]
+    pub const fn session(&self) -> &SessionRecord {
+        &self.session
+    }
+
+    /// What to store.
+    #[must_use]
+    pub const fn renewal(&self) -> &SessionRenewal {
+        &self.renewal
+    }
+
+    /// The SVID to issue; `None` when the session's login named no key.
+    #[must_use]
+    pub fn order(&self) -> Option<SvidOrder<'_>> {
+        self.key.as_ref().map(|key| SvidOrder {
+            spiffe_id: &self.session.spiffe_id,
+            key,
+            expires_at: self.renewal.expires_at,
+        })
+    }
+
+    /// The refusal of one that the store did not take: another renewal came first, or the session has just ended.
+    #[must_use]
+    pub fn refused(&self) -> Denied {
+        let detail = "the session has ended, or was renewed over the same nonce before";
+        Denied::new(None, DenyCode::LOGIN_REQUIRED, detail)
+    }
+
+    /// It is stored, and the node may be told. `svid` is what was issued to the order, as for a login.
+    ///
+    /// # Errors
+    ///
+    /// The refusal, when the message cannot be signed or does not fit.
+    pub fn issued(self, verifier: &Verifier, svid: &[u8]) -> Result<Renewed, Denied> {
+        let Self {
+            mut session,
+            renewal,
+            asked,
+            ..
+        } = self;
+        session.expires_at = renewal.expires_at;
+        session.renewed_at = Some(renewal.renewed_at);
+        if let Some(renewable) = &mut session.renewal {
+            renewable.nonce = renewal.next_nonce;
+            renewable.basis = renewal.basis;
+        }
+        let message = message(verifier, &session, &asked, svid).ok_or_else(|| {
+            let detail = "the renewal cannot be signed, or does not fit a message";
+            Denied::new(None, DenyCode::INTERNAL, detail)
+        })?;
+        Ok(Renewed { message, session })
+    }
+}
+
+fn message(
+    verifier: &Verifier,
+    session: &SessionRecord,
+    asked: &RenewDigest,
+    svid: &[u8],
+) -> Option<Vec<u8>> {
+    let seconds = |at: Timestamp| u64::try_from(at.as_second()).ok();
+    let renewal = Renewal {
+        session_id: session.id.0,
+        issued_at: seconds(session.renewed_at?)?,
+        expires_at: seconds(session.expires_at)?,
+        renew_after: seconds(session.renew_after().unwrap_or(Timestamp::UNIX_EPOCH))?,
+        renewal_nonce: session.renewal.as_ref()?.nonce,
+        svid,
+    };
+    let mut body = [0; MAX_VERIFIER_MESSAGE];
+    let body = encode(&renewal, &mut body).ok()?;
+    let signed = renewal_message(asked, body).concat();
+    let signature = verifier.key.sign_message(&signed).ok()?;
+    let renewed = VerifierMessage::Renewed(SignedRenewal {
+        body,
+        signature: &signature,
+    });
+    // Whoever renews speaks version 2 at least.
+    plan::to_message(&renewed, 2)
+}

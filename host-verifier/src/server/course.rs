@@ -1,0 +1,283 @@
+//! The course of one login: what the state machine asks for is done here, and what it finds out is told to the log, the
+//! event stream and the audit trail. Links and HTTP requests come and go; this is the same for both.
+
+use std::time::Duration;
+
+use assay_common::policy::AttestorKind;
+use assay_common::protocol::{AgentMessage, DenyCode, decode};
+
+use super::Server;
+use crate::audit::{Record, Trail};
+use crate::blobs::Blobs;
+use crate::clock::Moment;
+use crate::login::{
+    AwaitHello, AwaitProofs, AwaitSvid, Denied, Env, Granted, LoginId, Next, Step, Turn,
+};
+use crate::store::Commit;
+use crate::telemetry::events::Body;
+use crate::telemetry::{Event, names};
+
+/// One login, from its hello on.
+#[derive(Debug)]
+pub(crate) struct Course {
+    server: Server,
+    link: String,
+    began: Moment,
+    /// What was said, for the audit trail.
+    trail: Trail,
+}
+
+/// What to answer.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// A challenge; the login waits for its answer.
+    Asked {
+        /// The challenge.
+        message: Vec<u8>,
+        /// The state that takes the answer.
+        state: Box<AwaitProofs>,
+    },
+    /// The session.
+    Granted(Vec<u8>),
+    /// The refusal.
+    Denied(Denied),
+}
+
+impl Answer {
+    /// The message for the agent.
+    pub(crate) fn message(&self) -> Vec<u8> {
+        match self {
+            Self::Asked { message, .. } | Self::Granted(message) => message.clone(),
+            Self::Denied(denied) => denied.message(),
+        }
+    }
+}
+
+impl Course {
+    /// A login that begins with this hello.
+    pub(crate) fn new(server: Server, link: &str, hello: &[u8]) -> Self {
+        Self {
+            began: server.clock.now(),
+            server,
+            link: link.to_owned(),
+            trail: Trail::begin(hello),
+        }
+    }
+
+    /// Judges the hello.
+    pub(crate) async fn hello(&mut self, message: &[u8]) -> Answer {
+        let env = Env {
+            now: self.began,
+            random: self.server.random.as_ref(),
+        };
+        let turn = AwaitHello::new(self.server.verifier.clone()).handle(&env, message);
+        self.log_started(&turn, message);
+        self.follow(turn).await
+    }
+
+    /// Judges an answer to the challenge that `state` waits for.
+    pub(crate) async fn proofs(
+        &mut self,
+        state: Box<AwaitProofs>,
+        message: &[u8],
+        blobs: &Blobs,
+    ) -> Answer {
+        self.trail.proved(message, blobs);
+        let digest = state.challenge_digest();
+        let now = self.server.clock.now();
+        let remembered = now.wall.checked_add(self.server.verifier.login_timeout);
+        let taken = match remembered {
+            Ok(until) => self.server.store.take_challenge(&digest, until).await,
+            Err(_) => Ok(false),
+        };
+        let turn = match taken {
+            Ok(true) => {
+                let env = Env {
+                    now,
+                    random: self.server.random.as_ref(),
+                };
+                state.handle(&env, blobs, message)
+            }
+            Ok(false) => state.already_answered(),
+            Err(error) => state.unavailable(&error),
+        };
+        self.follow(turn).await
+    }
+
+    /// Ends the login because its time is over.
+    pub(crate) async fn expire(&mut self, state: Box<AwaitProofs>) -> Answer {
+        self.follow(state.expire()).await
+    }
+
+    /// Does what the machine asks for until there is something to send.
+    async fn follow(&mut self, mut turn: Turn) -> Answer {
+        loop {
+            let Turn { steps, next } = turn;
+            turn = match next {
+                Next::Ask(message, state) => {
+                    self.steps(Some(state.login_id()), steps);
+                    self.trail.asked(&message);
+                    return Answer::Asked { message, state };
+                }
+                Next::Recall(state) => {
+                    self.steps(Some(state.login_id()), steps);
+                    match self.server.store.node(state.untrusted_subject()).await {
+                        Ok(node) => {
+                            let now = self.server.clock.now();
+                            let env = Env {
+                                now,
+                                random: self.server.random.as_ref(),
+                            };
+                            state.handle(&env, node)
+                        }
+                        Err(error) => state.unavailable(&error),
+                    }
+                }
+                Next::Commit(state) => {
+                    self.steps(Some(state.login_id()), steps);
+                    match self.server.store.commit_login(state.record()).await {
+                        Ok(Commit::Stored) => match self.issue(state.stored()).await {
+                            Ok((steps, granted)) => {
+                                self.steps(Some(granted.login_id), steps);
+                                return self.granted(granted).await;
+                            }
+                            Err(turn) => *turn,
+                        },
+                        Ok(Commit::Refused(conflict)) => state.refused(&conflict),
+                        Err(error) => state.unavailable(&error),
+                    }
+                }
+                Next::Denied(denied) => {
+                    self.steps(denied.login_id, steps);
+                    return self.denied(*denied).await;
+                }
+            };
+        }
+    }
+
+    /// The SVID of a session that is stored, if its node named a key.
+    async fn issue(&self, state: AwaitSvid) -> Result<(Vec<Step>, Granted), Box<Turn>> {
+        let Some(order) = state.order() else {
+            return state.issued(None);
+        };
+        match self.server.issue(order).await {
+            Ok(svid) => state.issued(Some((&svid.chain, &svid.name))),
+            Err(error) => Err(Box::new(state.unavailable(&error))),
+        }
+    }
+
+    /// Also for a hello that is refused: what was offered is what explains the refusal.
+    fn log_started(&self, turn: &Turn, message: &[u8]) {
+        let Ok(AgentMessage::Hello(hello)) = decode(message) else {
+            return;
+        };
+        let id = match &turn.next {
+            Next::Ask(_, state) => Some(state.login_id()),
+            Next::Denied(denied) => denied.login_id,
+            Next::Recall(_) | Next::Commit(_) => None,
+        };
+        let methods = hello
+            .methods
+            .iter()
+            .map(|number| AttestorKind(*number).to_string());
+        tracing::info!(
+            login_id = id.map(|id| id.to_string()),
+            link = self.link,
+            cluster = hello.cluster,
+            board = hello.untrusted_board,
+            version = hello.untrusted_version,
+            providedMethods = json(&methods.collect::<Vec<_>>()),
+            "{}",
+            names::LOGIN_STARTED
+        );
+    }
+
+    /// Recorded first: a session that the audit trail does not know is told to nobody. It is in the store, its secret is
+    /// nowhere, and it ends by itself.
+    async fn granted(&mut self, granted: Granted) -> Answer {
+        let now = self.server.clock.now().wall;
+        let record = Record::granted(now, &self.link, &granted, &self.trail);
+        if let Err(error) = self.server.audit.append(&record).await {
+            let id = Some(granted.login_id);
+            let denied = Denied::new(id, DenyCode::UNAVAILABLE, error.to_string());
+            return self.denied(denied).await;
+        }
+        let session = &granted.session;
+        let attributes: Vec<_> = session.attributes.iter().map(ToString::to_string).collect();
+        tracing::info!(
+            login_id = %granted.login_id,
+            link = self.link,
+            policy = session.policy,
+            agentAttestationAttributes = json(&attributes),
+            "{}",
+            names::AUTHORIZED
+        );
+        tracing::info!(
+            login_id = %granted.login_id,
+            link = self.link,
+            session_id = %session.id,
+            spiffe_id = session.spiffe_id,
+            expires_at = %session.expires_at,
+            "{}",
+            names::CONNECTED
+        );
+        self.event(Some(granted.login_id), Body::granted(session));
+        Answer::Granted(granted.message)
+    }
+
+    /// Recorded first, too; but where that fails nothing is gained by not refusing.
+    pub(crate) async fn denied(&mut self, denied: Denied) -> Answer {
+        let now = self.server.clock.now().wall;
+        if let Some(record) = Record::denied(now, &self.link, &denied, &self.trail)
+            && let Err(error) = self.server.audit.append(&record).await
+        {
+            tracing::error!(login_id = record.login_id, %error, "{}", names::AUDIT_FAILED);
+        }
+        let explanation = denied.explanation.as_ref().map(|e| json(&e.policies));
+        tracing::warn!(
+            login_id = denied.login_id.map(|id| id.to_string()),
+            link = self.link,
+            code = %denied.code,
+            detail = denied.detail,
+            explanation,
+            "{}",
+            names::DENIED
+        );
+        let body = Body::denied(denied.code.to_string(), denied.detail.clone());
+        self.event(denied.login_id, body);
+        Answer::Denied(denied)
+    }
+
+    /// Ends a login without a result.
+    pub(crate) fn abandon(&self, id: LoginId, why: &str) {
+        tracing::info!(login_id = %id, link = self.link, why, "{}", names::ABANDONED);
+        self.event(Some(id), Body::denied("abandoned", why));
+    }
+
+    fn steps(&mut self, id: Option<LoginId>, steps: Vec<Step>) {
+        self.trail.found(&steps);
+        for step in steps {
+            self.event(id, Body::Step(step));
+        }
+    }
+
+    fn event(&self, id: Option<LoginId>, body: Body) {
+        let now = self.server.clock.now();
+        let elapsed = now.monotonic.saturating_sub(self.began.monotonic);
+        self.server.events.send(Event {
+            time: now.wall,
+            login_id: id.map(|id| id.to_string()),
+            link: self.link.clone(),
+            elapsed_ms: Some(millis(elapsed)),
+            body,
+        });
+    }
+}
+
+fn json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
