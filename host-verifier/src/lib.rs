@@ -4,11 +4,14 @@
 //! * [`attestor`]: one folder per attestation method: payload in, challenge out, claims out.
 //! * [`policy`]: which proofs a cluster accepts; [`login`]: how an agent gives them; [`session`]: what it gets.
 //! * [`store`], [`transport`], [`telemetry`], [`config`]: what surrounds a login; [`server`] wires it together.
+//! * [`api`]: HTTPS around all of that.
 //! * [`document`], [`blobs`], [`clock`], [`random`]: what several of these need.
 //! * [`cli`]: the `assay` command.
 //!
-//! `cli`, `server` and the SQLite store need the feature `service`, which is on unless it is switched off.
+//! `api`, `cli`, `server` and the SQLite store need the feature `service`, which is on unless it is switched off.
 
+#[cfg(feature = "service")]
+pub mod api;
 pub mod attestor;
 #[cfg(feature = "service")]
 pub mod audit;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use assay_host_verifier::api::start::{HttpError, HttpListeners};
 use assay_host_verifier::config::Config;
 use assay_host_verifier::server::start::{self, StartError};
 use assay_host_verifier::telemetry::events::EventTarget;
@@ -35,6 +36,12 @@ enum Failure {
     Usage(String, Option<String>),
     /// Everything else: exit status 1.
     Failed(String, Option<String>),
+}
+
+impl From<HttpError> for Failure {
+    fn from(error: HttpError) -> Self {
+        Self::Failed(error.to_string(), Some(error.hint().to_owned()))
+    }
 }
 
 impl From<StartError> for Failure {
@@ -88,6 +95,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     };
     let server = start::server(&config, events).await?;
     let sources = start::sources(&config).await?;
+    let http = HttpListeners::bind(&config.http).await?;
     let links: Vec<_> = sources.iter().map(|source| source.name()).collect();
     tracing::info!(
         links = links.join(" "),
@@ -104,7 +112,10 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     );
     let (stop, stopped) = watch::channel(false);
     let store = server.store.clone();
-    let serving = tokio::spawn(async move { server.serve(sources, stopped).await });
+    let serving = tokio::spawn(async move {
+        let http = http.serve(&server, &config.http, stopped.clone());
+        tokio::join!(server.serve(sources, stopped.clone()), http);
+    });
     tokio::select! {
         _ = terminate.recv() => {}
         _ = tokio::signal::ctrl_c() => {}

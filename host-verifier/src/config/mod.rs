@@ -1,5 +1,6 @@
 //! `assayd.yaml`: checked whole before anything starts; every error says file, line, column and what to do.
 
+mod api;
 mod datastore;
 mod model;
 mod postgres_url;
@@ -11,6 +12,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use api::{
+    ApiClient, ApiLimits, ApiListener, ClientName, DEFAULT_API, DEFAULT_HEALTH, DEFAULT_METRICS,
+    HttpSettings, TlsFiles,
+};
 pub use datastore::{Datastore, Password, PostgresServer, PostgresSettings, TlsMode};
 
 use crate::document::{self, DocumentError};
@@ -38,8 +43,10 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Where sessions, nodes and answered challenges are kept.
     pub datastore: Datastore,
-    /// Where agents come from.
+    /// Where agents come from, besides HTTP.
     pub listeners: Vec<Listener>,
+    /// What is served over HTTP.
+    pub http: HttpSettings,
     /// The policies of every cluster.
     pub clusters: BTreeMap<String, Arc<PolicySet>>,
     /// How long a session lasts.

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 use serde_saphyr::Spanned;
 
+use super::api;
 use super::datastore::{self, Datastore};
 use super::values::Span;
 use super::{Config, DEFAULT_LOGIN_TIMEOUT, DEFAULT_PATH_TEMPLATE, Listener, SocketMode};
@@ -42,6 +43,8 @@ pub(super) struct Root {
     session: Session,
     #[serde(default)]
     limits: Limits,
+    #[serde(default)]
+    api: api::ApiSource,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -53,6 +56,9 @@ struct Listeners {
     unix: Vec<Unix>,
     #[serde(default)]
     tcp: Vec<Tcp>,
+    api: Option<Spanned<api::ListenerSource>>,
+    health: Option<Spanned<api::PlainSource>>,
+    metrics: Option<Spanned<api::PlainSource>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -91,6 +97,8 @@ struct Session {
 struct Limits {
     logins_in_flight: Option<Spanned<usize>>,
     login_timeout: Option<Spanned<Span>>,
+    #[serde(default)]
+    api: api::LimitsSource,
 }
 
 /// A policy document, or the name of a file with one.
@@ -149,7 +157,7 @@ impl Report<'_> {
         }
     }
 
-    fn span(
+    pub(super) fn span(
         &self,
         value: Option<&Spanned<Span>>,
         default: Duration,
@@ -193,7 +201,15 @@ impl Root {
             Some(source) => datastore::check(&report, source, base)?,
         };
         let shown = |n: usize| n.to_string();
+        let http = api::Sources {
+            api: self.listeners.api.as_ref(),
+            health: self.listeners.health.as_ref(),
+            metrics: self.listeners.metrics.as_ref(),
+            settings: &self.api,
+            limits: &self.limits.api,
+        };
         Ok(Config {
+            http: api::check(&report, &http, base)?,
             data_dir,
             datastore,
             listeners: self.listeners.check(&report, base)?,

@@ -72,9 +72,9 @@ impl StartError {
             Self::Listener { .. } => {
                 Some("is another assayd running, or the port open in a terminal?")
             }
-            Self::NoListeners => {
-                Some("add an entry below `listeners.serial`, `listeners.unix` or `listeners.tcp`")
-            }
+            Self::NoListeners => Some(
+                "add `listeners.api`, or an entry below `listeners.serial`, `listeners.unix` or `listeners.tcp`",
+            ),
             Self::Store(error) => error.hint(),
             Self::Key(_) | Self::Audit(_) => None,
         }
@@ -199,7 +199,7 @@ pub async fn sources(config: &Config) -> Result<Vec<Box<dyn LinkSource>>, StartE
             }
         });
     }
-    if sources.is_empty() {
+    if sources.is_empty() && config.http.is_empty() {
         return Err(StartError::NoListeners);
     }
     Ok(sources)

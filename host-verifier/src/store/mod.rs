@@ -3,6 +3,7 @@
 //! Three implementors, [`MemoryStore`], `SqliteStore` and `PostgresStore`, pass one conformance suite. Whatever must
 //! happen once happens by one atomic statement, so that several verifiers can share a store.
 
+mod api_tokens;
 pub mod lifecycle;
 mod memory;
 #[cfg(feature = "service")]
@@ -17,6 +18,7 @@ mod sqlite;
 
 use jiff::Timestamp;
 
+pub use api_tokens::{ApiTokenRecord, ApiTokens, Role};
 pub use lifecycle::{Ban, Lifecycle, SessionRenewal};
 pub use memory::MemoryStore;
 #[cfg(feature = "service")]

@@ -40,6 +40,18 @@ pub const AUDIT_FAILED: &str = "Decision not recorded";
 pub const AUDIT_CUT: &str = "Unfinished audit record removed";
 /// Old records could not be removed.
 pub const PURGE_FAILED: &str = "Old records could not be removed";
+/// A port is open; with `listener` and `address`.
+pub const LISTENING: &str = "Listening";
+/// The API's certificate or client authorities were replaced.
+pub const TLS_RELOADED: &str = "Certificate reloaded";
+/// The API's certificate was replaced by one that cannot be used; the one before goes on.
+pub const TLS_NOT_RELOADED: &str = "Certificate not reloaded";
+/// A TLS handshake failed.
+pub const TLS_REFUSED: &str = "TLS handshake failed";
+/// Connections were closed at once because of a limit.
+pub const CONNECTIONS_REFUSED: &str = "Connections refused";
+/// A request could not be worked on, for a reason of ours.
+pub const API_FAILED: &str = "Request failed";
 
 /// Fields whose text is JSON already, because the logging library has no lists.
 pub const JSON_FIELDS: &[&str] = &[
