@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 
 use super::verify::{Head, VerifyError, Walker, read_line};
 use super::{MAX_LINE, Record};
+use crate::telemetry::health::State;
 
 /// Records that may wait for the writer.
 const QUEUE: usize = 1024;
@@ -50,6 +51,21 @@ pub enum AuditError {
     /// The writer has ended.
     #[error("the audit trail is closed")]
     Closed,
+}
+
+impl AuditError {
+    /// What a failed append says of the trail as a whole.
+    #[must_use]
+    pub fn health(&self) -> State {
+        match self {
+            Self::File { .. } | Self::Locked(_) | Self::Broken { .. } => {
+                State::Failing(self.to_string())
+            }
+            // Of one record, or of a moment.
+            Self::TooLong(_) | Self::Full => State::Degraded(self.to_string()),
+            Self::Closed => State::Dead(self.to_string()),
+        }
+    }
 }
 
 /// What a trail is written to: a file, or in tests one that is full.

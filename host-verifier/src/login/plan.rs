@@ -181,9 +181,11 @@ fn challenges(progress: &mut Progress, env: &Env<'_>) -> BTreeMap<AttestorKind, 
     }
     for (entry, kind, error) in failed {
         pending.remove(&entry);
-        progress
-            .steps
-            .push(Step::failed(StepName::Challenge, error.to_string()).method(kind));
+        progress.steps.push(
+            Step::failed(StepName::Challenge, error.to_string())
+                .method(kind)
+                .fault(error.fault),
+        );
         outcomes.record(entry, Outcome::Failed(error));
     }
     made

@@ -346,8 +346,10 @@ fn judge_item(progress: &mut Progress, env: &Env<'_>, item: &AskedItem<'_>) {
             Err(error) => Err(error),
         };
         let noted = match &result {
-            Ok(()) => Step::ok(step).detail(remark.unwrap_or_default()),
-            Err(error) => Step::failed(step, error.to_string()),
+            Ok(()) => Step::ok(step)
+                .detail(remark.unwrap_or_default())
+                .proven(!progress.pending.contains_key(&entry)),
+            Err(error) => Step::failed(step, error.to_string()).fault(error.fault),
         };
         note(progress, item.kind, entry, noted);
         if let Err(error) = result {

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::attestor::Fault;
+
 /// A step's stable name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -55,6 +57,12 @@ pub struct Step {
     /// For whoever reads along. Never a secret.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub detail: String,
+    /// Whether a method has proven all that an entry asks, for whoever counts.
+    #[serde(skip)]
+    pub proven: bool,
+    /// Whose fault a failed proof is, for whoever counts.
+    #[serde(skip)]
+    pub fault: Option<Fault>,
 }
 
 impl Step {
@@ -68,6 +76,8 @@ impl Step {
             method: None,
             policy: None,
             detail: String::new(),
+            proven: false,
+            fault: None,
         }
     }
 
@@ -78,6 +88,27 @@ impl Step {
             outcome: StepOutcome::Failed,
             detail: detail.into(),
             ..Self::ok(step)
+        }
+    }
+
+    /// Whether it went wrong.
+    #[must_use]
+    pub fn is_failed(&self) -> bool {
+        self.outcome == StepOutcome::Failed
+    }
+
+    /// As a proof that is complete, or not yet.
+    #[must_use]
+    pub fn proven(self, proven: bool) -> Self {
+        Self { proven, ..self }
+    }
+
+    /// With whose fault it is.
+    #[must_use]
+    pub fn fault(self, fault: Fault) -> Self {
+        Self {
+            fault: Some(fault),
+            ..self
         }
     }
 

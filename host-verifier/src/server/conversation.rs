@@ -122,7 +122,9 @@ impl LoginConversation {
     }
 
     fn abandon(&mut self, why: &str) {
-        if let Some(InFlight { state, course, .. }) = self.login.take() {
+        if let Some(InFlight {
+            state, mut course, ..
+        }) = self.login.take() {
             course.abandon(state.login_id(), why);
         }
     }

@@ -15,6 +15,7 @@ use crate::login::{
 };
 use crate::store::Commit;
 use crate::telemetry::events::Body;
+use crate::telemetry::metrics::{Held, LoginEnd, SessionChange, StoreOperation, Tally};
 use crate::telemetry::{Event, names};
 
 /// One login, from its hello on.
@@ -25,6 +26,12 @@ pub(crate) struct Course {
     began: Moment,
     /// What was said, for the audit trail.
     trail: Trail,
+    /// Its proofs, for the metrics.
+    tally: Tally,
+    /// What was worked on it before this turn, and when this turn began, on the monotonic clock.
+    worked: (Duration, Duration),
+    /// Counts as in flight from its first challenge on.
+    held: Option<Held>,
 }
 
 /// What to answer.
@@ -56,11 +63,15 @@ impl Answer {
 impl Course {
     /// A login that begins with this hello.
     pub(crate) fn new(server: Server, link: &str, hello: &[u8]) -> Self {
+        let began = server.clock.now();
         Self {
-            began: server.clock.now(),
+            began,
             server,
             link: link.to_owned(),
             trail: Trail::begin(hello),
+            tally: Tally::default(),
+            worked: (Duration::ZERO, began.monotonic),
+            held: None,
         }
     }
 
@@ -85,9 +96,14 @@ impl Course {
         self.trail.proved(message, blobs);
         let digest = state.challenge_digest();
         let now = self.server.clock.now();
+        self.worked.1 = now.monotonic;
         let remembered = now.wall.checked_add(self.server.verifier.login_timeout);
         let taken = match remembered {
-            Ok(until) => self.server.store.take_challenge(&digest, until).await,
+            Ok(until) => {
+                let call = self.server.store.take_challenge(&digest, until);
+                let metrics = &self.server.metrics;
+                metrics.store(StoreOperation::TakeChallenge, call).await
+            }
             Err(_) => Ok(false),
         };
         let turn = match taken {
@@ -106,6 +122,7 @@ impl Course {
 
     /// Ends the login because its time is over.
     pub(crate) async fn expire(&mut self, state: Box<AwaitProofs>) -> Answer {
+        self.worked.1 = self.server.clock.now().monotonic;
         self.follow(state.expire()).await
     }
 
@@ -117,11 +134,15 @@ impl Course {
                 Next::Ask(message, state) => {
                     self.steps(Some(state.login_id()), steps);
                     self.trail.asked(&message);
+                    self.worked.0 = self.worked();
+                    let metrics = &self.server.metrics;
+                    self.held.get_or_insert_with(|| metrics.login_in_flight());
                     return Answer::Asked { message, state };
                 }
                 Next::Recall(state) => {
                     self.steps(Some(state.login_id()), steps);
-                    match self.server.store.node(state.untrusted_subject()).await {
+                    let call = self.server.store.node(state.untrusted_subject());
+                    match self.server.metrics.store(StoreOperation::Node, call).await {
                         Ok(node) => {
                             let now = self.server.clock.now();
                             let env = Env {
@@ -135,7 +156,9 @@ impl Course {
                 }
                 Next::Commit(state) => {
                     self.steps(Some(state.login_id()), steps);
-                    match self.server.store.commit_login(state.record()).await {
+                    let call = self.server.store.commit_login(state.record());
+                    let metrics = &self.server.metrics;
+                    match metrics.store(StoreOperation::CommitLogin, call).await {
                         Ok(Commit::Stored) => match self.issue(state.stored()).await {
                             Ok((steps, granted)) => {
                                 self.steps(Some(granted.login_id), steps);
@@ -197,7 +220,7 @@ impl Course {
     async fn granted(&mut self, granted: Granted) -> Answer {
         let now = self.server.clock.now().wall;
         let record = Record::granted(now, &self.link, &granted, &self.trail);
-        if let Err(error) = self.server.audit.append(&record).await {
+        if let Err(error) = self.server.record(&record).await {
             let id = Some(granted.login_id);
             let denied = Denied::new(id, DenyCode::UNAVAILABLE, error.to_string());
             return self.denied(denied).await;
@@ -222,6 +245,8 @@ impl Course {
             names::CONNECTED
         );
         self.event(Some(granted.login_id), Body::granted(session));
+        self.server.metrics.session(SessionChange::Granted);
+        self.ended(LoginEnd::Granted, Some(self.began), self.worked());
         Answer::Granted(granted.message)
     }
 
@@ -229,7 +254,7 @@ impl Course {
     pub(crate) async fn denied(&mut self, denied: Denied) -> Answer {
         let now = self.server.clock.now().wall;
         if let Some(record) = Record::denied(now, &self.link, &denied, &self.trail)
-            && let Err(error) = self.server.audit.append(&record).await
+            && let Err(error) = self.server.record(&record).await
         {
             tracing::error!(login_id = record.login_id, %error, "{}", names::AUDIT_FAILED);
         }
@@ -245,17 +270,35 @@ impl Course {
         );
         let body = Body::denied(denied.code.to_string(), denied.detail.clone());
         self.event(denied.login_id, body);
+        let began = denied.login_id.map(|_| self.began);
+        self.ended(LoginEnd::Denied(denied.code), began, self.worked());
         Answer::Denied(denied)
     }
 
+    /// What was worked on it, until now.
+    fn worked(&self) -> Duration {
+        let (before, turn_began) = self.worked;
+        let now = self.server.clock.now().monotonic;
+        before + now.saturating_sub(turn_began)
+    }
+
+    fn ended(&mut self, end: LoginEnd, began: Option<Moment>, worked: Duration) {
+        let now = self.server.clock.now().monotonic;
+        let took = began.map(|began| now.saturating_sub(began.monotonic));
+        self.tally.count(&self.server.metrics);
+        self.server.metrics.login_ended(end, took, worked);
+    }
+
     /// Ends a login without a result.
-    pub(crate) fn abandon(&self, id: LoginId, why: &str) {
+    pub(crate) fn abandon(&mut self, id: LoginId, why: &str) {
         tracing::info!(login_id = %id, link = self.link, why, "{}", names::ABANDONED);
         self.event(Some(id), Body::denied("abandoned", why));
+        self.ended(LoginEnd::Abandoned, Some(self.began), self.worked.0);
     }
 
     fn steps(&mut self, id: Option<LoginId>, steps: Vec<Step>) {
         self.trail.found(&steps);
+        self.tally.see(&steps);
         for step in steps {
             self.event(id, Body::Step(step));
         }

@@ -5,6 +5,7 @@ mod course;
 mod issue;
 mod renewal;
 pub mod start;
+mod upkeep;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,13 +15,15 @@ use tokio::task::JoinSet;
 
 pub use conversation::LoginConversation;
 
-use crate::audit::AuditLog;
+use crate::audit::{AuditError, AuditLog, Record};
 use crate::clock::Clock;
 use crate::login::Verifier;
 use crate::random::SecureRandom;
 use crate::store::Store;
 use crate::telemetry::events::Body;
-use crate::telemetry::{Event, EventSink, names};
+use crate::telemetry::health::{Component, State};
+use crate::telemetry::metrics::{LinkKind, StoreOperation};
+use crate::telemetry::{Event, EventSink, Health, Metrics, names};
 use crate::transport::connection::{self, LinkCounters};
 use crate::transport::{Link, LinkSource};
 
@@ -50,6 +53,10 @@ pub struct Server {
     pub audit: AuditLog,
     /// One permit per login in flight over links that anybody may open. An exclusive link has a permit of its own.
     pub permits: Arc<Semaphore>,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// What works and what does not.
+    pub health: Health,
 }
 
 impl Server {
@@ -60,6 +67,13 @@ impl Server {
             let (server, stop) = (self.clone(), stop.clone());
             tasks.spawn(async move { server.serve_source(source.as_ref(), stop).await });
         }
+        let (server, mut upkeep_stop) = (self.clone(), stop.clone());
+        tasks.spawn(async move {
+            tokio::select! {
+                () = server.upkeep() => {}
+                () = stopped(&mut upkeep_stop) => {}
+            }
+        });
         let (server, mut purge_stop) = (self.clone(), stop);
         tasks.spawn(async move {
             tokio::select! {
@@ -91,6 +105,11 @@ impl Server {
                 opened = source.open() => opened,
                 () = stopped(&mut stop) => break,
             };
+            let state = match &opened {
+                Ok(_) => State::Ok,
+                Err(error) => State::Degraded(error.to_string()),
+            };
+            self.health.report_of(Component::Listeners, &name, state);
             match opened {
                 Ok(link) if source.exclusive() => {
                     wait = REOPEN.0;
@@ -129,6 +148,7 @@ impl Server {
     pub async fn serve_link(&self, link: Box<dyn Link>, name: &str, permits: Arc<Semaphore>) {
         tracing::info!(link = name, "{}", names::LINK_OPEN);
         self.link_event(name, Body::link("link_open", true, ""));
+        let _open = self.metrics.link_opened(LinkKind::of(name));
         let mut conversation = LoginConversation::new(self.clone(), name.to_owned(), permits);
         let mut counters = LinkCounters::default();
         let result = connection::run(link, &mut conversation, &mut counters).await;
@@ -155,6 +175,18 @@ impl Server {
         );
     }
 
+    /// Appends to the audit trail, counts it, and notes how the trail is.
+    pub(crate) async fn record(&self, record: &Record) -> Result<(), AuditError> {
+        let append = self.audit.append(record);
+        let result = self.metrics.audit(append).await;
+        let state = match &result {
+            Ok(()) => State::Ok,
+            Err(error) => error.health(),
+        };
+        self.health.report(Component::Audit, state);
+        result
+    }
+
     fn link_event(&self, link: &str, body: Body) {
         self.events.send(Event {
             time: self.clock.now().wall,
@@ -172,7 +204,8 @@ impl Server {
             let Ok(before) = self.clock.now().wall.checked_sub(PURGE_AFTER) else {
                 continue;
             };
-            if let Err(error) = self.store.purge(before).await {
+            let purge = self.store.purge(before);
+            if let Err(error) = self.metrics.store(StoreOperation::Purge, purge).await {
                 tracing::warn!(%error, "{}", names::PURGE_FAILED);
             }
         }

@@ -6,6 +6,7 @@ use super::Server;
 use crate::audit::{Record, Trail};
 use crate::login::{Denied, Env, Renewed, renewal};
 use crate::telemetry::events::Body;
+use crate::telemetry::metrics::{SessionChange, StoreOperation};
 use crate::telemetry::{Event, names};
 
 impl Server {
@@ -33,7 +34,7 @@ impl Server {
         };
         let session = &renewed.session;
         let record = Record::renewed(self.clock.now().wall, link, session, &trail);
-        if let Err(error) = self.audit.append(&record).await {
+        if let Err(error) = self.record(&record).await {
             let denied = Denied::new(None, DenyCode::UNAVAILABLE, error.to_string());
             tracing::error!(session_id = %session.id, %error, "{}", names::AUDIT_FAILED);
             return Err(denied);
@@ -48,6 +49,7 @@ impl Server {
             names::RENEWED
         );
         self.renewal_event(link, Body::renewed(session));
+        self.metrics.session(SessionChange::Renewed);
         Ok(renewed.message)
     }
 
@@ -67,7 +69,8 @@ impl Server {
         };
         let verifier = self.verifier.clone();
         let judged = renewal::judge(&verifier, &env, session, renew, message)?;
-        let stored = self.store.renew_session(judged.renewal()).await;
+        let call = self.store.renew_session(judged.renewal());
+        let stored = self.metrics.store(StoreOperation::RenewSession, call).await;
         if !stored.map_err(|error| unavailable(&error))? {
             return Err(judged.refused());
         }
@@ -83,7 +86,7 @@ impl Server {
 
     /// Tells of a refusal. Where it cannot be recorded nothing is gained by not refusing.
     async fn refused(&self, link: &str, denied: &Denied, record: Record) {
-        if let Err(error) = self.audit.append(&record).await {
+        if let Err(error) = self.record(&record).await {
             tracing::error!(%error, "{}", names::AUDIT_FAILED);
         }
         tracing::warn!(

@@ -14,7 +14,7 @@ use crate::login::key::KeyError;
 use crate::login::{ChallengeKey, Verifier};
 use crate::random::SystemRandom;
 use crate::store::{PostgresStore, SqliteStore, Store, StoreError};
-use crate::telemetry::{EventSink, names};
+use crate::telemetry::{EventSink, Health, Metrics, names};
 use crate::transport::LinkSource;
 use crate::transport::socket::{TcpAccept, TcpDial, UnixAccept, UnixDial};
 
@@ -153,10 +153,15 @@ pub fn audit(data_dir: &Path) -> Result<AuditLog, StartError> {
 ///
 /// [`StartError`].
 pub async fn server(config: &Config, events: EventSink) -> Result<Server, StartError> {
+    let clock = Arc::new(SystemClock::new());
+    let metrics = Metrics::new(clock.clone());
+    metrics.config_served(1);
     Ok(Server {
         verifier: Arc::new(verifier(config)?),
         store: store(config).await?,
-        clock: Arc::new(SystemClock::new()),
+        metrics,
+        health: Health::starting(clock.clone()),
+        clock,
         random: Arc::new(SystemRandom),
         events,
         audit: audit(&config.data_dir)?,

@@ -14,7 +14,7 @@ use assay_host_verifier::random::SystemRandom;
 use assay_host_verifier::server::{LoginConversation, Server};
 use assay_host_verifier::session::PathTemplate;
 use assay_host_verifier::store::{MemoryStore, Store};
-use assay_host_verifier::telemetry::{Event, EventSink};
+use assay_host_verifier::telemetry::{Event, EventSink, Health, Metrics};
 use assay_host_verifier::transport::connection::Conversation;
 use tokio::sync::{Semaphore, mpsc};
 
@@ -93,6 +93,8 @@ impl Desk {
             random: Arc::new(SystemRandom),
             events: sink,
             permits: Arc::new(Semaphore::new(4)),
+            metrics: Metrics::new(clock.clone()),
+            health: Health::starting(clock.clone()),
         };
         Self {
             server,

@@ -1,0 +1,51 @@
+//! Looks after itself: how the parts of the service are, and the upkeep of the metrics.
+
+use std::time::Duration;
+
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::Server;
+use crate::telemetry::health::{ClockWatch, Component, State, probe};
+use crate::telemetry::metrics::{StoreOperation, UPKEEP_EVERY};
+
+/// How long the store may take to answer the question whether it is there.
+const STORE_LIMIT: Duration = Duration::from_secs(2);
+
+impl Server {
+    /// Looks at everything every [`UPKEEP_EVERY`], for ever.
+    pub(super) async fn upkeep(&self) {
+        // What had to be read, made or opened is there, or nobody would come here. Whoever changes it reports what
+        // becomes of it.
+        for component in [
+            Component::Audit,
+            Component::Authorities,
+            Component::Config,
+            Component::Listeners,
+        ] {
+            self.health.report(component, State::Ok);
+        }
+        let mut calendar = ClockWatch::default();
+        let mut turns = interval(UPKEEP_EVERY);
+        turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            turns.tick().await;
+            self.look(&mut calendar).await;
+        }
+    }
+
+    /// One look at everything.
+    async fn look(&self, calendar: &mut ClockWatch) {
+        self.metrics.upkeep();
+        // No node has the empty hash, so this is one look into an index.
+        let asked = probe(STORE_LIMIT, self.store.node(""));
+        let store = self.metrics.store(StoreOperation::Probe, asked).await;
+        let store = store.map_or_else(State::Failing, |()| State::Ok);
+        self.health.report(Component::Store, store);
+        let now = self.clock.now();
+        self.health.report(Component::Clock, calendar.observe(now));
+        for component in Component::ALL {
+            let number = self.health.state(component).number();
+            self.metrics.component(component.name(), number);
+        }
+    }
+}
