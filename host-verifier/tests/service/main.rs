@@ -28,6 +28,7 @@ mod lifecycle;
 mod links;
 mod logins;
 mod metrics;
+mod ops;
 mod postgres;
 mod processes;
 mod renewals;

@@ -77,7 +77,7 @@ metrics! {
     RATE_LIMITED = "assay_rate_limited_total", Counter,
         "Requests turned away early, by limit.";
     COMPONENT_STATE = "assay_component_state", Gauge,
-        "State of a component: 0 ok, 1 degraded, 2 failing.";
+        "State of a part of the service, as /ready names it: 0 ok, 1 degraded, 2 failing.";
     BUILD_INFO = "assay_build_info", Gauge,
         "Always 1; the label version is this program's.";
     PROCESS_START = "process_start_time_seconds", Gauge,

@@ -141,7 +141,7 @@ impl Series {
                 one(names::RATE_LIMITED, "limit"),
             ),
             components: Family::new(Component::ALL.iter().map(|c| c.name()), |component| {
-                gauge(to, names::COMPONENT_STATE, &[("component", component)])
+                gauge(to, names::COMPONENT_STATE, &[("part", component)])
             }),
         }
     }
