@@ -124,7 +124,8 @@ impl LoginConversation {
     fn abandon(&mut self, why: &str) {
         if let Some(InFlight {
             state, mut course, ..
-        }) = self.login.take() {
+        }) = self.login.take()
+        {
             course.abandon(state.login_id(), why);
         }
     }

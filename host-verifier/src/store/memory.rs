@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 
+use super::cluster_config::Versions;
 use super::{
     Ban, Commit, Lifecycle, LoginRecord, NodeRecord, Renewable, SessionRecord, SessionRenewal,
     Store, StoreError, check,
@@ -16,11 +17,12 @@ use crate::session::SessionId;
 pub struct MemoryStore(Mutex<State>);
 
 #[derive(Debug, Default)]
-struct State {
+pub(super) struct State {
     challenges: BTreeMap<[u8; 32], Timestamp>,
     nodes: BTreeMap<String, NodeRecord>,
     sessions: BTreeMap<SessionId, SessionRecord>,
     bans: BTreeMap<String, Ban>,
+    pub(super) config: Versions,
 }
 
 impl State {
@@ -40,7 +42,7 @@ impl MemoryStore {
         Self::default()
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         // Every change below is complete before anything that could panic.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

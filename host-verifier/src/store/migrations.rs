@@ -22,6 +22,12 @@ const SQLITE: &[Step] = &[
         include_str!("../../migrations/sqlite/0002_renewal_revocation_bans.up.sql"),
         include_str!("../../migrations/sqlite/0002_renewal_revocation_bans.down.sql"),
     ),
+    (
+        3,
+        "cluster config",
+        include_str!("../../migrations/sqlite/0003_cluster_config.up.sql"),
+        include_str!("../../migrations/sqlite/0003_cluster_config.down.sql"),
+    ),
 ];
 
 const POSTGRES: &[Step] = &[
@@ -36,6 +42,12 @@ const POSTGRES: &[Step] = &[
         "renewal revocation bans",
         include_str!("../../migrations/postgres/0002_renewal_revocation_bans.up.sql"),
         include_str!("../../migrations/postgres/0002_renewal_revocation_bans.down.sql"),
+    ),
+    (
+        3,
+        "cluster config",
+        include_str!("../../migrations/postgres/0003_cluster_config.up.sql"),
+        include_str!("../../migrations/postgres/0003_cluster_config.down.sql"),
     ),
 ];
 

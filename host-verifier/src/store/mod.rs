@@ -1,9 +1,10 @@
-//! What outlives a login: sessions, nodes, and which challenges were answered.
+//! What outlives a login: sessions, nodes, which challenges were answered, and the clusters' configuration.
 //!
 //! Three implementors, [`MemoryStore`], `SqliteStore` and `PostgresStore`, pass one conformance suite. Whatever must
 //! happen once happens by one atomic statement, so that several verifiers can share a store.
 
 mod api_tokens;
+mod cluster_config;
 pub mod lifecycle;
 mod memory;
 #[cfg(feature = "service")]
@@ -19,6 +20,9 @@ mod sqlite;
 use jiff::Timestamp;
 
 pub use api_tokens::{ApiTokenRecord, ApiTokens, Role};
+pub use cluster_config::{
+    ClusterConfigStore, ConfigChange, ConfigEntry, ConfigOutcome, ConfigVersion,
+};
 pub use lifecycle::{Ban, Lifecycle, SessionRenewal};
 pub use memory::MemoryStore;
 #[cfg(feature = "service")]
@@ -231,7 +235,7 @@ pub enum Commit {
 
 /// State that outlives a login.
 #[async_trait::async_trait]
-pub trait Store: Lifecycle + Send + Sync + core::fmt::Debug {
+pub trait Store: Lifecycle + ClusterConfigStore + Send + Sync + core::fmt::Debug {
     /// Marks a challenge as answered. True for exactly one caller per digest, whatever else runs at the time;
     /// remembered until `expires_at`.
     ///

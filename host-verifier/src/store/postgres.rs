@@ -102,7 +102,7 @@ impl PostgresStore {
         Ok(Self { pool })
     }
 
-    async fn connection(&self) -> Result<Held, StoreError> {
+    pub(super) async fn connection(&self) -> Result<Held, StoreError> {
         let connection = self.pool.acquire().await?;
         Ok(Held {
             connection,
@@ -113,13 +113,13 @@ impl PostgresStore {
 
 /// A connection that goes back to the pool only after [`Held::done`]. Where a call failed or was given up, who knows what
 /// the server still sends over it: it is closed, which also ends a transaction that was under way.
-struct Held {
+pub(super) struct Held {
     connection: PoolConnection<Postgres>,
     done: bool,
 }
 
 impl Held {
-    fn done(mut self) {
+    pub(super) fn done(mut self) {
         self.done = true;
     }
 }
@@ -345,7 +345,9 @@ fn code(error: &sqlx::Error) -> Option<String> {
     Some(error.as_database_error()?.code()?.into_owned())
 }
 
-async fn within<T>(call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+pub(super) async fn within<T>(
+    call: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
     match tokio::time::timeout(CALL, call).await {
         Ok(result) => result,
         Err(_) => Err(StoreError::TimedOut),

@@ -30,7 +30,7 @@ const BUSY: Duration = Duration::from_secs(5);
 /// A SQLite file.
 #[derive(Debug, Clone)]
 pub struct SqliteStore {
-    pool: SqlitePool,
+    pub(super) pool: SqlitePool,
     /// `None` once the store is closed.
     writing: Arc<Mutex<Option<Writing>>>,
 }

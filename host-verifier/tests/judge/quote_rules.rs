@@ -48,6 +48,7 @@ impl Bound {
                 name: key.key().name().unwrap().as_bytes().to_vec(),
             }),
             boot: None,
+            quoted: None,
         };
         let mut statement = Statement::proper(&key);
         statement.nonce = quote_nonce(&login.transcript).to_vec();

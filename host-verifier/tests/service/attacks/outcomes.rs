@@ -5,8 +5,9 @@ use assay_host_verifier::attestor::Fault;
 use assay_host_verifier::login::denial::code_of;
 use assay_host_verifier::session::SessionId;
 use assay_host_verifier::store::{
-    Ban, Commit, Lifecycle, LoginRecord, MemoryStore, NodeRecord, SessionRecord, SessionRenewal,
-    Store, StoreError,
+    Ban, ClusterConfigStore, Commit, ConfigChange, ConfigEntry, ConfigOutcome, ConfigVersion,
+    Lifecycle, LoginRecord, MemoryStore, NodeRecord, SessionRecord, SessionRenewal, Store,
+    StoreError,
 };
 use assay_host_verifier::transport::connection::Conversation;
 
@@ -121,6 +122,49 @@ impl BrokenStore {
         } else {
             Ok(())
         }
+    }
+}
+
+/// Configuration is not what breaks here.
+#[async_trait::async_trait]
+impl ClusterConfigStore for BrokenStore {
+    async fn config_generation(&self) -> Result<u64, StoreError> {
+        self.inner.config_generation().await
+    }
+
+    async fn change_config(&self, change: &ConfigChange) -> Result<ConfigOutcome, StoreError> {
+        self.inner.change_config(change).await
+    }
+
+    async fn config_in_force(&self, generation: u64) -> Result<Vec<ConfigVersion>, StoreError> {
+        self.inner.config_in_force(generation).await
+    }
+
+    async fn config_at(
+        &self,
+        cluster: &str,
+        version: Option<u64>,
+    ) -> Result<Vec<ConfigVersion>, StoreError> {
+        self.inner.config_at(cluster, version).await
+    }
+
+    async fn config_history(
+        &self,
+        cluster: &str,
+        section: Option<&str>,
+        before: Option<u64>,
+        limit: u32,
+    ) -> Result<Vec<ConfigEntry>, StoreError> {
+        let inner = &self.inner;
+        inner.config_history(cluster, section, before, limit).await
+    }
+
+    async fn config_clusters(
+        &self,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<ConfigEntry>, StoreError> {
+        self.inner.config_clusters(after, limit).await
     }
 }
 

@@ -1,0 +1,2 @@
+DROP TABLE config_generation;
+DROP TABLE cluster_config;
