@@ -74,6 +74,26 @@ impl Blobs {
         result
     }
 
+    /// Takes a whole blob, from a transport that has no need of chunks.
+    ///
+    /// # Errors
+    ///
+    /// [`ChunkError`]; nothing is taken then.
+    pub fn put(&mut self, number: u8, untrusted: &[u8]) -> Result<(), ChunkError> {
+        let blob = self
+            .blobs
+            .get_mut(usize::from(number))
+            .ok_or(ChunkError::Number(number))?;
+        if untrusted.is_empty() {
+            return Err(ChunkError::Length(0));
+        }
+        if u32::try_from(untrusted.len()).map_or(true, |len| len > MAX_BLOB) {
+            return Err(ChunkError::TooLong);
+        }
+        *blob = untrusted.to_vec();
+        Ok(())
+    }
+
     /// The bytes that a message means by `reference`.
     ///
     /// # Errors

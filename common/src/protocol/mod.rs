@@ -2,10 +2,11 @@
 //!
 //! From the outside in: [`frame`] cuts a byte stream into checked packets, [`message`] says what a packet
 //! means, [`fields`] reads and writes messages on nodes, [`blob`] carries fields that are too long for one packet, [`version`] says how all of it may
-//! change. What the exchange *proves* is [`crate::login`]'s business.
+//! change. [`envelope`] is what messages travel in where there is no line. What the exchange *proves* is [`crate::login`]'s business.
 
 pub mod blob;
 pub mod codes;
+pub mod envelope;
 pub mod fields;
 pub mod frame;
 pub mod message;

@@ -10,6 +10,7 @@
 mod admission;
 mod connection;
 pub mod listener;
+pub mod login;
 pub mod openapi;
 pub mod peer;
 pub mod problem;
@@ -24,6 +25,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 pub use listener::HttpListener;
 pub use peer::Peer;
@@ -31,7 +33,7 @@ pub use problem::Problem;
 pub use tls::{Tls, TlsError};
 
 use crate::config::HttpSettings;
-use crate::server::Server;
+use crate::server::{RequestLogins, Server};
 use admission::Admission;
 
 /// What handlers share; cheap to clone.
@@ -43,6 +45,8 @@ pub struct ApiState {
     pub settings: Arc<HttpSettings>,
     /// TLS of the listener; `None` in harnesses that call the router themselves.
     pub tls: Option<Arc<Tls>>,
+    /// The logins that came with requests.
+    pub logins: Arc<RequestLogins>,
 }
 
 impl ApiState {
@@ -53,6 +57,7 @@ impl ApiState {
             server,
             settings: Arc::new(settings),
             tls,
+            logins: Arc::default(),
         }
     }
 }
@@ -73,7 +78,7 @@ pub fn router(state: ApiState) -> Router {
 
 /// The routes with their documentation.
 fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::with_openapi(openapi::document())
+    OpenApiRouter::with_openapi(openapi::document()).routes(routes!(login::login))
 }
 
 fn unknown() -> Problem {

@@ -48,6 +48,16 @@ impl AwaitHello {
         let id = crate::random::bytes(env.random)
             .map(LoginId)
             .map_err(|error| Denied::new(None, DenyCode::INTERNAL, error.to_string()))?;
+        self.reopen(id, env, untrusted)
+    }
+
+    /// Reads the hello of a login that has a name already.
+    pub(super) fn reopen(
+        self,
+        id: LoginId,
+        env: &Env<'_>,
+        untrusted: &[u8],
+    ) -> Result<Progress, Denied> {
         let deny = |code, detail: String| Denied::new(Some(id), code, detail);
         let malformed = |detail: String| deny(DenyCode::MALFORMED, detail);
         let hello = match decode(untrusted) {
@@ -153,6 +163,11 @@ fn shape(hello: &Hello<'_>) -> Result<AttestorSet, String> {
         .map(AttestorKind)
         .filter(|kind| kind.name().is_some())
         .collect())
+}
+
+/// Whether an item's number is a method's, and not one of the protocol's own.
+pub(super) fn is_method(kind: AttestorKind) -> bool {
+    kind != AttestorKind::SVID_KEY
 }
 
 /// The variant's name, for messages about what came out of turn.

@@ -4,8 +4,14 @@ use std::path::Path;
 
 use assay_common::login::{Transcript, challenge_message};
 use assay_common::protocol::message::SIGNATURE_LEN;
+use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
+use aws_lc_rs::encoding::{AsBigEndian, EcPrivateKeyBin};
+use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
+use zeroize::Zeroizing;
+
+use super::resume::Saved;
 
 /// Name of the key's file in the data directory: PKCS#8, DER, mode 0600.
 pub const FILE: &str = "challenge-key.p8";
@@ -37,8 +43,15 @@ pub enum KeyError {
     Generate,
 }
 
-/// An ECDSA P-256 key.
-pub struct ChallengeKey(EcdsaKeyPair);
+/// What the key for login states is derived for (RFC 5869, info).
+const STATE_LABEL: &[u8] = b"assay/login-state/v1";
+
+/// An ECDSA P-256 key, and what is derived from it.
+pub struct ChallengeKey {
+    pair: EcdsaKeyPair,
+    /// Seals logins between two messages. All verifiers that share the challenge key have it.
+    state: RandomizedNonceKey,
+}
 
 impl core::fmt::Debug for ChallengeKey {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
@@ -59,8 +72,21 @@ impl ChallengeKey {
     /// [`KeyError::Generate`].
     pub fn generate() -> Result<Self, KeyError> {
         EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)
-            .map(Self)
-            .map_err(|_| KeyError::Generate)
+            .ok()
+            .and_then(Self::of)
+            .ok_or(KeyError::Generate)
+    }
+
+    fn of(pair: EcdsaKeyPair) -> Option<Self> {
+        let private: EcPrivateKeyBin<'_> = pair.private_key().as_be_bytes().ok()?;
+        let salt = Salt::new(HKDF_SHA256, &[]);
+        let mut key = Zeroizing::new([0; 32]);
+        salt.extract(private.as_ref())
+            .expand(&[STATE_LABEL], HKDF_SHA256)
+            .and_then(|okm| okm.fill(key.as_mut_slice()))
+            .ok()?;
+        let state = RandomizedNonceKey::new(&AES_256_GCM, key.as_slice()).ok()?;
+        Some(Self { pair, state })
     }
 
     /// The key of a data directory; made when there is none yet.
@@ -79,17 +105,17 @@ impl ChallengeKey {
     }
 
     fn load(path: &Path) -> Result<Self, KeyError> {
-        let der =
-            zeroize::Zeroizing::new(std::fs::read(path).map_err(|source| file(path, source))?);
+        let der = Zeroizing::new(std::fs::read(path).map_err(|source| file(path, source))?);
         check_mode(path)?;
         EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &der)
-            .map(Self)
-            .map_err(|_| KeyError::Invalid(path.display().to_string()))
+            .ok()
+            .and_then(Self::of)
+            .ok_or_else(|| KeyError::Invalid(path.display().to_string()))
     }
 
     fn create(path: &Path) -> Result<Self, KeyError> {
         let key = Self::generate()?;
-        let der = key.0.to_pkcs8v1().map_err(|_| KeyError::Generate)?;
+        let der = key.pair.to_pkcs8v1().map_err(|_| KeyError::Generate)?;
         // Written aside and linked into place: a crash leaves no half key, and of two processes that start at once
         // the first one's key stays.
         let aside = path.with_extension(format!("{}.new", std::process::id()));
@@ -106,7 +132,33 @@ impl ChallengeKey {
     /// The public key: an uncompressed SEC1 point, 65 bytes.
     #[must_use]
     pub fn public(&self) -> &[u8] {
-        self.0.public_key().as_ref()
+        self.pair.public_key().as_ref()
+    }
+
+    /// Seals a login's state for whichever verifier has the same key: AES-256-GCM, a random nonce in front. `None` when the
+    /// library fails.
+    #[must_use]
+    pub fn seal(&self, state: &Saved) -> Option<Vec<u8>> {
+        // Sealed in place, so that no copy of the plain text is left behind.
+        let mut text = postcard::to_allocvec(state).ok()?;
+        let nonce = self
+            .state
+            .seal_in_place_append_tag(Aad::from(STATE_LABEL), &mut text)
+            .ok()?;
+        Some([nonce.as_ref().as_slice(), &text].concat())
+    }
+
+    /// Opens what a verifier with the same key has sealed; `None` for anything else.
+    #[must_use]
+    pub fn open(&self, untrusted: &[u8]) -> Option<Saved> {
+        let (nonce, sealed) = untrusted.split_first_chunk::<NONCE_LEN>()?;
+        let mut text = Zeroizing::new(sealed.to_vec());
+        let nonce = Nonce::from(nonce);
+        let opened = self
+            .state
+            .open_in_place(nonce, Aad::from(STATE_LABEL), &mut text)
+            .ok()?;
+        postcard::from_bytes(opened).ok()
     }
 
     /// Signs a challenge together with the transcript before it.
@@ -125,7 +177,7 @@ impl ChallengeKey {
     /// [`SignError`].
     pub(super) fn sign_message(&self, message: &[u8]) -> Result<[u8; SIGNATURE_LEN], SignError> {
         let signature = self
-            .0
+            .pair
             .sign(&SystemRandom::new(), message)
             .map_err(|_| SignError)?;
         signature.as_ref().try_into().map_err(|_| SignError)

@@ -28,6 +28,7 @@ pub mod key;
 pub mod plan;
 pub mod proofs;
 pub mod renewal;
+pub mod resume;
 pub mod step;
 mod svid_key;
 
@@ -150,6 +151,14 @@ impl MethodKeys {
         let keys = LoginKeys::new(*secret);
         Ok(Self { secret, keys })
     }
+
+    /// Of a secret that was drawn before.
+    pub(crate) fn of(secret: [u8; 32]) -> Self {
+        Self {
+            secret: Zeroizing::new(secret),
+            keys: LoginKeys::new(secret),
+        }
+    }
 }
 
 impl core::fmt::Debug for MethodKeys {
@@ -205,6 +214,11 @@ impl Progress {
         let node = self.node.as_ref()?.as_ref()?;
         let same_node = self.facts.subject.as_ref() == Some(&node.ek_hash);
         node.boot.as_ref().filter(|_| same_node)
+    }
+
+    /// The node that a proof speaks of whose challenge is still out.
+    pub(crate) fn untrusted_subject(&self) -> Option<String> {
+        self.pending.values().find_map(|p| p.untrusted_subject())
     }
 
     pub(crate) fn turn(mut self, next: impl FnOnce(Self) -> Next) -> Turn {

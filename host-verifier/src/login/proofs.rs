@@ -47,6 +47,10 @@ impl AwaitProofs {
         self.progress.id
     }
 
+    pub(super) const fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
     /// The cluster that the agent named.
     #[must_use]
     pub fn cluster(&self) -> &str {
@@ -110,11 +114,35 @@ impl AwaitProofs {
         if env.now.monotonic > self.progress.deadline {
             return self.expire();
         }
+        let progress = match self.judge(env, blobs, untrusted) {
+            Ok(progress) => progress,
+            Err((progress, denied)) => return plan::deny(*progress, denied),
+        };
+        if progress.node.is_none()
+            && let Some(subject) = progress.untrusted_subject()
+        {
+            return progress
+                .turn(|progress| Next::Recall(Box::new(AwaitNode { progress, subject })));
+        }
+        plan::advance(progress, env)
+    }
+
+    /// Judges the answer, and decides nothing yet.
+    ///
+    /// # Errors
+    ///
+    /// The refusal of a message that breaks the protocol, with the login that it ends.
+    pub(super) fn judge(
+        self,
+        env: &Env<'_>,
+        blobs: &Blobs,
+        untrusted: &[u8],
+    ) -> Result<Progress, (Box<Progress>, Denied)> {
         let proofs = match self.read(untrusted) {
             Ok(proofs) => proofs,
             Err(detail) => {
                 let denied = self.denied(DenyCode::MALFORMED, detail);
-                return plan::deny(self.progress, denied);
+                return Err((Box::new(self.progress), denied));
             }
         };
         let Self {
@@ -156,16 +184,7 @@ impl AwaitProofs {
             unanswered(&mut progress, *kind);
         }
         progress.transcript = asked_at.then(Direction::Agent, untrusted);
-        if progress.node.is_none()
-            && let Some(subject) = progress
-                .pending
-                .values()
-                .find_map(|p| p.untrusted_subject())
-        {
-            return progress
-                .turn(|progress| Next::Recall(Box::new(AwaitNode { progress, subject })));
-        }
-        plan::advance(progress, env)
+        Ok(progress)
     }
 
     /// Reads the message, and checks that it answers this challenge and nothing else.

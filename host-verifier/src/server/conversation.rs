@@ -148,25 +148,7 @@ impl Conversation for LoginConversation {
                 Some(renewed.unwrap_or_else(|denied| denied.message()))
             }
             Ok(AgentMessage::Trouble(trouble)) => {
-                tracing::warn!(
-                    link = self.link,
-                    code = %trouble.code,
-                    detail = format!("{:#x}", trouble.detail),
-                    command = format!("{:#x}", trouble.command),
-                    attempt = trouble.attempt,
-                    retry_in_ms = trouble.retry_in_ms,
-                    "{}",
-                    names::TROUBLE
-                );
-                let detail = format!(
-                    "{}, detail {:#x}, command {:#x}, attempt {}, retries in {} ms",
-                    trouble.code,
-                    trouble.detail,
-                    trouble.command,
-                    trouble.attempt,
-                    trouble.retry_in_ms
-                );
-                self.link_event(Body::link("trouble", false, detail));
+                self.server.trouble(&self.link, &trouble);
                 self.abandon("the agent reports trouble");
                 None
             }

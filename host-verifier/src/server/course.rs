@@ -10,6 +10,7 @@ use super::Server;
 use crate::audit::{Record, Trail};
 use crate::blobs::Blobs;
 use crate::clock::Moment;
+use crate::login::resume::{Answered, Resumed, Round, Said, Saved};
 use crate::login::{
     AwaitHello, AwaitProofs, AwaitSvid, Denied, Env, Granted, LoginId, Next, Step, Turn,
 };
@@ -32,6 +33,8 @@ pub(crate) struct Course {
     worked: (Duration, Duration),
     /// Counts as in flight from its first challenge on.
     held: Option<Held>,
+    /// What was said, for whoever goes on with it.
+    said: Said,
 }
 
 /// What to answer.
@@ -72,7 +75,84 @@ impl Course {
             tally: Tally::default(),
             worked: (Duration::ZERO, began.monotonic),
             held: None,
+            said: Said {
+                began: began.wall,
+                hello: hello.to_vec(),
+                rounds: Vec::new(),
+            },
         }
+    }
+
+    /// A login that another verifier began, or this one before it was restarted.
+    ///
+    /// # Errors
+    ///
+    /// The refusal; it is recorded and logged.
+    pub(crate) async fn resume(
+        server: Server,
+        link: &str,
+        saved: &Saved,
+    ) -> Result<(Self, Box<AwaitProofs>), Denied> {
+        let said = saved.said();
+        let mut course = Self::new(server, link, &said.hello);
+        for round in &said.rounds {
+            course.trail.asked(&round.challenge);
+            if let Some(answer) = &round.answer {
+                let mut blobs = Blobs::default();
+                for (number, bytes) in &answer.blobs {
+                    // Each was taken once; one that is refused now is missing when it is looked for.
+                    let _ = blobs.put(*number, bytes);
+                }
+                course.trail.proved(&answer.proofs, &blobs);
+            }
+        }
+        course.said = said;
+        match course.reopen(saved).await {
+            Ok(state) => {
+                let metrics = &course.server.metrics;
+                course.held.get_or_insert_with(|| metrics.login_in_flight());
+                Ok((course, state))
+            }
+            Err(denied) => match course.denied(denied).await {
+                Answer::Denied(denied) => Err(denied),
+                Answer::Asked { .. } | Answer::Granted(_) => Err(Denied::new(
+                    None,
+                    DenyCode::INTERNAL,
+                    "a refusal that is none",
+                )),
+            },
+        }
+    }
+
+    async fn reopen(&self, saved: &Saved) -> Result<Box<AwaitProofs>, Denied> {
+        let env = Env {
+            now: self.server.clock.now(),
+            random: self.server.random.as_ref(),
+        };
+        let verifier = &self.server.verifier;
+        let ek_hash = match saved.resume(verifier.clone(), &env, None)? {
+            Resumed::Ready(state) => return Ok(state),
+            Resumed::NeedsNode(ek_hash) => ek_hash,
+        };
+        let call = self.server.store.node(&ek_hash);
+        let node = self.server.metrics.store(StoreOperation::Node, call).await;
+        let unavailable = |what: &dyn core::fmt::Display| {
+            Denied::new(None, DenyCode::UNAVAILABLE, what.to_string())
+        };
+        let node = node.map_err(|error| unavailable(&error))?;
+        match saved.resume(verifier.clone(), &env, Some(node))? {
+            Resumed::Ready(state) => Ok(state),
+            Resumed::NeedsNode(_) => Err(unavailable(&"the login's node")),
+        }
+    }
+
+    /// The login as it waits now, sealed. `None` when the library fails.
+    pub(crate) fn sealed(&self, state: &AwaitProofs) -> Option<Vec<u8>> {
+        let now = self.server.clock.now();
+        self.server
+            .verifier
+            .key
+            .seal(&Saved::of(state, &self.said, &now))
     }
 
     /// Judges the hello.
@@ -94,6 +174,7 @@ impl Course {
         blobs: &Blobs,
     ) -> Answer {
         self.trail.proved(message, blobs);
+        self.answered(message, blobs);
         let digest = state.challenge_digest();
         let now = self.server.clock.now();
         self.worked.1 = now.monotonic;
@@ -120,6 +201,19 @@ impl Course {
         self.follow(turn).await
     }
 
+    fn answered(&mut self, message: &[u8], blobs: &Blobs) {
+        if let Some(round) = self.said.rounds.last_mut() {
+            let blobs = blobs
+                .iter()
+                .filter_map(|(number, bytes)| Some((u8::try_from(number).ok()?, bytes.to_vec())));
+            round.answer = Some(Answered {
+                at: self.server.clock.now().wall.as_millisecond(),
+                proofs: message.to_vec(),
+                blobs: blobs.collect(),
+            });
+        }
+    }
+
     /// Ends the login because its time is over.
     pub(crate) async fn expire(&mut self, state: Box<AwaitProofs>) -> Answer {
         self.worked.1 = self.server.clock.now().monotonic;
@@ -134,6 +228,10 @@ impl Course {
                 Next::Ask(message, state) => {
                     self.steps(Some(state.login_id()), steps);
                     self.trail.asked(&message);
+                    self.said.rounds.push(Round {
+                        challenge: message.clone(),
+                        answer: None,
+                    });
                     self.worked.0 = self.worked();
                     let metrics = &self.server.metrics;
                     self.held.get_or_insert_with(|| metrics.login_in_flight());

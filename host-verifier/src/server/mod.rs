@@ -4,16 +4,20 @@ mod conversation;
 mod course;
 mod issue;
 mod renewal;
+mod requests;
 pub mod start;
 mod upkeep;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use assay_common::protocol::Trouble;
+
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 pub use conversation::LoginConversation;
+pub use requests::{MAX_KEPT, Reply, RequestLogins};
 
 use crate::audit::{AuditError, AuditLog, Record};
 use crate::clock::Clock;
@@ -185,6 +189,25 @@ impl Server {
         };
         self.health.report(Component::Audit, state);
         result
+    }
+
+    /// Tells of a node's report that it cannot log in.
+    pub(crate) fn trouble(&self, link: &str, trouble: &Trouble) {
+        tracing::warn!(
+            link,
+            code = %trouble.code,
+            detail = format!("{:#x}", trouble.detail),
+            command = format!("{:#x}", trouble.command),
+            attempt = trouble.attempt,
+            retry_in_ms = trouble.retry_in_ms,
+            "{}",
+            names::TROUBLE
+        );
+        let detail = format!(
+            "{}, detail {:#x}, command {:#x}, attempt {}, retries in {} ms",
+            trouble.code, trouble.detail, trouble.command, trouble.attempt, trouble.retry_in_ms
+        );
+        self.link_event(link, Body::link("trouble", false, detail));
     }
 
     fn link_event(&self, link: &str, body: Body) {

@@ -34,6 +34,7 @@ mod postgres;
 mod processes;
 mod renewals;
 mod replicas;
+mod requests;
 mod schemas;
 mod shared_store;
 mod site;

@@ -1,0 +1,206 @@
+//! Logins over requests and answers: no link remembers what was said, so the state travels with the agent.
+//!
+//! The verifier that asked keeps the state in memory too, since making it again costs the work of judging again. That
+//! memory is a cache: bounded, its oldest entry goes when it is full, and a login that is not in it is taken up from what
+//! the agent brings. So logins that were begun and left cost nothing but time, and none stands in another's way.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, PoisonError};
+
+use assay_common::protocol::{AgentMessage, DenyCode, decode};
+
+use super::Server;
+use super::course::{Answer, Course};
+use crate::blobs::Blobs;
+use crate::crypto::HashAlgorithm;
+use crate::login::{AwaitProofs, Denied};
+use crate::telemetry::names;
+
+/// Most logins that are kept in memory between two requests.
+pub const MAX_KEPT: usize = 4096;
+
+/// What came of a request.
+#[derive(Debug)]
+pub struct Reply {
+    /// For the next request; empty at the end.
+    pub state: Vec<u8>,
+    /// The message for the agent; empty when there is nothing to say.
+    pub message: Vec<u8>,
+    /// The refusal, if it is one.
+    pub denied: Option<Denied>,
+}
+
+impl Reply {
+    fn denied(denied: Denied) -> Self {
+        Self {
+            state: Vec::new(),
+            message: denied.message(),
+            denied: Some(denied),
+        }
+    }
+
+    const fn end(message: Vec<u8>) -> Self {
+        Self {
+            state: Vec::new(),
+            message,
+            denied: None,
+        }
+    }
+}
+
+/// The logins of everybody who comes with requests.
+#[derive(Debug, Default)]
+pub struct RequestLogins(Mutex<Kept>);
+
+/// By the digest of the state that was handed out: whoever takes a login out must have been told it.
+#[derive(Debug, Default)]
+struct Kept {
+    logins: HashMap<[u8; 32], (u64, Course, Box<AwaitProofs>)>,
+    /// The digests in the order in which they came.
+    order: BTreeMap<u64, [u8; 32]>,
+    next: u64,
+}
+
+impl Kept {
+    fn put(&mut self, digest: [u8; 32], course: Course, state: Box<AwaitProofs>) {
+        self.next += 1;
+        self.order.insert(self.next, digest);
+        self.logins.insert(digest, (self.next, course, state));
+        while self.logins.len() > MAX_KEPT
+            && let Some((_, oldest)) = self.order.pop_first()
+        {
+            self.logins.remove(&oldest);
+        }
+    }
+
+    fn take(&mut self, digest: &[u8; 32]) -> Option<(Course, Box<AwaitProofs>)> {
+        let (number, course, state) = self.logins.remove(digest)?;
+        self.order.remove(&number);
+        Some((course, state))
+    }
+
+    /// Drops what nobody came back for.
+    fn expire(&mut self, now: core::time::Duration) -> Vec<(Course, Box<AwaitProofs>)> {
+        let late = |digest: &[u8; 32]| {
+            let login = self.logins.get(digest);
+            login.is_none_or(|(_, _, state)| state.deadline() < now)
+        };
+        let mut over: Vec<_> = self
+            .order
+            .iter()
+            .filter(|(_, digest)| late(digest))
+            .collect();
+        let over: Vec<_> = over.drain(..).map(|(_, digest)| *digest).collect();
+        over.iter().filter_map(|digest| self.take(digest)).collect()
+    }
+}
+
+impl RequestLogins {
+    /// Answers one request. `link` is what the log calls the peer.
+    pub async fn turn(
+        &self,
+        server: &Server,
+        link: &str,
+        state: &[u8],
+        blobs: &Blobs,
+        message: &[u8],
+    ) -> Reply {
+        match decode::<AgentMessage<'_>>(message) {
+            Ok(AgentMessage::Hello(_)) => {
+                let mut course = Course::new(server.clone(), link, message);
+                let answer = course.hello(message).await;
+                self.reply(course, answer)
+            }
+            Ok(AgentMessage::Proofs(_)) => self.proofs(server, link, state, blobs, message).await,
+            Ok(AgentMessage::Renew(renew)) => match server.renew(link, &renew, message).await {
+                Ok(message) => Reply::end(message),
+                Err(denied) => Reply::denied(denied),
+            },
+            Ok(AgentMessage::Trouble(trouble)) => {
+                server.trouble(link, &trouble);
+                Reply::end(Vec::new())
+            }
+            Err(error) => {
+                tracing::warn!(link, %error, "{}", names::MALFORMED);
+                let denied = Denied::new(None, DenyCode::MALFORMED, error.to_string());
+                Reply::denied(denied)
+            }
+        }
+    }
+
+    async fn proofs(
+        &self,
+        server: &Server,
+        link: &str,
+        state: &[u8],
+        blobs: &Blobs,
+        message: &[u8],
+    ) -> Reply {
+        let kept = self.kept().take(&digest(state));
+        let (mut course, state) = match kept {
+            Some(kept) => kept,
+            None => match resumed(server, link, state).await {
+                Ok(resumed) => resumed,
+                Err(denied) => return Reply::denied(denied),
+            },
+        };
+        let answer = course.proofs(state, message, blobs).await;
+        self.reply(course, answer)
+    }
+
+    fn reply(&self, course: Course, answer: Answer) -> Reply {
+        match answer {
+            Answer::Denied(denied) => Reply::denied(denied),
+            Answer::Granted(message) => Reply::end(message),
+            Answer::Asked { message, state } => match course.sealed(&state) {
+                None => Reply::denied(Denied::new(
+                    Some(state.login_id()),
+                    DenyCode::INTERNAL,
+                    "the login's state cannot be sealed",
+                )),
+                Some(sealed) => {
+                    self.kept().put(digest(&sealed), course, state);
+                    Reply {
+                        state: sealed,
+                        message,
+                        denied: None,
+                    }
+                }
+            },
+        }
+    }
+
+    /// Ends the logins whose time is over; called now and then.
+    pub async fn expire(&self, server: &Server) {
+        let over = self.kept().expire(server.clock.now().monotonic);
+        for (mut course, state) in over {
+            course.expire(state).await;
+        }
+    }
+
+    fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
+        // Every change is complete before anything that could panic.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn resumed(
+    server: &Server,
+    link: &str,
+    state: &[u8],
+) -> Result<(Course, Box<AwaitProofs>), Denied> {
+    let Some(saved) = server.verifier.key.open(state) else {
+        let detail = "proofs with a state that no verifier of this trust domain has made";
+        return Err(Denied::new(None, DenyCode::MALFORMED, detail));
+    };
+    Course::resume(server.clone(), link, &saved).await
+}
+
+fn digest(state: &[u8]) -> [u8; 32] {
+    let mut out = [0; 32];
+    let digest = HashAlgorithm::Sha256.hash(&[state]);
+    for (slot, byte) in out.iter_mut().zip(digest.as_ref()) {
+        *slot = *byte;
+    }
+    out
+}
