@@ -48,6 +48,8 @@ impl ObjectAttributes {
     /// Attestation keys. With [`NO_DA`](Self::NO_DA): without it the first use after every
     /// startup is answered by `TPM_RC_RETRY` while the TPM notes "used" in NV.
     pub const AK: Self = Self(0x0005_0472);
+    /// SVID keys: as attestation keys, but free to sign whatever TLS and a CSR ask for.
+    pub const SVID_KEY: Self = Self(0x0004_0472);
     /// Storage primaries.
     pub const STORAGE: Self = Self(0x0003_0472);
 

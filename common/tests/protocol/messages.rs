@@ -293,7 +293,7 @@ fn the_first_proofs_of_a_tpm_that_has_rsa_only_fit_an_agent_message() {
         ek_chain: (0..6).map(|_| blob).collect(),
     });
     let svid_key = bytes(&SvidKeyPayload {
-        csr: &[0xFF; 578],
+        csr: &[0xFF; 585],
         residence: Some(Residence {
             public: &[0xFF; 280],
             attest: &[0xFF; 173],

@@ -1,7 +1,7 @@
 //! Evidence: one source per group of methods, asked by the agent and by nothing else.
 //!
 //! A source knows its methods' payloads and where they come from; it knows nothing of states, frames or the
-//! order of a login. [`tpm`] is the source for `tpm_ek` and `tpm_quote`.
+//! order of a login. [`tpm`] is the source for `tpm_ek`, `tpm_quote` and the SVID key.
 
 pub mod tpm;
 
@@ -105,6 +105,29 @@ pub trait EvidenceSource {
         out: &mut MessageWriter<'_>,
     ) -> Result<Option<LoginKeys>, EvidenceError>;
 
-    /// Ends a login, however it went: nothing of it stays in the source.
+    /// Appends a quote by the kept AK for the renewal of a session: a `tpm_quote` payload over the PCRs that
+    /// [`prove`](Self::prove) was asked for last, or over none, with this `qualifyingData`.
+    ///
+    /// A source without quotes has no renewal, which is what this does as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`EvidenceError`]; what was appended is thrown away with the whole message, and the session with it.
+    fn renew(
+        &mut self,
+        qualifying_data: &[u8; 32],
+        out: &mut MessageWriter<'_>,
+    ) -> Result<(), EvidenceError> {
+        let _ = (qualifying_data, out);
+        Err(EvidenceError::new(TroubleCode::UNSUPPORTED_REQUEST))
+    }
+
+    /// Ends a login that was granted: what its session needs stays until [`end`](Self::end) or the next
+    /// [`begin`](Self::begin). Nothing stays as it is.
+    fn keep(&mut self) {
+        self.end();
+    }
+
+    /// Ends a login or a session, however it went: nothing of it stays in the source.
     fn end(&mut self);
 }

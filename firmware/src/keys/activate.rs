@@ -5,6 +5,7 @@
 //! high range answers to it as well, so there is one path. It also keeps EKs, which lack noDA, away
 //! from the dictionary-attack counter that a password would touch.
 
+use assay_common::tpm::alg::AlgId;
 use assay_common::tpm::handle::Handle;
 use assay_common::tpm::public::templates::{
     POLICY_A_SHA256, POLICY_A_SHA384, POLICY_A_SHA512, POLICY_B_SHA256, POLICY_B_SHA384,
@@ -43,12 +44,34 @@ impl core::fmt::Debug for Secret {
     }
 }
 
+/// What opens an EK: a policy session of this hash that went through its policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Opening {
+    name_alg: AlgId,
+    /// `None` for one that isn't of the EK profile.
+    policy: Option<Policy>,
+}
+
+impl Opening {
+    /// Of a key with this `TPMT_PUBLIC`.
+    pub(super) fn of(public: &[u8]) -> Result<Self, KeyError> {
+        let head = PublicHead::read(public)?;
+        Ok(Self {
+            name_alg: head.name_alg,
+            policy: policy(head.auth_policy),
+        })
+    }
+}
+
 /// What the policy session must go through besides PolicySecret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Policy {
     /// PolicyA: nothing.
     Secret,
-    /// PolicyB: PolicyOR of these.
-    Or(&'static [u8], &'static [u8]),
+    /// PolicyB of SHA-256: PolicyOR of its two branches.
+    Or256,
+    /// PolicyB of SHA-384.
+    Or384,
 }
 
 /// Opens what the verifier sealed to `ek` and the Name of `ak`.
@@ -67,10 +90,10 @@ pub fn activate<T: TpmTransport>(
     credential_blob: &[u8],
     encrypted_secret: &[u8],
 ) -> Result<Secret, KeyError> {
-    let head = PublicHead::read(ek.public())?;
-    let policy = policy(head.auth_policy).ok_or(KeyError::UnknownPolicy)?;
-    let session = tpm.start_policy_session(head.name_alg)?;
-    let result = satisfy(tpm, &session, &policy).and_then(|()| {
+    let Opening { name_alg, policy } = ek.opening();
+    let policy = policy.ok_or(KeyError::UnknownPolicy)?;
+    let session = tpm.start_policy_session(name_alg)?;
+    let result = satisfy(tpm, &session, policy).and_then(|()| {
         let secret = tpm.activate_credential(
             ak.handle(),
             ek.handle(),
@@ -98,13 +121,15 @@ pub fn activate<T: TpmTransport>(
 fn satisfy<T: TpmTransport>(
     tpm: &mut Tpm<T>,
     session: &PolicySession,
-    policy: &Policy,
+    policy: Policy,
 ) -> Result<(), KeyError> {
     tpm.policy_secret(Handle::ENDORSEMENT, session)?;
-    if let Policy::Or(a, c) = policy {
-        tpm.policy_or(session, [a, c])?;
-    }
-    Ok(())
+    let branches: [&[u8]; 2] = match policy {
+        Policy::Secret => return Ok(()),
+        Policy::Or256 => [&POLICY_A_SHA256, &POLICY_C_SHA256],
+        Policy::Or384 => [&POLICY_A_SHA384, &POLICY_C_SHA384],
+    };
+    Ok(tpm.policy_or(session, branches)?)
 }
 
 /// Which of the EK profile's policies a digest is ([EK Profile 2.6] annex B.6).
@@ -113,9 +138,9 @@ fn policy(digest: &[u8]) -> Option<Policy> {
     if SECRET.contains(&digest) {
         Some(Policy::Secret)
     } else if digest == POLICY_B_SHA256 {
-        Some(Policy::Or(&POLICY_A_SHA256, &POLICY_C_SHA256))
+        Some(Policy::Or256)
     } else if digest == POLICY_B_SHA384 {
-        Some(Policy::Or(&POLICY_A_SHA384, &POLICY_C_SHA384))
+        Some(Policy::Or384)
     } else {
         None
     }

@@ -9,7 +9,7 @@ use assay_common::tpm::alg::AlgId;
 use assay_common::tpm::handle::Handle;
 use assay_common::tpm::public::templates::{AK_P256, AK_RSA2048};
 
-use super::{KeyError, PublicArea, ek, is_unsupported};
+use super::{KeyError, PublicSink, ek, is_unsupported};
 use crate::tpm::{Tpm, TpmError, TpmTransport};
 
 /// Kinds of AK.
@@ -46,28 +46,22 @@ impl AkTemplate {
 pub struct Ak {
     template: AkTemplate,
     handle: Handle,
-    public: PublicArea,
 }
 
 impl Ak {
-    /// Creates the first of `allowed` that the TPM can do. It stays loaded until
-    /// [`flush`](Self::flush).
+    /// Creates the first of `allowed` that the TPM can do; `public` is given its `TPMT_PUBLIC` as the TPM returned it. It
+    /// stays loaded until [`flush`](Self::flush).
     ///
     /// # Errors
     /// [`KeyError::NoTemplate`] when none of them works.
     pub fn create<T: TpmTransport>(
         tpm: &mut Tpm<T>,
         allowed: &[AkTemplate],
+        public: PublicSink<'_>,
     ) -> Result<Self, KeyError> {
         for &template in allowed {
-            match ek::create(tpm, &[template.bytes()]) {
-                Ok((handle, public)) => {
-                    return Ok(Self {
-                        template,
-                        handle,
-                        public,
-                    });
-                }
+            match ek::create(tpm, &[template.bytes()], public) {
+                Ok(handle) => return Ok(Self { template, handle }),
                 Err(KeyError::Tpm(error)) if is_unsupported(error) => {}
                 Err(error) => return Err(error),
             }
@@ -83,11 +77,6 @@ impl Ak {
     /// Its handle.
     pub const fn handle(&self) -> Handle {
         self.handle
-    }
-
-    /// `TPMT_PUBLIC` as the TPM returned it.
-    pub fn public(&self) -> &[u8] {
-        self.public.as_bytes()
     }
 
     /// Unloads it.

@@ -7,7 +7,8 @@
 use assay_common::tpm::handle::Handle;
 use assay_common::tpm::public::templates::EkTemplate;
 
-use super::{Certificate, KeyError, PublicArea, is_unsupported};
+use super::activate::Opening;
+use super::{Certificate, KeyError, PublicSink, is_unsupported};
 use crate::fmt::{info, warning};
 use crate::tpm::{MAX_TEMPLATE, Tpm, TpmError, TpmTransport};
 
@@ -82,7 +83,7 @@ impl EkIndices {
 pub struct Ek {
     template: EkTemplate,
     handle: Handle,
-    public: PublicArea,
+    opening: Opening,
     certified: bool,
 }
 
@@ -90,7 +91,7 @@ impl Ek {
     /// Creates the best EK among `allowed`: of those with a certificate the first in
     /// [`EkTemplate::ALL`], otherwise one without. Templates that the TPM can't do are passed over.
     ///
-    /// The key stays loaded until [`flush`](Self::flush).
+    /// `public` is given its `TPMT_PUBLIC` as the TPM returned it. The key stays loaded until [`flush`](Self::flush).
     ///
     /// # Errors
     /// [`KeyError::NoTemplate`] when none of them works.
@@ -98,6 +99,7 @@ impl Ek {
         tpm: &mut Tpm<T>,
         indices: &EkIndices,
         allowed: &[EkTemplate],
+        public: PublicSink<'_>,
     ) -> Result<Self, KeyError> {
         let with = EkTemplate::ALL
             .into_iter()
@@ -105,7 +107,7 @@ impl Ek {
         let without = WITHOUT_CERTIFICATE.into_iter().chain(EkTemplate::ALL);
         let without = without.filter(|t| !indices.has_certificate(*t));
         for template in with.chain(without).filter(|t| allowed.contains(t)) {
-            match Self::create_from(tpm, indices, template) {
+            match Self::create_from(tpm, indices, template, public) {
                 Err(KeyError::Tpm(error)) if is_unsupported(error) => {
                     info!("TPM doesn't have EK template {}", template.number());
                 }
@@ -123,18 +125,32 @@ impl Ek {
         tpm: &mut Tpm<T>,
         indices: &EkIndices,
         template: EkTemplate,
+        public: PublicSink<'_>,
     ) -> Result<Self, KeyError> {
         let nonce = template.nonce_index().filter(|index| indices.has(*index));
         let special = Some(template.template_index()).filter(|index| indices.has(*index));
-        let (handle, public) = if nonce.is_none() && special.is_none() {
-            create(tpm, &[template.bytes()])?
+        // It is known by its public area only how a key is opened whose template came from NV.
+        let mut opening = Err(KeyError::NoTemplate);
+        let mut look = |area: &[u8]| {
+            opening = Opening::of(area);
+            public(area);
+        };
+        let handle = if nonce.is_none() && special.is_none() {
+            create(tpm, &[template.bytes()], &mut look)?
         } else {
-            create_special(tpm, template, nonce, special)?
+            create_special(tpm, template, nonce, special, &mut look)?
+        };
+        let opening = match opening {
+            Ok(opening) => opening,
+            Err(error) => {
+                let _ = tpm.flush(handle);
+                return Err(error);
+            }
         };
         Ok(Self {
             template,
             handle,
-            public,
+            opening,
             certified: indices.has_certificate(template),
         })
     }
@@ -149,9 +165,9 @@ impl Ek {
         self.handle
     }
 
-    /// `TPMT_PUBLIC` as the TPM returned it.
-    pub fn public(&self) -> &[u8] {
-        self.public.as_bytes()
+    /// What opens it.
+    pub(super) const fn opening(&self) -> Opening {
+        self.opening
     }
 
     /// Opens its certificate; `None` when the chip has none for this template.
@@ -178,20 +194,15 @@ impl Ek {
     }
 }
 
-/// A primary of the endorsement hierarchy, and its public area.
+/// A primary of the endorsement hierarchy; `public` is given its public area.
 pub(super) fn create<T: TpmTransport>(
     tpm: &mut Tpm<T>,
     template: &[&[u8]],
-) -> Result<(Handle, PublicArea), KeyError> {
+    public: PublicSink<'_>,
+) -> Result<Handle, KeyError> {
     let created = tpm.create_primary(Handle::ENDORSEMENT, template)?;
-    let handle = created.handle;
-    match PublicArea::copy(created.public) {
-        Ok(public) => Ok((handle, public)),
-        Err(error) => {
-            let _ = tpm.flush(handle);
-            Err(error)
-        }
-    }
+    public(created.public);
+    Ok(created.handle)
 }
 
 /// An EK whose chip has a nonce, a template of its own, or both. Apart from the usual path, since it
@@ -202,7 +213,8 @@ fn create_special<T: TpmTransport>(
     template: EkTemplate,
     nonce_index: Option<Handle>,
     template_index: Option<Handle>,
-) -> Result<(Handle, PublicArea), KeyError> {
+    public: PublicSink<'_>,
+) -> Result<Handle, KeyError> {
     let mut nonce_buffer = [0; MAX_NONCE];
     let nonce = match nonce_index {
         Some(index) => read_nv(tpm, index, &mut nonce_buffer)?,
@@ -213,12 +225,12 @@ fn create_special<T: TpmTransport>(
         return Err(nonce_index.map_or(KeyError::NoTemplate, KeyError::BadNv));
     };
     let Some(index) = template_index else {
-        return create(tpm, &parts);
+        return create(tpm, &parts, public);
     };
     let mut buffer = [0; MAX_TEMPLATE];
     let special = read_nv(tpm, index, &mut buffer)?;
     if nonce.is_empty() {
-        return create(tpm, &[special]);
+        return create(tpm, &[special], public);
     }
     // Both: the nonce goes to `unique`, which ends the template. Its place is that of the default.
     let unique = template.unique();
@@ -231,6 +243,7 @@ fn create_special<T: TpmTransport>(
     create(
         tpm,
         &[head, unique.get(..2).unwrap_or_default(), nonce, rest],
+        public,
     )
 }
 

@@ -4,15 +4,18 @@
 //! * [`ak`]: attestation key, a primary of the endorsement hierarchy.
 //! * [`mod@activate`]: what the verifier sealed to both.
 //! * [`mod@quote`]: PCR values and a quote that agree.
+//! * [`svid_key`]: the key that the node's SVID is for, and its certification request ([`csr`]).
 //!
-//! At most two objects and one session are in the TPM at any time. What is loaded is ours until
+//! At most three objects and one session are in the TPM at any time, which is what the smallest chips hold. What is loaded is ours until
 //! flushed; every error path flushes what it loaded. No private key material ever passes here.
 
 pub mod activate;
 pub mod ak;
 pub mod certificate;
+pub mod csr;
 pub mod ek;
 pub mod quote;
+pub mod svid_key;
 
 use assay_common::tpm::handle::Handle;
 use assay_common::tpm::rc::TpmRc;
@@ -22,11 +25,12 @@ pub use self::ak::{Ak, AkTemplate};
 pub use self::certificate::Certificate;
 pub use self::ek::{Ek, EkIndices};
 pub use self::quote::{AgreedQuote, quote};
+pub use self::svid_key::{SvidKey, SvidKeyTemplate};
 use crate::tpm::TpmError;
 
-/// Longest public area kept: an RSA-2048 key with a SHA-256 policy has 314 bytes, one with a SHA-512
-/// policy 346.
-pub const MAX_PUBLIC: usize = 352;
+/// Takes the public area of a key that was just created, `TPMT_PUBLIC` without length. Nobody keeps it: the verifier
+/// is sent it as it comes, and a board has no memory to spare for it.
+pub type PublicSink<'s> = &'s mut dyn FnMut(&[u8]);
 
 /// Why there is no key, certificate, secret or quote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,8 +39,6 @@ pub enum KeyError {
     Tpm(TpmError),
     /// The TPM can make none of the allowed keys.
     NoTemplate,
-    /// A public area is longer than [`MAX_PUBLIC`].
-    PublicTooLong,
     /// The key's policy isn't one of the EK profile's, so nothing here can satisfy it.
     UnknownPolicy,
     /// The content of this NV index is not a certificate, or is cut off.
@@ -70,7 +72,6 @@ impl core::fmt::Display for KeyError {
         f.write_str(match self {
             Self::Tpm(error) => return core::fmt::Display::fmt(error, f),
             Self::NoTemplate => "TPM can make none of the allowed keys",
-            Self::PublicTooLong => "public area too long",
             Self::UnknownPolicy => "EK has an unknown policy",
             Self::NotACertificate(index) => return write!(f, "no certificate in NV index {index}"),
             Self::BadNv(index) => {
@@ -87,32 +88,6 @@ impl core::error::Error for KeyError {}
 impl From<TpmError> for KeyError {
     fn from(error: TpmError) -> Self {
         Self::Tpm(error)
-    }
-}
-
-/// A public area as the TPM returned it.
-#[derive(Clone, Debug)]
-pub struct PublicArea {
-    len: u16,
-    bytes: [u8; MAX_PUBLIC],
-}
-
-impl PublicArea {
-    fn copy(public: &[u8]) -> Result<Self, KeyError> {
-        let mut bytes = [0; MAX_PUBLIC];
-        bytes
-            .get_mut(..public.len())
-            .ok_or(KeyError::PublicTooLong)?
-            .copy_from_slice(public);
-        Ok(Self {
-            len: public.len() as u16,
-            bytes,
-        })
-    }
-
-    /// `TPMT_PUBLIC`, without length.
-    pub fn as_bytes(&self) -> &[u8] {
-        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
     }
 }
 

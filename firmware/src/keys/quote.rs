@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256, Sha384};
 
 use super::{Ak, KeyError};
 use crate::fmt::warning;
-use crate::tpm::{Quote, Tpm, TpmTransport};
+use crate::tpm::{Attested, Tpm, TpmTransport};
 
 /// Attempts before the PCRs count as never at rest.
 const ATTEMPTS: u8 = 4;
@@ -19,7 +19,7 @@ const ATTEMPTS: u8 = 4;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AgreedQuote<'t, 'v> {
     /// Attestation and signature as the TPM returned them.
-    pub quote: Quote<'t>,
+    pub quote: Attested<'t>,
     /// The values, one after the other, in selection order, ascending within a bank.
     pub values: &'v [u8],
 }
@@ -43,7 +43,7 @@ pub fn quote<'t, 'v, T: TpmTransport>(
         let attest = tpm.quote(ak.handle(), qualifying_data, selections)?.attest;
         if ends_with_digest(attest, ak.template().hash(), read)? {
             return Ok(AgreedQuote {
-                quote: tpm.last_quote()?,
+                quote: tpm.last_attested()?,
                 values: values.get(..len).unwrap_or_default(),
             });
         }

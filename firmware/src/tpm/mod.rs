@@ -26,7 +26,7 @@ mod session;
 mod startup;
 mod transport;
 
-pub use self::attestation::Quote;
+pub use self::attestation::Attested;
 pub use self::capability::{Identity, Sizes};
 pub use self::clock::Time;
 pub use self::error::{Malformed, TpmError, TransportError};

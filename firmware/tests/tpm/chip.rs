@@ -161,6 +161,6 @@ pub fn certificate(len: u16, padding: usize) -> Vec<u8> {
 pub fn create(chip: Chip) -> (Result<Ek, KeyError>, Tpm<Scripted>, Shared) {
     let (mut tpm, _, chip) = tpm(chip);
     let indices = EkIndices::read(&mut tpm).unwrap();
-    let ek = Ek::create(&mut tpm, &indices, &EkTemplate::ALL);
+    let ek = Ek::create(&mut tpm, &indices, &EkTemplate::ALL, &mut |_| {});
     (ek, tpm, chip)
 }

@@ -21,17 +21,19 @@ use crate::scripted::{Journal, Scripted};
 #[test]
 fn an_ak_is_p256_or_rsa_where_there_is_no_p256() {
     let (mut tpm, _, chip) = tpm(Chip::default());
-    let ak = Ak::create(&mut tpm, &AkTemplate::ALL).unwrap();
+    let mut public = Vec::new();
+    let mut keep = |area: &[u8]| public.extend_from_slice(area);
+    let ak = Ak::create(&mut tpm, &AkTemplate::ALL, &mut keep).unwrap();
     assert_eq!(ak.template(), AkTemplate::P256);
-    assert_eq!(ak.public(), AK_P256);
+    assert_eq!(public, AK_P256);
     ak.flush(&mut tpm).unwrap();
     chip.borrow_mut().refuses = vec![(3, 0x2E6)];
-    let ak = Ak::create(&mut tpm, &AkTemplate::ALL).unwrap();
+    let ak = Ak::create(&mut tpm, &AkTemplate::ALL, &mut |_| {}).unwrap();
     assert_eq!(ak.template(), AkTemplate::Rsa2048);
     assert_eq!(chip.borrow().templates.last().unwrap(), &AK_RSA2048);
     ak.flush(&mut tpm).unwrap();
     assert_eq!(
-        Ak::create(&mut tpm, &[AkTemplate::P256]).err(),
+        Ak::create(&mut tpm, &[AkTemplate::P256], &mut |_| {}).err(),
         Some(KeyError::NoTemplate)
     );
     assert!(chip.borrow().loaded.is_empty());
@@ -39,8 +41,8 @@ fn an_ak_is_p256_or_rsa_where_there_is_no_p256() {
 
 fn both(chip: Chip, template: EkTemplate) -> (Tpm<Scripted>, Rc<RefCell<Journal>>, Shared, Ek, Ak) {
     let (mut tpm, journal, chip) = tpm(chip);
-    let ek = Ek::create(&mut tpm, &EkIndices::default(), &[template]).unwrap();
-    let ak = Ak::create(&mut tpm, &AkTemplate::ALL).unwrap();
+    let ek = Ek::create(&mut tpm, &EkIndices::default(), &[template], &mut |_| {}).unwrap();
+    let ak = Ak::create(&mut tpm, &AkTemplate::ALL, &mut |_| {}).unwrap();
     journal.borrow_mut().sent.clear();
     (tpm, journal, chip, ek, ak)
 }
@@ -115,7 +117,7 @@ fn an_unknown_policy_is_refused_before_a_session_is_started() {
     let nv = with_nv(&[(0x01C0_000A, certificate(900, 0)), (0x01C0_000C, own)]);
     let (ek, mut tpm, chip) = create(nv);
     let ek = ek.unwrap();
-    let ak = Ak::create(&mut tpm, &AkTemplate::ALL).unwrap();
+    let ak = Ak::create(&mut tpm, &AkTemplate::ALL, &mut |_| {}).unwrap();
     let error = activate(&mut tpm, &ek, &ak, &[1], &[2]).unwrap_err();
     assert_eq!(error, KeyError::UnknownPolicy);
     assert_eq!(chip.borrow().most_sessions, 0);

@@ -30,4 +30,5 @@ mod scripted;
 mod slave;
 mod spi;
 mod stress;
+mod svid_key;
 mod truncation;

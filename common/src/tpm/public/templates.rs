@@ -79,6 +79,11 @@ pub const AK_P256: [u8; 24] = hex("0023000b00050472000000100018000b0003001000000
 pub const AK_P384: [u8; 24] = hex("0023000c00050472000000100018000c0004001000000000");
 /// Attestation key, RSA-2048, RSASSA with SHA-256.
 pub const AK_RSA2048: [u8; 24] = hex("0001000b00050472000000100014000b0800000000000000");
+/// SVID key, P-256, ECDSA with SHA-256, up to `unique`: a key that signs anything, and leaves the TPM never.
+pub const SVID_KEY_P256_HEAD: [u8; 20] = hex("0023000b00040472000000100018000b00030010");
+/// SVID key, RSA-2048, up to `unique`. Without a scheme, since TLS 1.3 wants RSASSA-PSS from a key whose CSR is signed by
+/// RSASSA-PKCS1-v1_5 (RFC 8446 section 4.2.3).
+pub const SVID_KEY_RSA2048_HEAD: [u8; 20] = hex("0001000b00040472000000100010080000000000");
 /// Storage primary (also the null-hierarchy witness of a reset), P-256.
 pub const STORAGE_P256: [u8; 26] = hex("0023000b00030472000000060080004300100003001000000000");
 

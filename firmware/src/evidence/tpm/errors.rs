@@ -63,10 +63,9 @@ impl From<KeyError> for EvidenceError {
     fn from(error: KeyError) -> Self {
         match error {
             KeyError::Tpm(error) => error.into(),
-            KeyError::NoTemplate
-            | KeyError::PublicTooLong
-            | KeyError::UnknownPolicy
-            | KeyError::UnknownHash => Self::new(TroubleCode::TPM_UNSUPPORTED),
+            KeyError::NoTemplate | KeyError::UnknownPolicy | KeyError::UnknownHash => {
+                Self::new(TroubleCode::TPM_UNSUPPORTED)
+            }
             KeyError::NotACertificate(index) | KeyError::BadNv(index) => Self {
                 detail: index.0,
                 ..Self::new(TroubleCode::TPM_RESPONSE)

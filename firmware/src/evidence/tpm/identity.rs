@@ -15,6 +15,8 @@ use crate::tpm::{Tpm, TpmTransport};
 
 impl<T: TpmTransport> TpmEvidence<T> {
     /// Makes EK and AK and writes an `EkPayload`, field by field as its parts come out of the TPM.
+    // Apart from the caller, whose frame lies under the deepest stack of a login: the check of a signature.
+    #[inline(never)]
     pub(super) fn identify(
         &mut self,
         request: &Request<'_>,
@@ -27,10 +29,10 @@ impl<T: TpmTransport> TpmEvidence<T> {
         let tpm = &mut self.tpm;
         let indices = EkIndices::read(tpm)?;
         // Each is kept as soon as it exists, so that whatever happens next, the login's end unloads it.
-        let ek = self.ek.insert(Ek::create(tpm, &indices, &EkTemplate::ALL)?);
-        let ak = self.ak.insert(Ak::create(tpm, &AkTemplate::ALL)?);
-        out.bytes(ek.public());
-        out.bytes(ak.public());
+        let mut public = |area: &[u8]| out.bytes(area);
+        let ek = Ek::create(tpm, &indices, &EkTemplate::ALL, &mut public)?;
+        let ek = self.ek.insert(ek);
+        self.ak = Some(Ak::create(tpm, &AkTemplate::ALL, &mut public)?);
 
         let certificate = ek.certificate(tpm);
         let certificate = send(tpm, certificate, 0, blobs)?;
@@ -59,6 +61,8 @@ impl<T: TpmTransport> TpmEvidence<T> {
     }
 
     /// Opens a credential and writes an `EkResponse`.
+    // Apart from the caller, whose frame lies under the deepest stack of a login: the check of a signature.
+    #[inline(never)]
     pub(super) fn activate(
         &mut self,
         request: &Request<'_>,

@@ -1,11 +1,13 @@
-//! The TPM's evidence: `tpm_ek` and `tpm_quote`.
+//! The TPM's evidence: `tpm_ek`, `tpm_quote`, and the SVID key.
 //!
-//! EK and AK are made when `tpm_ek` is asked for and stay loaded until the login ends, however it ends, so a login
-//! needs two of the three object slots that the smallest chips have.
+//! EK and AK are made when `tpm_ek` is asked for, the SVID key when it is, and all stay loaded until the login ends: three
+//! objects, as many as the smallest chips hold. A login that was granted leaves AK and SVID key loaded for the session's
+//! life, to quote for its renewal and to sign for its holder; everything else leaves nothing.
 
 mod errors;
 mod identity;
 mod quote;
+mod svid;
 
 use assay_common::login::LoginKeys;
 use assay_common::policy::{AttestorKind, AttestorSet};
@@ -13,7 +15,7 @@ use assay_common::protocol::{MessageWriter, TroubleCode};
 
 use super::{EvidenceError, EvidenceSource, Request};
 use crate::fmt::warning;
-use crate::keys::{Ak, Ek, KeyError};
+use crate::keys::{Ak, Ek, KeyError, SvidKey};
 use crate::link::BlobSink;
 use crate::tpm::{Start, Tpm, TpmError, TpmTransport};
 
@@ -24,6 +26,8 @@ pub struct TpmEvidence<T> {
     /// The keys of the login under way.
     ek: Option<Ek>,
     ak: Option<Ak>,
+    svid_key: Option<SvidKey>,
+    selections: quote::Selections,
     start: Option<Start>,
 }
 
@@ -55,6 +59,8 @@ impl<T: TpmTransport> TpmEvidence<T> {
             tpm: Tpm::new(transport),
             ek: None,
             ak: None,
+            svid_key: None,
+            selections: quote::Selections::new(),
             start: None,
         }
     }
@@ -97,11 +103,14 @@ impl<T: TpmTransport> EvidenceSource for TpmEvidence<T> {
         AttestorSet::EMPTY
             .with(AttestorKind::TPM_EK)
             .with(AttestorKind::TPM_QUOTE)
+            .with(AttestorKind::SVID_KEY)
     }
 
     fn begin(&mut self) -> Result<(), EvidenceError> {
         self.ek = None;
         self.ak = None;
+        self.svid_key = None;
+        self.selections.clear();
         match self.tpm.start() {
             Ok(start) => {
                 self.start = Some(start);
@@ -126,19 +135,36 @@ impl<T: TpmTransport> EvidenceSource for TpmEvidence<T> {
             (AttestorKind::TPM_EK, 0) => self.identify(request, blobs, out).map(|()| None),
             (AttestorKind::TPM_EK, _) => self.activate(request, out).map(Some),
             (AttestorKind::TPM_QUOTE, _) => self.quote(request, out).map(|()| None),
+            (AttestorKind::SVID_KEY, 0) => self.certify_svid_key(request, out).map(|()| None),
             _ => Err(ProofError::new(TroubleCode::UNSUPPORTED_REQUEST)),
         };
         proven.map_err(|error| self.blame(error))
     }
 
-    fn end(&mut self) {
-        // A TPM that has lost them already says so; either way they are gone. What a silent TPM keeps is
+    fn renew(
+        &mut self,
+        qualifying_data: &[u8; 32],
+        out: &mut MessageWriter<'_>,
+    ) -> Result<(), EvidenceError> {
+        let quoted = self.quote_selected(qualifying_data, out);
+        quoted.map_err(|error| self.blame(error))
+    }
+
+    fn keep(&mut self) {
+        // A TPM that has lost it already says so; either way it is gone. What a silent TPM keeps is
         // flushed by the next start.
-        if let Some(ak) = self.ak.take() {
-            let _ = ak.flush(&mut self.tpm);
-        }
         if let Some(ek) = self.ek.take() {
             let _ = ek.flush(&mut self.tpm);
         }
+    }
+
+    fn end(&mut self) {
+        if let Some(ak) = self.ak.take() {
+            let _ = ak.flush(&mut self.tpm);
+        }
+        if let Some(key) = self.svid_key.take() {
+            let _ = key.flush(&mut self.tpm);
+        }
+        self.keep();
     }
 }

@@ -1,4 +1,4 @@
-//! `tpm_quote`: PCR values and the quote over them.
+//! `tpm_quote`: PCR values and the quote over them; and the same again when a session is renewed.
 
 use assay_common::login::quote_nonce;
 use assay_common::method::tpm_quote::{MAX_BANKS, QuoteRequest};
@@ -11,6 +11,9 @@ use crate::evidence::{EvidenceError, Request};
 use crate::keys::quote;
 use crate::tpm::TpmTransport;
 
+/// What was last asked to be quoted, in this order.
+pub(super) type Selections = heapless::Vec<PcrSelection, MAX_BANKS>;
+
 impl<T: TpmTransport> TpmEvidence<T> {
     /// Quotes what the verifier asks for, bound to this login, and writes a `QuotePayload`.
     pub(super) fn quote(
@@ -20,43 +23,52 @@ impl<T: TpmTransport> TpmEvidence<T> {
     ) -> Result<(), ProofError> {
         let wanted: QuoteRequest =
             read(request.payload).map_err(|_| ProofError::new(TroubleCode::PROTOCOL))?;
-        let unsupported = EvidenceError::new(TroubleCode::UNSUPPORTED_REQUEST);
-        let Some(ak) = &self.ak else {
-            return Err(ProofError::Other(unsupported));
-        };
-        let mut selections = heapless::Vec::<PcrSelection, MAX_BANKS>::new();
-        let mut room = 0;
+        self.selections.clear();
         for bank in &wanted.banks {
             let selection = PcrSelection {
                 bank: AlgId(bank.bank),
                 mask: PcrMask(bank.pcrs),
             };
             // A bank of unknown digest length is one this agent cannot read out either.
-            let Some(digest) = selection.bank.digest_len() else {
+            if selection.bank.digest_len().is_none() {
                 return Err(ProofError::Other(EvidenceError {
                     detail: bank.bank.into(),
-                    ..unsupported
+                    ..EvidenceError::new(TroubleCode::UNSUPPORTED_REQUEST)
                 }));
-            };
-            room += digest * bank.pcrs.count_ones() as usize;
+            }
             // The request has no more banks than this.
-            let _ = selections.push(selection);
+            let _ = self.selections.push(selection);
         }
-
         // Never what the verifier alone chose: the agent's own nonce is in the transcript.
-        let nonce = quote_nonce(request.transcript);
+        self.quote_selected(&quote_nonce(request.transcript), out)
+    }
+
+    /// Quotes what was asked for last, with this `qualifyingData`, and writes a `QuotePayload`.
+    pub(super) fn quote_selected(
+        &mut self,
+        nonce: &[u8; 32],
+        out: &mut MessageWriter<'_>,
+    ) -> Result<(), ProofError> {
+        let Some(ak) = &self.ak else {
+            return Err(ProofError::new(TroubleCode::UNSUPPORTED_REQUEST));
+        };
+        let digests = self.selections.iter().map(|selection| {
+            let digest = selection.bank.digest_len().unwrap_or_default();
+            digest * selection.mask.0.count_ones() as usize
+        });
+        let room = digests.sum();
         let field = out.begin();
         let Some(values) = out.spare(room) else {
             // The message is too long, which its end reports.
             return Ok(());
         };
-        let values = quote(&mut self.tpm, ak, &nonce, &selections, values)?
+        let values = quote(&mut self.tpm, ak, nonce, &self.selections, values)?
             .values
             .len();
         out.advance(values);
         out.end(field);
         // The response is still in its buffer: nothing was sent since.
-        let quote = self.tpm.last_quote()?;
+        let quote = self.tpm.last_attested()?;
         out.bytes(quote.attest);
         out.bytes(quote.signature);
         Ok(())
