@@ -1,17 +1,20 @@
 //! The run loop: joins the line, the login and the evidence, and never gives up.
 //!
-//! A board's `main` ends here. Each attempt is one login from the start; whatever goes wrong in it is reported as a
+//! A board's `main` ends here. A session that can be renewed is, in one round trip, for as long as the verifier has it so; it
+//! begins with a login, and whatever cannot be renewed ends in one.
+//!
+//! Each attempt is one login from the start; whatever goes wrong in it is reported as a
 //! [`Trouble`](assay_common::protocol::Trouble) on the line, and the next attempt comes after a wait that doubles, so a
 //! TPM that comes back or a verifier that is restarted needs nobody to touch the node. A TPM that does not come back
 //! by itself is reset with the board, where that is possible.
 
 use assay_common::protocol::{
-    AgentMessage, FrameKind, MAX_AGENT_MESSAGE, MessageWriter, TroubleCode, WriteFields,
+    AgentMessage, DenyCode, FrameKind, MAX_AGENT_MESSAGE, MessageWriter, TroubleCode, WriteFields,
 };
 use embedded_io::{Read, ReadReady, Write};
 use sha2::{Digest, Sha256};
 
-use crate::agent::{Answer, Failure, Opening, Refusal, Session, Waiting};
+use crate::agent::{Answer, Failure, Opening, Refusal, Renewed, Renewing, Session, Term, Waiting};
 use crate::evidence::{EvidenceError, EvidenceSource};
 use crate::fmt::{info, warning};
 use crate::link::Link;
@@ -20,8 +23,8 @@ use crate::platform::{BoardInfo, Platform};
 /// How long the agent waits, and for what. All in milliseconds.
 #[derive(Debug, Clone, Copy)]
 pub struct Timing {
-    /// First pause between repeated hellos; it doubles up to eight times itself. A host that opens the port late, or an
-    /// emulator that throws away what nobody read, gets the next one.
+    /// First pause between repeated hellos, and between repetitions of a renewal; it doubles up to eight times itself. A host
+    /// that opens the port late, or an emulator that throws away what nobody read, gets the next one.
     pub hello_repeat_ms: u32,
     /// How long an answer may take once the login is under way. Messages that are not the answer do not change it.
     pub answer_ms: u32,
@@ -29,7 +32,7 @@ pub struct Timing {
     pub backoff_min_ms: u32,
     /// Longest wait after a failed attempt.
     pub backoff_max_ms: u32,
-    /// How long hellos are repeated before the attempt counts as failed.
+    /// How long hellos and renewals are repeated before the attempt counts as failed.
     pub hello_limit_ms: u32,
 }
 
@@ -54,8 +57,13 @@ const ATTEMPTS_BEFORE_RESTART: u8 = 6;
 /// Uses the sessions of a node. `()` uses none and takes nothing.
 pub trait Observer {
     /// A session was granted. What is needed of it must be copied: it is wiped afterwards. Called before the node rests,
-    /// which it does for three quarters of the session's life, and should not take long.
+    /// which it does until the session is renewed or for three quarters of its life, and should not take long.
     fn granted(&mut self, session: &Session<'_>);
+
+    /// A session goes on, with a fresh SVID for the same key. Ignored as it is.
+    fn renewed(&mut self, renewed: &Renewed<'_>) {
+        let _ = renewed;
+    }
 }
 
 impl Observer for () {
@@ -78,19 +86,63 @@ pub struct Node<'r, P, S, E, O = ()> {
     board: BoardInfo,
     timing: Timing,
     observer: O,
+    /// The session that can be renewed.
+    session: Option<Live>,
     attempt: u32,
     /// Attempts in a row that found no TPM, or one that is stuck.
     without_tpm: u8,
     out: [u8; MAX_AGENT_MESSAGE],
 }
 
-/// What is left of a login when its buffers are free again.
+/// What is left of a login or a renewal when its buffers are free again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Granted {
     /// The session's name.
     pub session_id: [u8; 16],
     /// How long it lasts, seconds.
     pub lifetime_s: u64,
+    /// When it is to be renewed, seconds from now; `None` when it ends in a login.
+    pub renew_in_s: Option<u64>,
+    /// Whether an SVID came with it, for a key in the TPM.
+    pub has_svid: bool,
+}
+
+impl Granted {
+    fn of(term: &Term, svid: &[u8]) -> Self {
+        Self {
+            session_id: term.session_id,
+            lifetime_s: term.lifetime_s,
+            renew_in_s: term.renew_in_s,
+            has_svid: !svid.is_empty(),
+        }
+    }
+
+    /// Three quarters of its life: time enough for several attempts before it ends.
+    fn most_of_life_ms(&self) -> u32 {
+        u32::try_from(self.lifetime_s.saturating_mul(750)).unwrap_or(u32::MAX)
+    }
+
+    /// How long the node rests now, milliseconds: until the session may be renewed, or for three quarters of its life.
+    #[must_use]
+    pub fn rest_ms(&self) -> u32 {
+        self.renew_in_s
+            .and_then(|wait_s| u32::try_from(wait_s.saturating_mul(1_000)).ok())
+            .unwrap_or_else(|| self.most_of_life_ms())
+    }
+}
+
+/// A session that can be renewed.
+#[derive(Clone, Copy)]
+struct Live {
+    term: Term,
+    /// From when on a renewal that failed is not tried again but followed by a login, microseconds since start.
+    give_up_at: u64,
+}
+
+/// What is under way: whose answer the node waits for.
+enum Open<'p> {
+    Login(Waiting<'p>),
+    Renewal(Renewing<'p>),
 }
 
 impl<'r, P, S, E> Node<'r, P, S, E>
@@ -137,6 +189,7 @@ where
             board,
             timing,
             observer,
+            session: None,
             attempt: 0,
             without_tpm: 0,
             out: [0; MAX_AGENT_MESSAGE],
@@ -148,21 +201,19 @@ where
         &mut self.source
     }
 
-    /// Logs in, again before each session ends, for ever.
+    /// Logs in and renews, and logs in again before a session ends, for ever.
     pub fn run(&mut self) -> ! {
         loop {
             self.turn();
         }
     }
 
-    /// One login, the rest after it, and the restart if it is time for one.
+    /// One renewal or login, the rest after it, and the restart if it is time for one.
     pub fn turn(&mut self) {
         let result = self.attempt();
         let wait_ms = match result {
-            // Three quarters of a session's life: time enough for several attempts before it ends.
-            Ok(granted) => {
-                u32::try_from(granted.lifetime_s.saturating_mul(750)).unwrap_or(u32::MAX)
-            }
+            // A verifier that wants to hear from a node at once, again and again, has to wait as one that refuses.
+            Ok(granted) => granted.rest_ms().max(self.timing.backoff_min_ms),
             Err((_, wait_ms)) => wait_ms,
         };
         self.rest(wait_ms);
@@ -179,13 +230,24 @@ where
         }
     }
 
-    /// One login, with its failure counted and reported; the wait before the next comes with the error.
+    /// A renewal where a session can be renewed, else a login, with its failure counted and reported; the wait before the
+    /// next comes with the error. What a renewal cannot mend is followed by a login at once.
     ///
     /// # Errors
     ///
-    /// What [`login`](Self::login) failed with, and milliseconds to wait.
+    /// What [`renew`](Self::renew) or [`login`](Self::login) failed with, and milliseconds to wait.
     pub fn attempt(&mut self) -> Result<Granted, (Failure, u32)> {
-        match self.login() {
+        let result = match self.session {
+            Some(live) => match self.renew() {
+                Err(failure) if self.needs_login(failure, live) => {
+                    warning!("session not renewed, logging in");
+                    self.login()
+                }
+                renewed => renewed,
+            },
+            None => self.login(),
+        };
+        match result {
             Ok(granted) => {
                 info!("session granted, lifetime {} s", granted.lifetime_s);
                 self.attempt = 0;
@@ -205,49 +267,95 @@ where
         }
     }
 
-    /// One login from hello to grant.
+    /// One login from hello to grant. A session before it is over.
     ///
     /// # Errors
     ///
     /// [`Failure`]; nothing of the attempt is left behind in the TPM.
     pub fn login(&mut self) -> Result<Granted, Failure> {
+        self.session = None;
         let opening = Opening::new(self.record)?;
         self.source.begin()?;
-        let result = self.exchange(opening);
-        self.source.end();
-        result
+        let result = self.open(opening);
+        match result {
+            Ok(granted) if granted.has_svid || granted.renew_in_s.is_some() => {
+                self.source.keep();
+                Ok(granted)
+            }
+            _ => {
+                self.source.end();
+                result
+            }
+        }
     }
 
-    fn exchange(&mut self, opening: Opening<'r>) -> Result<Granted, Failure> {
+    /// One renewal of the session, in one round trip.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`]. The session is left as it was: whether it can be renewed later depends on what failed.
+    pub fn renew(&mut self) -> Result<Granted, Failure> {
+        let Some(Live { term, .. }) = self.session else {
+            return Err(Failure::Denied {
+                code: DenyCode::LOGIN_REQUIRED,
+                retry_after_s: 0,
+            });
+        };
+        let opening = Opening::new(self.record)?;
         let nonce = self.nonce()?;
         self.drain()?;
-        let (hello, mut waiting) =
+        let (renew, renewing) = opening.renew(term, nonce, &mut self.source, &mut self.out)?;
+        let len = renew.len();
+        self.exchange(len, Open::Renewal(renewing))
+    }
+
+    /// Whether a renewal that failed so is no use to try again: the session, the keys or the time for it are gone. A
+    /// verifier that is away or overloaded is not helped by a login.
+    fn needs_login(&mut self, failure: Failure, live: Live) -> bool {
+        let mended_by_waiting = match failure {
+            Failure::Denied { code, .. } => code != DenyCode::LOGIN_REQUIRED,
+            Failure::NoAnswer | Failure::Link | Failure::UntrustedVerifier => true,
+            _ => false,
+        };
+        !mended_by_waiting || self.platform.now_us() >= live.give_up_at
+    }
+
+    fn open(&mut self, opening: Opening<'r>) -> Result<Granted, Failure> {
+        let nonce = self.nonce()?;
+        self.drain()?;
+        let (hello, waiting) =
             opening.hello(nonce, self.source.kinds(), self.board, &mut self.out)?;
-        // While only the hello was said it is repeated, and stays in the send buffer.
-        let mut hello = Some(hello.len());
+        let len = hello.len();
+        self.exchange(len, Open::Login(waiting))
+    }
+
+    /// Sends the first message, which is `len` bytes of the send buffer, and goes on until the end.
+    fn exchange(&mut self, len: usize, mut open: Open<'r>) -> Result<Granted, Failure> {
+        // While only the first message was said it is repeated, byte for byte, and stays in the send buffer.
+        let mut first = Some(len);
         let mut repeat_ms = self.timing.hello_repeat_ms;
         let mut repeat_at = 0;
         let mut end = self.in_ms(self.timing.hello_limit_ms);
         // Why the first message that was not the answer was none: worth more than "no answer".
         let mut failure = Failure::NoAnswer;
         loop {
-            if let Some(len) = hello
+            if let Some(len) = first
                 && self.platform.now_us() >= repeat_at
             {
-                let hello = self.out.get(..len).unwrap_or(&[]);
-                self.link.sender().send(FrameKind::MESSAGE, hello)?;
+                let message = self.out.get(..len).unwrap_or(&[]);
+                self.link.sender().send(FrameKind::MESSAGE, message)?;
                 repeat_at = self.in_ms(repeat_ms);
                 repeat_ms = (repeat_ms * 2).min(self.timing.hello_repeat_ms * 8);
             }
-            let wait_until = if hello.is_some() {
+            let wait_until = if first.is_some() {
                 end.min(repeat_at)
             } else {
                 end
             };
             if self.wait_for_message(wait_until)? {
-                match self.step(&mut waiting) {
+                match self.step(&mut open) {
                     Ok(None) => {
-                        (hello, failure) = (None, Failure::NoAnswer);
+                        (first, failure) = (None, Failure::NoAnswer);
                         end = self.in_ms(self.timing.answer_ms);
                     }
                     Ok(Some(granted)) => return Ok(granted),
@@ -264,7 +372,7 @@ where
         }
     }
 
-    /// What came before the hello belongs to no login of ours. Bounded, since somebody may never stop talking.
+    /// What came before the first message is no answer to it. Bounded, since somebody may never stop talking.
     fn drain(&mut self) -> Result<(), Failure> {
         const MOST: u8 = 64;
         for _ in 0..MOST {
@@ -276,22 +384,30 @@ where
     }
 
     /// Answers the message at hand; `None` when proofs were sent.
-    fn step(&mut self, waiting: &mut Waiting<'r>) -> Result<Option<Granted>, Refusal> {
+    fn step(&mut self, open: &mut Open<'r>) -> Result<Option<Granted>, Refusal> {
         let (message, mut sender) = self.link.parts();
-        match waiting.handle(message)? {
-            Answer::Asked(proving) => {
-                let proofs = proving.prove(&mut self.source, &mut sender, &mut self.out)?;
-                sender.send(FrameKind::MESSAGE, proofs)?;
-                Ok(None)
+        let (term, svid) = match open {
+            Open::Login(waiting) => match waiting.handle(message)? {
+                Answer::Asked(proving) => {
+                    let proofs = proving.prove(&mut self.source, &mut sender, &mut self.out)?;
+                    sender.send(FrameKind::MESSAGE, proofs)?;
+                    return Ok(None);
+                }
+                Answer::Granted(session) => {
+                    self.observer.granted(&session);
+                    (*session.term(), session.svid())
+                }
+            },
+            Open::Renewal(renewing) => {
+                let renewed = renewing.handle(message)?;
+                self.observer.renewed(&renewed);
+                (*renewed.term(), renewed.svid())
             }
-            Answer::Granted(session) => {
-                self.observer.granted(&session);
-                Ok(Some(Granted {
-                    session_id: *session.id(),
-                    lifetime_s: session.lifetime_s(),
-                }))
-            }
-        }
+        };
+        let granted = Granted::of(&term, svid);
+        let give_up_at = self.in_ms(granted.most_of_life_ms());
+        self.session = term.renew_in_s.map(|_| Live { term, give_up_at });
+        Ok(Some(granted))
     }
 
     /// 32 bytes that neither a TPM on a tapped bus nor the clock alone decides.

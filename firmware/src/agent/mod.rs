@@ -2,16 +2,19 @@
 //!
 //! ```text
 //!   Opening ──hello──> Waiting ──challenge──> Proving ──proofs──> Waiting ──granted──> Session
+//!   Opening ──renew──> Renewing ──renewed──> Renewed        while the session lives
 //! ```
 //!
 //! One type per state; [`Proving`] is made by an authentic challenge only, borrows the state before it and is used up by
 //! the proofs, so a step cannot be done twice, and one left out leaves a transcript that no signature fits. Bytes come in and go out as slices; evidence comes through [`EvidenceSource`](crate::evidence::EvidenceSource).
 //! What the agent trusts, and why: a challenge only with the pinned key's signature over it and over the whole
-//! login so far ([`authenticate`]), a grant only under keys that the TPM opened in this login.
+//! login so far ([`authenticate`]), a grant only under keys that the TPM opened in this login, a renewal only with the pinned
+//! key's signature over it and over the very message that asked for it.
 
 pub mod authenticate;
 mod opening;
 mod proving;
+mod renewing;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -26,6 +29,7 @@ use crate::link::LinkError;
 pub use authenticate::{PinnedKey, UntrustedVerifier};
 pub use opening::Opening;
 pub use proving::Proving;
+pub use renewing::{Renewed, Renewing, Term};
 pub use session::Session;
 pub use waiting::{Answer, Refusal, Waiting};
 
@@ -47,7 +51,7 @@ pub enum Failure {
         /// When it wants to be asked again, seconds.
         retry_after_s: u32,
     },
-    /// A challenge without the pinned key's signature.
+    /// A challenge or a renewal without the pinned key's signature.
     UntrustedVerifier,
     /// Bytes or an order that the protocol does not have.
     Protocol(ProtocolError),
@@ -64,20 +68,22 @@ pub enum Failure {
 pub enum ProtocolError {
     /// Not a message.
     Malformed = 1,
-    /// A version outside the range that was offered.
+    /// A version outside the range that was offered, or another than before in the same login.
     Version = 2,
     /// A challenge out of its round, or more rounds than [`MAX_ROUNDS`].
     Round = 3,
     /// A challenge for another login.
     Login = 4,
-    /// A grant before a credential was opened, or not made for this login.
+    /// A grant before a credential was opened, not made for this login, or of another protocol version.
     Grant = 5,
     /// A granted identity that is no SPIFFE ID of the node's own trust domain.
     Identity = 6,
-    /// A grant that ends before it begins.
+    /// A term that ends before it begins, is renewed outside of it, or begins before the one it renews.
     Lifetime = 7,
     /// A proof longer than a message.
     TooLong = 8,
+    /// The renewal of another session.
+    Session = 9,
 }
 
 impl Failure {
@@ -111,7 +117,9 @@ impl core::fmt::Display for Failure {
                 code,
                 retry_after_s,
             } => write!(f, "denied: {code}, retry after {retry_after_s} s"),
-            Self::UntrustedVerifier => f.write_str("the challenge is not signed by the pinned key"),
+            Self::UntrustedVerifier => {
+                f.write_str("the verifier's message is not signed by the pinned key")
+            }
             Self::Protocol(error) => write!(f, "the verifier broke the protocol: {error:?}"),
             Self::NoAnswer => f.write_str("no answer in time"),
             Self::Link => f.write_str("the line failed"),

@@ -1,17 +1,19 @@
-//! The first state: nothing said yet.
+//! The first state, of a login and of a renewal: nothing said yet.
 
 use assay_common::identity::{Provisioning, TrustDomain};
-use assay_common::login::{Direction, Transcript};
+use assay_common::login::{Direction, RenewDigest, Transcript, renewal_nonce};
 use assay_common::policy::AttestorSet;
 use assay_common::protocol::version::VersionRange;
 use assay_common::protocol::{AgentMessage, Hello, MessageWriter, WriteFields};
 
 use super::authenticate::PinnedKey;
+use super::renewing::{Renewing, Term};
 use super::waiting::Waiting;
 use super::{Failure, ProtocolError};
+use crate::evidence::EvidenceSource;
 use crate::platform::BoardInfo;
 
-/// A login about to begin.
+/// A login, or the renewal of a session, about to begin.
 #[derive(Debug)]
 pub struct Opening<'p> {
     provisioning: Provisioning<'p>,
@@ -70,5 +72,31 @@ impl<'p> Opening<'p> {
             message,
             Waiting::first(self.key, self.trust_domain, transcript),
         ))
+    }
+
+    /// Writes the message that asks for another term to `out`, with a quote of `source`, and waits for its answer from
+    /// then on.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Evidence`] when there is no quote, [`ProtocolError::TooLong`] when it does not fit.
+    pub fn renew<'o>(
+        self,
+        term: Term,
+        agent_nonce: [u8; 32],
+        source: &mut dyn EvidenceSource,
+        out: &'o mut [u8],
+    ) -> Result<(&'o [u8], Renewing<'p>), Failure> {
+        let mut writer = MessageWriter::new(out);
+        writer.byte(AgentMessage::RENEW);
+        writer.raw(&term.session_id);
+        writer.raw(&agent_nonce);
+        let field = writer.begin();
+        let nonce = renewal_nonce(&term.session_id, &term.renewal_nonce, &agent_nonce);
+        source.renew(&nonce, &mut writer)?;
+        writer.end(field);
+        let message = writer.finish().map_err(|_| ProtocolError::TooLong)?;
+        let asked = RenewDigest::of(message);
+        Ok((message, Renewing::asked(self.key, term, asked)))
     }
 }

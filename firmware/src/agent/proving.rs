@@ -41,6 +41,8 @@ impl<'w, 'p, 'm> Proving<'w, 'p, 'm> {
     /// # Errors
     ///
     /// [`Failure::Evidence`] when a proof cannot be made, [`ProtocolError::TooLong`] when they do not fit.
+    // Apart from the caller, whose frame lies under the deepest stack of a login: the check of a signature.
+    #[inline(never)]
     pub fn prove<'o>(
         self,
         source: &mut dyn EvidenceSource,

@@ -3,25 +3,27 @@
 use assay_common::identity::SpiffeId;
 use zeroize::Zeroize;
 
+use super::renewing::Term;
+
 /// A session. Its secret is wiped when it is dropped.
 pub struct Session<'m> {
-    id: [u8; 16],
     spiffe_id: SpiffeId<'m>,
-    lifetime_s: u64,
+    term: Term,
+    svid: &'m [u8],
     secret: [u8; 32],
 }
 
 impl<'m> Session<'m> {
     pub(super) const fn new(
-        id: [u8; 16],
         spiffe_id: SpiffeId<'m>,
-        lifetime_s: u64,
+        term: Term,
+        svid: &'m [u8],
         secret: [u8; 32],
     ) -> Self {
         Self {
-            id,
             spiffe_id,
-            lifetime_s,
+            term,
+            svid,
             secret,
         }
     }
@@ -29,7 +31,7 @@ impl<'m> Session<'m> {
     /// The session's name.
     #[must_use]
     pub const fn id(&self) -> &[u8; 16] {
-        &self.id
+        &self.term.session_id
     }
 
     /// The identity that was granted.
@@ -38,10 +40,23 @@ impl<'m> Session<'m> {
         &self.spiffe_id
     }
 
+    /// How long it lasts, and how it is renewed.
+    #[must_use]
+    pub const fn term(&self) -> &Term {
+        &self.term
+    }
+
     /// How long it lasts from its issue, seconds.
     #[must_use]
     pub const fn lifetime_s(&self) -> u64 {
-        self.lifetime_s
+        self.term.lifetime_s
+    }
+
+    /// The SVID for the key that this login made in the TPM: DER certificates one after the other, the leaf first. Empty when
+    /// the verifier certified none.
+    #[must_use]
+    pub const fn svid(&self) -> &'m [u8] {
+        self.svid
     }
 
     /// What only this node and the verifier know.

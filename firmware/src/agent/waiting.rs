@@ -1,14 +1,17 @@
 //! The agent has spoken and waits for the verifier.
 
+use core::ops::RangeInclusive;
+
 use assay_common::identity::{SpiffeId, TrustDomain};
 use assay_common::login::{Direction, LoginKeys, Transcript};
 use assay_common::protocol::version::VersionRange;
 use assay_common::protocol::{
-    Challenge, Denied, Grant, SealedGrant, SignedChallenge, VerifierMessage, read,
+    Challenge, Denied, Grant, SealedGrant, SignedChallenge, SvidGrant, VerifierMessage, read,
 };
 
 use super::authenticate::PinnedKey;
 use super::proving::Proving;
+use super::renewing::Term;
 use super::session::Session;
 use super::{Failure, MAX_ROUNDS, ProtocolError};
 
@@ -21,6 +24,8 @@ pub struct Waiting<'p> {
     transcript: Transcript,
     /// Set by the first challenge; later ones must carry it.
     login_id: Option<[u8; 16]>,
+    /// The protocol version, set by the first challenge; later ones must have it. Before there is any, 0.
+    version: u8,
     /// The round that a next challenge must have.
     round: u8,
     /// Set when a credential was opened; a grant needs them.
@@ -63,6 +68,7 @@ impl<'p> Waiting<'p> {
             trust_domain,
             transcript,
             login_id: None,
+            version: 0,
             round: 0,
             keys: None,
         }
@@ -87,13 +93,23 @@ impl<'p> Waiting<'p> {
             return Err(Refusal::Ignored(ProtocolError::Malformed.into()));
         };
         match decoded {
-            VerifierMessage::Challenge(signed) => {
-                self.challenged(message, signed).map(Answer::Asked)
+            VerifierMessage::Challenge(SignedChallenge { body, signature }) => {
+                // Authenticity first: nothing in the body is looked at before the signature holds.
+                let Ok(_authentic) = self.key.check(&self.transcript, body, signature) else {
+                    return Err(Refusal::Ignored(Failure::UntrustedVerifier));
+                };
+                self.challenged(message, body).map(Answer::Asked)
             }
-            VerifierMessage::Granted(sealed) => self.granted(sealed).map(Answer::Granted),
-            VerifierMessage::SvidGranted(_) | VerifierMessage::Renewed(_) => {
-                Err(Refusal::Ignored(ProtocolError::Malformed.into()))
+            VerifierMessage::Granted(sealed) => {
+                let body = self.opened(sealed, 1..=1)?;
+                self.granted(body).map(Answer::Granted)
             }
+            VerifierMessage::SvidGranted(sealed) => {
+                let body = self.opened(sealed, 2..=u8::MAX)?;
+                self.svid_granted(body).map(Answer::Granted)
+            }
+            // No answer in a login.
+            VerifierMessage::Renewed(_) => Err(Refusal::Ignored(ProtocolError::Malformed.into())),
             VerifierMessage::Denied(Denied {
                 code,
                 retry_after_s,
@@ -106,20 +122,18 @@ impl<'p> Waiting<'p> {
         }
     }
 
+    /// Takes the body of a challenge whose signature was checked.
+    // Apart from the caller, as everything that comes after a check: what it needs on the stack would lie under that of the
+    // check, which is the deepest of a login.
+    #[inline(never)]
     fn challenged<'m>(
         &mut self,
         message: &'m [u8],
-        signed: SignedChallenge<'m>,
+        body: &'m [u8],
     ) -> Result<Proving<'_, 'p, 'm>, Refusal> {
-        // Authenticity first: nothing in the body is looked at before the signature holds.
-        let Ok(_authentic) = self
-            .key
-            .check(&self.transcript, signed.body, signed.signature)
-        else {
-            return Err(Refusal::Ignored(Failure::UntrustedVerifier));
-        };
-        let challenge: Challenge<'m> = read(signed.body).map_err(|_| ProtocolError::Malformed)?;
-        if !VersionRange::OURS.contains(challenge.version) {
+        let challenge: Challenge<'m> = read(body).map_err(|_| ProtocolError::Malformed)?;
+        let agreed = self.login_id.is_none() || challenge.version == self.version;
+        if !VersionRange::OURS.contains(challenge.version) || !agreed {
             return Err(ProtocolError::Version.into());
         }
         if challenge.round != self.round || self.round >= MAX_ROUNDS {
@@ -129,36 +143,54 @@ impl<'p> Waiting<'p> {
             return Err(ProtocolError::Login.into());
         }
         self.login_id = Some(challenge.login_id);
+        self.version = challenge.version;
         self.round += 1;
         let transcript = self.transcript.then(Direction::Verifier, message);
         Ok(Proving::new(self, transcript, challenge))
     }
 
-    fn granted<'m>(&self, sealed: SealedGrant<'m>) -> Result<Session<'m>, Refusal> {
-        let Some(keys) = self.keys.as_ref() else {
-            return Err(Refusal::Ignored(ProtocolError::Grant.into()));
-        };
-        if keys
-            .check_grant(&self.transcript, sealed.body, &sealed.tag)
-            .is_err()
-        {
-            return Err(Refusal::Ignored(ProtocolError::Grant.into()));
+    /// A grant's body, when its tag was made in this login and the login's version has this kind of grant.
+    fn opened<'m>(
+        &self,
+        sealed: SealedGrant<'m>,
+        versions: RangeInclusive<u8>,
+    ) -> Result<&'m [u8], Refusal> {
+        let keys = self.keys.as_ref();
+        let fits = |keys: &LoginKeys| keys.check_grant(&self.transcript, sealed.body, &sealed.tag);
+        if versions.contains(&self.version) && keys.is_some_and(|keys| fits(keys).is_ok()) {
+            Ok(sealed.body)
+        } else {
+            Err(Refusal::Ignored(ProtocolError::Grant.into()))
         }
-        let grant: Grant<'m> = read(sealed.body).map_err(|_| ProtocolError::Malformed)?;
+    }
+
+    /// The session of a grant by version 1, whose tag was checked.
+    #[inline(never)]
+    fn granted<'m>(&self, body: &'m [u8]) -> Result<Session<'m>, Refusal> {
+        let grant: Grant<'m> = read(body).map_err(|_| ProtocolError::Malformed)?;
+        self.session(&grant, Term::of_grant(&grant)?, &[])
+    }
+
+    /// The session of a grant by version 2, whose tag was checked.
+    #[inline(never)]
+    fn svid_granted<'m>(&self, body: &'m [u8]) -> Result<Session<'m>, Refusal> {
+        let granted: SvidGrant<'m> = read(body).map_err(|_| ProtocolError::Malformed)?;
+        let term = Term::of_svid_grant(&granted)?;
+        self.session(&granted.grant, term, granted.svid)
+    }
+
+    fn session<'m>(
+        &self,
+        grant: &Grant<'m>,
+        term: Term,
+        svid: &'m [u8],
+    ) -> Result<Session<'m>, Refusal> {
         let spiffe_id = SpiffeId::parse(grant.spiffe_id).map_err(|_| ProtocolError::Identity)?;
         if spiffe_id.trust_domain() != self.trust_domain {
             return Err(ProtocolError::Identity.into());
         }
-        let lifetime_s = grant
-            .expires_at
-            .checked_sub(grant.issued_at)
-            .ok_or(ProtocolError::Lifetime)?;
+        let keys = self.keys.as_ref().ok_or(ProtocolError::Grant)?;
         let secret = keys.open_secret(&self.transcript, &grant.sealed_secret);
-        Ok(Session::new(
-            grant.session_id,
-            spiffe_id,
-            lifetime_s,
-            secret,
-        ))
+        Ok(Session::new(spiffe_id, term, svid, secret))
     }
 }

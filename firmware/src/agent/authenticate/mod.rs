@@ -1,4 +1,5 @@
-//! Whom the agent talks to: the verifier's signature over a challenge, by the key the node was provisioned with.
+//! Whom the agent talks to: the verifier's signature over a challenge, or over a renewal, by the key the node was
+//! provisioned with.
 //!
 //! Without this check anybody on the line could have credentials opened and PCRs quoted.
 
@@ -7,19 +8,19 @@ mod ecdsa;
 #[cfg(test)]
 mod tests;
 
-use assay_common::login::{Transcript, challenge_message};
+use assay_common::login::{RenewDigest, Transcript, challenge_message, renewal_message};
 use sha2::{Digest, Sha256};
 
 use self::curve::Point;
 
-/// The challenge is not signed by the pinned key, or not for this login.
+/// The challenge, or the renewal, is not signed by the pinned key, or not for this login or session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct UntrustedVerifier;
 
 impl core::fmt::Display for UntrustedVerifier {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str("the challenge is not signed by the pinned key")
+        f.write_str("the verifier's message is not signed by the pinned key")
     }
 }
 
@@ -32,7 +33,7 @@ pub struct PinnedKey<'p> {
     y: &'p [u8; 32],
 }
 
-/// Proof that a challenge came from the pinned verifier for the login at hand. Only [`PinnedKey::check`] makes one.
+/// Proof that a message came from the pinned verifier for what is at hand. Only [`PinnedKey`]'s checks make one.
 #[derive(Debug)]
 pub struct Authentic(());
 
@@ -64,8 +65,30 @@ impl<'p> PinnedKey<'p> {
         body: &[u8],
         signature: &[u8],
     ) -> Result<Authentic, UntrustedVerifier> {
+        self.check_parts(challenge_message(before, body), signature)
+    }
+
+    /// Checks the signature over the renewal that was asked for and the answer's body.
+    ///
+    /// # Errors
+    ///
+    /// [`UntrustedVerifier`]; nothing of the body may be used then.
+    pub fn check_renewal(
+        &self,
+        renew: &RenewDigest,
+        body: &[u8],
+        signature: &[u8],
+    ) -> Result<Authentic, UntrustedVerifier> {
+        self.check_parts(renewal_message(renew, body), signature)
+    }
+
+    fn check_parts(
+        &self,
+        parts: [&[u8]; 3],
+        signature: &[u8],
+    ) -> Result<Authentic, UntrustedVerifier> {
         let mut hash = Sha256::new();
-        for part in challenge_message(before, body) {
+        for part in parts {
             hash.update(part);
         }
         let digest = hash.finalize().into();

@@ -79,7 +79,7 @@ impl Write for Serial {
 
 /// Time passes only when the agent rests.
 pub(super) struct Clock {
-    us: u64,
+    us: Rc<RefCell<u64>>,
     kicks: Rc<RefCell<u32>>,
     /// When the board was told to restart, ms.
     restarts: Rc<RefCell<Vec<u64>>>,
@@ -87,11 +87,11 @@ pub(super) struct Clock {
 
 impl Platform for Clock {
     fn now_us(&mut self) -> u64 {
-        self.us
+        *self.us.borrow()
     }
 
     fn idle(&mut self) {
-        self.us += 1_000;
+        *self.us.borrow_mut() += 1_000;
     }
 
     fn kick_watchdog(&mut self) {
@@ -99,14 +99,22 @@ impl Platform for Clock {
     }
 
     fn restart(&mut self) {
-        self.restarts.borrow_mut().push(self.us / 1_000);
+        self.restarts.borrow_mut().push(*self.us.borrow() / 1_000);
     }
 }
 
 pub(super) struct Setup {
     line: Rc<RefCell<Line>>,
     kicks: Rc<RefCell<u32>>,
+    us: Rc<RefCell<u64>>,
     pub(super) restarts: Rc<RefCell<Vec<u64>>>,
+}
+
+impl Setup {
+    /// The agent's time.
+    pub(super) fn now_ms(&self) -> u64 {
+        *self.us.borrow() / 1_000
+    }
 }
 
 pub(super) fn node<'r>(
@@ -133,8 +141,9 @@ pub(super) fn observed<'r, O: Observer>(
     }));
     let kicks = Rc::new(RefCell::new(0));
     let restarts = Rc::<RefCell<Vec<u64>>>::default();
+    let us = Rc::<RefCell<u64>>::default();
     let clock = Clock {
-        us: 0,
+        us: us.clone(),
         kicks: kicks.clone(),
         restarts: restarts.clone(),
     };
@@ -150,6 +159,7 @@ pub(super) fn observed<'r, O: Observer>(
     let setup = Setup {
         line,
         kicks,
+        us,
         restarts,
     };
     (setup, node)
@@ -219,6 +229,8 @@ fn troubles(setup: &Setup) -> Vec<TroubleCode> {
 pub(super) const GRANTED: Granted = Granted {
     session_id: [9; 16],
     lifetime_s: 3_600,
+    renew_in_s: None,
+    has_svid: false,
 };
 
 #[test]

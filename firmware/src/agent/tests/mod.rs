@@ -7,6 +7,8 @@
 )]
 
 mod loops;
+mod renewals;
+mod sessions;
 mod states;
 mod turns;
 mod verifier;

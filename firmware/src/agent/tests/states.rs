@@ -11,7 +11,7 @@ use crate::agent::{Answer, Failure, MAX_ROUNDS, Opening, ProtocolError, Refusal,
 use crate::evidence::EvidenceSource;
 
 /// Up to the hello.
-fn opened(record: &[u8]) -> (Verifier, Waiting<'_>) {
+pub(super) fn opened(record: &[u8]) -> (Verifier, Waiting<'_>) {
     let mut out = [0; 2048];
     let opening = Opening::new(record).unwrap();
     let (hello, waiting) = opening
@@ -21,7 +21,7 @@ fn opened(record: &[u8]) -> (Verifier, Waiting<'_>) {
 }
 
 /// One more challenge answered.
-fn answered(verifier: &mut Verifier, waiting: &mut Waiting<'_>, round: u8) {
+pub(super) fn answered(verifier: &mut Verifier, waiting: &mut Waiting<'_>, round: u8) {
     let challenge = verifier.challenge(round, &[EK]);
     let Ok(Answer::Asked(proving)) = waiting.handle(&challenge) else {
         panic!("refused")
@@ -34,7 +34,7 @@ fn answered(verifier: &mut Verifier, waiting: &mut Waiting<'_>, round: u8) {
     verifier.received(proofs);
 }
 
-fn over(result: Result<Answer<'_, '_, '_>, Refusal>) -> Failure {
+pub(super) fn over(result: Result<Answer<'_, '_, '_>, Refusal>) -> Failure {
     match result {
         Err(Refusal::Over(failure)) => failure,
         Err(Refusal::Ignored(failure)) => panic!("ignored: {failure}"),
@@ -42,7 +42,7 @@ fn over(result: Result<Answer<'_, '_, '_>, Refusal>) -> Failure {
     }
 }
 
-fn ignored(result: Result<Answer<'_, '_, '_>, Refusal>) -> Failure {
+pub(super) fn ignored(result: Result<Answer<'_, '_, '_>, Refusal>) -> Failure {
     match result {
         Err(Refusal::Ignored(failure)) => failure,
         Err(Refusal::Over(failure)) => panic!("over: {failure}"),

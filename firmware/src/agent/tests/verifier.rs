@@ -1,12 +1,14 @@
 //! A verifier and an evidence source for tests: the protocol's rules, and the means to break each.
 
 use assay_common::identity::Provisioning;
-use assay_common::login::{Direction, LoginKeys, Transcript, challenge_message};
+use assay_common::login::{
+    Direction, LoginKeys, RenewDigest, Transcript, challenge_message, renewal_message,
+};
 use assay_common::policy::{AttestorKind, AttestorSet};
 use assay_common::protocol::message::Items;
 use assay_common::protocol::{
-    AgentMessage, Challenge, Grant, Item, MessageWriter, Proofs, SealedGrant, SignedChallenge,
-    TroubleCode, VerifierMessage, decode, encode,
+    AgentMessage, Challenge, Grant, Item, MessageWriter, Proofs, Renewal, SealedGrant,
+    SignedChallenge, SignedRenewal, SvidGrant, TroubleCode, VerifierMessage, decode, encode,
 };
 use p256::ecdsa::signature::hazmat::PrehashSigner;
 use p256::ecdsa::{Signature, SigningKey};
@@ -44,6 +46,7 @@ pub(super) struct Verifier {
     pub(super) key: SigningKey,
     pub(super) transcript: Transcript,
     pub(super) login_id: [u8; 16],
+    pub(super) version: u8,
 }
 
 impl Verifier {
@@ -53,12 +56,13 @@ impl Verifier {
             key: key(1),
             transcript: Transcript::new().then(Direction::Agent, hello),
             login_id: [7; 16],
+            version: 1,
         }
     }
 
     pub(super) fn challenge(&self, round: u8, items: &[Item<'_>]) -> Vec<u8> {
         self.sign(&Challenge {
-            version: 1,
+            version: self.version,
             login_id: self.login_id,
             round,
             server_nonce: [round; 32],
@@ -69,11 +73,7 @@ impl Verifier {
     pub(super) fn sign(&self, challenge: &Challenge<'_>) -> Vec<u8> {
         let mut body = [0; 1024];
         let body = encode(challenge, &mut body).unwrap();
-        let mut hash = Sha256::new();
-        for part in challenge_message(&self.transcript, body) {
-            hash.update(part);
-        }
-        let signature: Signature = self.key.sign_prehash(&hash.finalize()).unwrap();
+        let signature = signed(&self.key, challenge_message(&self.transcript, body));
         message(&VerifierMessage::Challenge(SignedChallenge {
             body,
             signature: &signature.to_bytes(),
@@ -97,19 +97,80 @@ impl Verifier {
     }
 
     pub(super) fn grant_of(&self, spiffe_id: &str, issued_at: u64, expires_at: u64) -> Vec<u8> {
+        let grant = self.grant_for(spiffe_id, issued_at, expires_at);
         let keys = LoginKeys::new(SECRET);
-        let grant = Grant {
-            session_id: [9; 16],
-            issued_at,
-            expires_at,
-            spiffe_id,
-            sealed_secret: keys.seal_secret(&self.transcript, &[0xAB; 32]),
-        };
         let mut body = [0; 512];
         let body = encode(&grant, &mut body).unwrap();
         let tag = keys.grant_tag(&self.transcript, body);
         message(&VerifierMessage::Granted(SealedGrant { body, tag }))
     }
+
+    pub(super) fn grant_for<'g>(
+        &self,
+        spiffe_id: &'g str,
+        issued_at: u64,
+        expires_at: u64,
+    ) -> Grant<'g> {
+        let keys = LoginKeys::new(SECRET);
+        Grant {
+            session_id: [9; 16],
+            issued_at,
+            expires_at,
+            spiffe_id,
+            sealed_secret: keys.seal_secret(&self.transcript, &[0xAB; 32]),
+        }
+    }
+
+    /// A grant of version 2, after `change`.
+    pub(super) fn svid_grant(&self, change: &dyn Fn(&mut SvidGrant<'_>)) -> Vec<u8> {
+        let grant = self.grant_for("spiffe://example.org/node/1", 1_000, 4_600);
+        let mut granted = with_svid(grant);
+        change(&mut granted);
+        let mut body = [0; 512];
+        let body = encode(&granted, &mut body).unwrap();
+        let tag = LoginKeys::new(SECRET).grant_tag(&self.transcript, body);
+        message(&VerifierMessage::SvidGranted(SealedGrant { body, tag }))
+    }
+}
+
+/// What version 2 grants: renewed in half an hour, and with an SVID.
+pub(super) fn with_svid(grant: Grant<'_>) -> SvidGrant<'_> {
+    SvidGrant {
+        grant,
+        renew_after: grant.issued_at + 1_800,
+        renewal_nonce: [0x4E; 32],
+        svid: b"svid 1",
+    }
+}
+
+/// What the session of [`with_svid`] is renewed to.
+pub(super) const RENEWAL: Renewal<'static> = Renewal {
+    session_id: [9; 16],
+    issued_at: 2_800,
+    expires_at: 6_400,
+    renew_after: 4_600,
+    renewal_nonce: [0x4F; 32],
+    svid: b"svid 2",
+};
+
+/// `renewal` as the answer to `renew`, signed with `key`.
+pub(super) fn renewed(key: &SigningKey, renew: &[u8], renewal: &Renewal<'_>) -> Vec<u8> {
+    let mut body = [0; 1024];
+    let body = encode(renewal, &mut body).unwrap();
+    let asked = RenewDigest::of(renew);
+    let signature = signed(key, renewal_message(&asked, body));
+    message(&VerifierMessage::Renewed(SignedRenewal {
+        body,
+        signature: &signature.to_bytes(),
+    }))
+}
+
+pub(super) fn signed(key: &SigningKey, parts: [&[u8]; 3]) -> Signature {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update(part);
+    }
+    key.sign_prehash(&hash.finalize()).unwrap()
 }
 
 pub(super) fn message(message: &VerifierMessage<'_>) -> Vec<u8> {
@@ -131,7 +192,12 @@ pub(super) const QUOTE: Item<'static> = Item {
 pub(super) struct Source {
     pub(super) begun: u32,
     pub(super) ended: u32,
+    pub(super) kept: u32,
+    pub(super) randoms: u8,
     pub(super) fail: Option<EvidenceError>,
+    pub(super) fail_renewal: Option<EvidenceError>,
+    /// What was to be quoted in renewals.
+    pub(super) quoted: Vec<[u8; 32]>,
 }
 
 impl EvidenceSource for Source {
@@ -145,7 +211,9 @@ impl EvidenceSource for Source {
     }
 
     fn random(&mut self, out: &mut [u8; 32]) -> Result<(), EvidenceError> {
-        out.fill(0x33);
+        // Never the same twice.
+        self.randoms += 1;
+        out.fill(self.randoms);
         Ok(())
     }
 
@@ -160,6 +228,20 @@ impl EvidenceSource for Source {
             .map_err(|_| EvidenceError::new(TroubleCode::PROTOCOL))?;
         out.raw(request.payload);
         Ok((request.round == 1).then(|| LoginKeys::new(SECRET)))
+    }
+
+    fn renew(
+        &mut self,
+        qualifying_data: &[u8; 32],
+        out: &mut MessageWriter<'_>,
+    ) -> Result<(), EvidenceError> {
+        self.quoted.push(*qualifying_data);
+        out.raw(b"quote");
+        self.fail_renewal.map_or(Ok(()), Err)
+    }
+
+    fn keep(&mut self) {
+        self.kept += 1;
     }
 
     fn end(&mut self) {
