@@ -19,11 +19,11 @@ use super::StoreError;
 #[cfg_attr(feature = "service", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// Look at sessions, nodes, policies and the audit trail.
+    /// Look at sessions, nodes and policies.
     Viewer,
-    /// Revoke sessions, evict nodes.
+    /// Read the audit trail and evidence, revoke sessions, evict nodes.
     Operator,
-    /// Change the configuration; make and revoke tokens; read evidence.
+    /// Change the configuration; make and revoke tokens.
     Admin,
 }
 

@@ -1,5 +1,8 @@
 //! A store that ends with its process.
 
+mod api_tokens;
+mod paging;
+
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -7,8 +10,8 @@ use jiff::Timestamp;
 
 use super::cluster_config::Versions;
 use super::{
-    Ban, Commit, Lifecycle, LoginRecord, NodeRecord, Renewable, SessionRecord, SessionRenewal,
-    Store, StoreError, check,
+    ApiTokenRecord, Ban, Commit, Lifecycle, LoginRecord, NodeRecord, Renewable, SessionRecord,
+    SessionRenewal, Store, StoreError, check,
 };
 use crate::session::SessionId;
 
@@ -23,6 +26,7 @@ pub(super) struct State {
     sessions: BTreeMap<SessionId, SessionRecord>,
     bans: BTreeMap<String, Ban>,
     pub(super) config: Versions,
+    api_tokens: BTreeMap<String, ApiTokenRecord>,
 }
 
 impl State {

@@ -28,6 +28,12 @@ const SQLITE: &[Step] = &[
         include_str!("../../migrations/sqlite/0003_cluster_config.up.sql"),
         include_str!("../../migrations/sqlite/0003_cluster_config.down.sql"),
     ),
+    (
+        4,
+        "api tokens",
+        include_str!("../../migrations/sqlite/0004_api_tokens.up.sql"),
+        include_str!("../../migrations/sqlite/0004_api_tokens.down.sql"),
+    ),
 ];
 
 const POSTGRES: &[Step] = &[
@@ -48,6 +54,12 @@ const POSTGRES: &[Step] = &[
         "cluster config",
         include_str!("../../migrations/postgres/0003_cluster_config.up.sql"),
         include_str!("../../migrations/postgres/0003_cluster_config.down.sql"),
+    ),
+    (
+        4,
+        "api tokens",
+        include_str!("../../migrations/postgres/0004_api_tokens.up.sql"),
+        include_str!("../../migrations/postgres/0004_api_tokens.down.sql"),
     ),
 ];
 

@@ -9,6 +9,7 @@ pub mod lifecycle;
 mod memory;
 #[cfg(feature = "service")]
 pub mod migrations;
+mod paging;
 #[cfg(feature = "service")]
 mod postgres;
 #[cfg(feature = "service")]
@@ -25,6 +26,7 @@ pub use cluster_config::{
 };
 pub use lifecycle::{Ban, Lifecycle, SessionRenewal};
 pub use memory::MemoryStore;
+pub use paging::Paging;
 #[cfg(feature = "service")]
 pub use postgres::PostgresStore;
 pub use rules::{Conflict, check};
@@ -235,7 +237,9 @@ pub enum Commit {
 
 /// State that outlives a login.
 #[async_trait::async_trait]
-pub trait Store: Lifecycle + ClusterConfigStore + Send + Sync + core::fmt::Debug {
+pub trait Store:
+    Lifecycle + ClusterConfigStore + ApiTokens + Paging + Send + Sync + core::fmt::Debug
+{
     /// Marks a challenge as answered. True for exactly one caller per digest, whatever else runs at the time;
     /// remembered until `expires_at`.
     ///

@@ -6,7 +6,9 @@
 //! locked as they are read, and a node that was not there is inserted only if it still is not: the unique keys of the
 //! table decide who was first, and who was second reads anew and meets the other's record.
 
+mod api_tokens;
 mod lifecycle;
+mod paging;
 
 use core::future::Future;
 use core::ops::{Deref, DerefMut};

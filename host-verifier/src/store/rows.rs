@@ -7,7 +7,7 @@ use sqlx::Row;
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
 
-use super::{Ban, NodeRecord, Renewable, SessionRecord, StoreError};
+use super::{ApiTokenRecord, Ban, NodeRecord, Renewable, SessionRecord, StoreError};
 use crate::attestor::{Attribute, BootState};
 use crate::session::{RenewalBasis, SessionId};
 
@@ -70,10 +70,21 @@ macro_rules! select_sessions {
     };
 }
 
+macro_rules! select_api_tokens {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, sha256, name, role, created_at, created_by, expires_at FROM api_tokens ",
+            $rest
+        )
+    };
+}
+
 pub(super) const TAKE_CHALLENGE: &str =
     "INSERT INTO answered_challenges (digest, expires_at) VALUES ($1, $2) ON CONFLICT DO NOTHING";
 pub(super) const NODE: &str = select_nodes!("WHERE ek_hash = $1");
 pub(super) const NODES: &str = select_nodes!("ORDER BY last_seen DESC, ek_hash LIMIT $1");
+/// A page in the order of the primary key: what is read does not grow with what lies before or behind it.
+pub(super) const NODE_PAGE: &str = select_nodes!("WHERE ek_hash > $1 ORDER BY ek_hash LIMIT $2");
 /// What logins touch: the nodes with their EKs, those with their AKs, those with their identities; each a list in JSON.
 /// SQLite only.
 pub(super) const NODES_OF_BATCH: &str = select_nodes!(
@@ -96,6 +107,11 @@ pub(super) const UPDATE_NODE: &str = "UPDATE nodes SET ak_name = $2, spiffe_id =
      WHERE ek_hash = $1";
 pub(super) const EVICT_NODE: &str = "DELETE FROM nodes WHERE ek_hash = $1";
 pub(super) const SESSION: &str = select_sessions!("WHERE id = $1");
+/// As [`NODE_PAGE`]. Sessions that have ended are purged within minutes, so that few rows are read in vain.
+pub(super) const SESSION_PAGE: &str = select_sessions!(
+    "WHERE id > $1 AND expires_at > $2 AND revoked_at IS NULL \
+        AND NOT EXISTS (SELECT 1 FROM bans WHERE bans.ek_hash = sessions.ek_hash) ORDER BY id LIMIT $3"
+);
 pub(super) const SESSIONS: &str = select_sessions!(
     "WHERE expires_at > $1 AND revoked_at IS NULL \
         AND NOT EXISTS (SELECT 1 FROM bans WHERE bans.ek_hash = sessions.ek_hash) ORDER BY issued_at DESC, id LIMIT $2"
@@ -119,6 +135,42 @@ pub(super) const UNBAN: &str = "DELETE FROM bans WHERE ek_hash = $1";
 pub(super) const BAN_OF: &str =
     "SELECT ek_hash, banned_at, banned_by, reason FROM bans WHERE ek_hash = $1";
 pub(super) const BANS: &str = "SELECT ek_hash, banned_at, banned_by, reason FROM bans ORDER BY banned_at DESC, ek_hash LIMIT $1";
+
+pub(super) const ADD_API_TOKEN: &str = "INSERT INTO api_tokens (id, sha256, name, role, created_at, created_by, expires_at) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING";
+pub(super) const API_TOKEN: &str = select_api_tokens!("WHERE sha256 = $1");
+pub(super) const API_TOKENS: &str = select_api_tokens!("WHERE id > $1 ORDER BY id LIMIT $2");
+pub(super) const REVOKE_API_TOKEN: &str = "DELETE FROM api_tokens WHERE id = $1 \
+     RETURNING id, sha256, name, role, created_at, created_by, expires_at";
+
+/// [`ADD_API_TOKEN`] with a token's values, for whichever database runs it.
+macro_rules! api_token_query {
+    ($token:expr) => {
+        sqlx::query($crate::store::rows::ADD_API_TOKEN)
+            .bind(&$token.id)
+            .bind($token.sha256.as_slice())
+            .bind(&$token.name)
+            .bind($token.role.name())
+            .bind($token.created_at.as_second())
+            .bind(&$token.created_by)
+            .bind($token.expires_at.map(|at| at.as_second()))
+    };
+}
+pub(super) use api_token_query;
+
+pub(super) fn read_api_token(row: &impl Columns) -> Result<ApiTokenRecord, StoreError> {
+    let damaged = || StoreError::Damaged("API token");
+    let expires_at = row.number("expires_at")?.map(Timestamp::from_second);
+    Ok(ApiTokenRecord {
+        id: row.text("id")?,
+        sha256: row.bytes("sha256")?.try_into().map_err(|_| damaged())?,
+        name: row.text("name")?,
+        role: row.text("role")?.parse().map_err(|_| damaged())?,
+        created_at: time(row, "created_at", "API token")?,
+        created_by: row.text("created_by")?,
+        expires_at: expires_at.transpose().map_err(|_| damaged())?,
+    })
+}
 
 /// [`INSERT_NODE`] or [`UPDATE_NODE`] with a node's values, for whichever database runs it.
 macro_rules! node_query {

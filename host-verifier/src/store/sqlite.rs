@@ -2,8 +2,10 @@
 //!
 //! Logins, challenges and renewals go through one writer, which writes what waits in one transaction ([`writer`]).
 
+mod api_tokens;
 mod batch;
 mod lifecycle;
+mod paging;
 mod writer;
 
 use std::path::Path;

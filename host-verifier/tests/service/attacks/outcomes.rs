@@ -5,8 +5,8 @@ use assay_host_verifier::attestor::Fault;
 use assay_host_verifier::login::denial::code_of;
 use assay_host_verifier::session::SessionId;
 use assay_host_verifier::store::{
-    Ban, ClusterConfigStore, Commit, ConfigChange, ConfigEntry, ConfigOutcome, ConfigVersion,
-    Lifecycle, LoginRecord, MemoryStore, NodeRecord, SessionRecord, SessionRenewal, Store,
+    ApiTokenRecord, ApiTokens, Ban, ClusterConfigStore, Commit, ConfigChange, ConfigEntry, ConfigOutcome, ConfigVersion,
+    Lifecycle, LoginRecord, MemoryStore, NodeRecord, Paging, SessionRecord, SessionRenewal, Store,
     StoreError,
 };
 use assay_host_verifier::transport::connection::Conversation;
@@ -165,6 +165,41 @@ impl ClusterConfigStore for BrokenStore {
         limit: u32,
     ) -> Result<Vec<ConfigEntry>, StoreError> {
         self.inner.config_clusters(after, limit).await
+    }
+}
+
+#[async_trait::async_trait]
+impl ApiTokens for BrokenStore {
+    async fn add_api_token(&self, token: &ApiTokenRecord) -> Result<bool, StoreError> {
+        self.inner.add_api_token(token).await
+    }
+
+    async fn api_token(&self, sha256: &[u8; 32]) -> Result<Option<ApiTokenRecord>, StoreError> {
+        self.inner.api_token(sha256).await
+    }
+
+    async fn api_tokens(&self, after: &str, limit: u32) -> Result<Vec<ApiTokenRecord>, StoreError> {
+        self.inner.api_tokens(after, limit).await
+    }
+
+    async fn revoke_api_token(&self, id: &str) -> Result<Option<ApiTokenRecord>, StoreError> {
+        self.inner.revoke_api_token(id).await
+    }
+}
+
+#[async_trait::async_trait]
+impl Paging for BrokenStore {
+    async fn session_page(
+        &self,
+        now: jiff::Timestamp,
+        after: Option<SessionId>,
+        limit: u32,
+    ) -> Result<Vec<SessionRecord>, StoreError> {
+        self.inner.session_page(now, after, limit).await
+    }
+
+    async fn node_page(&self, after: &str, limit: u32) -> Result<Vec<NodeRecord>, StoreError> {
+        self.inner.node_page(after, limit).await
     }
 }
 
