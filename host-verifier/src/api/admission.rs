@@ -3,8 +3,9 @@
 
 use core::time::Duration;
 use std::sync::Arc;
+use std::time::Instant;
 
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -15,6 +16,8 @@ use super::peer::Peer;
 use super::problem::Problem;
 use super::rate::Rate;
 use crate::config::ApiLimits;
+use crate::telemetry::Metrics;
+use crate::telemetry::metrics::Limit;
 
 /// What requests are counted with; one for all connections of the API.
 #[derive(Debug, Clone)]
@@ -22,14 +25,16 @@ pub(super) struct Admission {
     rate: Arc<Rate>,
     room: Arc<Semaphore>,
     time: Duration,
+    metrics: Metrics,
 }
 
 impl Admission {
-    pub(super) fn new(limits: &ApiLimits) -> Self {
+    pub(super) fn new(limits: &ApiLimits, metrics: Metrics) -> Self {
         Self {
             rate: Arc::new(Rate::per_second(limits.requests_per_second)),
             room: Arc::new(Semaphore::new(limits.requests_in_flight)),
             time: limits.request_timeout,
+            metrics,
         }
     }
 }
@@ -40,11 +45,27 @@ pub(super) async fn admit(
     request: Request,
     next: Next,
 ) -> Response {
+    let began = Instant::now();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let response = let_in(&admission, request, next).await;
+    let status = response.status();
+    if status == StatusCode::PAYLOAD_TOO_LARGE {
+        admission.metrics.rate_limited(Limit::Body);
+    }
+    let route = route.as_ref().map(MatchedPath::as_str);
+    admission
+        .metrics
+        .http_request(route, status.as_u16(), began.elapsed());
+    response
+}
+
+async fn let_in(admission: &Admission, request: Request, next: Next) -> Response {
     // The listener puts it there. A request that came from nowhere is nobody's.
     let Some(peer) = request.extensions().get::<Peer>() else {
         return Problem::internal(&"a request without a peer").into_response();
     };
     if let Err(wait) = admission.rate.take(peer.key()) {
+        admission.metrics.rate_limited(Limit::Peer);
         return Problem::new(
             StatusCode::TOO_MANY_REQUESTS,
             "too-many-requests",
@@ -55,6 +76,7 @@ pub(super) async fn admit(
         .into_response();
     }
     let Ok(_room) = admission.room.try_acquire() else {
+        admission.metrics.rate_limited(Limit::Requests);
         return Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "overloaded",

@@ -19,7 +19,8 @@ use super::peer::{ClientCertificate, Peer, PeerKey};
 use super::rate::Rate;
 use super::tls::Tls;
 use crate::config::ApiLimits;
-use crate::telemetry::names;
+use crate::telemetry::metrics::Limit;
+use crate::telemetry::{Metrics, names};
 
 /// How long nothing is accepted when the system has no more file descriptors or memory for it.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -76,7 +77,7 @@ impl HttpListener {
 
     /// Serves connections until `stop` becomes true: then the port is closed, every connection is told to end (HTTP/2:
     /// GOAWAY), and requests in flight have the drain timeout to be answered.
-    pub async fn serve(self, router: Router, mut stop: watch::Receiver<bool>) {
+    pub async fn serve(self, router: Router, metrics: Metrics, mut stop: watch::Receiver<bool>) {
         let Self {
             name,
             tcp,
@@ -89,7 +90,7 @@ impl HttpListener {
         let all = Arc::new(Semaphore::new(limits.connections));
         let peers = Peers::default();
         let rate = Rate::per_second(limits.requests_per_second);
-        let refused = Refused::new(name);
+        let refused = Refused::new(name, metrics);
         let mut tasks = JoinSet::new();
         loop {
             let accepted = tokio::select! {
@@ -229,18 +230,21 @@ impl Drop for Place {
 /// Connections that were not let in. Their number is told when it doubles, so that a flood does not fill the log.
 struct Refused {
     listener: &'static str,
+    metrics: Metrics,
     count: AtomicU64,
 }
 
 impl Refused {
-    const fn new(listener: &'static str) -> Self {
+    const fn new(listener: &'static str, metrics: Metrics) -> Self {
         Self {
             listener,
+            metrics,
             count: AtomicU64::new(0),
         }
     }
 
     fn count(&self, why: &dyn core::fmt::Display) {
+        self.metrics.rate_limited(Limit::Connections);
         let count = self.count.fetch_add(1, Ordering::Relaxed) + 1;
         if count.is_power_of_two() {
             let listener = self.listener;

@@ -2,39 +2,48 @@
 //!
 //! * [`listener`], [`connection`], [`tls`]: ports, connections and certificates, all bounded.
 //! * [`peer`]: who is at the other end. [`rate`], [`admission`]: how much of it.
-//! * [`problem`]: errors. [`openapi`]: the document that describes the rest.
+//! * [`auth`]: who may do what. [`routes`]: what is at each path, and for whom.
+//! * [`problem`]: errors. [`extract`], [`tagged`]: requests and answers. [`openapi`]: the document that describes all of it.
+//! * [`ops`]: health and metrics, on ports of their own.
 //!
-//! A route is added in [`router`], with the group that says who may use it. What is in the OpenAPI document is what is
+//! A route is added in [`routes`], to the group that says who may use it. What is in the OpenAPI document is what is
 //! served: both are made from the same handlers.
 
 mod admission;
+pub mod auth;
 mod connection;
+pub mod extract;
 pub mod listener;
 pub mod login;
 pub mod openapi;
+pub mod ops;
 pub mod peer;
 pub mod problem;
 pub mod rate;
+pub mod routes;
 pub mod start;
+pub mod tagged;
 pub mod tls;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
+use tokio::sync::Semaphore;
 use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 pub use listener::HttpListener;
 pub use peer::Peer;
 pub use problem::Problem;
 pub use tls::{Tls, TlsError};
 
-use crate::config::HttpSettings;
+use crate::config::{Config, HttpSettings};
 use crate::server::{RequestLogins, Server};
 use admission::Admission;
+use auth::Gatekeeper;
 
 /// What handlers share; cheap to clone.
 #[derive(Debug, Clone)]
@@ -47,17 +56,25 @@ pub struct ApiState {
     pub tls: Option<Arc<Tls>>,
     /// The logins that came with requests.
     pub logins: Arc<RequestLogins>,
+    /// The file of the audit trail.
+    pub audit_trail: Arc<PathBuf>,
+    /// One search through it at a time.
+    audit_search: Arc<Semaphore>,
+    gatekeeper: Gatekeeper,
 }
 
 impl ApiState {
-    /// The state of an API with these settings.
+    /// The state of the API of a service with this configuration.
     #[must_use]
-    pub fn new(server: Server, settings: HttpSettings, tls: Option<Arc<Tls>>) -> Self {
+    pub fn new(server: Server, config: &Config, tls: Option<Arc<Tls>>) -> Self {
         Self {
             server,
-            settings: Arc::new(settings),
+            settings: Arc::new(config.http.clone()),
             tls,
             logins: Arc::default(),
+            audit_trail: Arc::new(config.data_dir.join(crate::audit::FILE)),
+            audit_search: Arc::new(Semaphore::new(1)),
+            gatekeeper: Gatekeeper::default(),
         }
     }
 }
@@ -66,8 +83,8 @@ impl ApiState {
 #[must_use]
 pub fn router(state: ApiState) -> Router {
     let limits = &state.settings.limits;
-    let admission = Admission::new(limits);
-    let (routes, document) = routes().split_for_parts();
+    let admission = Admission::new(limits, state.server.metrics.clone());
+    let (routes, document) = documented(&state).split_for_parts();
     openapi::serve(routes, document)
         .fallback(|| async { unknown() })
         .method_not_allowed_fallback(|| async { wrong_method() })
@@ -76,9 +93,14 @@ pub fn router(state: ApiState) -> Router {
         .with_state(state)
 }
 
-/// The routes with their documentation.
-fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::with_openapi(openapi::document()).routes(routes!(login::login))
+/// The OpenAPI document of a router with this state.
+#[must_use]
+pub fn document(state: &ApiState) -> utoipa::openapi::OpenApi {
+    documented(state).into_openapi()
+}
+
+fn documented(state: &ApiState) -> OpenApiRouter<ApiState> {
+    OpenApiRouter::with_openapi(openapi::document()).merge(routes::all(state))
 }
 
 fn unknown() -> Problem {

@@ -1,12 +1,21 @@
 //! The OpenAPI 3.1 document, made from the handlers.
 
 use axum::Router;
-use axum::http::header::CONTENT_TYPE;
+use axum::body::Bytes;
+use axum::http::HeaderMap;
 use axum::routing::get;
+use utoipa::PartialSchema;
+use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
-use utoipa::openapi::{Components, ContactBuilder, Info, InfoBuilder, OpenApi, OpenApiBuilder};
+use utoipa::openapi::{
+    Components, ContactBuilder, ContentBuilder, Info, InfoBuilder, OpenApi, OpenApiBuilder, Ref,
+    ResponseBuilder,
+};
 
 use super::ApiState;
+use super::auth::Access;
+use super::problem::{MEDIA_TYPE, Problem};
+use super::tagged::Tagged;
 
 /// Where it is served.
 pub const PATH: &str = "/openapi.json";
@@ -32,6 +41,9 @@ pub(super) fn document() -> OpenApi {
             extensions: None,
         },
     );
+    components
+        .schemas
+        .insert("Problem".to_owned(), Problem::schema());
     OpenApiBuilder::new()
         .info(info())
         .components(Some(components))
@@ -50,15 +62,72 @@ fn info() -> Info {
         .build()
 }
 
+/// Every operation of a document.
+pub(super) fn operations(document: &mut OpenApi) -> impl Iterator<Item = &mut Operation> {
+    document.paths.paths.values_mut().flat_map(|item| {
+        [
+            item.get.as_mut(),
+            item.put.as_mut(),
+            item.post.as_mut(),
+            item.delete.as_mut(),
+            item.options.as_mut(),
+            item.head.as_mut(),
+            item.patch.as_mut(),
+            item.trace.as_mut(),
+        ]
+        .into_iter()
+        .flatten()
+    })
+}
+
+/// Adds the errors that every operation may answer with. Its own come before them.
+pub(super) fn add_problems(operation: &mut Operation, access: Access) {
+    let common = [
+        ("400", "The request cannot be read.", true),
+        (
+            "401",
+            "No credential, or one that does not hold.",
+            access != Access::Public,
+        ),
+        ("403", "The role is too small.", access != Access::Public),
+        (
+            "429",
+            "Too many requests or refused credentials from this address; see `Retry-After`.",
+            true,
+        ),
+        (
+            "503",
+            "Overloaded, or the store does not answer; see `Retry-After`.",
+            true,
+        ),
+    ];
+    for (status, description, _) in common.into_iter().filter(|(.., applies)| *applies) {
+        let response = ResponseBuilder::new()
+            .description(description)
+            .content(
+                MEDIA_TYPE,
+                ContentBuilder::new()
+                    .schema(Some(Ref::from_schema_name("Problem")))
+                    .build(),
+            )
+            .build();
+        let responses = &mut operation.responses.responses;
+        responses
+            .entry(status.to_owned())
+            .or_insert_with(|| response.into());
+    }
+}
+
 /// Adds the document to what it describes. It does not describe itself.
 pub(super) fn serve(router: Router<ApiState>, document: OpenApi) -> Router<ApiState> {
     // The document is ours, of strings and maps: it always serializes.
-    let text: axum::body::Bytes = serde_json::to_vec(&document).unwrap_or_default().into();
+    let text: Bytes = serde_json::to_vec(&document).unwrap_or_default().into();
+    let tagged = Tagged::new("application/json", text);
     router.route(
         PATH,
-        get(move || {
-            let text = text.clone();
-            async move { ([(CONTENT_TYPE, "application/json")], text) }
+        get(move |headers: HeaderMap| {
+            let answer = tagged.answer(&headers);
+            async move { answer }
         }),
     )
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::{ApiState, HttpListener, Tls, TlsError, router};
-use crate::config::HttpSettings;
+use super::{ApiState, HttpListener, Tls, TlsError, ops, router};
+use crate::config::{Config, HttpSettings};
 use crate::server::Server;
 
 /// Why HTTP is not served.
@@ -46,6 +46,10 @@ impl HttpError {
 pub struct HttpListeners {
     /// The API.
     pub api: Option<HttpListener>,
+    /// `/live` and `/ready`.
+    pub health: Option<HttpListener>,
+    /// `/metrics`.
+    pub metrics: Option<HttpListener>,
 }
 
 impl HttpListeners {
@@ -60,26 +64,48 @@ impl HttpListeners {
             let tls = Arc::new(Tls::load(&api.tls)?);
             open.api = Some(bind("api", api.address, Some(tls), settings).await?);
         }
+        if let Some(address) = settings.health {
+            open.health = Some(bind("health", address, None, settings).await?);
+        }
+        if let Some(address) = settings.metrics {
+            open.metrics = Some(bind("metrics", address, None, settings).await?);
+        }
         Ok(open)
     }
 
-    /// Serves all of them until `stop`, and then until they are drained.
-    pub async fn serve(
-        self,
-        server: &Server,
-        settings: &HttpSettings,
-        stop: watch::Receiver<bool>,
-    ) {
-        let mut tasks = JoinSet::new();
-        if let Some(api) = self.api {
-            let tls = api.tls().cloned();
-            if let Some(tls) = tls.clone() {
-                tasks.spawn(tls.watch(stop.clone()));
+    /// Serves all of them until `stop`, and then until they are drained. Health and metrics are told as long as anything
+    /// is: they stop last.
+    pub async fn serve(self, server: &Server, config: &Config, stop: watch::Receiver<bool>) {
+        let (last, stop_last) = watch::channel(false);
+        let mut others = JoinSet::new();
+        for (listener, router) in [
+            (self.health, ops::health(server)),
+            (self.metrics, ops::metrics(server)),
+        ] {
+            if let Some(listener) = listener {
+                let metrics = server.metrics.clone();
+                others.spawn(listener.serve(router, metrics, stop_last.clone()));
             }
-            let state = ApiState::new(server.clone(), settings.clone(), tls);
-            tasks.spawn(api.serve(router(state), stop.clone()));
         }
-        while tasks.join_next().await.is_some() {}
+        match self.api {
+            Some(api) => {
+                let tls = api.tls().cloned();
+                let state = ApiState::new(server.clone(), config, tls.clone());
+                let served = api.serve(router(state), server.metrics.clone(), stop.clone());
+                let kept = async {
+                    if let Some(tls) = tls {
+                        ops::keep_certificate(&tls, server, stop.clone()).await;
+                    }
+                };
+                tokio::join!(served, kept);
+            }
+            None => {
+                let mut stop = stop;
+                let _ = stop.wait_for(|stop| *stop).await;
+            }
+        }
+        let _ = last.send(true);
+        while others.join_next().await.is_some() {}
     }
 }
 

@@ -157,11 +157,12 @@ impl Tls {
         Ok(true)
     }
 
-    /// Reloads whenever the files change, until `stop`. A pair that does not fit is told once, and tried again: who
-    /// replaces two files is caught between them.
-    pub async fn watch(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
-        let mut told = String::new();
+    /// Reloads whenever the files change, until `stop`; `told` hears of the certificate at the beginning and after every
+    /// look. A pair that does not fit is logged once, and tried again: who replaces two files is caught between them.
+    pub async fn watch(self: Arc<Self>, mut stop: watch::Receiver<bool>, told: impl Fn(&Self)) {
+        let mut logged = String::new();
         loop {
+            told(&self);
             tokio::select! {
                 () = tokio::time::sleep(RELOAD_EVERY) => {}
                 _ = stop.wait_for(|stop| *stop) => return,
@@ -172,19 +173,19 @@ impl Tls {
                 continue;
             };
             match reloaded {
-                Ok(false) => told.clear(),
+                Ok(false) => logged.clear(),
                 Ok(true) => {
-                    told.clear();
+                    logged.clear();
                     let certificate = self.files.certificate.display();
                     let not_after = self.not_after();
                     tracing::info!(%certificate, %not_after, "{}", names::TLS_RELOADED);
                 }
                 Err(error) => {
                     let text = error.to_string();
-                    if text != told {
+                    if text != logged {
                         let hint = error.hint();
                         tracing::error!(%error, hint, "{}", names::TLS_NOT_RELOADED);
-                        told = text;
+                        logged = text;
                     }
                 }
             }

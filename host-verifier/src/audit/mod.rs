@@ -18,6 +18,7 @@
 //! verify` prints it, `--head` checks it). An end that was never acknowledged to any node may be missing after a crash.
 
 pub mod log;
+pub mod page;
 pub mod record;
 pub mod verify;
 

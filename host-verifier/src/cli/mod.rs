@@ -16,6 +16,7 @@ pub mod provision;
 pub mod report;
 pub mod service;
 pub mod session;
+pub mod token;
 
 mod ek_files;
 mod pcr_file;
@@ -55,6 +56,9 @@ pub enum Command {
     /// Nodes that ever logged in
     #[command(subcommand)]
     Node(node::Command),
+    /// Who may use the API with a token
+    #[command(subcommand)]
+    Token(token::Command),
     /// What was decided, and whether the trail of it is whole
     #[command(subcommand)]
     Audit(audit::Command),
@@ -85,6 +89,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Policy(command) => policy::run(command),
         Command::Session(command) => session::run(command),
         Command::Node(command) => node::run(command),
+        Command::Token(command) => token::run(command),
         Command::Audit(command) => audit::run(command),
         Command::Provision(command) => provision::run(command),
         Command::Bundle(command) => bundle::run(command),

@@ -52,6 +52,10 @@ pub const TLS_REFUSED: &str = "TLS handshake failed";
 pub const CONNECTIONS_REFUSED: &str = "Connections refused";
 /// A request could not be worked on, for a reason of ours.
 pub const API_FAILED: &str = "Request failed";
+/// Somebody changed something through the API, or may not; with `principal`, `method`, `path` and `status`.
+pub const OPERATOR_REQUEST: &str = "Operator request";
+/// A bearer token that is not known was sent.
+pub const CREDENTIAL_REFUSED: &str = "Credential refused";
 
 /// Fields whose text is JSON already, because the logging library has no lists.
 pub const JSON_FIELDS: &[&str] = &[

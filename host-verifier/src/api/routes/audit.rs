@@ -1,0 +1,256 @@
+//! `/v1/audit` and `/v1/evidence`: what this replica decided, and on the strength of what.
+//!
+//! Each replica has a trail of its own, so that a login is found at the replica that decided it.
+
+use std::fs::File;
+use std::io::{self, BufReader};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::task::spawn_blocking;
+
+use crate::api::ApiState;
+use crate::api::extract::{Page, PageQuery, Path, Query, bad_cursor};
+use crate::api::problem::Problem;
+use crate::audit;
+use crate::audit::page::Backwards;
+
+/// The cursors' first byte.
+const KIND: u8 = b'a';
+
+/// A decision, in short. Names in the trail have underscores, in answers they have not.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all(serialize = "camelCase"))]
+pub struct Decision {
+    /// Its number in the trail, from 1.
+    seq: u64,
+    /// When it was decided.
+    #[schema(value_type = String, format = DateTime)]
+    time: Timestamp,
+    /// Which login, 32 hex digits.
+    #[serde(default)]
+    login_id: String,
+    /// The link it came over.
+    #[serde(default)]
+    link: String,
+    /// `granted` or `denied`.
+    outcome: String,
+    /// The cluster that the agent named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cluster: Option<String>,
+    /// The category of a refusal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<String>,
+    /// Why it was refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+    /// The policy that won.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    policy: Option<String>,
+    /// The node's identity.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    spiffe_id: Option<String>,
+    /// The session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session_id: Option<String>,
+    /// SHA-256 of the EK.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ek_hash: Option<String>,
+}
+
+/// A decision with how it came about.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct WholeDecision {
+    #[serde(flatten)]
+    decision: Decision,
+    /// What the winner's attestors vouch for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    attributes: Option<Value>,
+    /// What each policy made of it, where a refusal came to that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    explanation: Option<Value>,
+    /// Every step.
+    #[serde(default)]
+    #[schema(value_type = Vec<Object>)]
+    steps: Vec<Value>,
+}
+
+/// What a login has said, byte for byte.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all(serialize = "camelCase"))]
+pub struct Evidence {
+    /// The decision's number in the trail.
+    seq: u64,
+    /// Which login.
+    login_id: String,
+    /// Messages and long fields, in the order in which they came.
+    #[serde(default)]
+    evidence: Vec<Piece>,
+}
+
+/// A message or a long field.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Piece {
+    /// `agent` or `verifier`.
+    from: String,
+    /// `message`, or `blob` and its number: a long field that the next message names.
+    kind: String,
+    /// The bytes.
+    base64: String,
+}
+
+/// A line of the trail, and where the one before it ends.
+struct Found {
+    decision: Decision,
+    place: u64,
+}
+
+impl From<Found> for Decision {
+    fn from(found: Found) -> Self {
+        found.decision
+    }
+}
+
+/// Decisions, the newest first
+#[utoipa::path(
+    get,
+    path = "/v1/audit",
+    tag = "audit",
+    operation_id = "listDecisions",
+    params(PageQuery),
+    responses((status = 200, description = "A page.", body = Page<Decision>))
+)]
+pub(in crate::api) async fn list(
+    State(api): State<ApiState>,
+    Query(page): Query<PageQuery>,
+) -> Result<Json<Page<Decision>>, Problem> {
+    let limit = page.limit()?;
+    let from = match page.after(KIND)? {
+        None => None,
+        Some(key) => Some(u64::from_be_bytes(
+            key.try_into().map_err(|_| bad_cursor())?,
+        )),
+    };
+    let path = api.audit_trail.as_ref().clone();
+    let read = spawn_blocking(move || backwards(&path, from, limit + 1)).await;
+    let found = read.map_err(|error| Problem::internal(&error))?;
+    let found = found.map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidInput => bad_cursor(),
+        _ => unreadable(&error),
+    })?;
+    Ok(Json(Page::of(found, limit, KIND, |line| {
+        line.place.to_be_bytes().to_vec()
+    })))
+}
+
+fn backwards(path: &std::path::Path, from: Option<u64>, limit: u32) -> io::Result<Vec<Found>> {
+    let mut reader = Backwards::open(path, from)?;
+    let mut found = Vec::new();
+    while found.len() < limit as usize {
+        let Some((line, place)) = reader.previous()? else {
+            break;
+        };
+        let decision = serde_json::from_slice(&line)?;
+        found.push(Found { decision, place });
+    }
+    Ok(found)
+}
+
+/// The decisions on one login, with every step
+#[utoipa::path(
+    get,
+    path = "/v1/audit/{id}",
+    tag = "audit",
+    operation_id = "getDecision",
+    params(("id" = String, Path, description = "The login, 32 hex digits.")),
+    responses(
+        (status = 200, description = "What was decided.", body = Vec<WholeDecision>),
+        (status = 404, description = "This replica has decided no such login.", body = Problem),
+    )
+)]
+pub(in crate::api) async fn show(
+    State(api): State<ApiState>,
+    Path(id): Path<String>,
+) -> Result<Json<Vec<WholeDecision>>, Problem> {
+    Ok(Json(search(&api, id).await?))
+}
+
+/// What one login has said, for `assay evidence verify` and other tools
+#[utoipa::path(
+    get,
+    path = "/v1/evidence/{id}",
+    tag = "audit",
+    operation_id = "getEvidence",
+    params(("id" = String, Path, description = "The login, 32 hex digits.")),
+    responses(
+        (status = 200, description = "The evidence.", body = Vec<Evidence>),
+        (status = 404, description = "This replica has decided no such login.", body = Problem),
+    )
+)]
+pub(in crate::api) async fn evidence(
+    State(api): State<ApiState>,
+    Path(id): Path<String>,
+) -> Result<Json<Vec<Evidence>>, Problem> {
+    Ok(Json(search(&api, id).await?))
+}
+
+/// The records of a login. The trail has no index, so it is read whole: one search at a time, or a viewer with a loop
+/// would keep the disk from the writer.
+async fn search<T>(api: &ApiState, login: String) -> Result<Vec<T>, Problem>
+where
+    T: for<'de> Deserialize<'de> + Send + 'static,
+{
+    let digit = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+    if login.len() != 32 || !login.bytes().all(digit) {
+        return Err(Problem::bad_request(
+            "bad-id",
+            "a login has 32 lower-case hex digits",
+        ));
+    }
+    let Ok(search) = api.audit_search.clone().try_acquire_owned() else {
+        return Err(Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "busy",
+            "the audit trail is being searched for somebody else",
+        )
+        .hint("wait as long as Retry-After says, or read /v1/audit page by page")
+        .retry_after(Duration::from_secs(1)));
+    };
+    let path: PathBuf = api.audit_trail.as_ref().clone();
+    let needle = format!("\"login_id\":\"{login}\"").into_bytes();
+    let read = spawn_blocking(move || {
+        // It ends with the reading, also when nobody waits for that any more.
+        let _search = search;
+        let mut found = Vec::new();
+        let trail = BufReader::new(File::open(path).map_err(|error| error.to_string())?);
+        let read = audit::verify::read(trail, &mut |line| {
+            // A quote inside of a value is escaped, so that only the member itself reads so.
+            if line.windows(needle.len()).any(|part| part == needle) {
+                found.push(serde_json::from_slice(line)?);
+            }
+            Ok(())
+        });
+        read.map(|()| found).map_err(|error| error.to_string())
+    });
+    let found = read.await.map_err(|error| Problem::internal(&error))?;
+    let found: Vec<T> = found.map_err(|error| unreadable(&error))?;
+    match found.is_empty() {
+        false => Ok(found),
+        true => Err(
+            Problem::not_found("no-such-login", format!("there is no login {login} here"))
+                .hint("GET /v1/audit lists the last ones; each replica has its own"),
+        ),
+    }
+}
+
+fn unreadable(error: &dyn core::fmt::Display) -> Problem {
+    Problem::internal(error).hint("`assay audit verify` says where the trail is broken")
+}

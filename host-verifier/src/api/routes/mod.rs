@@ -1,0 +1,44 @@
+//! What is at each path: one file per noun. Handlers read the request, ask the store, and shape the answer; who may call
+//! them is decided by the group that [`all`] puts them into.
+
+pub mod audit;
+pub mod bundle;
+pub mod nodes;
+pub mod policies;
+pub mod sessions;
+pub mod tokens;
+
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::{ApiState, login};
+use super::auth::{Access, gated};
+use crate::store::Role;
+
+/// Every route, behind its gate.
+pub(super) fn all(state: &ApiState) -> OpenApiRouter<ApiState> {
+    let public = OpenApiRouter::new()
+        .routes(routes!(bundle::show))
+        .routes(routes!(login::login));
+    let viewer = OpenApiRouter::new()
+        .routes(routes!(sessions::list))
+        .routes(routes!(sessions::show))
+        .routes(routes!(nodes::list))
+        .routes(routes!(nodes::show))
+        .routes(routes!(nodes::eks))
+        .routes(routes!(nodes::ek))
+        .routes(routes!(policies::list));
+    let operator = OpenApiRouter::new()
+        .routes(routes!(sessions::revoke))
+        .routes(routes!(nodes::evict))
+        .routes(routes!(audit::list))
+        .routes(routes!(audit::show))
+        .routes(routes!(audit::evidence));
+    let admin = OpenApiRouter::new()
+        .routes(routes!(tokens::list, tokens::create))
+        .routes(routes!(tokens::revoke));
+    gated(state, Access::Public, public)
+        .merge(gated(state, Access::Role(Role::Viewer), viewer))
+        .merge(gated(state, Access::Role(Role::Operator), operator))
+        .merge(gated(state, Access::Role(Role::Admin), admin))
+}

@@ -1,0 +1,253 @@
+//! `/v1/nodes` and `/v1/eks`: who ever logged in, and the keys that they are.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::api::ApiState;
+use crate::api::extract::{Page, PageQuery, Path, Query, bad_cursor};
+use crate::api::problem::Problem;
+use crate::store::NodeRecord;
+
+/// The cursors' first bytes.
+const NODES: u8 = b'n';
+const EKS: u8 = b'e';
+
+/// A node that logged in.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeView {
+    /// Who it is: SHA-256 of its EK's SubjectPublicKeyInfo, hex.
+    ek_hash: String,
+    /// The identity it holds.
+    #[schema(example = "spiffe://example.org/node/3f1b…")]
+    spiffe_id: String,
+    /// Its cluster.
+    cluster: String,
+    /// The TPM Name of the AK that it used last, hex.
+    ak_name: String,
+    /// Where its TPM's counters stood when that was proven last.
+    boot: Option<BootView>,
+    /// When it logged in first.
+    #[schema(value_type = String, format = DateTime)]
+    first_seen: Timestamp,
+    /// When it logged in last.
+    #[schema(value_type = String, format = DateTime)]
+    last_seen: Timestamp,
+    /// Why it may not log in, if it may not.
+    ban: Option<BanView>,
+}
+
+/// A TPM's counters.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BootView {
+    /// Milliseconds that the TPM was powered.
+    clock: u64,
+    /// TPM Resets.
+    reset_count: u32,
+    /// TPM Restarts and Resumes since.
+    restart_count: u32,
+    /// Whether the clock cannot have gone back.
+    safe: bool,
+    /// The TPM's firmware, hex.
+    firmware_version: String,
+}
+
+/// A ban.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BanView {
+    /// Since when.
+    #[schema(value_type = String, format = DateTime)]
+    banned_at: Timestamp,
+    /// Who said so.
+    banned_by: String,
+    /// Why.
+    reason: String,
+}
+
+/// An endorsement key that a login has proven.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EkView {
+    /// SHA-256 of its SubjectPublicKeyInfo, hex.
+    hash: String,
+    /// The cluster of its node.
+    cluster: String,
+    /// The identity of its node.
+    spiffe_id: String,
+    /// When its node logged in first.
+    #[schema(value_type = String, format = DateTime)]
+    first_seen: Timestamp,
+    /// Whether it may not log in.
+    banned: bool,
+}
+
+impl From<NodeRecord> for NodeView {
+    fn from(node: NodeRecord) -> Self {
+        Self {
+            ek_hash: node.ek_hash,
+            spiffe_id: node.spiffe_id,
+            cluster: node.cluster,
+            ak_name: hex::encode(node.ak_name),
+            boot: node.boot.map(|boot| BootView {
+                clock: boot.clock,
+                reset_count: boot.reset_count,
+                restart_count: boot.restart_count,
+                safe: boot.safe,
+                firmware_version: format!("{:016x}", boot.firmware_version),
+            }),
+            first_seen: node.first_seen,
+            last_seen: node.last_seen,
+            ban: node.ban.map(|ban| BanView {
+                banned_at: ban.banned_at,
+                banned_by: ban.banned_by,
+                reason: ban.reason,
+            }),
+        }
+    }
+}
+
+impl From<NodeRecord> for EkView {
+    fn from(node: NodeRecord) -> Self {
+        Self {
+            hash: node.ek_hash,
+            cluster: node.cluster,
+            spiffe_id: node.spiffe_id,
+            first_seen: node.first_seen,
+            banned: node.ban.is_some(),
+        }
+    }
+}
+
+/// Nodes, by the hash of their EK
+#[utoipa::path(
+    get,
+    path = "/v1/nodes",
+    tag = "nodes",
+    operation_id = "listNodes",
+    params(PageQuery),
+    responses((status = 200, description = "A page.", body = Page<NodeView>))
+)]
+pub(in crate::api) async fn list(
+    State(api): State<ApiState>,
+    Query(page): Query<PageQuery>,
+) -> Result<Json<Page<NodeView>>, Problem> {
+    Ok(Json(records(&api, &page, NODES).await?))
+}
+
+/// One node
+#[utoipa::path(
+    get,
+    path = "/v1/nodes/{id}",
+    tag = "nodes",
+    operation_id = "getNode",
+    params(("id" = String, Path, description = "The hash of its EK, 64 hex digits.")),
+    responses(
+        (status = 200, description = "The node.", body = NodeView),
+        (status = 404, description = "None with this EK has logged in.", body = Problem),
+    )
+)]
+pub(in crate::api) async fn show(
+    State(api): State<ApiState>,
+    Path(id): Path<String>,
+) -> Result<Json<NodeView>, Problem> {
+    Ok(Json(record(&api, &id).await?.into()))
+}
+
+/// Forget a node and its sessions, so that another TPM can take its identity
+#[utoipa::path(
+    delete,
+    path = "/v1/nodes/{id}",
+    tag = "nodes",
+    operation_id = "evictNode",
+    params(("id" = String, Path, description = "The hash of its EK, 64 hex digits.")),
+    responses(
+        (status = 204, description = "It is forgotten; a ban of its EK stays."),
+        (status = 404, description = "None with this EK has logged in.", body = Problem),
+    )
+)]
+pub(in crate::api) async fn evict(
+    State(api): State<ApiState>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Problem> {
+    check(&id)?;
+    match api.server.store.evict_node(&id).await? {
+        true => Ok(StatusCode::NO_CONTENT),
+        false => Err(none(&id)),
+    }
+}
+
+/// Endorsement keys of nodes that logged in, by their hash
+#[utoipa::path(
+    get,
+    path = "/v1/eks",
+    tag = "nodes",
+    operation_id = "listEks",
+    params(PageQuery),
+    responses((status = 200, description = "A page.", body = Page<EkView>))
+)]
+pub(in crate::api) async fn eks(
+    State(api): State<ApiState>,
+    Query(page): Query<PageQuery>,
+) -> Result<Json<Page<EkView>>, Problem> {
+    Ok(Json(records(&api, &page, EKS).await?))
+}
+
+/// One endorsement key
+#[utoipa::path(
+    get,
+    path = "/v1/eks/{id}",
+    tag = "nodes",
+    operation_id = "getEk",
+    params(("id" = String, Path, description = "Its hash, 64 hex digits.")),
+    responses(
+        (status = 200, description = "The key.", body = EkView),
+        (status = 404, description = "No login has proven it.", body = Problem),
+    )
+)]
+pub(in crate::api) async fn ek(
+    State(api): State<ApiState>,
+    Path(id): Path<String>,
+) -> Result<Json<EkView>, Problem> {
+    Ok(Json(record(&api, &id).await?.into()))
+}
+
+async fn records<T: From<NodeRecord>>(
+    api: &ApiState,
+    page: &PageQuery,
+    kind: u8,
+) -> Result<Page<T>, Problem> {
+    let limit = page.limit()?;
+    let after = page.after(kind)?.unwrap_or_default();
+    let after = String::from_utf8(after).map_err(|_| bad_cursor())?;
+    let found = api.server.store.node_page(&after, limit + 1).await?;
+    Ok(Page::of(found, limit, kind, |node| {
+        node.ek_hash.clone().into_bytes()
+    }))
+}
+
+async fn record(api: &ApiState, id: &str) -> Result<NodeRecord, Problem> {
+    check(id)?;
+    let node = api.server.store.node(id).await?;
+    node.ok_or_else(|| none(id))
+}
+
+fn check(id: &str) -> Result<(), Problem> {
+    let digit = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+    match id.len() == 64 && id.bytes().all(digit) {
+        true => Ok(()),
+        false => Err(Problem::bad_request(
+            "bad-id",
+            "the hash of an EK has 64 lower-case hex digits",
+        )),
+    }
+}
+
+fn none(id: &str) -> Problem {
+    Problem::not_found("no-such-node", format!("there is no node {id}"))
+        .hint("GET /v1/nodes lists those that ever logged in")
+}

@@ -1,0 +1,196 @@
+//! `assay token`: who may use the API with a bearer token.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Subcommand;
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+use super::format::Format;
+use super::service::{Failure, block_on, finish, load, open_store, table};
+use crate::api::auth::ApiToken;
+use crate::random::SystemRandom;
+use crate::store::{ApiTokenRecord, Role};
+
+/// Entries that are read at once.
+const PAGE: u32 = 1000;
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make a token and show it, once
+    Create {
+        /// What it allows: admin, operator or viewer
+        #[arg(long)]
+        role: Role,
+        /// Who or what it is for
+        #[arg(long)]
+        name: String,
+        /// How long it lasts, for instance 90d; left out, until it is revoked
+        #[arg(long, value_parser = span)]
+        ttl: Option<Duration>,
+        /// The verifier's configuration
+        #[arg(long, value_name = "FILE", env = "ASSAYD_CONFIG")]
+        config: PathBuf,
+        /// How to answer
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Tokens, without the tokens
+    List {
+        /// The verifier's configuration
+        #[arg(long, value_name = "FILE", env = "ASSAYD_CONFIG")]
+        config: PathBuf,
+        /// How to answer
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Take a token back, at once
+    Revoke {
+        /// The token's id, as `assay token list` shows it
+        id: String,
+        /// The verifier's configuration
+        #[arg(long, value_name = "FILE", env = "ASSAYD_CONFIG")]
+        config: PathBuf,
+        /// How to answer
+        #[command(flatten)]
+        format: Format,
+    },
+}
+
+/// A token as it is shown.
+#[derive(Debug, Serialize)]
+struct Shown {
+    id: String,
+    name: String,
+    role: Role,
+    created_at: Timestamp,
+    created_by: String,
+    expires_at: Option<Timestamp>,
+}
+
+#[derive(Serialize)]
+struct Created {
+    token: String,
+    #[serde(flatten)]
+    shown: Shown,
+}
+
+#[derive(Debug, Serialize)]
+struct Revoked {
+    revoked: String,
+    name: String,
+}
+
+impl From<ApiTokenRecord> for Shown {
+    fn from(token: ApiTokenRecord) -> Self {
+        Self {
+            id: token.id,
+            name: token.name,
+            role: token.role,
+            created_at: token.created_at,
+            created_by: token.created_by,
+            expires_at: token.expires_at,
+        }
+    }
+}
+
+/// A span of time as people write it. Days have 24 hours here.
+fn span(text: &str) -> Result<Duration, String> {
+    let wrong =
+        || format!("`{text}` is no span of time; write it with a unit, e.g. `12h` or `90d`");
+    let span: jiff::Span = text.parse().map_err(|_| wrong())?;
+    let days = jiff::SpanRelativeTo::days_are_24_hours();
+    let span: SignedDuration = span.to_duration(days).map_err(|_| wrong())?;
+    Duration::try_from(span).map_err(|_| wrong())
+}
+
+/// Runs a command.
+#[must_use]
+pub fn run(command: Command) -> ExitCode {
+    match command {
+        Command::Create {
+            role,
+            name,
+            ttl,
+            config,
+            format,
+        } => {
+            let result = load(&config).and_then(|config| {
+                let now = Timestamp::now();
+                let issued = ApiToken::issue(&SystemRandom, now, &name, role, ttl, "command line");
+                let (token, record) = issued.map_err(|error| Failure::usage(error.to_string()))?;
+                block_on(async {
+                    let store = open_store(&config).await?;
+                    let stored = store.add_api_token(&record).await;
+                    store.close().await;
+                    match stored? {
+                        true => Ok(()),
+                        false => Err(Failure::failed("the token is there already")),
+                    }
+                })?;
+                Ok(Created {
+                    token: token.expose().to_owned(),
+                    shown: record.into(),
+                })
+            });
+            // The token alone, so that it can be caught in a file or a variable.
+            finish(format, result, |created| created.token.clone())
+        }
+        Command::List { config, format } => {
+            let result = load(&config).and_then(|config| block_on(all(&config)));
+            finish(format, result, |tokens| {
+                let rows = tokens.iter().map(|token| {
+                    [
+                        token.id.clone(),
+                        token.name.clone(),
+                        token.role.to_string(),
+                        token
+                            .expires_at
+                            .map_or_else(|| "never".to_owned(), |at| at.to_string()),
+                        token.created_by.clone(),
+                    ]
+                });
+                table(["ID", "NAME", "ROLE", "EXPIRES", "MADE BY"], rows)
+            })
+        }
+        Command::Revoke { id, config, format } => {
+            let result = load(&config).and_then(|config| {
+                block_on(async {
+                    let store = open_store(&config).await?;
+                    let revoked = store.revoke_api_token(&id).await;
+                    store.close().await;
+                    match revoked? {
+                        Some(token) => Ok(Revoked {
+                            revoked: token.id,
+                            name: token.name,
+                        }),
+                        None => Err(Failure::failed(format!("there is no token {id}")).hint(
+                            "`assay token list` shows their ids; it is not the token itself",
+                        )),
+                    }
+                })
+            });
+            finish(format, result, |token| {
+                format!("{} ({}): revoked", token.revoked, token.name)
+            })
+        }
+    }
+}
+
+async fn all(config: &crate::config::Config) -> Result<Vec<Shown>, Failure> {
+    let store = open_store(config).await?;
+    let mut tokens: Vec<Shown> = Vec::new();
+    loop {
+        let after = tokens.last().map(|token| token.id.clone());
+        let page = store.api_tokens(&after.unwrap_or_default(), PAGE).await?;
+        let last = page.len() < PAGE as usize;
+        tokens.extend(page.into_iter().map(Shown::from));
+        if last {
+            store.close().await;
+            return Ok(tokens);
+        }
+    }
+}
