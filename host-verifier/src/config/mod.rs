@@ -3,6 +3,7 @@
 mod api;
 mod datastore;
 mod model;
+pub mod overlay;
 mod postgres_url;
 mod values;
 

@@ -38,7 +38,7 @@ pub(super) struct Root {
     datastore: Option<Spanned<datastore::Source>>,
     #[serde(default)]
     listeners: Listeners,
-    clusters: Spanned<BTreeMap<String, Spanned<ClusterSource>>>,
+    clusters: Option<Spanned<BTreeMap<String, Spanned<ClusterSource>>>>,
     #[serde(default)]
     session: Session,
     #[serde(default)]
@@ -213,7 +213,10 @@ impl Root {
             data_dir,
             datastore,
             listeners: self.listeners.check(&report, base)?,
-            clusters: check_clusters(&report, &self.clusters, base)?,
+            clusters: match &self.clusters {
+                None => BTreeMap::new(),
+                Some(clusters) => check_clusters(&report, clusters, base)?,
+            },
             session_ttl: report.span(self.session.ttl.as_ref(), 60 * MINUTE, SESSION_TTL)?,
             reattest_after: report.span(
                 self.session.reattest_after.as_ref(),

@@ -1,0 +1,67 @@
+//! What systemd is told: ready, stopping, alive (sd_notify(3)). Without `NOTIFY_SOCKET` nobody is told anything.
+
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// The way to whoever started the service.
+#[derive(Debug, Clone)]
+pub(crate) struct Supervisor(Option<Arc<(UnixDatagram, SocketAddr)>>);
+
+impl Supervisor {
+    /// The one that the environment names.
+    pub(crate) fn from_environment() -> Self {
+        let connect = || {
+            let name = std::env::var("NOTIFY_SOCKET").ok()?;
+            let address = match name.strip_prefix('@') {
+                Some(name) => SocketAddr::from_abstract_name(name),
+                None => SocketAddr::from_pathname(&name),
+            };
+            Some(Arc::new((UnixDatagram::unbound().ok()?, address.ok()?)))
+        };
+        Self(connect())
+    }
+
+    /// All ports are open.
+    pub(crate) fn ready(&self) {
+        self.say("READY=1");
+    }
+
+    /// The service ends.
+    pub(crate) fn stopping(&self) {
+        self.say("STOPPING=1");
+    }
+
+    /// Says that the service is alive, twice as often as it is asked to, until it stops. It is said from the runtime: when
+    /// that hangs, so does this.
+    pub(crate) fn watchdog(&self, mut stop: watch::Receiver<bool>) -> JoinHandle<()> {
+        let variable = |name| std::env::var(name).ok().and_then(|text| text.parse().ok());
+        let ours =
+            variable("WATCHDOG_PID").is_none_or(|pid: u64| pid == u64::from(std::process::id()));
+        let every = variable("WATCHDOG_USEC")
+            .filter(|usec| ours && *usec > 1)
+            .map(|usec: u64| Duration::from_micros(usec / 2));
+        let supervisor = self.clone();
+        tokio::spawn(async move {
+            let Some(every) = every else { return };
+            loop {
+                supervisor.say("WATCHDOG=1");
+                tokio::select! {
+                    () = tokio::time::sleep(every) => {}
+                    _ = stop.wait_for(|stop| *stop) => return,
+                }
+            }
+        })
+    }
+
+    fn say(&self, state: &str) {
+        if let Some(way) = &self.0 {
+            // A supervisor that does not listen is no reason not to serve.
+            let _ = way.0.send_to_addr(state.as_bytes(), &way.1);
+        }
+    }
+}
