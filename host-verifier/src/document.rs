@@ -3,6 +3,7 @@
 //! Documents are read straight into typed structures, with small budgets, so that neither an alias bomb nor an
 //! unknown field gets through.
 
+mod files;
 mod words;
 
 use core::fmt;
@@ -10,6 +11,7 @@ use std::path::Path;
 
 use serde::de::DeserializeOwned;
 
+pub use files::{FileError, Files};
 pub(crate) use words::HINT;
 
 /// Longest document, bytes.

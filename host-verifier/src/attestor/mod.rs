@@ -33,6 +33,7 @@ pub use claims::{Attribute, BootState, BoundKey, Claims, Facts, Quoted};
 pub use error::{AttestError, ConfigError, Fault};
 
 use crate::blobs::Blobs;
+use crate::document::Files;
 use crate::random::SecureRandom;
 
 /// What a method may use to judge a message, besides the message.
@@ -130,11 +131,20 @@ pub trait Pending: Send + Sync + core::fmt::Debug {
 
 /// A method's settings as they stand in a policy, shape checked.
 pub trait MethodConfig: Send + Sync + core::fmt::Debug {
-    /// Checks the meaning, reads the files that the settings name (relative to `base`), and builds the
-    /// attestor.
+    /// Checks the meaning, reads the files that the settings name, and builds the attestor. What a name means is
+    /// `files`' to say: no method joins paths itself.
     ///
     /// # Errors
     ///
     /// [`ConfigError`]: an empty or unreadable allow-list is one, never an attestor that lets all pass.
-    fn build(&self, base: &std::path::Path) -> Result<std::sync::Arc<dyn Attestor>, ConfigError>;
+    fn build_in(&self, files: Files<'_>) -> Result<std::sync::Arc<dyn Attestor>, ConfigError>;
+
+    /// As [`Self::build_in`], for settings that lie in a directory of their own.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`].
+    fn build(&self, base: &std::path::Path) -> Result<std::sync::Arc<dyn Attestor>, ConfigError> {
+        self.build_in(Files::Beside(base))
+    }
 }

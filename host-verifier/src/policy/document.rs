@@ -37,7 +37,7 @@ use super::{
     CombinationError, Entry, Environment, Lists, Policy, PolicyError, PolicySet, Rules, check_set,
 };
 use crate::attestor::{Attestor, registry};
-use crate::document::{self, DocumentError, HINT, Place};
+use crate::document::{self, DocumentError, Files, HINT, Place};
 
 /// An `AgentAttestation` document, shape checked.
 #[derive(Debug, Deserialize)]
@@ -183,7 +183,7 @@ impl PolicyDocument {
     ///
     /// [`DocumentError`].
     pub fn check(&self, file: &str, base: &Path) -> Result<Checked, DocumentError> {
-        let slots = self.slots(file, base)?;
+        let slots = self.slots(file, Files::Beside(base))?;
         let policies = self.entries().zip(slots).map(|(entry, lists)| {
             let unbuilt = lists.entries().filter(|slot| slot.attestor.is_none());
             CheckedPolicy {
@@ -205,8 +205,17 @@ impl PolicyDocument {
     ///
     /// [`DocumentError`], also for a method that is not built.
     pub fn build(&self, file: &str, base: &Path) -> Result<PolicySet, DocumentError> {
+        self.build_in(file, Files::Beside(base))
+    }
+
+    /// As [`Self::build`], with another rule for the files that settings name.
+    ///
+    /// # Errors
+    ///
+    /// [`DocumentError`].
+    pub fn build_in(&self, file: &str, files: Files<'_>) -> Result<PolicySet, DocumentError> {
         let mut policies = Vec::new();
-        for (entry, slots) in self.entries().zip(self.slots(file, base)?) {
+        for (entry, slots) in self.entries().zip(self.slots(file, files)?) {
             let lists = slots.try_map(|slot| {
                 let attestor = slot.attestor.clone();
                 attestor.ok_or_else(|| not_built(file, slot))
@@ -220,12 +229,12 @@ impl PolicyDocument {
     }
 
     /// Everything that can be checked without leaving out what is not built.
-    fn slots(&self, file: &str, base: &Path) -> Result<Vec<Lists<Slot>>, DocumentError> {
+    fn slots(&self, file: &str, files: Files<'_>) -> Result<Vec<Lists<Slot>>, DocumentError> {
         document::expect(file, &self.section, "section", "AgentAttestation")?;
         document::expect(file, &self.schema, "schema", "v1")?;
         let mut all = Vec::new();
         for entry in self.entries() {
-            let slots = entry.lists().try_map(|one| Slot::new(file, base, one))?;
+            let slots = entry.lists().try_map(|one| Slot::new(file, files, one))?;
             if entry.name.value.is_empty() {
                 return Err(entry.error(file, &PolicyError::NoName));
             }
@@ -335,10 +344,14 @@ impl PolicyEntry {
 }
 
 impl Slot {
-    fn new(file: &str, base: &Path, one: &Spanned<Requirement>) -> Result<Self, DocumentError> {
+    fn new(
+        file: &str,
+        files: Files<'_>,
+        one: &Spanned<Requirement>,
+    ) -> Result<Self, DocumentError> {
         let kind = one.value.kind.value.0;
         let config = one.value.config.as_ref();
-        let attestor = config.map(|config| config.build(base)).transpose();
+        let attestor = config.map(|config| config.build_in(files)).transpose();
         Ok(Self {
             kind,
             at: one.value.kind.referenced.into(),

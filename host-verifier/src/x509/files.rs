@@ -1,6 +1,8 @@
 //! Certificates that an operator's configuration names: a file, or PEM in place.
 
-use std::{io::Read as _, path::Path};
+use std::io::Read as _;
+
+use crate::document::{FileError, Files};
 
 use super::{
     Certificate,
@@ -12,17 +14,31 @@ use super::{
 #[serde(transparent)]
 pub struct CertificateSource(pub String);
 
+/// Why there are no certificates.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// The document may not name the file.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// It cannot be read, or holds something else. Text for the operator.
+    #[error("{0}")]
+    Unusable(String),
+}
+
 impl CertificateSource {
-    /// All certificates of the entry, at least one. Paths are relative to `base`.
+    /// All certificates of the entry, at least one.
     ///
     /// # Errors
-    /// Text for the operator: the file cannot be read, or what is in it.
-    pub fn read(&self, base: &Path) -> Result<Vec<Certificate>, String> {
+    /// [`SourceError`].
+    pub fn read(&self, files: Files<'_>) -> Result<Vec<Certificate>, SourceError> {
         if self.0.contains("-----BEGIN ") {
-            return certificates(self.0.as_bytes()).map_err(|error| format!("inline pem: {error}"));
+            return certificates(self.0.as_bytes())
+                .map_err(|error| SourceError::Unusable(format!("inline pem: {error}")));
         }
-        let path = base.join(&self.0);
-        let fail = |error: &dyn core::fmt::Display| format!("{}: {error}", path.display());
+        let path = files.path(&self.0)?;
+        let fail = |error: &dyn core::fmt::Display| {
+            SourceError::Unusable(format!("{}: {error}", path.display()))
+        };
         let file = std::fs::File::open(&path).map_err(|error| fail(&error))?;
         let mut blob = Vec::new();
         file.take(MAX_FILE_LEN as u64 + 1)

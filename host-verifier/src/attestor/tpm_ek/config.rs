@@ -1,6 +1,6 @@
 //! Settings of `tpm_ek`, and the attestor made from them.
 
-use std::{collections::BTreeSet, path::Path, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc};
 
 use serde::Deserialize;
 
@@ -8,7 +8,11 @@ use super::{TpmEk, certificate::Dangers};
 use crate::{
     attestor::{Attestor, ConfigError, MethodConfig},
     crypto::Legacy,
-    x509::{Certificate, TrustStore, files::CertificateSource},
+    document::Files,
+    x509::{
+        Certificate, TrustStore,
+        files::{CertificateSource, SourceError},
+    },
 };
 
 /// Which proofs of identity an EK needs.
@@ -75,21 +79,21 @@ pub struct Apart {
 }
 
 impl MethodConfig for Config {
-    fn build(&self, base: &Path) -> Result<Arc<dyn Attestor>, ConfigError> {
-        self.attestor(base)
+    fn build_in(&self, files: Files<'_>) -> Result<Arc<dyn Attestor>, ConfigError> {
+        self.attestor(files)
             .map(|attestor| Arc::new(attestor) as Arc<dyn Attestor>)
     }
 }
 
 impl Config {
-    /// Checks the meaning of the settings and reads the files they name, relative to `base`.
+    /// Checks the meaning of the settings and reads the files they name.
     ///
     /// # Errors
     /// [`ConfigError`]: nothing configured that could let an EK in, a list that is empty or cannot be
     /// read, a hash that is none.
-    pub fn attestor(&self, base: &Path) -> Result<TpmEk, ConfigError> {
+    pub fn attestor(&self, files: Files<'_>) -> Result<TpmEk, ConfigError> {
         let hashes = self.hashes()?;
-        let manufacturers = self.manufacturers(base)?;
+        let manufacturers = self.manufacturers(files)?;
         let need = |present: bool, field: &str, why: &str| {
             if present {
                 Ok(())
@@ -154,18 +158,18 @@ impl Config {
         parsed.collect::<Result<_, _>>().map(Some)
     }
 
-    fn manufacturers(&self, base: &Path) -> Result<Option<Arc<TrustStore>>, ConfigError> {
+    fn manufacturers(&self, files: Files<'_>) -> Result<Option<Arc<TrustStore>>, ConfigError> {
         const FIELD: &str = "manufacturerCAs";
         let store = match &self.manufacturer_cas {
             None => return Ok(None),
             Some(ManufacturerCas::Mixed(sources)) => {
-                TrustStore::from_mixed(read(sources, FIELD, base)?)
+                TrustStore::from_mixed(read(sources, FIELD, files)?)
             }
             Some(ManufacturerCas::Apart(apart)) => {
-                let anchors = read(&apart.anchors, "manufacturerCAs.anchors", base)?;
+                let anchors = read(&apart.anchors, "manufacturerCAs.anchors", files)?;
                 let intermediates = match apart.intermediates.as_slice() {
                     [] => Vec::new(),
-                    some => read(some, "manufacturerCAs.intermediates", base)?,
+                    some => read(some, "manufacturerCAs.intermediates", files)?,
                 };
                 TrustStore::new(anchors, intermediates)
             }
@@ -184,7 +188,7 @@ impl Config {
 fn read(
     sources: &[CertificateSource],
     field: &str,
-    base: &Path,
+    files: Files<'_>,
 ) -> Result<Vec<Certificate>, ConfigError> {
     if sources.is_empty() {
         return Err(error(field, "the list is empty"));
@@ -193,13 +197,15 @@ fn read(
     for (i, source) in sources.iter().enumerate() {
         all.extend(
             source
-                .read(base)
-                .map_err(|message| ConfigError {
-                    hint: Some(
+                .read(files)
+                .map_err(|why| ConfigError {
+                    hint: Some(match &why {
+                        SourceError::File(error) => error.hint().into(),
+                        SourceError::Unusable(_) =>
                         "give the path of a PEM or DER file, looked up beside this document, or PEM itself"
                             .into(),
-                    ),
-                    ..error(&format!("{field}[{i}]"), &message)
+                    }),
+                    ..error(&format!("{field}[{i}]"), &why.to_string())
                 })?,
         );
     }

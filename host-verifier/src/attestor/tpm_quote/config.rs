@@ -1,6 +1,6 @@
 //! Settings of `tpm_quote`, and the attestor made from them.
 
-use std::{collections::BTreeMap, fmt, path::Path, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use assay_common::tpm::pcr::{PCR_COUNT, PcrIndex, PcrMask};
 use serde::{
@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     attestor::{Attestor, ConfigError, MethodConfig},
+    document::Files,
     tpm::strong_hash_algorithm,
 };
 
@@ -165,7 +166,7 @@ impl<'de> Deserialize<'de> for Values {
 }
 
 impl MethodConfig for Config {
-    fn build(&self, _base: &Path) -> Result<Arc<dyn Attestor>, ConfigError> {
+    fn build_in(&self, _files: Files<'_>) -> Result<Arc<dyn Attestor>, ConfigError> {
         Ok(Arc::new(TpmQuote {
             rules: self.rules()?,
         }))

@@ -1,0 +1,140 @@
+//! Which files a document may name.
+//!
+//! A document that lies on the machine names files as every program's configuration does: whoever wrote it could have read
+//! them anyway. A document that was set through the service comes from somebody who may say who logs in, which is not
+//! the right to read the service's files. What it names is looked for below one directory that the service's own
+//! configuration sets aside for this, and nowhere else.
+
+use std::path::{Component, Path, PathBuf};
+
+/// Where the files are that a document names.
+#[derive(Debug, Clone, Copy)]
+pub enum Files<'a> {
+    /// Relative to a directory, which is the document's own; absolute paths are taken as they are.
+    Beside(&'a Path),
+    /// Below a directory and nowhere else, whatever links there say; `None` for no files at all.
+    Below(Option<&'a Path>),
+}
+
+/// Why a document may not name a file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FileError {
+    /// There is no directory for it.
+    #[error("a document that is set for a cluster names no files here")]
+    None,
+    /// Absolute, or with `..` in it.
+    #[error("{0:?} is not a plain path below configFiles")]
+    Outside(String),
+    /// A link leads out of the directory, or there is no such file.
+    #[error("there is no file {0:?} below configFiles")]
+    NotFound(String),
+}
+
+impl FileError {
+    /// What to do about it.
+    #[must_use]
+    pub const fn hint(&self) -> &'static str {
+        match self {
+            Self::None => {
+                "write certificates into the document as PEM, or set `configFiles` in assayd.yaml"
+            }
+            Self::Outside(_) => {
+                "name the file as it is called below `configFiles`, without `..`, or write certificates into the document as PEM"
+            }
+            Self::NotFound(_) => {
+                "put the file below `configFiles` of every assayd; a link may not lead out of it"
+            }
+        }
+    }
+}
+
+impl<'a> Files<'a> {
+    /// The path of the file that a document calls `name`.
+    ///
+    /// # Errors
+    ///
+    /// [`FileError`]. A name that is not allowed is refused before anything is looked at, so that the answer says
+    /// nothing about what is there.
+    pub fn path(self, name: &str) -> Result<PathBuf, FileError> {
+        let directory = match self {
+            Self::Beside(base) => return Ok(base.join(name)),
+            Self::Below(None) => return Err(FileError::None),
+            Self::Below(Some(directory)) => directory,
+        };
+        let relative = Path::new(name);
+        let plain = relative
+            .components()
+            .all(|part| matches!(part, Component::Normal(_)));
+        if name.is_empty() || name.contains('\0') || !plain {
+            return Err(FileError::Outside(name.to_owned()));
+        }
+        let not_found = |_| FileError::NotFound(name.to_owned());
+        let real = directory.join(relative).canonicalize().map_err(not_found)?;
+        let directory = directory.canonicalize().map_err(not_found)?;
+        // A pipe or a device could keep the service waiting for ever.
+        if !real.starts_with(&directory) || !real.is_file() {
+            return Err(FileError::NotFound(name.to_owned()));
+        }
+        Ok(real)
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::{FileError, Files};
+    use std::path::Path;
+
+    #[test]
+    fn a_document_on_the_machine_names_files_as_it_likes() {
+        let files = Files::Beside(Path::new("/etc/assay"));
+        assert_eq!(
+            files.path("../ca.pem").unwrap(),
+            Path::new("/etc/assay/../ca.pem")
+        );
+        assert_eq!(files.path("/ca.pem").unwrap(), Path::new("/ca.pem"));
+    }
+
+    #[test]
+    fn a_document_that_was_set_names_files_of_one_directory_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let below = dir.path().join("files");
+        std::fs::create_dir_all(below.join("vendor")).unwrap();
+        for file in ["secret", "files/ca.pem", "files/vendor/ca.pem"] {
+            std::fs::write(dir.path().join(file), file).unwrap();
+        }
+        let link = |to: &str, name: &str| {
+            std::os::unix::fs::symlink(to, below.join(name)).unwrap();
+        };
+        link("../secret", "out");
+        link("..", "up");
+        link("vendor/ca.pem", "in");
+        link("nothing", "dangling");
+        let files = Files::Below(Some(&below));
+        for (name, content) in [
+            ("ca.pem", "files/ca.pem"),
+            ("vendor/ca.pem", "files/vendor/ca.pem"),
+            ("in", "files/vendor/ca.pem"),
+        ] {
+            let path = files.path(name).unwrap();
+            assert_eq!(std::fs::read_to_string(path).unwrap(), content);
+        }
+        let secret = dir.path().join("secret");
+        for name in [
+            "../secret",
+            "vendor/../../secret",
+            "./ca.pem",
+            "",
+            "ca.pem\0",
+            secret.to_str().unwrap(),
+        ] {
+            let refused = FileError::Outside(name.to_owned());
+            assert_eq!(files.path(name), Err(refused), "{name:?}");
+        }
+        for name in ["out", "up/secret", "dangling", "none.pem", "vendor"] {
+            let refused = FileError::NotFound(name.to_owned());
+            assert_eq!(files.path(name), Err(refused), "{name:?}");
+        }
+        assert_eq!(Files::Below(None).path("ca.pem"), Err(FileError::None));
+    }
+}
