@@ -336,7 +336,8 @@ fn verifier() -> Arc<Verifier> {
             let policies = document.build("policy", "".as_ref()).expect("policies");
             Arc::new(Verifier {
                 trust_domain: "example.org".to_owned(),
-                clusters: [("lab".to_owned(), Arc::new(policies))].into(),
+                clusters: [("lab".to_owned(), Arc::new(policies.into()))].into(),
+                unusable: std::collections::BTreeMap::new(),
                 key: ChallengeKey::generate().expect("a key"),
                 login_timeout: Duration::from_secs(60),
                 session_ttl: Duration::from_secs(60),

@@ -88,7 +88,8 @@ impl Machine {
         std::fs::write(&record, provisioning_record(&key)?)?;
         let verifier = Verifier {
             trust_domain: TRUST_DOMAIN.to_owned(),
-            clusters: [(CLUSTER.to_owned(), Arc::new(policies))].into(),
+            clusters: [(CLUSTER.to_owned(), Arc::new(policies.into()))].into(),
+            unusable: std::collections::BTreeMap::new(),
             key,
             login_timeout: DEFAULT_LOGIN_TIMEOUT,
             session_ttl: setup.session_ttl,

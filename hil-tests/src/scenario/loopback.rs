@@ -99,7 +99,8 @@ pub fn verifier_with(policy: &str, key: ChallengeKey, session: Duration) -> Resu
         .map_err(|e| anyhow::anyhow!("{e}"))?;
     Ok(Arc::new(Verifier {
         trust_domain: TRUST_DOMAIN.to_owned(),
-        clusters: [(CLUSTER.to_owned(), Arc::new(policies))].into(),
+        clusters: [(CLUSTER.to_owned(), Arc::new(policies.into()))].into(),
+        unusable: std::collections::BTreeMap::new(),
         key,
         login_timeout: DEFAULT_LOGIN_TIMEOUT,
         session_ttl: session,

@@ -7,7 +7,7 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use super::format::Format;
-use super::service::{Failure, finish, load};
+use super::service::{Failure, block_on, cluster_names, finish, load};
 use crate::crypto::{Curve, EcPublicKey, PublicKey};
 use crate::server::start;
 
@@ -54,8 +54,8 @@ pub fn run(command: Command) -> ExitCode {
         let key = EcPublicKey::from_point(Curve::P256, point)
             .map_err(|error| Failure::failed(error.to_string()))?;
         Ok(Bundle {
+            clusters: block_on(cluster_names(&config))?,
             trust_domain: config.trust_domain,
-            clusters: config.clusters.into_keys().collect(),
             challenge_key: ChallengeKeyShown {
                 algorithm: "ecdsa-p256-sha256",
                 sec1: hex::encode(point),

@@ -44,7 +44,7 @@ pub enum Command {
     /// Evidence that was kept or came from elsewhere
     #[command(subcommand)]
     Evidence(evidence::Command),
-    /// Documents before they are used
+    /// Documents before they are used, and what is in force in a cluster
     #[command(subcommand)]
     Config(config::Command),
     /// Policy documents

@@ -9,7 +9,7 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use super::format::Format;
-use super::service::{Failure, finish, load};
+use super::service::{Failure, block_on, cluster_names, finish, load};
 use crate::config::Config;
 use crate::server::start;
 
@@ -65,11 +65,13 @@ pub fn run(command: Command) -> ExitCode {
 
 fn record(config: &Config, cluster: String, out: &Path) -> Result<Record, Failure> {
     if !config.clusters.contains_key(&cluster) {
-        let known: Vec<_> = config.clusters.keys().map(String::as_str).collect();
-        return Err(
-            Failure::usage(format!("cluster `{cluster}` is not configured"))
-                .hint(format!("configured: {}", known.join(", "))),
-        );
+        let known = block_on(cluster_names(config))?;
+        if !known.contains(&cluster) {
+            return Err(
+                Failure::usage(format!("cluster `{cluster}` is not configured"))
+                    .hint(format!("configured: {}", known.join(", "))),
+            );
+        }
     }
     let verifier = start::verifier(config)?;
     let provisioning = Provisioning {

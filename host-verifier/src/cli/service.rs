@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::format::Format;
 use crate::config::{Config, Datastore};
 use crate::document::DocumentError;
+use crate::policy::Section;
 use crate::server::start::{self, StartError};
 use crate::store::{PostgresStore, Store, StoreError};
 
@@ -91,6 +92,29 @@ pub(super) async fn open_store(config: &Config) -> Result<Arc<dyn Store>, Failur
         .hint("assayd makes it when it starts with this configuration")),
         Datastore::Sqlite { .. } => Ok(start::store(config).await?),
     }
+}
+
+/// The clusters that are served with this configuration, by name: its own and those of the store, if there is one yet.
+pub(super) async fn cluster_names(config: &Config) -> Result<Vec<String>, Failure> {
+    let mut names: Vec<_> = config.clusters.keys().cloned().collect();
+    let store: Arc<dyn Store> = match &config.datastore {
+        Datastore::Sqlite { path } if !path.exists() => return Ok(names),
+        Datastore::Sqlite { .. } => start::store(config).await?,
+        Datastore::Postgres(settings) => match PostgresStore::attach(settings).await {
+            Err(StoreError::NoSchema) => return Ok(names),
+            store => Arc::new(store?),
+        },
+    };
+    let attestation = Section::AgentAttestation.name();
+    for version in store.config_in_force(0).await? {
+        let set = version.entry.section == attestation && version.document.is_some();
+        if set && !names.contains(&version.entry.cluster) {
+            names.push(version.entry.cluster);
+        }
+    }
+    store.close().await;
+    names.sort();
+    Ok(names)
 }
 
 /// Runs what needs a runtime.

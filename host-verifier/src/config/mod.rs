@@ -48,8 +48,10 @@ pub struct Config {
     pub listeners: Vec<Listener>,
     /// What is served over HTTP.
     pub http: HttpSettings,
-    /// The policies of every cluster.
-    pub clusters: BTreeMap<String, Arc<PolicySet>>,
+    /// The clusters that it names; more may be in the store, and what is set there goes before.
+    pub clusters: BTreeMap<String, BaseCluster>,
+    /// The directory whose files documents in the store may name; without one they name none.
+    pub config_files: Option<PathBuf>,
     /// How long a session lasts.
     pub session_ttl: Duration,
     /// After how long a node must log in anew, however often it renewed.
@@ -60,6 +62,17 @@ pub struct Config {
     pub logins_in_flight: usize,
     /// How long a login may take.
     pub login_timeout: Duration,
+}
+
+/// A cluster of `assayd.yaml`: what holds until something is set for it in the store.
+#[derive(Debug, Clone)]
+pub struct BaseCluster {
+    /// Who may join.
+    pub policies: Arc<PolicySet>,
+    /// Where that is written: `FILE:LINE:COLUMN`, or a file of its own.
+    pub origin: String,
+    /// Its document, if it is a file of its own.
+    pub document: Option<String>,
 }
 
 /// One place that agents come from.

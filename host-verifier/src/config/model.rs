@@ -15,9 +15,11 @@ use serde_saphyr::Spanned;
 use super::api;
 use super::datastore::{self, Datastore};
 use super::values::Span;
-use super::{Config, DEFAULT_LOGIN_TIMEOUT, DEFAULT_PATH_TEMPLATE, Listener, SocketMode};
+use super::{
+    BaseCluster, Config, DEFAULT_LOGIN_TIMEOUT, DEFAULT_PATH_TEMPLATE, Listener, SocketMode,
+};
 use crate::document::{self, DocumentError, Place};
-use crate::policy::{PolicyDocument, PolicySet};
+use crate::policy::PolicyDocument;
 use crate::session::PathTemplate;
 use crate::store::SQLITE_FILE;
 use crate::transport::serial::SerialSource;
@@ -39,6 +41,7 @@ pub(super) struct Root {
     #[serde(default)]
     listeners: Listeners,
     clusters: Option<Spanned<BTreeMap<String, Spanned<ClusterSource>>>>,
+    config_files: Option<Spanned<String>>,
     #[serde(default)]
     session: Session,
     #[serde(default)]
@@ -217,6 +220,11 @@ impl Root {
                 None => BTreeMap::new(),
                 Some(clusters) => check_clusters(&report, clusters, base)?,
             },
+            config_files: self
+                .config_files
+                .as_ref()
+                .map(|d| check_directory(&report, d, base))
+                .transpose()?,
             session_ttl: report.span(self.session.ttl.as_ref(), 60 * MINUTE, SESSION_TTL)?,
             reattest_after: report.span(
                 self.session.reattest_after.as_ref(),
@@ -289,32 +297,58 @@ impl Listeners {
     }
 }
 
+/// A directory that is there: one that is misspelt would refuse every file, later.
+fn check_directory(
+    report: &Report<'_>,
+    directory: &Spanned<String>,
+    base: &Path,
+) -> Result<PathBuf, DocumentError> {
+    let path = base.join(&directory.value);
+    if directory.value.is_empty() || !path.is_dir() {
+        let message = format!("configFiles: {} is not a directory", path.display());
+        return Err(report.at(directory, message).hint(
+            "make it and put the certificates there that documents set with `assay config set` may name, or leave the field out",
+        ));
+    }
+    Ok(path)
+}
+
 fn check_clusters(
     report: &Report<'_>,
     clusters: &Spanned<BTreeMap<String, Spanned<ClusterSource>>>,
     base: &Path,
-) -> Result<BTreeMap<String, Arc<PolicySet>>, DocumentError> {
+) -> Result<BTreeMap<String, BaseCluster>, DocumentError> {
     if clusters.value.is_empty() {
         return Err(report
             .at(clusters, "no clusters")
-            .hint("name a cluster and the AgentAttestation document that says who may join it"));
+            .hint("name a cluster and the AgentAttestation document that says who may join it, or leave the field out and use `assay config set`"));
     }
     let mut checked = BTreeMap::new();
     for (name, source) in &clusters.value {
         ClusterName::parse(name)
             .map_err(|error| report.at(source, format!("cluster `{name}`: {error}")))?;
-        let policies = match &source.value {
-            ClusterSource::Inline(document) => document.build(report.0, base)?,
+        let (policies, origin, document) = match &source.value {
+            ClusterSource::Inline(document) => {
+                let Place { line, column } = source.referenced.into();
+                let origin = format!("{}:{line}:{column}", report.0);
+                (document.build(report.0, base)?, origin, None)
+            }
             ClusterSource::File(path) => {
                 let path = base.join(path);
                 let text = document::read_named(&path)
                     .map_err(|error| report.at(source, format!("cluster `{name}`: {error}")))?;
                 let file = path.display().to_string();
                 let base = path.parent().unwrap_or(Path::new(""));
-                PolicyDocument::parse(&file, &text)?.build(&file, base)?
+                let policies = PolicyDocument::parse(&file, &text)?.build(&file, base)?;
+                (policies, file, Some(text))
             }
         };
-        checked.insert(name.clone(), Arc::new(policies));
+        let cluster = BaseCluster {
+            policies: Arc::new(policies),
+            origin,
+            document,
+        };
+        checked.insert(name.clone(), cluster);
     }
     Ok(checked)
 }

@@ -118,7 +118,7 @@ fn draw(progress: &Progress, authorized: &Authorized, env: &Env<'_>) -> Result<D
         },
     };
     let path = verifier
-        .path_template
+        .template_for(&progress.cluster, authorized.attributes())
         .render(authorized.attributes())
         .map_err(|error| misconfigured(error.to_string()))?;
     let spiffe_id = format!("spiffe://{}{path}", verifier.trust_domain);

@@ -83,17 +83,19 @@ impl AwaitHello {
                 "the agent wants its session sealed to a key share, which this version does not do";
             return Err(deny(DenyCode::UNSUPPORTED_VERSION, detail.to_owned()));
         }
-        let policies = self
-            .verifier
-            .clusters
-            .get(hello.cluster)
-            .cloned()
-            .ok_or_else(|| {
-                deny(
+        let cluster = self.verifier.clusters.get(hello.cluster).ok_or_else(|| {
+            match self.verifier.unusable.get(hello.cluster) {
+                Some(why) => deny(
+                    DenyCode::MISCONFIGURED,
+                    format!("cluster `{}`: {why}", hello.cluster),
+                ),
+                None => deny(
                     DenyCode::UNKNOWN_CLUSTER,
                     format!("cluster `{}` is not configured", hello.cluster),
-                )
-            })?;
+                ),
+            }
+        })?;
+        let policies = cluster.policies.clone();
         let mut outcomes = Outcomes::default();
         for (entry, attestor) in policies.requirements() {
             if !offered.contains(attestor.kind()) {

@@ -1,6 +1,7 @@
 //! The key that signs challenges, and that nodes are provisioned with.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use assay_common::login::{Transcript, challenge_message};
 use assay_common::protocol::message::SIGNATURE_LEN;
@@ -46,11 +47,12 @@ pub enum KeyError {
 /// What the key for login states is derived for (RFC 5869, info).
 const STATE_LABEL: &[u8] = b"assay/login-state/v1";
 
-/// An ECDSA P-256 key, and what is derived from it.
+/// An ECDSA P-256 key, and what is derived from it. Clones are the same key.
+#[derive(Clone)]
 pub struct ChallengeKey {
-    pair: EcdsaKeyPair,
+    pair: Arc<EcdsaKeyPair>,
     /// Seals logins between two messages. All verifiers that share the challenge key have it.
-    state: RandomizedNonceKey,
+    state: Arc<RandomizedNonceKey>,
 }
 
 impl core::fmt::Debug for ChallengeKey {
@@ -86,7 +88,10 @@ impl ChallengeKey {
             .and_then(|okm| okm.fill(key.as_mut_slice()))
             .ok()?;
         let state = RandomizedNonceKey::new(&AES_256_GCM, key.as_slice()).ok()?;
-        Some(Self { pair, state })
+        Some(Self {
+            pair: Arc::new(pair),
+            state: Arc::new(state),
+        })
     }
 
     /// The key of a data directory; made when there is none yet.

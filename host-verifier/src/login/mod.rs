@@ -21,6 +21,7 @@
 //! Items are judged in the order in which methods stand on one another, every entry of every policy by itself, and
 //! the decision is made over the set of outcomes. A failed proof is recorded as failed and never judged again.
 
+pub mod cluster;
 pub mod denial;
 pub mod grant;
 pub mod hello;
@@ -40,6 +41,7 @@ use assay_common::login::{LoginKeys, Transcript};
 use assay_common::policy::{AttestorKind, AttestorSet};
 use zeroize::Zeroizing;
 
+pub use cluster::Cluster;
 pub use denial::Denied;
 pub use grant::{AwaitCommit, AwaitSvid, Granted, SvidOrder};
 pub use hello::AwaitHello;
@@ -61,19 +63,21 @@ pub const MAX_ROUNDS: u8 = 4;
 
 /// What every login of this verifier shares. Immutable: a new configuration is a new one, and logins that have
 /// begun end under the old.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Verifier {
     /// The trust domain whose identities are issued.
     pub trust_domain: String,
-    /// The policies of every cluster that is known here.
-    pub clusters: BTreeMap<String, Arc<PolicySet>>,
+    /// Every cluster that is served here.
+    pub clusters: BTreeMap<String, Arc<Cluster>>,
+    /// Clusters that are configured and cannot be served, each with the reason.
+    pub unusable: BTreeMap<String, String>,
     /// What nodes pin.
     pub key: ChallengeKey,
     /// How long a login may take.
     pub login_timeout: Duration,
     /// How long a session lasts.
     pub session_ttl: Duration,
-    /// How a node's SPIFFE ID is made.
+    /// How a node's SPIFFE ID is made, unless its cluster says otherwise.
     pub path_template: PathTemplate,
     /// After how long a node must log in anew, however often it renewed.
     pub reattest_after: Duration,
@@ -86,8 +90,10 @@ impl Verifier {
     /// is the same.
     #[must_use]
     pub fn configuration_of(&self, cluster: &str) -> String {
-        let policies = self.clusters.get(cluster);
-        policies.map_or_else(String::new, |policies| policies.digest().to_owned())
+        let cluster = self.clusters.get(cluster);
+        cluster.map_or_else(String::new, |cluster| {
+            format!("{}@{}", cluster.version, cluster.policies.digest())
+        })
     }
 }
 

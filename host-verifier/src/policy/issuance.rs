@@ -13,7 +13,7 @@
 //!         pathTemplate: /lab/{{tpm_ek.public_hash}}
 //! ```
 //!
-//! The document is checked in full. Which ID a login gets is still `session.pathTemplate` of the service.
+//! A document that is set for a cluster takes the place of `session.pathTemplate` of the service.
 
 use core::fmt;
 
@@ -21,6 +21,7 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::Spanned;
 
+use crate::attestor::Attribute;
 use crate::document::{self, DocumentError, HINT};
 use crate::session::{PathTemplate, is_attribute_name};
 
@@ -63,6 +64,24 @@ pub struct Issuance {
     pub base: Template,
     /// The overrides in order: attributes with the values that fit, and the template.
     pub overrides: Vec<(When, Template)>,
+}
+
+impl Issuance {
+    /// The template for a node with these attributes: that of the first override that fits, or the base.
+    ///
+    /// An override fits when every attribute that it names is there with one of the values that it lists. Of an attribute
+    /// with several values one is enough.
+    #[must_use]
+    pub fn template(&self, attributes: &[Attribute]) -> &Template {
+        let fits = |(name, values): &(String, Vec<String>)| {
+            attributes
+                .iter()
+                .any(|attribute| attribute.name == *name && values.contains(&attribute.value))
+        };
+        let mut overrides = self.overrides.iter();
+        let fitting = overrides.find(|(when, _)| when.0.iter().all(fits));
+        fitting.map_or(&self.base, |(_, template)| template)
+    }
 }
 
 /// A checked template beside the text that it was made from.

@@ -27,6 +27,29 @@ const SECTIONS: &[(&str, Section)] = &[
 ];
 
 impl Section {
+    /// Those that are set per cluster, by name.
+    pub fn of_clusters() -> impl Iterator<Item = Self> {
+        SECTIONS.iter().map(|(_, section)| *section)
+    }
+
+    /// The section of a name that is set per cluster.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        let mut sections = SECTIONS.iter();
+        sections.find(|(known, _)| *known == name).map(|(_, s)| *s)
+    }
+
+    /// Its name as a section, or what else the document is.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::AgentAttestation => "AgentAttestation",
+            Self::SvidIssuancePolicy => "SVIDIssuancePolicy",
+            Self::Agent => "agent",
+            Self::Service => "assayd",
+        }
+    }
+
     /// The kind of a text.
     ///
     /// # Errors

@@ -101,7 +101,8 @@ impl LoginConversation {
             .filter(|opening| opening.hello == hello)?;
         let now = self.server.clock.now().monotonic;
         let left = self.login.as_ref()?.state.deadline().checked_sub(now)?;
-        (left >= self.server.verifier.login_timeout / 2).then(|| opening.challenge.clone())
+        (left >= self.server.verifier.current().login_timeout / 2)
+            .then(|| opening.challenge.clone())
     }
 
     async fn proofs(&mut self, message: &[u8], blobs: &Blobs) -> Vec<u8> {

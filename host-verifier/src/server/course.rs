@@ -129,7 +129,7 @@ impl Course {
             now: self.server.clock.now(),
             random: self.server.random.as_ref(),
         };
-        let verifier = &self.server.verifier;
+        let verifier = self.server.verifier.current();
         let ek_hash = match saved.resume(verifier.clone(), &env, None)? {
             Resumed::Ready(state) => return Ok(state),
             Resumed::NeedsNode(ek_hash) => ek_hash,
@@ -151,6 +151,7 @@ impl Course {
         let now = self.server.clock.now();
         self.server
             .verifier
+            .current()
             .key
             .seal(&Saved::of(state, &self.said, &now))
     }
@@ -161,7 +162,7 @@ impl Course {
             now: self.began,
             random: self.server.random.as_ref(),
         };
-        let turn = AwaitHello::new(self.server.verifier.clone()).handle(&env, message);
+        let turn = AwaitHello::new(self.server.verifier.current()).handle(&env, message);
         self.log_started(&turn, message);
         self.follow(turn).await
     }
@@ -178,7 +179,9 @@ impl Course {
         let digest = state.challenge_digest();
         let now = self.server.clock.now();
         self.worked.1 = now.monotonic;
-        let remembered = now.wall.checked_add(self.server.verifier.login_timeout);
+        let remembered = now
+            .wall
+            .checked_add(self.server.verifier.current().login_timeout);
         let taken = match remembered {
             Ok(until) => {
                 let call = self.server.store.take_challenge(&digest, until);

@@ -1,5 +1,6 @@
 //! The service: links, logins and the store, wired together.
 
+pub mod clusters;
 mod conversation;
 mod course;
 mod issue;
@@ -16,12 +17,12 @@ use assay_common::protocol::Trouble;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
+pub use clusters::{Clusters, Live};
 pub use conversation::LoginConversation;
 pub use requests::{MAX_KEPT, Reply, RequestLogins};
 
 use crate::audit::{AuditError, AuditLog, Record};
 use crate::clock::Clock;
-use crate::login::Verifier;
 use crate::random::SecureRandom;
 use crate::store::Store;
 use crate::telemetry::events::Body;
@@ -43,8 +44,10 @@ const REOPEN: (Duration, Duration) = (Duration::from_millis(200), Duration::from
 /// Everything that links share.
 #[derive(Debug, Clone)]
 pub struct Server {
-    /// Keys, policies, lifetimes.
-    pub verifier: Arc<Verifier>,
+    /// Keys, policies, lifetimes, as they are in force.
+    pub verifier: Live,
+    /// Where the policies come from.
+    pub clusters: Clusters,
     /// State that outlives a login.
     pub store: Arc<dyn Store>,
     /// Time.
@@ -76,6 +79,13 @@ impl Server {
             tokio::select! {
                 () = server.upkeep() => {}
                 () = stopped(&mut upkeep_stop) => {}
+            }
+        });
+        let (server, mut follow_stop) = (self.clone(), stop.clone());
+        tasks.spawn(async move {
+            tokio::select! {
+                () = server.clusters.follow(&server.verifier) => {}
+                () = stopped(&mut follow_stop) => {}
             }
         });
         let (server, mut purge_stop) = (self.clone(), stop);

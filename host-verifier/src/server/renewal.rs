@@ -67,7 +67,7 @@ impl Server {
             now: self.clock.now(),
             random: self.random.as_ref(),
         };
-        let verifier = self.verifier.clone();
+        let verifier = self.verifier.current();
         let judged = renewal::judge(&verifier, &env, session, renew, message)?;
         let call = self.store.renew_session(judged.renewal());
         let stored = self.metrics.store(StoreOperation::RenewSession, call).await;

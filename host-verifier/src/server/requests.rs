@@ -189,7 +189,7 @@ async fn resumed(
     link: &str,
     state: &[u8],
 ) -> Result<(Course, Box<AwaitProofs>), Denied> {
-    let Some(saved) = server.verifier.key.open(state) else {
+    let Some(saved) = server.verifier.current().key.open(state) else {
         let detail = "proofs with a state that no verifier of this trust domain has made";
         return Err(Denied::new(None, DenyCode::MALFORMED, detail));
     };

@@ -1,12 +1,14 @@
 //! From a configuration to a running service.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-use super::Server;
+use super::clusters::Base;
+use super::{Clusters, Live, Server};
 use crate::audit::{AuditError, AuditLog};
 use crate::clock::SystemClock;
 use crate::config::{Config, Datastore, Listener, SocketMode};
@@ -110,7 +112,8 @@ pub fn verifier(config: &Config) -> Result<Verifier, StartError> {
     prepare_data_dir(&config.data_dir)?;
     Ok(Verifier {
         trust_domain: config.trust_domain.clone(),
-        clusters: config.clusters.clone(),
+        clusters: Base::from(config).served(),
+        unusable: BTreeMap::new(),
         key: ChallengeKey::load_or_create(&config.data_dir)?,
         login_timeout: config.login_timeout,
         session_ttl: config.session_ttl,
@@ -156,9 +159,15 @@ pub async fn server(config: &Config, events: EventSink) -> Result<Server, StartE
     let clock = Arc::new(SystemClock::new());
     let metrics = Metrics::new(clock.clone());
     metrics.config_served(1);
+    let live = Live::from(verifier(config)?);
+    let store = store(config).await?;
+    let clusters = Clusters::new(Base::from(config), store.clone());
+    // Before the first login: what is set in the store may be stricter than what the file says.
+    clusters.refresh(&live, false).await?;
     Ok(Server {
-        verifier: Arc::new(verifier(config)?),
-        store: store(config).await?,
+        verifier: live,
+        clusters,
+        store,
         metrics,
         health: Health::starting(clock.clone()),
         clock,

@@ -23,6 +23,7 @@ use jiff::Timestamp;
 pub use api_tokens::{ApiTokenRecord, ApiTokens, Role};
 pub use cluster_config::{
     ClusterConfigStore, ConfigChange, ConfigEntry, ConfigOutcome, ConfigVersion,
+    digest as config_digest,
 };
 pub use lifecycle::{Ban, Lifecycle, SessionRenewal};
 pub use memory::MemoryStore;

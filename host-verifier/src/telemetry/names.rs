@@ -57,6 +57,17 @@ pub const OPERATOR_REQUEST: &str = "Operator request";
 /// A bearer token that is not known was sent.
 pub const CREDENTIAL_REFUSED: &str = "Credential refused";
 
+/// A cluster's configuration is in force; with `version`.
+pub const CONFIG_SERVED: &str = "Cluster configuration in force";
+/// A cluster is no longer served: its configuration was removed.
+pub const CONFIG_REMOVED: &str = "Cluster configuration removed";
+/// A cluster's configuration cannot be used here; with the version that is served instead, if any.
+pub const CONFIG_REFUSED: &str = "Cluster configuration cannot be used";
+/// The store could not be asked for configuration: what was in force stays.
+pub const CONFIG_UNREADABLE: &str = "Cluster configuration cannot be read";
+/// The store answers again.
+pub const CONFIG_READABLE: &str = "Cluster configuration can be read again";
+
 /// Fields whose text is JSON already, because the logging library has no lists.
 pub const JSON_FIELDS: &[&str] = &[
     "providedMethods",

@@ -7,11 +7,12 @@ use std::time::Duration;
 use assay_host_verifier::audit::AuditLog;
 use assay_host_verifier::blobs::Blobs;
 use assay_host_verifier::clock::ManualClock;
-use assay_host_verifier::config::DEFAULT_LOGIN_TIMEOUT;
+use assay_host_verifier::config::{BaseCluster, DEFAULT_LOGIN_TIMEOUT};
 use assay_host_verifier::login::{ChallengeKey, Verifier};
 use assay_host_verifier::policy::{PolicyDocument, PolicySet};
 use assay_host_verifier::random::SystemRandom;
-use assay_host_verifier::server::{LoginConversation, Server};
+use assay_host_verifier::server::clusters::Base;
+use assay_host_verifier::server::{Clusters, LoginConversation, Server};
 use assay_host_verifier::session::PathTemplate;
 use assay_host_verifier::store::{MemoryStore, Store};
 use assay_host_verifier::telemetry::{Event, EventSink, Health, Metrics};
@@ -75,9 +76,16 @@ impl Desk {
         let clock = Arc::new(ManualClock::at("2026-01-01T00:00:00Z".parse().unwrap()));
         let store = Arc::new(MemoryStore::new());
         let (sink, events) = EventSink::channel();
+        let lab = BaseCluster {
+            policies: Arc::new(policies(entries)),
+            origin: "desk.yaml".to_owned(),
+            document: None,
+        };
+        let base = Base::new(BTreeMap::from([("lab".to_owned(), lab)]), None);
         let verifier = Verifier {
             trust_domain: "example.org".to_owned(),
-            clusters: BTreeMap::from([("lab".to_owned(), Arc::new(policies(entries)))]),
+            clusters: base.served(),
+            unusable: BTreeMap::new(),
             key: ChallengeKey::generate().unwrap(),
             login_timeout: LOGIN_TIMEOUT,
             session_ttl: Duration::from_secs(3600),
@@ -87,7 +95,8 @@ impl Desk {
         };
         let server = Server {
             audit: AuditLog::default(),
-            verifier: Arc::new(verifier),
+            verifier: verifier.into(),
+            clusters: Clusters::new(base, store.clone()),
             store: store.clone(),
             clock: clock.clone(),
             random: Arc::new(SystemRandom),
@@ -105,7 +114,7 @@ impl Desk {
     }
 
     pub(crate) fn agent(&self) -> Agent {
-        Agent::new(self.server.verifier.key.public())
+        Agent::new(self.server.verifier.current().key.public())
     }
 
     pub(crate) fn link(&self) -> LoginConversation {

@@ -15,6 +15,7 @@ mod agent;
 mod attacks;
 mod audit_commands;
 mod audit_trail;
+mod clusters;
 mod config_versions;
 mod counters;
 mod datastores;

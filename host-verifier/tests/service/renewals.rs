@@ -5,6 +5,8 @@ use std::time::Duration;
 use assay_common::login::{RenewDigest, renewal_message, renewal_nonce};
 use assay_common::protocol::version::VersionRange;
 use assay_common::protocol::{AgentMessage, DenyCode, Renew, Renewal, VerifierMessage, decode};
+use assay_host_verifier::login::Verifier;
+use assay_host_verifier::server::Live;
 use assay_host_verifier::session::SessionId;
 use assay_host_verifier::store::{Ban, Lifecycle, Store};
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
@@ -64,8 +66,8 @@ impl Node {
         match decode::<VerifierMessage<'_>>(&answer).unwrap() {
             VerifierMessage::Renewed(signed) => {
                 let text = renewal_message(&RenewDigest::of(message), signed.body).concat();
-                let key = self.desk.server.verifier.key.public();
-                UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, key)
+                let verifier = self.desk.server.verifier.current();
+                UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, verifier.key.public())
                     .verify(&text, signed.signature)
                     .expect("signed by the pinned key over this renewal");
                 let renewal: Renewal<'_> = decode(signed.body).unwrap();
@@ -242,15 +244,14 @@ async fn another_configuration_is_another_login() {
     node.wait(HOUR / 2);
     let renew = node.renew();
     let stricter = Desk::new(&ek_and_quote(&[&node.tpm]).replace("0: \"", "1: \""));
-    let policies = stricter.server.verifier.clusters["lab"].clone();
-    let verifier = std::sync::Arc::get_mut(&mut node.desk.server.verifier).unwrap();
-    let before = verifier
+    let before = node.desk.server.verifier.clone();
+    let mut verifier = Verifier::clone(&before.current());
+    verifier
         .clusters
-        .insert("lab".to_owned(), policies)
-        .unwrap();
+        .clone_from(&stricter.server.verifier.current().clusters);
+    node.desk.server.verifier = Live::from(verifier);
     assert_eq!(node.ask(&renew).await, Err(DenyCode::LOGIN_REQUIRED));
-    let verifier = std::sync::Arc::get_mut(&mut node.desk.server.verifier).unwrap();
-    verifier.clusters.insert("lab".to_owned(), before);
+    node.desk.server.verifier = before;
     node.ask(&renew).await.unwrap();
 }
 

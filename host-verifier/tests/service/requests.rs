@@ -1,12 +1,12 @@
 //! Logins over requests: the state travels with the agent, and any verifier of the trust domain takes it.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use assay_common::protocol::DenyCode;
 use assay_host_verifier::blobs::Blobs;
-use assay_host_verifier::login::ChallengeKey;
-use assay_host_verifier::server::{MAX_KEPT, Reply, RequestLogins};
+use assay_host_verifier::config::Config;
+use assay_host_verifier::login::{ChallengeKey, Verifier};
+use assay_host_verifier::server::{Live, MAX_KEPT, Reply, RequestLogins};
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use base64::Engine;
@@ -116,7 +116,13 @@ async fn a_state_that_was_changed_or_sealed_by_others_is_none() {
         let reply = turn(&desk, &one, &state[..cut], &proofs).await;
         assert_eq!(code(&reply), Some(DenyCode::MALFORMED));
     }
-    let saved = desk.server.verifier.key.open(&state).expect("sealed by us");
+    let saved = desk
+        .server
+        .verifier
+        .current()
+        .key
+        .open(&state)
+        .expect("sealed by us");
     let foreign = ChallengeKey::generate().unwrap().seal(&saved).unwrap();
     assert_eq!(
         code(&turn(&desk, &one, &foreign, &proofs).await),
@@ -133,7 +139,7 @@ async fn a_state_holds_no_secret_that_can_be_read() {
     let (state, _) = at_the_end(&desk, &tpm, &RequestLogins::default()).await;
     // The hello is in it, and with it the cluster and the board.
     assert!(!state.windows(3).any(|window| window == b"lab"));
-    assert!(!format!("{:?}", desk.server.verifier.key.open(&state)).contains("keys"));
+    assert!(!format!("{:?}", desk.server.verifier.current().key.open(&state)).contains("keys"));
 }
 
 #[tokio::test]
@@ -153,9 +159,11 @@ async fn a_login_goes_on_under_the_policies_it_began_with_or_not_at_all() {
     let mut desk = desk(&tpm);
     let (state, proofs) = at_the_end(&desk, &tpm, &RequestLogins::default()).await;
     let other = Desk::new(&ek_and_quote(&[&tpm, &FakeTpm::new()]));
-    let policies = other.server.verifier.clusters["lab"].clone();
-    let verifier = Arc::get_mut(&mut desk.server.verifier).unwrap();
-    verifier.clusters.insert("lab".to_owned(), policies);
+    let mut verifier = Verifier::clone(&desk.server.verifier.current());
+    verifier
+        .clusters
+        .clone_from(&other.server.verifier.current().clusters);
+    desk.server.verifier = Live::from(verifier);
     let reply = turn(&desk, &RequestLogins::default(), &state, &proofs).await;
     assert_eq!(code(&reply), Some(DenyCode::EXPIRED));
 }
@@ -180,7 +188,10 @@ async fn logins_that_were_begun_and_left_are_no_burden_and_stand_in_nobodys_way(
 /// What the API answers to a login's body.
 async fn post(desk: &Desk, media_type: &str, body: Vec<u8>) -> (StatusCode, Vec<u8>) {
     use assay_host_verifier::api::{ApiState, Peer, router};
-    let state = ApiState::new(desk.server.clone(), Default::default(), None);
+    let text =
+        "trustDomain: example.org\ndataDir: data\nlisteners: {health: {address: 127.0.0.1:0}}\n";
+    let config = Config::parse("assayd.yaml", text, std::path::Path::new("")).unwrap();
+    let state = ApiState::new(desk.server.clone(), &config, None);
     let request = Request::post("/v1/login")
         .header("content-type", media_type)
         .extension(Peer {

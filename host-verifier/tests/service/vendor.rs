@@ -31,9 +31,14 @@ impl Vendor {
         Self { folder }
     }
 
-    /// The CA's certificate, PEM as one line of YAML.
+    /// The CA's certificate, PEM.
+    pub(crate) fn pem(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("ca.crt")).unwrap()
+    }
+
+    /// The same as one line of YAML.
     pub(crate) fn yaml(&self) -> String {
-        let pem = std::fs::read_to_string(self.folder.path().join("ca.crt")).unwrap();
+        let pem = self.pem();
         format!("\"{}\"", pem.replace('\n', "\\n"))
     }
 

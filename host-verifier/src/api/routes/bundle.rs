@@ -49,7 +49,7 @@ pub(in crate::api) async fn show(
     State(api): State<ApiState>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let verifier = &api.server.verifier;
+    let verifier = api.server.verifier.current();
     let point = verifier.key.public();
     let key =
         EcPublicKey::from_point(Curve::P256, point).map_err(|error| Problem::internal(&error))?;

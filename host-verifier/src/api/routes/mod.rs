@@ -11,8 +11,8 @@ pub mod tokens;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{ApiState, login};
 use super::auth::{Access, gated};
+use super::{ApiState, login};
 use crate::store::Role;
 
 /// Every route, behind its gate.

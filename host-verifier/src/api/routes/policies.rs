@@ -52,8 +52,11 @@ pub(in crate::api) async fn list(
     State(api): State<ApiState>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let clusters = api.server.verifier.clusters.iter();
-    let shown: Vec<_> = clusters.map(|(name, set)| view(name, set)).collect();
+    let verifier = api.server.verifier.current();
+    let clusters = verifier.clusters.iter();
+    let shown: Vec<_> = clusters
+        .map(|(name, cluster)| view(name, &cluster.policies))
+        .collect();
     let body = serde_json::to_vec(&shown).map_err(|error| Problem::internal(&error))?;
     Ok(Tagged::new("application/json", Bytes::from(body)).answer(&headers))
 }

@@ -68,7 +68,7 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<(), Failure> {
         links = links.join(" "),
         clusters = clusters.join(" "),
         trust_domain = config.trust_domain,
-        challenge_key = hex::encode(server.verifier.key.public()),
+        challenge_key = hex::encode(server.verifier.current().key.public()),
         "{}",
         names::SERVING
     );

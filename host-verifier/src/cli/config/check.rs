@@ -1,35 +1,20 @@
-//! `assay config`: documents before they are used.
+//! `assay config check`: documents before they are used.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use assay_common::policy::AttestorKind;
-use clap::Subcommand;
 use serde::Serialize;
 
-use super::format::Format;
-use super::report::say;
 use crate::attestor::registry;
+use crate::cli::format::Format;
+use crate::cli::report::say;
 use crate::config::Config;
 use crate::document::{self, DocumentError, Place, nearest, visible};
 use crate::policy::issuance::{Issuance, Template};
 use crate::policy::{
     AgentDocument, Checked, CheckedPolicy, IssuanceDocument, PolicyDocument, Section,
 };
-
-/// The commands.
-#[derive(Debug, Subcommand)]
-pub enum Command {
-    /// Check documents: cluster sections, an agent's settings, assayd.yaml
-    Check {
-        /// The documents
-        #[arg(value_name = "FILE", required = true)]
-        files: Vec<PathBuf>,
-        /// How to answer
-        #[command(flatten)]
-        format: Format,
-    },
-}
 
 /// What was found in a file.
 #[derive(Debug, Serialize)]
@@ -53,10 +38,8 @@ struct Finding {
     hint: Option<String>,
 }
 
-/// Runs a command.
-#[must_use]
-pub fn run(command: Command) -> ExitCode {
-    let Command::Check { files, format } = command;
+/// Checks files.
+pub(super) fn run(files: &[PathBuf], format: Format) -> ExitCode {
     let verdicts: Vec<_> = files.iter().map(|file| verdict(file)).collect();
     if format.json() {
         let object = serde_json::json!({
@@ -151,11 +134,10 @@ fn check(path: &Path, verdict: &mut Verdict) -> Result<(), DocumentError> {
             verdict.section = Some("assayd configuration");
             let config = Config::load(path)?;
             let clusters: Vec<_> = config.clusters.keys().cloned().collect();
-            verdict.checked.push(format!(
-                "{}: clusters {}",
-                config.trust_domain,
-                clusters.join(", ")
-            ));
+            verdict.checked.push(match clusters.as_slice() {
+                [] => format!("{}: no cluster of its own", config.trust_domain),
+                some => format!("{}: clusters {}", config.trust_domain, some.join(", ")),
+            });
         }
     }
     Ok(())
@@ -177,7 +159,7 @@ fn attestation(checked: &Checked, verdict: &mut Verdict) {
 }
 
 /// A policy in words.
-pub(super) fn described(policy: &CheckedPolicy) -> String {
+fn described(policy: &CheckedPolicy) -> String {
     let names = |kinds: &[AttestorKind], separator: &str| -> String {
         let names: Vec<_> = kinds.iter().map(ToString::to_string).collect();
         names.join(separator)

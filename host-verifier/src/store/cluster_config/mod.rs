@@ -145,8 +145,9 @@ pub trait ClusterConfigStore {
     ) -> Result<Vec<ConfigEntry>, StoreError>;
 }
 
-/// SHA-256 of a document's bytes.
-fn digest(document: &str) -> [u8; 32] {
+/// SHA-256 of a document's bytes, as [`ConfigEntry`] has it.
+#[must_use]
+pub fn digest(document: &str) -> [u8; 32] {
     let mut out = [0; 32];
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, document.as_bytes());
     for (slot, byte) in out.iter_mut().zip(digest.as_ref()) {

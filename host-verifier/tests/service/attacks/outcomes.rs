@@ -5,9 +5,9 @@ use assay_host_verifier::attestor::Fault;
 use assay_host_verifier::login::denial::code_of;
 use assay_host_verifier::session::SessionId;
 use assay_host_verifier::store::{
-    ApiTokenRecord, ApiTokens, Ban, ClusterConfigStore, Commit, ConfigChange, ConfigEntry, ConfigOutcome, ConfigVersion,
-    Lifecycle, LoginRecord, MemoryStore, NodeRecord, Paging, SessionRecord, SessionRenewal, Store,
-    StoreError,
+    ApiTokenRecord, ApiTokens, Ban, ClusterConfigStore, Commit, ConfigChange, ConfigEntry,
+    ConfigOutcome, ConfigVersion, Lifecycle, LoginRecord, MemoryStore, NodeRecord, Paging,
+    SessionRecord, SessionRenewal, Store, StoreError,
 };
 use assay_host_verifier::transport::connection::Conversation;
 

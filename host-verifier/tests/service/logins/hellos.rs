@@ -166,7 +166,7 @@ fn a_login_begins_with_a_hello_and_nothing_else() {
         [hello.as_slice(), &[0]].concat(),
         hello[..hello.len() - 1].to_vec(),
     ] {
-        let turn = AwaitHello::new(desk.server.verifier.clone()).handle(&env, &message);
+        let turn = AwaitHello::new(desk.server.verifier.current()).handle(&env, &message);
         let Next::Denied(denied) = turn.next else {
             panic!("{message:?} was taken for a hello");
         };
@@ -203,7 +203,7 @@ fn without_randomness_there_is_no_login() {
             now: desk.clock.now(),
             random: &random,
         };
-        let turn = AwaitHello::new(desk.server.verifier.clone()).handle(&env, &hello);
+        let turn = AwaitHello::new(desk.server.verifier.current()).handle(&env, &hello);
         match turn.next {
             Next::Denied(denied) if draws < 3 => assert_eq!(denied.code, DenyCode::INTERNAL),
             Next::Ask(..) if draws >= 3 => {}

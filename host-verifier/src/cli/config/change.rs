@@ -1,0 +1,189 @@
+//! `assay config set|remove|rollback cluster`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
+
+use super::{Target, section};
+use crate::cli::service::{Failure, finish};
+use crate::document::{self, visible};
+use crate::policy::Section;
+use crate::server::clusters::{By, Changed, Submitted};
+
+/// `assay config set`.
+#[derive(Debug, Subcommand)]
+pub enum Set {
+    /// Sections of a cluster: one document each, all of them or none
+    Cluster {
+        /// Which
+        #[command(flatten)]
+        target: Target,
+        /// The documents
+        #[arg(value_name = "FILE", required = true)]
+        files: Vec<PathBuf>,
+        /// On what terms
+        #[command(flatten)]
+        terms: Terms,
+    },
+}
+
+/// `assay config remove`.
+#[derive(Debug, Subcommand)]
+pub enum Remove {
+    /// Sections of a cluster; what assayd.yaml says of it then holds again
+    Cluster {
+        /// Which
+        #[command(flatten)]
+        target: Target,
+        /// The section; without one, all of them
+        #[arg(long = "section", value_name = "SECTION", value_parser = section)]
+        sections: Vec<Section>,
+        /// On what terms
+        #[command(flatten)]
+        terms: Terms,
+    },
+}
+
+/// `assay config rollback`.
+#[derive(Debug, Subcommand)]
+pub enum Rollback {
+    /// A cluster, as a new version
+    Cluster {
+        /// Which
+        #[command(flatten)]
+        target: Target,
+        /// The version whose state is taken up again; 0 is before anything was set
+        #[arg(long, value_name = "VERSION")]
+        to: u64,
+        /// This section only
+        #[arg(long, value_name = "SECTION", value_parser = section)]
+        section: Option<Section>,
+        /// On what terms
+        #[command(flatten)]
+        terms: Terms,
+    },
+}
+
+/// On what terms something is changed.
+#[derive(Debug, Args)]
+pub struct Terms {
+    /// Change nothing unless the cluster is at this version
+    #[arg(long, value_name = "VERSION")]
+    expect: Option<u64>,
+    /// A remark for the history
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    comment: String,
+    /// Check everything and change nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl Terms {
+    fn by(self) -> By {
+        By {
+            author: author(),
+            comment: self.comment,
+            expected: self.expect,
+            at: Timestamp::now(),
+            dry_run: self.dry_run,
+        }
+    }
+}
+
+pub(super) fn set(command: Set) -> ExitCode {
+    let Set::Cluster {
+        target,
+        files,
+        terms,
+    } = command;
+    let result = documents(&files).and_then(|documents| {
+        let by = terms.by();
+        target
+            .site
+            .with(async |clusters| clusters.set(&target.id, &documents, &by).await)
+    });
+    finish(target.site.format, result, told)
+}
+
+fn documents(files: &[PathBuf]) -> Result<Vec<Submitted>, Failure> {
+    let read = files.iter().map(|path| {
+        Ok(Submitted {
+            text: document::read(path)?,
+            file: path.display().to_string(),
+        })
+    });
+    read.collect()
+}
+
+pub(super) fn remove(command: Remove) -> ExitCode {
+    let Remove::Cluster {
+        target,
+        sections,
+        terms,
+    } = command;
+    let by = terms.by();
+    let result = target
+        .site
+        .with(async |clusters| clusters.remove(&target.id, &sections, &by).await);
+    finish(target.site.format, result, told)
+}
+
+pub(super) fn rollback(command: Rollback) -> ExitCode {
+    let Rollback::Cluster {
+        target,
+        to,
+        section,
+        terms,
+    } = command;
+    let by = terms.by();
+    let result = target
+        .site
+        .with(async |clusters| clusters.rollback(&target.id, section, to, &by).await);
+    finish(target.site.format, result, told)
+}
+
+fn told(changed: &Changed) -> String {
+    let Changed {
+        cluster, version, ..
+    } = changed;
+    let mut text = match (changed.changed, changed.dry_run) {
+        (false, _) => format!("{cluster}: version {version}, nothing to change"),
+        (true, false) => format!("{cluster}: version {version}"),
+        (true, true) => format!("{cluster}: would be version {version}"),
+    };
+    for section in &changed.sections {
+        let what = match &section.sha256 {
+            Some(sha256) => format!("sha256 {sha256}"),
+            None => "removed".to_owned(),
+        };
+        text += &format!("\n  {}: {what}", visible(&section.section));
+    }
+    for note in &changed.notes {
+        text += &format!("\nnote: {}", visible(note));
+    }
+    text
+}
+
+/// Who runs the command, as the system knows them. Whoever can open the store can write anything into it; this is for
+/// people who want to know, not against those who want to hide.
+fn author() -> String {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let own = std::fs::metadata("/proc/self").map(|own| own.uid());
+        let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+        if let Ok(uid) = own {
+            let mut users = users
+                .lines()
+                .map(|line| line.split(':').collect::<Vec<_>>());
+            let name = users.find_map(|fields| match fields.as_slice() {
+                [name, _, number, ..] if number.parse() == Ok(uid) => Some((*name).to_owned()),
+                _ => None,
+            });
+            return format!("local:{}", name.unwrap_or_else(|| uid.to_string()));
+        }
+    }
+    "local".to_owned()
+}

@@ -1,0 +1,135 @@
+//! `assay config`: documents before they are used, and the clusters' configuration in the store.
+//!
+//! The commands on clusters are thin: what they do is in [`crate::server::clusters`], which the API uses too.
+
+mod change;
+mod check;
+mod view;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+
+use super::format::Format;
+use super::service::{Failure, block_on, load, open_store};
+use crate::document::nearest;
+use crate::policy::Section;
+use crate::server::Clusters;
+use crate::server::clusters::{Base, ChangeError};
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Check documents: cluster sections, an agent's settings, assayd.yaml
+    Check {
+        /// The documents
+        #[arg(value_name = "FILE", required = true)]
+        files: Vec<PathBuf>,
+        /// How to answer
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Put documents in force, on every assayd within a second
+    #[command(subcommand)]
+    Set(change::Set),
+    /// Take sections out of force
+    #[command(subcommand)]
+    Remove(change::Remove),
+    /// Put in force again what was
+    #[command(subcommand)]
+    Rollback(change::Rollback),
+    /// Show what is in force, or was
+    #[command(subcommand)]
+    Get(view::Get),
+    /// Show how a section changed
+    #[command(subcommand)]
+    Diff(view::Diff),
+    /// List who set what and when
+    #[command(subcommand)]
+    History(view::History),
+    /// List what is configured
+    #[command(subcommand)]
+    List(view::List),
+}
+
+/// Runs a command.
+#[must_use]
+pub fn run(command: Command) -> ExitCode {
+    match command {
+        Command::Check { files, format } => check::run(&files, format),
+        Command::Set(command) => change::set(command),
+        Command::Remove(command) => change::remove(command),
+        Command::Rollback(command) => change::rollback(command),
+        Command::Get(command) => view::get(command),
+        Command::Diff(command) => view::diff(command),
+        Command::History(command) => view::history(command),
+        Command::List(command) => view::list(command),
+    }
+}
+
+/// Which cluster, and where.
+#[derive(Debug, Args)]
+pub struct Target {
+    /// The cluster
+    #[arg(long, value_name = "ID")]
+    id: String,
+    /// Where the store is, and how to answer
+    #[command(flatten)]
+    site: Site,
+}
+
+/// Where the store is, and how to answer.
+#[derive(Debug, Args)]
+pub struct Site {
+    /// The verifier's configuration
+    #[arg(long, value_name = "FILE", env = "ASSAYD_CONFIG")]
+    config: PathBuf,
+    /// How to answer
+    #[command(flatten)]
+    format: Format,
+}
+
+impl Site {
+    /// Runs something over the clusters of the store.
+    fn with<T>(
+        &self,
+        run: impl AsyncFnOnce(Clusters) -> Result<T, ChangeError>,
+    ) -> Result<T, Failure> {
+        let config = load(&self.config)?;
+        block_on(async {
+            let store = open_store(&config).await?;
+            let result = run(Clusters::new(Base::from(&config), store.clone())).await;
+            store.close().await;
+            Ok(result?)
+        })
+    }
+}
+
+impl From<ChangeError> for Failure {
+    fn from(error: ChangeError) -> Self {
+        let failure = match &error {
+            ChangeError::Name(_)
+            | ChangeError::Document(_)
+            | ChangeError::Twice { .. }
+            | ChangeError::Nothing
+            | ChangeError::Remark(_) => Self::usage(error.to_string()),
+            _ => Self::failed(error.to_string()),
+        };
+        match error.hint() {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+}
+
+/// A section's name on the command line.
+fn section(name: &str) -> Result<Section, String> {
+    Section::from_name(name).ok_or_else(|| {
+        let names: Vec<_> = Section::of_clusters().map(Section::name).collect();
+        match nearest(name, names.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("known here: {}", names.join(", ")),
+        }
+    })
+}

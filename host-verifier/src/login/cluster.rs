@@ -1,0 +1,40 @@
+//! What a login needs of its cluster.
+
+use std::sync::Arc;
+
+use crate::attestor::Attribute;
+use crate::policy::{Issuance, PolicySet};
+use crate::session::PathTemplate;
+
+/// A cluster as it is served.
+#[derive(Debug, Clone)]
+pub struct Cluster {
+    /// Who may join.
+    pub policies: Arc<PolicySet>,
+    /// Which SPIFFE ID a node gets; `None` leaves it to the service's own template.
+    pub issuance: Option<Arc<Issuance>>,
+    /// The version of its configuration; 0 when all of it is from the service's own.
+    pub version: u64,
+}
+
+impl From<PolicySet> for Cluster {
+    /// Policies alone, from the service's own configuration.
+    fn from(policies: PolicySet) -> Self {
+        Self {
+            policies: Arc::new(policies),
+            issuance: None,
+            version: 0,
+        }
+    }
+}
+
+impl super::Verifier {
+    /// The template for a node of `cluster` with these attributes: the cluster's own, or else the service's.
+    #[must_use]
+    pub fn template_for(&self, cluster: &str, attributes: &[Attribute]) -> &PathTemplate {
+        let issuance = self.clusters.get(cluster).and_then(|c| c.issuance.as_ref());
+        issuance.map_or(&self.path_template, |issuance| {
+            &issuance.template(attributes).path
+        })
+    }
+}

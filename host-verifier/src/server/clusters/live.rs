@@ -1,0 +1,314 @@
+//! The configuration as it is served, in step with the store.
+//!
+//! A login takes the [`Verifier`] of the moment and keeps it: one that has begun ends under the configuration that it began
+//! with. A new configuration is a new [`Verifier`], put in its place whole.
+//!
+//! Every replica asks the store for its generation, one number, twice a second, and reads what changed when it has. A
+//! change is so in force everywhere within a second, whoever made it and wherever.
+//!
+//! # What goes wrong
+//!
+//! * The store does not answer: what was in force stays.
+//! * A document cannot be used here, because a newer release wrote it or a file is missing: what the cluster had stays in
+//!   force, whole; at the start, when there is nothing, the cluster is not served, also where the service's own
+//!   configuration names it, since what was set may be the stricter. It is tried again every few seconds.
+//!
+//! Both are told in the log once and stand in [`ConfigStatus`] as long as they last.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::sync::{Mutex, Notify, watch};
+
+use super::change::{last, stored_name, unknown_section};
+use super::sections::{self, Built};
+use super::{Base, Clusters};
+use crate::document::DocumentError;
+use crate::login::{Cluster, Verifier};
+use crate::policy::Section;
+use crate::store::{ConfigVersion, StoreError};
+use crate::telemetry::names;
+
+/// How often the store is asked.
+const POLL: Duration = Duration::from_millis(500);
+/// After how many questions documents that could not be used are tried again.
+const RETRY: u32 = 10;
+
+/// The verifier in force, and how it came to be. Clones are the same.
+#[derive(Debug, Clone)]
+pub struct Live(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    verifier: watch::Sender<Arc<Verifier>>,
+    status: watch::Sender<ConfigStatus>,
+    wake: Notify,
+    /// Held while the store is read: one reader at a time.
+    reading: Mutex<()>,
+}
+
+/// How far the configuration is, and what is wrong with it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfigStatus {
+    /// The store's generation that is served, changes that cannot be used counted in; `None` before the store was
+    /// read for the first time.
+    pub generation: Option<u64>,
+    /// Clusters whose configuration cannot be used here, by name.
+    pub problems: Vec<ConfigProblem>,
+    /// Why the store could not be asked the last time.
+    pub store_error: Option<String>,
+}
+
+/// A cluster's configuration that cannot be used here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfigProblem {
+    /// The cluster.
+    pub cluster: String,
+    /// The version that cannot be used.
+    pub version: u64,
+    /// The version that is served instead; `None` when the cluster is not served.
+    pub serving: Option<u64>,
+    /// What is wrong, with its place.
+    pub error: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl From<Verifier> for Live {
+    fn from(verifier: Verifier) -> Self {
+        Self(Arc::new(Inner {
+            verifier: watch::Sender::new(Arc::new(verifier)),
+            status: watch::Sender::default(),
+            wake: Notify::new(),
+            reading: Mutex::new(()),
+        }))
+    }
+}
+
+impl Live {
+    /// The verifier of this moment, to be kept for as long as one login takes.
+    #[must_use]
+    pub fn current(&self) -> Arc<Verifier> {
+        self.0.verifier.borrow().clone()
+    }
+
+    /// How far the configuration is.
+    #[must_use]
+    pub fn status(&self) -> ConfigStatus {
+        self.0.status.borrow().clone()
+    }
+
+    /// Tells whoever waits when the status changes. The verifier of a generation is in place before it is told.
+    #[must_use]
+    pub fn watch_status(&self) -> watch::Receiver<ConfigStatus> {
+        self.0.status.subscribe()
+    }
+
+    /// Has the store asked at once, for whoever has just changed it.
+    pub fn wake(&self) {
+        self.0.wake.notify_one();
+    }
+
+    /// Puts another verifier in the place of this one.
+    pub fn replace(&self, verifier: Verifier) {
+        self.0.verifier.send_replace(Arc::new(verifier));
+    }
+}
+
+/// A cluster of which something is set in the store.
+struct Read {
+    version: u64,
+    /// `None`: there is no AgentAttestation, so nobody may join.
+    result: Result<Option<Cluster>, DocumentError>,
+}
+
+impl Clusters {
+    /// Keeps `live` in step with the store, for ever.
+    pub async fn follow(&self, live: &Live) {
+        let mut asked = 0u32;
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(POLL) => {}
+                () = live.0.wake.notified() => {}
+            }
+            asked = asked.wrapping_add(1);
+            // An error stands in the status, and what was in force stays.
+            let _ = self.refresh(live, asked.is_multiple_of(RETRY)).await;
+        }
+    }
+
+    /// Brings `live` in step with the store; with `retry`, also tries again what could not be used.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; nothing has changed then but the status.
+    pub async fn refresh(&self, live: &Live, retry: bool) -> Result<(), StoreError> {
+        let _reading = live.0.reading.lock().await;
+        let result = self.step(live, retry).await;
+        let error = result.as_ref().err().map(ToString::to_string);
+        live.0.status.send_if_modified(|status| {
+            if status.store_error == error {
+                return false;
+            }
+            match &error {
+                Some(error) => tracing::error!(error, "{}", names::CONFIG_UNREADABLE),
+                None => tracing::info!("{}", names::CONFIG_READABLE),
+            }
+            status.store_error.clone_from(&error);
+            true
+        });
+        result
+    }
+
+    async fn step(&self, live: &Live, retry: bool) -> Result<(), StoreError> {
+        let before = live.status();
+        // Asked before anything is read: what comes in between is read twice and never missed.
+        let generation = self.store.config_generation().await?;
+        // A store that was restored from a backup may be behind: all of it is read then, and all that it does not have
+        // is forgotten.
+        let since = before.generation.filter(|known| *known <= generation);
+        let mut versions = match since {
+            Some(known) if known == generation => Vec::new(),
+            known => self.store.config_in_force(known.unwrap_or(0)).await?,
+        };
+        for problem in before.problems.iter().filter(|_| retry) {
+            if !versions.iter().any(|v| v.entry.cluster == problem.cluster) {
+                versions.extend(self.store.config_at(&problem.cluster, None).await?);
+            }
+        }
+        if versions.is_empty() && since == Some(generation) {
+            return Ok(());
+        }
+        let base = self.base.clone();
+        let read = tokio::task::spawn_blocking(move || read(&base, versions))
+            .await
+            .map_err(|_| StoreError::Damaged("configuration"))?;
+        self.serve(live, &before, generation, since.is_none(), read);
+        Ok(())
+    }
+
+    /// Puts what was read in force; `all` when it is everything that there is.
+    fn serve(
+        &self,
+        live: &Live,
+        before: &ConfigStatus,
+        generation: u64,
+        all: bool,
+        read: BTreeMap<String, Read>,
+    ) {
+        let old = live.current();
+        let mut next = Verifier::clone(&old);
+        let mut problems: BTreeMap<String, ConfigProblem> = BTreeMap::new();
+        if all {
+            next.clusters = self.base.served();
+            next.unusable.clear();
+        } else {
+            let kept = before.problems.iter();
+            problems = kept.map(|p| (p.cluster.clone(), p.clone())).collect();
+        }
+        for (name, Read { version, result }) in read {
+            next.unusable.remove(&name);
+            problems.remove(&name);
+            match result {
+                Ok(Some(cluster)) => {
+                    let known = old.clusters.get(&name).map(|c| c.version);
+                    if known != Some(version) {
+                        tracing::info!(cluster = name, version, "{}", names::CONFIG_SERVED);
+                    }
+                    next.clusters.insert(name, Arc::new(cluster));
+                }
+                Ok(None) => {
+                    if old.clusters.contains_key(&name) {
+                        tracing::warn!(cluster = name, version, "{}", names::CONFIG_REMOVED);
+                    }
+                    next.clusters.remove(&name);
+                }
+                Err(error) => {
+                    // Before the store was read for the first time, the service's own configuration is all there is;
+                    // it is not what was set.
+                    let first = before.generation.is_none();
+                    let kept = old.clusters.get(&name).filter(|_| !first);
+                    let problem = ConfigProblem {
+                        cluster: name.clone(),
+                        version,
+                        serving: kept.map(|cluster| cluster.version),
+                        error: error.to_string(),
+                        hint: error.hint.clone(),
+                    };
+                    if !before.problems.contains(&problem) {
+                        tracing::error!(
+                            cluster = name,
+                            version,
+                            serving = problem.serving,
+                            error = problem.error,
+                            hint = problem.hint,
+                            "{}",
+                            names::CONFIG_REFUSED
+                        );
+                    }
+                    match kept {
+                        Some(cluster) => {
+                            next.clusters.insert(name.clone(), cluster.clone());
+                        }
+                        None => {
+                            next.clusters.remove(&name);
+                            let why = format!(
+                                "version {version} of its configuration cannot be used: {error}"
+                            );
+                            next.unusable.insert(name.clone(), why);
+                        }
+                    }
+                    problems.insert(name, problem);
+                }
+            }
+        }
+        live.replace(next);
+        live.0.status.send_modify(|status| {
+            status.generation = Some(generation);
+            status.problems = problems.into_values().collect();
+        });
+    }
+}
+
+fn read(base: &Base, versions: Vec<ConfigVersion>) -> BTreeMap<String, Read> {
+    let names: BTreeSet<String> = versions.iter().map(|v| v.entry.cluster.clone()).collect();
+    let read = names.into_iter().map(|name| {
+        let own = versions.iter().filter(|v| v.entry.cluster == name);
+        let own: Vec<_> = own.cloned().collect();
+        let version = last(&own);
+        let result = cluster(base, &name, version, &own);
+        (name, Read { version, result })
+    });
+    read.collect()
+}
+
+/// A cluster whole: a section that cannot be used is no reason to serve the others without it.
+fn cluster(
+    base: &Base,
+    name: &str,
+    version: u64,
+    sections: &[ConfigVersion],
+) -> Result<Option<Cluster>, DocumentError> {
+    let own = base.clusters.get(name);
+    let mut policies = own.map(|base| base.policies.clone());
+    let mut issuance = None;
+    for ConfigVersion { entry, document } in sections {
+        let Some(text) = document else { continue };
+        let file = stored_name(name, &entry.section, entry.version);
+        let section = Section::from_name(&entry.section)
+            .ok_or_else(|| unknown_section(&file, &entry.section))?;
+        match sections::build(section, &file, text, base.files())? {
+            Built::Attestation(built) => policies = Some(built),
+            Built::Issuance(built) => issuance = Some(built),
+        }
+    }
+    Ok(policies.map(|policies| Cluster {
+        policies,
+        issuance,
+        version,
+    }))
+}

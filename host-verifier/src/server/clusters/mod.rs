@@ -1,0 +1,132 @@
+//! The clusters' configuration: what is set in the store, over what `assayd.yaml` says.
+//!
+//! A cluster has sections, one document each: [`Section::AgentAttestation`] says who may join, and without one the cluster
+//! is not served; [`Section::SvidIssuancePolicy`] says which SPIFFE ID a node gets. `assayd.yaml` may have an
+//! `AgentAttestation` for a cluster, its version 0. What was set in the store goes before it; when that is removed, version
+//! 0 holds again.
+//!
+//! * [`change`] puts documents into the store: checked whole, compared and swapped, or not at all.
+//! * [`view`] answers what is in force and what was.
+//! * [`live`] follows the store and serves what it says, on every replica.
+//!
+//! The command line and the API both come through here, so neither can store what the other would refuse.
+//!
+//! # Who is recorded
+//!
+//! Each version has who set it, when, the digest and a remark, and is never written over: that is the record of changes.
+//! The audit trail has one writer, the service whose data directory it lies in, and holds decisions on logins.
+
+pub mod change;
+pub mod live;
+pub mod view;
+
+mod diff;
+mod sections;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use assay_common::identity::ClusterName;
+
+pub use change::{By, ChangeError, Changed, SectionChange, Submitted};
+pub use live::{ConfigProblem, ConfigStatus, Live};
+pub use view::{ClusterState, DiffLine, HistoryEntry, Origin, SectionState, VersionState};
+
+use crate::config::{BaseCluster, Config};
+use crate::document::Files;
+use crate::login::Cluster;
+use crate::policy::Section;
+use crate::store::Store;
+
+/// What the service's own configuration says of clusters.
+#[derive(Debug, Clone, Default)]
+pub struct Base {
+    clusters: BTreeMap<String, BaseCluster>,
+    config_files: Option<PathBuf>,
+}
+
+impl From<&Config> for Base {
+    fn from(config: &Config) -> Self {
+        Self {
+            clusters: config.clusters.clone(),
+            config_files: config.config_files.clone(),
+        }
+    }
+}
+
+impl Base {
+    /// These clusters, and the directory whose files documents in the store may name.
+    #[must_use]
+    pub const fn new(
+        clusters: BTreeMap<String, BaseCluster>,
+        config_files: Option<PathBuf>,
+    ) -> Self {
+        Self {
+            clusters,
+            config_files,
+        }
+    }
+
+    /// Its clusters as they are served while the store says nothing.
+    #[must_use]
+    pub fn served(&self) -> BTreeMap<String, Arc<Cluster>> {
+        let clusters = self.clusters.iter().map(|(name, cluster)| {
+            let cluster = Cluster {
+                policies: cluster.policies.clone(),
+                issuance: None,
+                version: 0,
+            };
+            (name.clone(), Arc::new(cluster))
+        });
+        clusters.collect()
+    }
+
+    fn files(&self) -> Files<'_> {
+        Files::Below(self.config_files.as_deref())
+    }
+}
+
+/// The clusters' configuration in a store.
+#[derive(Debug, Clone)]
+pub struct Clusters {
+    base: Arc<Base>,
+    store: Arc<dyn Store>,
+}
+
+impl Clusters {
+    /// Over what the service's own configuration says.
+    #[must_use]
+    pub fn new(base: Base, store: Arc<dyn Store>) -> Self {
+        Self {
+            base: Arc::new(base),
+            store,
+        }
+    }
+
+    /// Whether there is such a cluster: in the service's own configuration, or with a section in force in the store.
+    ///
+    /// # Errors
+    ///
+    /// [`ChangeError::Store`].
+    pub async fn exists(&self, cluster: &str) -> Result<bool, ChangeError> {
+        if self.base.clusters.contains_key(cluster) {
+            return Ok(true);
+        }
+        let sections = self.store.config_at(cluster, None).await?;
+        let attestation = Section::AgentAttestation.name();
+        Ok(sections
+            .iter()
+            .any(|s| s.entry.section == attestation && s.document.is_some()))
+    }
+}
+
+/// Checks a cluster's name.
+fn check_name(cluster: &str) -> Result<(), ChangeError> {
+    match ClusterName::parse(cluster) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(ChangeError::Name(crate::document::visible(&format!(
+            "cluster `{cluster}`: {error}"
+        )))),
+    }
+}
