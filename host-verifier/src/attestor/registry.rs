@@ -29,6 +29,18 @@ macro_rules! methods {
             }
         }
 
+        /// The schema of a policy's `config:` for `kind`; `None` when it has no attestor.
+        #[must_use]
+        pub fn config_schema(
+            kind: AttestorKind,
+            generator: &mut schemars::SchemaGenerator,
+        ) -> Option<schemars::Schema> {
+            match kind {
+                $(AttestorKind::$kind => Some(generator.subschema_for::<$config>()),)*
+                _ => None,
+            }
+        }
+
         /// The settings of `kind` when a policy gives none; `None` when it needs some or has no attestor.
         #[must_use]
         pub fn default_config(kind: AttestorKind) -> Option<Box<dyn MethodConfig>> {

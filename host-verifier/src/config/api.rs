@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use assay_common::identity::SpiffeId;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_saphyr::Spanned;
 
 use super::model::Report;
+use super::schema::SpanText;
 use super::values::Span;
 use crate::document::DocumentError;
 use crate::store::Role;
@@ -133,59 +135,101 @@ impl Default for ApiLimits {
     }
 }
 
-/// `listeners.api` as it is written.
-#[derive(Debug, Deserialize)]
+/// The API, over TLS.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListenerSource {
+    /// Address and port. Default 0.0.0.0:8443.
+    #[schemars(with = "Option<String>")]
     address: Option<Spanned<SocketAddr>>,
+    /// Files of the TLS server; read again when they change.
     tls: TlsSource,
 }
 
-#[derive(Debug, Deserialize)]
+/// Files of a TLS server.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct TlsSource {
+    /// PEM: the server's certificate, then its intermediates.
+    #[schemars(with = "String", length(min = 1))]
     certificate: Spanned<String>,
+    /// PEM: its private key.
+    #[schemars(with = "String", length(min = 1))]
     key: Spanned<String>,
+    /// PEM: authorities of client certificates. Without it none is asked for.
     #[serde(rename = "clientCAs")]
+    #[schemars(with = "Option<String>", length(min = 1))]
     client_cas: Option<Spanned<String>>,
 }
 
-/// `listeners.health` and `listeners.metrics` as they are written.
-#[derive(Debug, Deserialize)]
+/// A port that is served in the clear: on this machine, unless the address says otherwise.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PlainSource {
+    /// Address and port. Default 127.0.0.1, port 8080 (health) or 9988 (metrics).
+    #[schemars(with = "Option<String>")]
     address: Option<Spanned<SocketAddr>>,
 }
 
-/// `api` as it is written.
-#[derive(Debug, Default, Deserialize)]
+/// Who may use the API.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ApiSource {
+    /// Names in client certificates, and what their holders may do.
+    #[schemars(with = "Option<Vec<ClientSource>>", length(max = 1024))]
     clients: Option<Spanned<Vec<Spanned<ClientSource>>>>,
 }
 
-#[derive(Debug, Deserialize)]
+/// A name in a client certificate: either a SPIFFE ID or a DNS name.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct ClientSource {
+    /// A SPIFFE ID, compared as a whole.
+    #[schemars(with = "Option<String>", regex(pattern = "^spiffe://"))]
     spiffe_id: Option<Spanned<String>>,
+    /// A DNS name, compared as a whole.
+    #[schemars(with = "Option<String>", length(min = 1, max = 253))]
     dns_name: Option<Spanned<String>>,
+    /// What its holder may do: `viewer`, `operator` or `admin`.
     role: Role,
 }
 
-/// `limits.api` as it is written.
-#[derive(Debug, Default, Deserialize)]
+/// Limits of the API.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct LimitsSource {
+    /// Most connections of one listener.
+    #[schemars(with = "Option<usize>")]
     connections: Option<Spanned<usize>>,
+    /// Most connections of one address (IPv6: of one /64).
+    #[schemars(with = "Option<usize>")]
     connections_per_peer: Option<Spanned<usize>>,
+    /// Most requests that are worked on at once.
+    #[schemars(with = "Option<usize>")]
     requests_in_flight: Option<Spanned<usize>>,
+    /// Requests of one address per second.
+    #[schemars(with = "Option<u32>")]
     requests_per_second: Option<Spanned<u32>>,
+    /// Longest body of a request.
+    #[schemars(with = "Option<usize>")]
     body_bytes: Option<Spanned<usize>>,
+    /// Longest head of a request.
+    #[schemars(with = "Option<usize>")]
     header_bytes: Option<Spanned<usize>>,
+    /// How long a TLS handshake may take.
+    #[schemars(with = "Option<SpanText>")]
     handshake_timeout: Option<Spanned<Span>>,
+    /// How long the head of a request may take.
+    #[schemars(with = "Option<SpanText>")]
     header_timeout: Option<Spanned<Span>>,
+    /// How long a request may take.
+    #[schemars(with = "Option<SpanText>")]
     request_timeout: Option<Spanned<Span>>,
+    /// How long a connection may have nothing to do.
+    #[schemars(with = "Option<SpanText>")]
     idle_timeout: Option<Spanned<Span>>,
+    /// How long requests may go on when the service stops.
+    #[schemars(with = "Option<SpanText>")]
     drain_timeout: Option<Spanned<Span>>,
 }
 

@@ -3,6 +3,7 @@
 use core::fmt;
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_saphyr::Spanned;
 use zeroize::Zeroizing;
@@ -117,25 +118,38 @@ impl fmt::Display for PostgresSettings {
     }
 }
 
-/// As it is written.
-#[derive(Debug, Deserialize)]
+/// One of the two. Default: SQLite's file in `dataDir`.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "Datastore", extend("minProperties" = 1, "maxProperties" = 1))]
 pub(super) struct Source {
+    /// A file, for one assayd.
     sqlite: Option<Sqlite>,
+    /// A database that several assayd share.
     postgres: Option<Postgres>,
 }
 
-#[derive(Debug, Deserialize)]
+/// A file.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Sqlite {
+    /// Made when it is not there.
+    #[schemars(with = "String", length(min = 1))]
     path: Spanned<String>,
 }
 
-#[derive(Debug, Deserialize)]
+/// A database.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Postgres {
+    /// `postgres://USER@HOST[:PORT]/DATABASE[?sslmode=…&sslrootcert=…&host=…]`, without a password.
+    #[schemars(with = "String", regex(pattern = "^postgres(ql)?://"))]
     url: Spanned<String>,
+    /// A file with the password and nothing else.
+    #[schemars(with = "Option<String>")]
     password_file: Option<Spanned<String>>,
+    /// Most connections of this assayd. Default 10.
+    #[schemars(with = "Option<u32>", range(min = 1, max = 1000))]
     max_connections: Option<Spanned<u32>>,
 }
 

@@ -5,6 +5,7 @@ mod datastore;
 mod model;
 pub mod overlay;
 mod postgres_url;
+pub mod schema;
 mod values;
 
 use std::collections::BTreeMap;
@@ -97,7 +98,7 @@ pub enum Listener {
 }
 
 /// Who opens a socket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SocketMode {
     /// The verifier listens, agents connect.

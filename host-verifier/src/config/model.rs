@@ -8,12 +8,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use assay_common::identity::{ClusterName, TrustDomain};
+use assay_common::protocol::message::MAX_CLUSTER;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 use serde_saphyr::Spanned;
 
 use super::api;
 use super::datastore::{self, Datastore};
+use super::schema::{self, SpanText};
 use super::values::Span;
 use super::{
     BaseCluster, Config, DEFAULT_LOGIN_TIMEOUT, DEFAULT_PATH_TEMPLATE, Listener, SocketMode,
@@ -32,74 +35,137 @@ const LOGIN_TIMEOUT: (Duration, Duration) = (Duration::from_secs(1), Duration::f
 const LOGINS: (usize, usize) = (1, 4096);
 const BAUD: (u32, u32) = (1200, 4_000_000);
 
-#[derive(Debug, Deserialize)]
+/// The configuration of assayd. Relative paths are looked up from its own directory.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[schemars(title = "assayd.yaml")]
 pub(super) struct Root {
+    /// The trust domain: identities are spiffe://TRUST_DOMAIN/….
+    #[schemars(with = "String", length(min = 1, max = 255))]
     trust_domain: Spanned<String>,
+    /// Where keys, the audit trail and, unless `datastore` says otherwise, the database are. Made when it is not there.
+    #[schemars(with = "String", length(min = 1))]
     data_dir: Spanned<String>,
+    /// Where sessions, nodes and answered challenges are kept. Default: SQLite's file in `dataDir`.
+    #[schemars(with = "Option<datastore::Source>")]
     datastore: Option<Spanned<datastore::Source>>,
+    /// Where agents come from.
     #[serde(default)]
     listeners: Listeners,
+    /// Clusters by name, each with its AgentAttestation. What is set in the store with `assay config set` goes before it.
+    #[serde(default)]
+    #[schemars(schema_with = "clusters")]
     clusters: Option<Spanned<BTreeMap<String, Spanned<ClusterSource>>>>,
+    /// The directory whose files documents may name that are set with `assay config set`. Without it they name none.
+    #[schemars(with = "Option<String>", length(min = 1))]
     config_files: Option<Spanned<String>>,
+    /// Sessions.
     #[serde(default)]
     session: Session,
+    /// How much at once, and for how long.
     #[serde(default)]
     limits: Limits,
+    /// Who may use the API with a client certificate.
     #[serde(default)]
     api: api::ApiSource,
 }
 
-#[derive(Debug, Default, Deserialize)]
+fn clusters(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    let cluster = schema::cluster(generator);
+    schemars::json_schema!({
+        "type": ["object", "null"],
+        "minProperties": 1,
+        "propertyNames": {"pattern": "^[A-Za-z0-9._-]+$", "maxLength": MAX_CLUSTER},
+        "additionalProperties": cluster
+    })
+}
+
+/// Where agents come from.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Listeners {
+    /// Serial ports. One that is not there yet is opened when it comes.
     #[serde(default)]
     serial: Vec<Serial>,
+    /// Unix sockets.
     #[serde(default)]
     unix: Vec<Unix>,
+    /// TCP ports of this machine: the line is not encrypted.
     #[serde(default)]
     tcp: Vec<Tcp>,
+    /// The API, over TLS: agents' logins, operators, the trust bundle.
+    #[schemars(with = "Option<api::ListenerSource>")]
     api: Option<Spanned<api::ListenerSource>>,
+    /// `/live` and `/ready`, in the clear.
+    #[schemars(with = "Option<api::PlainSource>")]
     health: Option<Spanned<api::PlainSource>>,
+    /// `/metrics`, in the clear.
+    #[schemars(with = "Option<api::PlainSource>")]
     metrics: Option<Spanned<api::PlainSource>>,
 }
 
-#[derive(Debug, Deserialize)]
+/// A serial port: 8N1, no flow control.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Serial {
+    /// The device.
+    #[schemars(with = "String", length(min = 1))]
     path: Spanned<String>,
+    /// Bits per second. Default 115200.
+    #[schemars(with = "Option<u32>", range(min = 1200, max = 4_000_000))]
     baud: Option<Spanned<u32>>,
 }
 
-#[derive(Debug, Deserialize)]
+/// A Unix socket.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Unix {
+    /// Its path, at most 107 bytes.
+    #[schemars(with = "String", length(min = 1))]
     path: Spanned<String>,
+    /// Who opens it. Default `listen`.
     #[serde(default)]
     mode: SocketMode,
 }
 
-#[derive(Debug, Deserialize)]
+/// A TCP port.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Tcp {
+    /// A loopback address and a port, as in `127.0.0.1:7070`.
+    #[schemars(with = "String")]
     address: Spanned<SocketAddr>,
+    /// Who opens it. Default `listen`.
     #[serde(default)]
     mode: SocketMode,
 }
 
-#[derive(Debug, Default, Deserialize)]
+/// Sessions.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Session {
+    /// How long a session lasts: 1m to 30d, default 1h.
+    #[schemars(with = "Option<SpanText>")]
     ttl: Option<Spanned<Span>>,
+    /// However often it renews, a node logs in anew after this time: 1m to 365d, default 24h.
+    #[schemars(with = "Option<SpanText>")]
     reattest_after: Option<Spanned<Span>>,
+    /// How a node's SPIFFE ID is made where its cluster has no SVIDIssuancePolicy. Default `/node/{{tpm_ek.public_hash}}`.
+    #[schemars(with = "Option<String>", regex(pattern = "^/"))]
     path_template: Option<Spanned<String>>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+/// How much at once, and for how long.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Limits {
+    /// Most logins at once over sockets that anybody may open. Default 64.
+    #[schemars(with = "Option<usize>", range(min = 1, max = 4096))]
     logins_in_flight: Option<Spanned<usize>>,
+    /// How long a login may take: 1s to 10m, default 5m.
+    #[schemars(with = "Option<SpanText>")]
     login_timeout: Option<Spanned<Span>>,
+    /// Of the API.
     #[serde(default)]
     api: api::LimitsSource,
 }

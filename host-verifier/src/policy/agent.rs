@@ -10,6 +10,7 @@
 
 use assay_common::identity::ClusterName;
 use assay_common::policy::{AttestorKind, AttestorSet};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_saphyr::Spanned;
 
@@ -17,29 +18,45 @@ use super::requirement::Kind;
 use crate::document::{self, DocumentError, Place};
 
 /// An agent's settings, shape checked.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(title = "Agent", description = "An agent's settings.")]
 pub struct AgentDocument {
+    /// The agent.
     agent: Agent,
 }
 
-#[derive(Debug, Deserialize)]
+/// The agent.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Agent {
+    /// How it logs in.
+    #[schemars(with = "Auth")]
     auth: Spanned<Auth>,
 }
 
-#[derive(Debug, Deserialize)]
+/// How an agent logs in.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[schemars(extend("oneOf" = [{"required": ["clusterId"]}, {"required": ["clusterName"]}]))]
 struct Auth {
+    /// Its cluster.
+    #[schemars(with = "Option<String>", regex(pattern = "^[A-Za-z0-9._-]+$"))]
     cluster_id: Option<Spanned<String>>,
+    /// The same by its other name.
+    #[schemars(with = "Option<String>", regex(pattern = "^[A-Za-z0-9._-]+$"))]
     cluster_name: Option<Spanned<String>>,
+    /// What it offers, each method once.
+    #[schemars(with = "Vec<Offer>", length(min = 1))]
     attestors: Spanned<Vec<Offer>>,
 }
 
-#[derive(Debug, Deserialize)]
+/// A method that an agent offers.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Offer {
+    /// The method.
+    #[schemars(with = "super::schema::Method")]
     r#type: Spanned<Kind>,
 }
 

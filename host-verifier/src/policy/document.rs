@@ -28,50 +28,82 @@ use std::path::Path;
 use std::sync::Arc;
 
 use assay_common::policy::{AttestorKind, AttestorSet};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
 use serde_saphyr::Spanned;
 
 use super::requirement::{Kind, Requirement};
 use super::{
-    CombinationError, Entry, Environment, Lists, Policy, PolicyError, PolicySet, Rules, check_set,
+    CombinationError, Entry, Environment, Lists, MAX_COMBINATIONS, MAX_POLICIES, MAX_REQUIRED,
+    Policy, PolicyError, PolicySet, Rules, check_set, schema,
 };
 use crate::attestor::{Attestor, registry};
 use crate::document::{self, DocumentError, Files, HINT, Place};
 
 /// An `AgentAttestation` document, shape checked.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(
+    rename = "AgentAttestation",
+    description = "AgentAttestation: which proofs let a node join a cluster."
+)]
 pub struct PolicyDocument {
+    /// Always `AgentAttestation`.
+    #[schemars(with = "String", extend("const" = "AgentAttestation"))]
     section: Spanned<String>,
+    /// Always `v1`.
+    #[schemars(with = "String", extend("const" = "v1"))]
     schema: Spanned<String>,
+    /// The policies.
+    #[schemars(with = "Spec")]
     spec: Spanned<Spec>,
 }
 
-#[derive(Debug, Deserialize)]
+/// The policies.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "Policies")]
 struct Spec {
+    /// The cluster's environment, for policies that are for some only.
     #[serde(default, deserialize_with = "given")]
+    #[schemars(with = "schema::EnvironmentText")]
     environment: Option<Spanned<EnvironmentName>>,
+    /// Tried in order: the first that is satisfied wins.
+    #[schemars(with = "Vec<PolicyEntry>", length(min = 1, max = MAX_POLICIES))]
     policies: Spanned<Vec<PolicyEntry>>,
 }
 
 type Entries = Spanned<Vec<Spanned<Requirement>>>;
 type Combination = Spanned<Vec<Spanned<Kind>>>;
 
-#[derive(Debug, Deserialize)]
+/// A policy: satisfied when all that it has holds.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[schemars(rename = "Policy", extend("anyOf" = [{"required": ["requiredAttestors"]}, {"required": ["anyOf"]}]))]
 struct PolicyEntry {
+    /// Unique in the document; logs and sessions show it.
+    #[schemars(with = "String", length(min = 1))]
     name: Spanned<String>,
+    /// The environments that it is for. Default: all.
     #[serde(default, deserialize_with = "given")]
+    #[schemars(with = "schema::EnvironmentTexts")]
     environment: Option<Spanned<Environments>>,
+    /// All of these are needed.
     #[serde(default, deserialize_with = "given")]
+    #[schemars(with = "Vec<schema::Entry>", length(min = 1, max = MAX_REQUIRED))]
     required_attestors: Option<Entries>,
+    /// `minAttestors` of these are needed.
     #[serde(default, deserialize_with = "given")]
+    #[schemars(with = "Vec<schema::Entry>", length(min = 1, max = MAX_REQUIRED))]
     any_of: Option<Entries>,
+    /// How many of `anyOf` are needed. Default 1.
     #[serde(default, deserialize_with = "given")]
+    #[schemars(with = "u64", range(min = 1, max = MAX_REQUIRED))]
     min_attestors: Option<Spanned<u64>>,
+    /// One of these lists of methods is needed in full; the methods are entries of this policy.
     #[serde(default, deserialize_with = "given")]
+    #[schemars(with = "Vec<Vec<schema::Method>>", length(min = 1, max = MAX_COMBINATIONS), inner(length(min = 1)))]
     required_attestor_combinations: Option<Spanned<Vec<Combination>>>,
 }
 

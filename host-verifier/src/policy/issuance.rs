@@ -17,6 +17,7 @@
 
 use core::fmt;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::Spanned;
@@ -29,31 +30,52 @@ use crate::session::{PathTemplate, is_attribute_name};
 const MAX_OVERRIDES: usize = 64;
 
 /// An `SVIDIssuancePolicy` document, shape checked.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(
+    rename = "SVIDIssuancePolicy",
+    description = "SVIDIssuancePolicy: which SPIFFE ID a node of a cluster gets."
+)]
 pub struct IssuanceDocument {
+    /// Always `SVIDIssuancePolicy`.
+    #[schemars(with = "String", extend("const" = "SVIDIssuancePolicy"))]
     section: Spanned<String>,
+    /// Always `v1`.
+    #[schemars(with = "String", extend("const" = "v1"))]
     schema: Spanned<String>,
+    /// What is issued.
     spec: Spec,
 }
 
-#[derive(Debug, Deserialize)]
+/// What is issued.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[schemars(rename = "Issues")]
 struct Spec {
+    /// Where no override fits.
     policy: Issue,
+    /// In order: the first that fits takes the place of `policy`.
+    #[schemars(with = "Option<Vec<Override>>", length(min = 1, max = MAX_OVERRIDES))]
     policy_overrides: Option<Spanned<Vec<Override>>>,
 }
 
-#[derive(Debug, Deserialize)]
+/// How an SVID is made.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Issue {
+    /// The path of the SPIFFE ID, with `{{attribute}}` for attributes of the login.
+    #[schemars(with = "String", regex(pattern = "^/"))]
     path_template: Spanned<String>,
 }
 
-#[derive(Debug, Deserialize)]
+/// Another way for some nodes.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Override {
+    /// Which nodes.
+    #[schemars(with = "super::schema::Condition")]
     when: Spanned<When>,
+    /// How it is made for them.
     policy: Issue,
 }
 

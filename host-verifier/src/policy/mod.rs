@@ -14,6 +14,7 @@ pub mod rules;
 pub mod section;
 
 mod requirement;
+mod schema;
 
 use std::sync::Arc;
 

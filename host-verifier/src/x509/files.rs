@@ -10,7 +10,7 @@ use super::{
 };
 
 /// One entry of a list of certificates: the path of a PEM or DER file, or PEM itself.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(transparent)]
 pub struct CertificateSource(pub String);
 

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{TpmEk, certificate::Dangers};
@@ -16,7 +17,7 @@ use crate::{
 };
 
 /// Which proofs of identity an EK needs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Require {
     /// Its hash is on the list.
@@ -31,13 +32,15 @@ pub enum Require {
 }
 
 /// `config:` of a `tpm_ek` entry.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "tpm_ek")]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Config {
     /// Which proofs are needed.
     #[serde(default)]
     pub require: Require,
     /// SHA-256 of the SubjectPublicKeyInfo of each EK that is let in, in hex.
+    #[schemars(length(min = 1), inner(regex(pattern = "^[0-9A-Fa-f]{64}$")))]
     pub allowed_hashes: Option<Vec<String>>,
     /// Whose EK certificates count.
     #[serde(rename = "manufacturerCAs")]
@@ -55,7 +58,7 @@ pub struct Config {
 
 /// `manufacturerCAs`: one mixed list, or anchors and intermediates apart. Each entry is the path of a
 /// PEM or DER file, or PEM itself.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(
     untagged,
     expecting = "a list of files or PEM texts, or {anchors, intermediates}"
@@ -68,7 +71,7 @@ pub enum ManufacturerCas {
 }
 
 /// Anchors and intermediates, named apart.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Apart {
     /// Trusted as they are, self-signed or not.

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use assay_common::tpm::pcr::{PCR_COUNT, PcrIndex, PcrMask};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{
     Deserialize, Deserializer,
     de::{self, MapAccess, SeqAccess, Visitor},
@@ -22,7 +23,8 @@ use crate::{
 const MAX_VALUES: usize = 256;
 
 /// `config:` of a `tpm_quote` entry.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "tpm_quote")]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Config {
     /// The PCR bank: `sha256`, `sha384` or `sha512`.
@@ -33,6 +35,7 @@ pub struct Config {
     pub pcrs: Pcrs,
     /// PCRs that are quoted and reported, whatever their value.
     #[serde(default)]
+    #[schemars(inner(range(max = 23)))]
     pub any_value: Vec<u8>,
     /// The exact selection, as a cross-check of `pcrs` and `anyValue`.
     pub selection: Option<Vec<u8>>,
@@ -54,7 +57,7 @@ fn sha256() -> String {
 }
 
 /// `firmwareVersion`: at least one of the two. Versions are 64-bit numbers in hex.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Firmware {
     /// If given, the version is one of these.
@@ -89,6 +92,24 @@ impl<'de> Deserialize<'de> for Pcrs {
             }
         }
         deserializer.deserialize_map(Table)
+    }
+}
+
+impl JsonSchema for Pcrs {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Pcrs".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let value = json_schema!({"type": "string", "pattern": "^[0-9A-Fa-f]+$"});
+        json_schema!({
+            "type": "object",
+            "propertyNames": {"pattern": "^(1?[0-9]|2[0-3])$"},
+            "additionalProperties": {"anyOf": [
+                value,
+                {"type": "array", "items": value, "minItems": 1, "maxItems": MAX_VALUES}
+            ]}
+        })
     }
 }
 

@@ -11,7 +11,7 @@ use super::verify::VerifiedQuote;
 use crate::attestor::BootState;
 
 /// A rule on a counter, against the node's last login. A node that was never seen satisfies each.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum CounterRule {
     /// It may be anything.

@@ -4,6 +4,7 @@
 
 mod change;
 mod check;
+mod schema;
 mod view;
 
 use std::path::PathBuf;
@@ -27,6 +28,15 @@ pub enum Command {
         #[arg(value_name = "FILE", required = true)]
         files: Vec<PathBuf>,
         /// How to answer
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Print the JSON Schema of a kind of document
+    Schema {
+        /// assayd, AgentAttestation, SVIDIssuancePolicy or agent
+        #[arg(default_value = "assayd", value_parser = schema::kind)]
+        kind: Section,
+        /// It is JSON either way
         #[command(flatten)]
         format: Format,
     },
@@ -58,6 +68,7 @@ pub enum Command {
 pub fn run(command: Command) -> ExitCode {
     match command {
         Command::Check { files, format } => check::run(&files, format),
+        Command::Schema { kind, format: _ } => schema::run(kind),
         Command::Set(command) => change::set(command),
         Command::Remove(command) => change::remove(command),
         Command::Rollback(command) => change::rollback(command),

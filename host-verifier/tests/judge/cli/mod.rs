@@ -1,6 +1,7 @@
 //! The commands that judge files: what they print and how they exit.
 
 mod config_check;
+mod config_schema;
 mod ek_check;
 mod evidence;
 
