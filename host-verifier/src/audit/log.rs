@@ -1,19 +1,22 @@
-//! The file and its writer.
+//! The way to the writer.
 //!
 //! One thread writes. What waits for it while it is writing goes out with the next write and shares its `fdatasync`, so
 //! that durability is paid once per batch and not once per login.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufReader, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
 
 use tokio::sync::oneshot;
 
-use super::verify::{Head, VerifyError, Walker, read_line};
-use super::{MAX_LINE, Record};
+use super::disk::{Closed, Disk, Folder};
+use super::settings::Settings;
+use super::verify::{Head, VerifyError};
+use super::writer::Writer;
+use super::{MAX_LINE, Record, start};
 use crate::telemetry::health::State;
+use crate::telemetry::names;
 
 /// Records that may wait for the writer.
 const QUEUE: usize = 1024;
@@ -26,6 +29,14 @@ pub enum AuditError {
     /// The file cannot be opened, read or written.
     #[error("audit trail {path}: {reason}")]
     File {
+        /// The file.
+        path: String,
+        /// What the system says.
+        reason: String,
+    },
+    /// A file cannot be closed, or one that need not be kept not removed. Records are written as before.
+    #[error("audit trail {path}: not rotated: {reason}")]
+    Rotation {
         /// The file.
         path: String,
         /// What the system says.
@@ -62,58 +73,50 @@ impl AuditError {
                 State::Failing(self.to_string())
             }
             // Of one record, or of a moment.
-            Self::TooLong(_) | Self::Full => State::Degraded(self.to_string()),
+            Self::TooLong(_) | Self::Full | Self::Rotation { .. } => {
+                State::Degraded(self.to_string())
+            }
             Self::Closed => State::Dead(self.to_string()),
         }
     }
 }
 
-/// What a trail is written to: a file, or in tests one that is full.
-pub trait Disk: Send + 'static {
-    /// Appends all of `bytes` and returns when they will outlive a power failure.
-    ///
-    /// # Errors
-    ///
-    /// The system's; some of the bytes may have been written.
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
+type Answer<T> = oneshot::Sender<Result<T, AuditError>>;
 
-    /// Cuts off everything behind `len` bytes.
-    ///
-    /// # Errors
-    ///
-    /// The system's.
-    fn truncate(&mut self, len: u64) -> io::Result<()>;
+/// What the writer is asked for.
+enum Job {
+    Record(Vec<u8>, Answer<()>),
+    Rotate(Answer<Option<Closed>>),
+    Tend(Answer<()>),
 }
-
-impl Disk for File {
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.write_all(bytes)?;
-        self.sync_data()
-    }
-
-    fn truncate(&mut self, len: u64) -> io::Result<()> {
-        self.set_len(len)
-    }
-}
-
-type Answer = oneshot::Sender<Result<Head, AuditError>>;
 
 /// The sending end; cheap to clone. The default writes nothing, for harnesses.
 #[derive(Debug, Clone, Default)]
-pub struct AuditLog(Option<SyncSender<(Vec<u8>, Answer)>>);
+pub struct AuditLog(Option<SyncSender<Job>>);
 
 impl AuditLog {
-    /// Opens the file, or makes it, and checks it from the first record to the last.
+    /// Opens a trail, or begins it, and goes on behind its last record.
     ///
-    /// An end without a line feed is a record that was being written when the power failed. Nobody was answered on
-    /// the strength of it, so it is cut off; the second value is how many bytes that were.
+    /// The file that is written is checked from its first record to its last; those that were closed only where it
+    /// follows them, so that a start takes no longer the older a trail is. An end without a line feed is a record that was
+    /// being written when the power failed. Nobody was answered on the strength of it, so it is cut off; the second
+    /// value is how many bytes that were.
     ///
     /// # Errors
     ///
     /// [`AuditError`]. A file that was changed is left as it is, for whoever has to find out.
-    pub fn open(path: &Path) -> Result<(Self, u64), AuditError> {
-        let (writer, cut) = Writer::open(path)?;
+    pub fn open_with(path: &Path, settings: Settings) -> Result<(Self, u64), AuditError> {
+        let (writer, cut) = start::open(path, settings)?;
         Ok((Self::start(writer)?, cut))
+    }
+
+    /// [`AuditLog::open_with`] the settings that are the default.
+    ///
+    /// # Errors
+    ///
+    /// [`AuditError`].
+    pub fn open(path: &Path) -> Result<(Self, u64), AuditError> {
+        Self::open_with(path, Settings::default())
     }
 
     /// A trail on a disk with nothing on it; `name` is what errors call it.
@@ -122,20 +125,30 @@ impl AuditLog {
     ///
     /// [`AuditError::File`] when there is no thread for it.
     pub fn on(disk: impl Disk, name: &Path) -> Result<Self, AuditError> {
-        Self::start(Writer {
-            path: name.to_owned(),
-            disk,
-            head: Head::default(),
-            end: 0,
-        })
+        let settings = Settings::default();
+        Self::start(start::writer(name, disk, settings, Head::default(), 1, 0))
+    }
+
+    /// A trail in a folder that `disk` speaks for; like [`AuditLog::open_with`].
+    ///
+    /// # Errors
+    ///
+    /// [`AuditError`].
+    pub fn through<D: Disk>(
+        path: &Path,
+        settings: Settings,
+        disk: impl FnOnce(Folder) -> D,
+    ) -> Result<Self, AuditError> {
+        let (writer, _) = start::open(path, settings)?;
+        Self::start(writer.with(disk))
     }
 
     fn start(writer: Writer<impl Disk>) -> Result<Self, AuditError> {
-        let (queue, records) = sync_channel(QUEUE);
+        let (queue, jobs) = sync_channel(QUEUE);
         let path = writer.path.clone();
         let spawned = thread::Builder::new()
             .name("audit".to_owned())
-            .spawn(move || writer.run(&records));
+            .spawn(move || run(writer, &jobs));
         spawned.map_err(|error| failed(&path, &error))?;
         Ok(Self(Some(queue)))
     }
@@ -146,141 +159,87 @@ impl AuditLog {
     ///
     /// [`AuditError`]; the record is not in the file then, and nobody may be answered on the strength of it.
     pub async fn append(&self, record: &Record) -> Result<(), AuditError> {
-        let Some(queue) = &self.0 else {
-            return Ok(());
-        };
         // A record is made of text and numbers, which always serialize.
         let body = serde_json::to_vec(record).unwrap_or_default();
         if body.len() > MAX_LINE / 2 {
             return Err(AuditError::TooLong(body.len()));
         }
-        let (answer, answered) = oneshot::channel();
-        queue
-            .try_send((body, answer))
-            .map_err(|error| match error {
-                TrySendError::Full(_) => AuditError::Full,
-                TrySendError::Disconnected(_) => AuditError::Closed,
-            })?;
-        answered
+        self.ask(|answer| Job::Record(body, answer))
             .await
-            .unwrap_or(Err(AuditError::Closed))
             .map(|_| ())
+    }
+
+    /// Closes the file that is written and begins the next; `None` when there is nothing in it yet.
+    ///
+    /// # Errors
+    ///
+    /// [`AuditError`]; records are written to the file as before then.
+    pub async fn rotate(&self) -> Result<Option<Closed>, AuditError> {
+        self.ask(Job::Rotate).await.map(Option::flatten)
+    }
+
+    /// Does what is to be done every few seconds: looks whether a disk that failed takes records again, rotates if
+    /// `assay audit rotate` asks for it, and removes files that need not be kept.
+    ///
+    /// # Errors
+    ///
+    /// [`AuditError`].
+    pub async fn tend(&self) -> Result<(), AuditError> {
+        self.ask(Job::Tend).await.map(|_| ())
+    }
+
+    async fn ask<T>(&self, job: impl FnOnce(Answer<T>) -> Job) -> Result<Option<T>, AuditError> {
+        let Some(queue) = &self.0 else {
+            return Ok(None);
+        };
+        let (answer, answered) = oneshot::channel();
+        queue.try_send(job(answer)).map_err(|error| match error {
+            TrySendError::Full(_) => AuditError::Full,
+            TrySendError::Disconnected(_) => AuditError::Closed,
+        })?;
+        answered.await.unwrap_or(Err(AuditError::Closed)).map(Some)
     }
 }
 
-fn failed(path: &Path, error: &io::Error) -> AuditError {
+pub(super) fn failed(path: &Path, error: &io::Error) -> AuditError {
     AuditError::File {
         path: path.display().to_string(),
         reason: error.to_string(),
     }
 }
 
-struct Writer<D> {
-    path: PathBuf,
-    disk: D,
-    head: Head,
-    /// Where the last whole record ends.
-    end: u64,
-}
-
-impl Writer<File> {
-    fn open(path: &Path) -> Result<(Self, u64), AuditError> {
-        let fail = |error: io::Error| failed(path, &error);
-        let mut options = OpenOptions::new();
-        options.read(true).append(true).create(true);
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::OpenOptionsExt;
-            options.mode(0o600);
-        }
-        let mut file = options.open(path).map_err(fail)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(std::fs::TryLockError::WouldBlock) => {
-                return Err(AuditError::Locked(path.display().to_string()));
+/// Writes until every sender is gone. Whoever asked may be gone too: its link was closed.
+fn run(mut writer: Writer<impl Disk>, jobs: &Receiver<Job>) {
+    let mut next = None;
+    while let Some(job) = next.take().or_else(|| jobs.recv().ok()) {
+        match job {
+            Job::Record(body, answer) => {
+                let (mut bodies, mut answers) = (vec![body], vec![answer]);
+                while bodies.len() < BATCH {
+                    match jobs.try_recv() {
+                        Ok(Job::Record(body, answer)) => {
+                            bodies.push(body);
+                            answers.push(answer);
+                        }
+                        other => {
+                            next = other.ok();
+                            break;
+                        }
+                    }
+                }
+                let result = writer.write(&bodies).map(|_| ());
+                for answer in answers {
+                    let _ = answer.send(result.clone());
+                }
+                if let Err(error) = writer.rotate_when_long() {
+                    tracing::error!(%error, "{}", names::AUDIT_ROTATION_FAILED);
+                }
             }
-            Err(std::fs::TryLockError::Error(error)) => return Err(fail(error)),
-        }
-        let mut walker = Walker::default();
-        let mut lines = BufReader::new(&file);
-        let mut line = Vec::new();
-        let mut end = 0;
-        let cut = loop {
-            line.clear();
-            let read = read_line(&mut lines, &mut line).map_err(fail)?;
-            let Some((b'\n', record)) = line.split_last() else {
-                break read;
-            };
-            walker.take(record).map_err(|error| AuditError::Broken {
-                path: path.display().to_string(),
-                error,
-            })?;
-            end += read;
-        };
-        if cut > 0 {
-            file.set_len(end).map_err(fail)?;
-            file.sync_all().map_err(fail)?;
-        }
-        // The file's name must outlive a power failure as its records do.
-        if let Some(folder) = path
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty())
-        {
-            File::open(folder)
-                .and_then(|folder| folder.sync_all())
-                .map_err(fail)?;
-        }
-        file.seek(SeekFrom::End(0)).map_err(fail)?;
-        let writer = Self {
-            path: path.to_owned(),
-            disk: file,
-            head: walker.head(),
-            end,
-        };
-        Ok((writer, cut))
-    }
-}
-
-impl<D: Disk> Writer<D> {
-    /// Writes until every sender is gone.
-    fn run(mut self, records: &Receiver<(Vec<u8>, Answer)>) {
-        while let Ok(first) = records.recv() {
-            let mut bodies = Vec::new();
-            let mut answers = Vec::new();
-            let more = std::iter::from_fn(|| records.try_recv().ok());
-            for (body, answer) in std::iter::once(first).chain(more).take(BATCH) {
-                bodies.push(body);
-                answers.push(answer);
+            Job::Rotate(answer) => {
+                let _ = answer.send(writer.rotate());
             }
-            let result = self.write(&bodies);
-            for answer in answers {
-                // Whoever asked may be gone: its link was closed.
-                let _ = answer.send(result.clone());
-            }
-        }
-    }
-
-    /// All of them, or none.
-    fn write(&mut self, bodies: &[Vec<u8>]) -> Result<Head, AuditError> {
-        let mut head = self.head;
-        let mut lines = Vec::new();
-        for body in bodies {
-            let line = head.line(body);
-            head = head.after(&line);
-            lines.extend_from_slice(&line);
-            lines.push(b'\n');
-        }
-        match self.disk.append(&lines) {
-            Ok(()) => {
-                self.head = head;
-                self.end += lines.len() as u64;
-                Ok(head)
-            }
-            Err(error) => {
-                // A full disk takes half a line; the next record must not be put behind it. Should this fail too,
-                // the half line is found, and cut off, at the next start, and until then every append fails here.
-                let restored = self.disk.truncate(self.end);
-                Err(failed(&self.path, &restored.err().unwrap_or(error)))
+            Job::Tend(answer) => {
+                let _ = answer.send(writer.tend());
             }
         }
     }

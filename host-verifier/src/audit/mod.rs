@@ -8,8 +8,11 @@
 //!
 //! * [`record`]: what a record holds. The evidence is in it as it came over the line, so that a decision can be judged
 //!   again without the node.
-//! * [`log`]: the file, its writer, and what happens when the disk is full or the power fails.
-//! * [`mod@verify`]: whether a file is whole.
+//! * [`log`]: the way to the writer.
+//! * [`disk`]: the files, and their names.
+//! * [`settings`]: how long they grow, and how long they are kept.
+//! * [`mod@verify`]: whether a trail is whole; [`files`]: all of its files, in order.
+//! * [`ocsf`]: records as other systems read them.
 //!
 //! # What the chain proves
 //!
@@ -17,16 +20,24 @@
 //! file can write all of it anew, or cut off its end: against that, somebody else must keep the head (`assay audit
 //! verify` prints it, `--head` checks it). An end that was never acknowledged to any node may be missing after a crash.
 
+pub mod disk;
+pub mod files;
 pub mod log;
+pub mod ocsf;
 pub mod page;
 pub mod record;
+pub mod settings;
+mod start;
 pub mod verify;
+mod writer;
 
-pub use log::{AuditError, AuditLog, Disk};
+pub use disk::{Closed, Disk, Folder};
+pub use log::{AuditError, AuditLog};
 pub use record::{Outcome, Record, Trail};
+pub use settings::Settings;
 pub use verify::{Head, Summary, VerifyError, verify};
 
-/// Name of the file in the data directory.
+/// Name of the file that is written, in the data directory.
 pub const FILE: &str = "audit.jsonl";
 /// What the first record follows.
 pub const GENESIS: [u8; 32] = [0; 32];

@@ -84,12 +84,14 @@ pub enum VerifyError {
         reason: String,
     },
     /// The record is not the next one: one was taken out, put in or moved.
-    #[error("line {line}: record {got} where {line} comes next")]
+    #[error("line {line}: record {got} where {next} comes next")]
     Sequence {
         /// Which line.
         line: u64,
         /// What it says.
         got: u64,
+        /// What it should say.
+        next: u64,
     },
     /// The line before was changed after this one was written, or this one was never written behind it.
     #[error("line {line}: does not follow the line before it")]
@@ -100,6 +102,15 @@ pub enum VerifyError {
     /// A head that somebody kept is not in the file: its end was cut off, or all of it was written anew.
     #[error("record {0} is not, or no longer, as its head says")]
     Head(u64),
+    /// The trail begins behind this record, and nothing in it says that what was before was removed by retention.
+    #[error("begins behind record {0}, and no anchor says that those before were removed")]
+    Beginning(u64),
+    /// A head that somebody kept is older than what is left.
+    #[error("record {0} was removed by retention, so its head cannot be checked")]
+    Removed(u64),
+    /// A file that was closed does not end with a whole record.
+    #[error("a closed file that ends in the middle of a record")]
+    Unfinished,
     /// The file cannot be read.
     #[error("{0}")]
     Unreadable(String),
@@ -114,6 +125,9 @@ impl VerifyError {
             Self::Sequence { .. } => "sequence",
             Self::Chain { .. } => "chain",
             Self::Head(_) => "head",
+            Self::Beginning(_) => "beginning",
+            Self::Removed(_) => "removed",
+            Self::Unfinished => "unfinished",
             Self::Unreadable(_) => "unreadable",
         }
     }
@@ -125,16 +139,12 @@ struct Link {
     v: u32,
     seq: u64,
     prev: String,
+    /// The head of a file that was removed.
+    anchor: Option<String>,
 }
 
-/// Goes from line to line.
-#[derive(Debug, Default)]
-pub(super) struct Walker(Head);
-
-impl Walker {
-    /// The next line, without its line feed.
-    pub(super) fn take(&mut self, line: &[u8]) -> Result<(), VerifyError> {
-        let number = self.0.seq + 1;
+impl Link {
+    fn read(line: &[u8], number: u64) -> Result<Self, VerifyError> {
         let record = |reason: String| VerifyError::Record {
             line: number,
             reason,
@@ -142,33 +152,126 @@ impl Walker {
         if line.len() > MAX_LINE {
             return Err(record(format!("longer than {MAX_LINE} bytes")));
         }
-        let link: Link = serde_json::from_slice(line).map_err(|error| record(error.to_string()))?;
-        if link.v != 1 {
-            return Err(record(format!("version {} is not known", link.v)));
+        let link: Self = serde_json::from_slice(line).map_err(|error| record(error.to_string()))?;
+        match link.v {
+            1 => Ok(link),
+            v => Err(record(format!("version {v} is not known"))),
         }
-        if link.seq != number {
-            return Err(VerifyError::Sequence {
-                line: number,
-                got: link.seq,
-            });
-        }
-        if link.prev != hex::encode(self.0.hash) {
-            return Err(VerifyError::Chain { line: number });
-        }
-        self.0 = self.0.after(line);
-        Ok(())
     }
 
-    pub(super) const fn head(&self) -> Head {
-        self.0
+    /// Where the chain was before this record.
+    fn before(&self, number: u64) -> Result<Head, VerifyError> {
+        let record = |reason: &str| VerifyError::Record {
+            line: number,
+            reason: reason.to_owned(),
+        };
+        let mut head = Head {
+            seq: self
+                .seq
+                .checked_sub(1)
+                .ok_or_else(|| record("there is no record 0"))?,
+            hash: GENESIS,
+        };
+        hex::decode_to_slice(&self.prev, &mut head.hash)
+            .map_err(|_| record("`prev` is no hash"))?;
+        Ok(head)
     }
 }
 
-/// A file that is whole.
+/// Goes from line to line, through one file after the other.
+///
+/// The first record of all says where the trail begins. That is the beginning of everything, or an anchor further on must
+/// name it, or the trail lost its first records.
+#[derive(Debug, Default)]
+pub(super) struct Walker {
+    head: Head,
+    /// `None` before the first record.
+    base: Option<Head>,
+    anchored: bool,
+    line: u64,
+}
+
+impl Walker {
+    /// Behind the last line of a file whose own beginning is not looked at.
+    pub(super) fn behind(line: &[u8], seq: u64) -> Result<Self, VerifyError> {
+        let link = Link::read(line, seq)?;
+        if link.seq != seq {
+            return Err(VerifyError::Record {
+                line: seq,
+                reason: format!(
+                    "record {} at the end of a file that ends with {seq}",
+                    link.seq
+                ),
+            });
+        }
+        let head = link.before(seq)?.after(line);
+        Ok(Self {
+            head,
+            base: Some(head),
+            anchored: true,
+            line: 0,
+        })
+    }
+
+    /// The lines of another file come next.
+    fn next_file(&mut self) {
+        self.line = 0;
+    }
+
+    /// The next line, without its line feed.
+    pub(super) fn take(&mut self, line: &[u8]) -> Result<(), VerifyError> {
+        self.line += 1;
+        let number = self.line;
+        let link = Link::read(line, number)?;
+        let before = link.before(number)?;
+        let base = *self.base.get_or_insert(before);
+        if self.head == Head::default() {
+            // The first of all.
+            self.head = base;
+            self.anchored = base == Head::default();
+        }
+        if link.seq != self.head.seq + 1 {
+            return Err(VerifyError::Sequence {
+                line: number,
+                got: link.seq,
+                next: self.head.seq + 1,
+            });
+        }
+        if before.hash != self.head.hash {
+            return Err(VerifyError::Chain { line: number });
+        }
+        if let Some(anchor) = link.anchor {
+            self.anchored |= anchor.parse() == Ok(base);
+        }
+        self.head = self.head.after(line);
+        Ok(())
+    }
+
+    /// What can be said when all lines were taken.
+    pub(super) fn finish(&self) -> Result<(), VerifyError> {
+        match self.base {
+            Some(base) if !self.anchored => Err(VerifyError::Beginning(base.seq)),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) const fn head(&self) -> Head {
+        self.head
+    }
+
+    /// What the first record follows.
+    pub(super) fn base(&self) -> Head {
+        self.base.unwrap_or_default()
+    }
+}
+
+/// A trail that is whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Summary {
     /// Its end.
     pub head: Head,
+    /// What its first record follows: nothing, or the last record that retention removed.
+    pub base: Head,
     /// Bytes behind the last whole record: one that was being written when the power failed.
     pub unfinished: u64,
 }
@@ -179,26 +282,57 @@ pub struct Summary {
 ///
 /// [`VerifyError`].
 pub fn verify(file: impl BufRead, kept: &[Head]) -> Result<Summary, VerifyError> {
+    verify_files([((), file)], kept).map_err(|((), error)| error)
+}
+
+/// Checks the files of a trail, the oldest first, each with a name for errors. Only the last may end in the middle of
+/// a record.
+///
+/// # Errors
+///
+/// The name of the file, and what does not hold.
+pub fn verify_files<N: Default, F: BufRead>(
+    files: impl IntoIterator<Item = (N, F)>,
+    kept: &[Head],
+) -> Result<Summary, (N, VerifyError)> {
     let mut walker = Walker::default();
     let mut missing: Vec<Head> = kept.to_vec();
     missing.retain(|head| *head != Head::default());
-    let mut file = file;
+    let (mut unfinished, mut name) = (0, N::default());
     let mut line = Vec::new();
-    let unfinished = loop {
-        line.clear();
-        let read = read_line(&mut file, &mut line)
-            .map_err(|error| VerifyError::Unreadable(error.to_string()))?;
-        let Some((b'\n', record)) = line.split_last() else {
-            break read;
+    for (next, mut file) in files {
+        if unfinished > 0 {
+            return Err((name, VerifyError::Unfinished));
+        }
+        name = next;
+        walker.next_file();
+        unfinished = loop {
+            line.clear();
+            let read = match read_line(&mut file, &mut line) {
+                Ok(read) => read,
+                Err(error) => return Err((name, VerifyError::Unreadable(error.to_string()))),
+            };
+            let Some((b'\n', record)) = line.split_last() else {
+                break read;
+            };
+            if let Err(error) = walker.take(record) {
+                return Err((name, error));
+            }
+            let head = walker.head();
+            missing.retain(|kept| *kept != head);
         };
-        walker.take(record)?;
-        let head = walker.head();
-        missing.retain(|kept| *kept != head);
-    };
+    }
+    if let Err(error) = walker.finish() {
+        return Err((name, error));
+    }
+    let base = walker.base();
+    missing.retain(|head| *head != base);
     match missing.first() {
-        Some(head) => Err(VerifyError::Head(head.seq)),
+        Some(head) if head.seq < base.seq => Err((name, VerifyError::Removed(head.seq))),
+        Some(head) => Err((name, VerifyError::Head(head.seq))),
         None => Ok(Summary {
             head: walker.head(),
+            base,
             unfinished,
         }),
     }

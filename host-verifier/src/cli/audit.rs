@@ -14,8 +14,9 @@ use serde_json::{Map, Value};
 
 use super::format::Format;
 use super::service::{Failure, finish, load, table};
+use super::{audit_export, audit_rotate};
 use crate::attestor::tpm_quote::files::{Evidence, Piece};
-use crate::audit::{self, Head};
+use crate::audit::{self, Head, VerifyError};
 
 /// The commands.
 #[derive(Debug, Subcommand)]
@@ -64,6 +65,10 @@ pub enum Command {
         #[command(flatten)]
         format: Format,
     },
+    /// Closes the file that is written and begins the next; the chain goes on
+    Rotate(audit_rotate::Options),
+    /// Records for other systems
+    Export(audit_export::Options),
     /// The records of one login, with every step and the evidence
     Show {
         /// The login, 32 hex digits
@@ -84,13 +89,13 @@ pub struct Place {
     /// The verifier's configuration
     #[arg(long, value_name = "FILE", env = "ASSAYD_CONFIG")]
     config: Option<PathBuf>,
-    /// The trail itself, or a copy of it; goes before --config
+    /// The file that is written, or a copy of it or of a closed one; goes before --config
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
 }
 
 impl Place {
-    fn path(&self) -> Result<PathBuf, Failure> {
+    pub(super) fn path(&self) -> Result<PathBuf, Failure> {
         match (&self.file, &self.config) {
             (Some(file), _) => Ok(file.clone()),
             (None, Some(config)) => Ok(load(config)?.data_dir.join(audit::FILE)),
@@ -98,9 +103,9 @@ impl Place {
         }
     }
 
-    fn open(&self) -> Result<(PathBuf, BufReader<File>), Failure> {
-        let path = self.path()?;
-        let file = File::open(&path).map_err(|error| {
+    /// All files, the oldest first.
+    pub(super) fn open(&self) -> Result<Vec<(PathBuf, BufReader<File>)>, Failure> {
+        audit::files::open(&self.path()?).map_err(|(path, error)| {
             let failure = Failure::usage(format!("{}: {error}", path.display()));
             match error.kind() {
                 ErrorKind::NotFound => {
@@ -108,27 +113,58 @@ impl Place {
                 }
                 _ => failure,
             }
-        })?;
-        Ok((path, BufReader::new(file)))
+        })
     }
 
     /// Every record, in order.
-    fn records(&self, each: &mut dyn FnMut(Map<String, Value>)) -> Result<(), Failure> {
-        let (path, file) = self.open()?;
-        audit::verify::read(file, &mut |line| {
-            serde_json::from_slice(line).map(&mut *each)
-        })
-        .map_err(|error| {
-            Failure::failed(format!("{}: {error}", path.display()))
-                .hint("`assay audit verify` says where the trail is broken")
-        })
+    pub(super) fn records(&self, each: &mut dyn FnMut(Map<String, Value>)) -> Result<(), Failure> {
+        for (path, file) in self.open()? {
+            records(&path, file, each)?;
+        }
+        Ok(())
     }
+
+    /// The last records, the newest first. Older files are not read when newer ones have enough.
+    fn last(&self, limit: usize) -> Result<VecDeque<Map<String, Value>>, Failure> {
+        let mut last = VecDeque::new();
+        for (path, file) in self.open()?.into_iter().rev() {
+            let mut own = VecDeque::new();
+            let wanted = limit - last.len();
+            records(&path, file, &mut |record| {
+                own.push_front(record);
+                own.truncate(wanted);
+            })?;
+            last.extend(own);
+            if last.len() >= limit {
+                break;
+            }
+        }
+        Ok(last)
+    }
+}
+
+fn records(
+    path: &Path,
+    file: BufReader<File>,
+    each: &mut dyn FnMut(Map<String, Value>),
+) -> Result<(), Failure> {
+    audit::verify::read(file, &mut |line| {
+        serde_json::from_slice(line).map(&mut *each)
+    })
+    .map_err(|error| {
+        Failure::failed(format!("{}: {error}", path.display()))
+            .hint("`assay audit verify` says where the trail is broken")
+    })
 }
 
 #[derive(Debug, Serialize)]
 struct Verified {
     records: u64,
+    files: usize,
     head: String,
+    /// The last record that retention removed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    removed_before: Option<String>,
     unfinished_bytes: u64,
 }
 
@@ -144,6 +180,12 @@ pub fn run(command: Command) -> ExitCode {
             let result = verify(&place, &head);
             finish(format, result, |verified| {
                 let mut text = format!("{} records, head {}", verified.records, verified.head);
+                if verified.files > 1 {
+                    text += &format!("\nin {} files", verified.files);
+                }
+                if let Some(removed) = &verified.removed_before {
+                    text += &format!("\nbegins behind {removed}, up to which retention removed it");
+                }
                 if verified.unfinished_bytes > 0 {
                     text += &format!(
                         "\n{} bytes of an unfinished record behind it, which assayd removes when it starts",
@@ -158,12 +200,8 @@ pub fn run(command: Command) -> ExitCode {
             limit,
             format,
         } => {
-            let mut last = VecDeque::new();
-            let result = place.records(&mut |record| {
-                last.push_front(record);
-                last.truncate(limit);
-            });
-            let result = result.map(|()| last.iter().map(summary).collect::<Vec<_>>());
+            let last = place.last(limit);
+            let result = last.map(|last| last.iter().map(summary).collect::<Vec<_>>());
             finish(format, result, |records| {
                 let cell = |record: &Map<String, Value>, name: &str| {
                     let text = record.get(name).and_then(Value::as_str);
@@ -195,6 +233,8 @@ pub fn run(command: Command) -> ExitCode {
                 )
             })
         }
+        Command::Rotate(options) => audit_rotate::run(&options),
+        Command::Export(options) => audit_export::run(&options),
         Command::Show {
             login,
             place,
@@ -263,18 +303,23 @@ fn extract(records: &[Map<String, Value>], out: &Path) -> Result<Written, Failur
 }
 
 fn verify(place: &Place, heads: &[Head]) -> Result<Verified, Failure> {
-    let (path, file) = place.open()?;
-    match audit::verify(file, heads) {
+    let files = place.open()?;
+    let count = files.len();
+    match audit::verify::verify_files(files, heads) {
         Ok(summary) => Ok(Verified {
-            records: summary.head.seq,
+            records: summary.head.seq - summary.base.seq,
+            files: count,
             head: summary.head.to_string(),
+            removed_before: (summary.base != Head::default()).then(|| summary.base.to_string()),
             unfinished_bytes: summary.unfinished,
         }),
-        Err(error) => {
-            Err(
-                Failure::failed(format!("{}: {}: {error}", error.check(), path.display()))
-                    .hint("keep the file as it is and compare it with a copy"),
-            )
+        Err((path, error)) => {
+            let hint = match error {
+                VerifyError::Removed(_) => "verify it on a copy from before, or give a newer head",
+                _ => "keep the file as it is and compare it with a copy",
+            };
+            let message = format!("{}: {}: {error}", error.check(), path.display());
+            Err(Failure::failed(message).hint(hint))
         }
     }
 }

@@ -18,6 +18,8 @@ pub mod service;
 pub mod session;
 pub mod token;
 
+mod audit_export;
+mod audit_rotate;
 mod ek_files;
 mod pcr_file;
 

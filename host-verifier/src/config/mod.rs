@@ -1,6 +1,7 @@
 //! `assayd.yaml`: checked whole before anything starts; every error says file, line, column and what to do.
 
 mod api;
+mod audit;
 mod datastore;
 mod model;
 pub mod overlay;
@@ -18,6 +19,7 @@ pub use api::{
     ApiClient, ApiLimits, ApiListener, ClientName, DEFAULT_API, DEFAULT_HEALTH, DEFAULT_METRICS,
     HttpSettings, TlsFiles,
 };
+pub use audit::{AuditFiles, Keep};
 pub use datastore::{Datastore, Password, PostgresServer, PostgresSettings, TlsMode};
 
 use crate::document::{self, DocumentError};
@@ -63,6 +65,8 @@ pub struct Config {
     pub logins_in_flight: usize,
     /// How long a login may take.
     pub login_timeout: Duration,
+    /// How the audit trail is kept.
+    pub audit: AuditFiles,
 }
 
 /// A cluster of `assayd.yaml`: what holds until something is set for it in the store.

@@ -15,6 +15,7 @@ use serde::de::{self, Deserializer, MapAccess, Visitor};
 use serde_saphyr::Spanned;
 
 use super::api;
+use super::audit;
 use super::datastore::{self, Datastore};
 use super::schema::{self, SpanText};
 use super::values::Span;
@@ -68,6 +69,9 @@ pub(super) struct Root {
     /// Who may use the API with a client certificate.
     #[serde(default)]
     api: api::ApiSource,
+    /// How the audit trail is kept.
+    #[serde(default)]
+    audit: audit::Source,
 }
 
 fn clusters(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
@@ -308,6 +312,7 @@ impl Root {
                 DEFAULT_LOGIN_TIMEOUT,
                 LOGIN_TIMEOUT,
             )?,
+            audit: audit::check(&report, &self.audit)?,
             trust_domain,
             path_template,
         })

@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 
 use super::clusters::Base;
 use super::{Clusters, Live, Server};
-use crate::audit::{AuditError, AuditLog};
+use crate::audit::{self, AuditError, AuditLog};
 use crate::clock::SystemClock;
 use crate::config::{Config, Datastore, Listener, SocketMode};
 use crate::login::key::KeyError;
@@ -141,9 +141,9 @@ pub async fn store(config: &Config) -> Result<Arc<dyn Store>, StartError> {
 /// # Errors
 ///
 /// [`StartError`].
-pub fn audit(data_dir: &Path) -> Result<AuditLog, StartError> {
-    let path = data_dir.join(crate::audit::FILE);
-    let (log, cut) = AuditLog::open(&path)?;
+pub fn audit(data_dir: &Path, settings: audit::Settings) -> Result<AuditLog, StartError> {
+    let path = data_dir.join(audit::FILE);
+    let (log, cut) = AuditLog::open_with(&path, settings)?;
     if cut > 0 {
         tracing::warn!(path = %path.display(), bytes = cut, "{}", names::AUDIT_CUT);
     }
@@ -173,7 +173,7 @@ pub async fn server(config: &Config, events: EventSink) -> Result<Server, StartE
         clock,
         random: Arc::new(SystemRandom),
         events,
-        audit: audit(&config.data_dir)?,
+        audit: audit(&config.data_dir, config.audit.into())?,
         permits: Arc::new(Semaphore::new(config.logins_in_flight)),
     })
 }

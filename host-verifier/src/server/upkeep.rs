@@ -17,7 +17,6 @@ impl Server {
         // What had to be read, made or opened is there, or nobody would come here. Whoever changes it reports what
         // becomes of it.
         for component in [
-            Component::Audit,
             Component::Authorities,
             Component::Config,
             Component::Listeners,
@@ -41,6 +40,12 @@ impl Server {
         let store = self.metrics.store(StoreOperation::Probe, asked).await;
         let store = store.map_or_else(State::Failing, |()| State::Ok);
         self.health.report(Component::Store, store);
+        // A trail that failed once gets no logins that would show that it is well again: it is tried here.
+        let trail = match self.audit.tend().await {
+            Ok(()) => State::Ok,
+            Err(error) => error.health(),
+        };
+        self.health.report(Component::Audit, trail);
         let now = self.clock.now();
         self.health.report(Component::Clock, calendar.observe(now));
         for component in Component::ALL {

@@ -38,6 +38,8 @@ pub const EVENTS_LOST: &str = "Events lost";
 pub const AUDIT_FAILED: &str = "Decision not recorded";
 /// The audit trail ended in half a record, which nobody was answered on the strength of.
 pub const AUDIT_CUT: &str = "Unfinished audit record removed";
+/// A file of the audit trail could not be closed, or an old one not removed; records are written as before.
+pub const AUDIT_ROTATION_FAILED: &str = "Audit trail not rotated";
 /// Old records could not be removed.
 pub const PURGE_FAILED: &str = "Old records could not be removed";
 /// A port is open; with `listener` and `address`.

@@ -14,6 +14,8 @@
 mod agent;
 mod attacks;
 mod audit_commands;
+mod audit_export;
+mod audit_rotation;
 mod audit_trail;
 mod clusters;
 mod config_versions;
