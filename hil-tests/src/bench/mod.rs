@@ -241,7 +241,7 @@ impl BenchRig {
 }
 
 impl Rig for BenchRig {
-    fn login(&mut self, limit: Duration) -> Result<VerifierEvent> {
+    fn next_end(&mut self, limit: Duration) -> Result<VerifierEvent> {
         let end = Instant::now() + limit;
         while let Some(left) = end.checked_duration_since(Instant::now()) {
             if let Some(event) = self.assayd.event(left)

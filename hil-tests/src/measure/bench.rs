@@ -36,7 +36,7 @@ use super::machine::{Machine, Setup};
 use crate::board::{self, Board, Profile};
 use crate::manufacture::{EkKind, Recipe, cache};
 use crate::qemu::{CommandEvent, OverlayOptions};
-use crate::scenario::loopback;
+use crate::scenario::loopback::{self, Sessions};
 
 /// The board that is measured.
 pub const BOARD: &str = "stm32f405";
@@ -221,6 +221,8 @@ pub fn login(board: &Board, image: &Path) -> Result<LoginCost> {
     let setup = Setup {
         policy: loopback::policy(&[&tpm.root_ca(), &tpm.intermediate_ca()], true),
         session_ttl: Duration::from_secs(3_600),
+        // The login that peers' figures are of: no SVID key, and nothing stays loaded.
+        sessions: Sessions::Login,
         overlay: OverlayOptions {
             personality: Some("slb9672".to_owned()),
             burst: Some(floor::PIECE.to_string()),

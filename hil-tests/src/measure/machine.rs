@@ -23,7 +23,7 @@ use crate::manufacture::ManufacturedTpm;
 use crate::qemu::{CommandEvent, Event, ExitEvent, Launch, OverlayOptions, Qemu, QemuError};
 use crate::scenario::line::Line;
 use crate::scenario::local_verifier::{LocalVerifier, Outcome};
-use crate::scenario::loopback::{CLUSTER, TRUST_DOMAIN};
+use crate::scenario::loopback::{CLUSTER, Sessions, TRUST_DOMAIN};
 
 /// How long one reading of the serial line may take.
 const TICK: Duration = Duration::from_millis(5);
@@ -32,13 +32,18 @@ const DEADLINE: Duration = Duration::from_secs(300);
 /// The overlay's events have ended when none came for this long.
 const QUIET: Duration = Duration::from_millis(300);
 
+/// Length of what stands for an SVID.
+const SVID_BYTES: usize = 1_300;
+
 /// What a measurement wants of a machine.
 #[derive(Debug, Clone)]
 pub struct Setup {
     /// An AgentAttestation document.
     pub policy: String,
-    /// How long sessions last; the agent logs in again after three quarters of it.
+    /// How long sessions last; the agent logs in again after three quarters of it, or renews after half of it.
     pub session_ttl: Duration,
+    /// Which of the two.
+    pub sessions: Sessions,
     /// The model's chip, faults and counters.
     pub overlay: OverlayOptions,
     /// Instructions decide the time.
@@ -95,15 +100,17 @@ impl Machine {
             session_ttl: setup.session_ttl,
             path_template: PathTemplate::parse("/node/{{tpm_ek.public_hash}}")
                 .context("template")?,
-            reattest_after: Duration::from_secs(24 * 3600),
-            issues_svids: false,
+            reattest_after: setup.sessions.reattest_after(setup.session_ttl),
+            issues_svids: setup.sessions == Sessions::Renewal,
         };
         let clock = SystemClock::new();
-        let local = LocalVerifier::new(
+        let mut local = LocalVerifier::new(
             Arc::new(verifier),
             Box::new(SystemRandom),
             Box::new(move || clock.now()),
         );
+        // No SVID, but as many bytes as one with an intermediate certificate has.
+        local.issue_by(Box::new(|_| vec![0x30; SVID_BYTES]));
 
         let mut launch = Launch::new(machine, image, &swtpm)
             .overlay(setup.overlay.clone())
@@ -154,6 +161,7 @@ impl Machine {
         let names = self.line.with_peer(|verifier| {
             let names = verifier.outcomes.iter().map(|outcome| match outcome {
                 Outcome::Granted(_) => "granted".to_owned(),
+                Outcome::Renewed(_) => "renewed".to_owned(),
                 Outcome::Denied(denied) => format!("denied ({})", denied.detail),
                 Outcome::Trouble(trouble) => format!("{trouble:?}"),
                 Outcome::Panic(text) => format!("panic ({text})"),

@@ -19,7 +19,7 @@ use crate::board::{Board, symbol_address};
 use crate::manufacture::{EkKind, Recipe, cache};
 use crate::qemu::OverlayOptions;
 use crate::scenario::local_verifier::{LocalVerifier, Outcome};
-use crate::scenario::loopback;
+use crate::scenario::loopback::{self, Sessions};
 
 /// Longest run: a TPM that does not answer costs seconds of timeouts each time.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -31,6 +31,8 @@ const SESSION: Duration = Duration::from_secs(4);
 enum Until {
     /// A login and the one before the session's end.
     SecondLogin,
+    /// A login with an SVID key, and two renewals of its session.
+    Renewals,
     /// Recovered from whatever was wrong.
     Login,
     /// Refused, and refused again after the wait.
@@ -45,6 +47,7 @@ impl Until {
             |which: fn(&Outcome) -> bool| verifier.outcomes.iter().filter(|o| which(o)).count();
         match self {
             Self::SecondLogin => verifier.granted() >= 2,
+            Self::Renewals => count(|o| matches!(o, Outcome::Renewed(_))) >= 2,
             Self::Login => verifier.granted() >= 1,
             Self::Denials => count(|o| matches!(o, Outcome::Denied(_))) >= 2,
             Self::Troubles => count(|o| matches!(o, Outcome::Trouble(_))) >= 2,
@@ -80,6 +83,18 @@ const CASES: &[Case] = &[
         ek: EkKind::P384,
         faults: "",
         until: Until::SecondLogin,
+    },
+    Case {
+        name: "SVID key, two renewals, RSA-2048 EK",
+        ek: EkKind::Rsa2048,
+        faults: "",
+        until: Until::Renewals,
+    },
+    Case {
+        name: "SVID key, two renewals, P-256 EK",
+        ek: EkKind::P256,
+        faults: "",
+        until: Until::Renewals,
     },
     Case {
         name: "denied for a PCR, twice",
@@ -237,6 +252,10 @@ fn run(board: &Board, image: &Path, region: Region, case: &Case) -> Result<u64> 
     let setup = Setup {
         policy,
         session_ttl: SESSION,
+        sessions: match case.until {
+            Until::Renewals => Sessions::Renewal,
+            _ => Sessions::Login,
+        },
         overlay: OverlayOptions {
             faults: case.faults.parse::<FaultPlan>()?,
             stack: Some((region.low, region.high)),

@@ -7,14 +7,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use assay_common::protocol::{AgentMessage, DenyCode, FrameError, FrameKind, Trouble, decode};
+use assay_common::protocol::{
+    AgentMessage, DenyCode, FrameError, FrameKind, Renew, Trouble, decode,
+};
 use assay_host_verifier::blobs::Blobs;
 use assay_host_verifier::clock::Moment;
 use assay_host_verifier::login::{
-    AwaitHello, AwaitProofs, Denied, Env, Granted, Next, Step, Turn, Verifier,
+    AwaitHello, AwaitProofs, Denied, Env, Granted, Next, Step, SvidOrder, Turn, Verifier, renewal,
 };
 use assay_host_verifier::random::SecureRandom;
-use assay_host_verifier::store::{NodeRecord, check};
+use assay_host_verifier::store::{NodeRecord, SessionRecord, check};
 
 use super::line::Peer;
 
@@ -23,6 +25,8 @@ use super::line::Peer;
 pub enum Outcome {
     /// A session.
     Granted(Box<Granted>),
+    /// A session that goes on, as it is now.
+    Renewed(Box<SessionRecord>),
     /// A refusal, with the detail for the operator.
     Denied(Box<Denied>),
     /// The node says it has trouble.
@@ -30,6 +34,9 @@ pub enum Outcome {
     /// The firmware panicked.
     Panic(String),
 }
+
+/// Makes SVIDs: DER certificates one after the other, the leaf first.
+pub type Issue = Box<dyn Fn(&SvidOrder<'_>) -> Vec<u8>>;
 
 /// A verifier at the end of a line.
 pub struct LocalVerifier {
@@ -43,6 +50,8 @@ pub struct LocalVerifier {
     away: bool,
     answered: BTreeSet<[u8; 32]>,
     nodes: BTreeMap<String, NodeRecord>,
+    sessions: BTreeMap<[u8; 16], SessionRecord>,
+    issue: Issue,
     /// What was found out, step by step.
     pub steps: Vec<Step>,
     /// How logins ended.
@@ -68,6 +77,8 @@ impl LocalVerifier {
             away: false,
             answered: BTreeSet::new(),
             nodes: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            issue: Box::new(|_| Vec::new()),
             steps: Vec::new(),
             outcomes: Vec::new(),
             tape: Vec::new(),
@@ -80,6 +91,11 @@ impl LocalVerifier {
         self.state = None;
         self.opening = None;
         self.blobs = Blobs::default();
+    }
+
+    /// Makes SVIDs so from now on, for nodes that are asked for a key.
+    pub fn issue_by(&mut self, issue: Issue) {
+        self.issue = issue;
     }
 
     /// Comes back with other terms.
@@ -133,6 +149,10 @@ impl LocalVerifier {
                 self.outcomes.push(Outcome::Trouble(trouble));
                 return Vec::new();
             }
+            (Ok(AgentMessage::Renew(renew)), state) => {
+                self.state = state;
+                return vec![self.renew(&renew, body)];
+            }
             (Ok(AgentMessage::Hello(_)), state) => {
                 // A hello that is repeated gets the same challenge, as long as it has not been answered.
                 if state.is_some()
@@ -157,14 +177,6 @@ impl LocalVerifier {
                     waiting.already_answered()
                 }
             }
-            (Ok(AgentMessage::Renew(_)), _) => {
-                let denied = Denied::new(
-                    None,
-                    DenyCode::LOGIN_REQUIRED,
-                    "this verifier offers no renewal",
-                );
-                return vec![self.deny(Box::new(denied))];
-            }
             (Ok(AgentMessage::Proofs(_)), None) => {
                 let denied = Denied::new(
                     None,
@@ -177,6 +189,29 @@ impl LocalVerifier {
             (Err(_), None) => return Vec::new(),
         };
         self.follow(turn)
+    }
+
+    /// As `assay_host_verifier::server` renews; the nonce is taken with the session that it is kept in.
+    fn renew(&mut self, renew: &Renew<'_>, message: &[u8]) -> Vec<u8> {
+        let env = Env {
+            now: (self.now)(),
+            random: &*self.random,
+        };
+        let session = self.sessions.get(&renew.session_id).cloned();
+        let renewed = renewal::judge(&self.verifier, &env, session, renew, message);
+        let renewed = renewed.and_then(|judged| {
+            let svid = judged.order().map(|order| (self.issue)(&order));
+            judged.issued(&self.verifier, &svid.unwrap_or_default())
+        });
+        match renewed {
+            Ok(renewed) => {
+                let session = renewed.session;
+                self.sessions.insert(session.id.0, session.clone());
+                self.outcomes.push(Outcome::Renewed(Box::new(session)));
+                renewed.message
+            }
+            Err(denied) => self.deny(Box::new(denied)),
+        }
     }
 
     fn deny(&mut self, denied: Box<Denied>) -> Vec<u8> {
@@ -208,9 +243,13 @@ impl LocalVerifier {
                         commit.refused(&conflict)
                     } else {
                         self.remember(update);
-                        match commit.stored().issued(None) {
+                        let stored = commit.stored();
+                        let svid = stored.order().map(|order| (self.issue)(&order));
+                        match stored.issued(svid.as_deref().map(|svid| (svid, "svid"))) {
                             Ok((steps, granted)) => {
                                 self.steps.extend(steps);
+                                let session = granted.session.clone();
+                                self.sessions.insert(session.id.0, session);
                                 let message = granted.message.clone();
                                 self.outcomes.push(Outcome::Granted(Box::new(granted)));
                                 return vec![message];

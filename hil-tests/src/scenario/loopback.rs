@@ -83,7 +83,28 @@ pub struct Loopback {
 ///
 /// When the policy is not accepted.
 pub fn verifier(policy: &str) -> Result<Arc<Verifier>> {
-    verifier_with(policy, ChallengeKey::generate()?, SESSION)
+    verifier_with(policy, ChallengeKey::generate()?, SESSION, Sessions::Login)
+}
+
+/// What becomes of sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sessions {
+    /// Each ends in another login, and none has an SVID.
+    Login,
+    /// They are renewed, and have an SVID for a key in the TPM.
+    Renewal,
+}
+
+impl Sessions {
+    /// After how long a node must log in anew, when a session lasts so long.
+    #[must_use]
+    pub const fn reattest_after(self, session: Duration) -> Duration {
+        match self {
+            // A session that cannot be made longer is not renewed.
+            Self::Login => session,
+            Self::Renewal => Duration::from_secs(24 * 3_600),
+        }
+    }
 }
 
 /// A verifier with this key, which grants sessions of this length.
@@ -91,7 +112,12 @@ pub fn verifier(policy: &str) -> Result<Arc<Verifier>> {
 /// # Errors
 ///
 /// When the policy is not accepted.
-pub fn verifier_with(policy: &str, key: ChallengeKey, session: Duration) -> Result<Arc<Verifier>> {
+pub fn verifier_with(
+    policy: &str,
+    key: ChallengeKey,
+    session: Duration,
+    sessions: Sessions,
+) -> Result<Arc<Verifier>> {
     let document =
         PolicyDocument::parse("policy.yaml", policy).map_err(|e| anyhow::anyhow!("{e}"))?;
     let policies = document
@@ -105,8 +131,8 @@ pub fn verifier_with(policy: &str, key: ChallengeKey, session: Duration) -> Resu
         login_timeout: DEFAULT_LOGIN_TIMEOUT,
         session_ttl: session,
         path_template: PathTemplate::parse("/node/{{tpm_ek.public_hash}}").context("template")?,
-        reattest_after: Duration::from_secs(24 * 3600),
-        issues_svids: false,
+        reattest_after: sessions.reattest_after(session),
+        issues_svids: sessions == Sessions::Renewal,
     }))
 }
 

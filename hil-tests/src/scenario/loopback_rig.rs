@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::live::VerifierEvent;
 use super::local_verifier::Outcome;
-use super::loopback::{Loopback, LoopbackNode, verifier_with};
+use super::loopback::{Loopback, LoopbackNode, Sessions, verifier_with};
 use super::rig::{Rig, Terms};
 
 /// What a verifier keeps between its starts.
@@ -35,7 +35,7 @@ pub fn loopback(
     config: assay_spi_tpm::Config,
 ) -> Result<Loopback> {
     let key = ChallengeKey::load_or_create(keep.folder)?;
-    let verifier = verifier_with(keep.policy, key, SESSION)?;
+    let verifier = verifier_with(keep.policy, key, SESSION, Sessions::Renewal)?;
     Loopback::with_verifier(SpiTpm::new(backend, config), verifier)
 }
 
@@ -70,12 +70,12 @@ impl<'l> LoopbackRig<'l> {
     fn attempt(&mut self) {
         self.loopback.wait(self.rest);
         self.rest = match self.node.attempt() {
-            Ok(granted) => Duration::from_secs(granted.lifetime_s) * 3 / 4,
+            Ok(granted) => Duration::from_millis(granted.rest_ms().into()),
             Err((_, wait_ms)) => Duration::from_millis(wait_ms.into()),
         };
     }
 
-    /// The next login that ended.
+    /// The next login or renewal that ended.
     fn end(&mut self) -> Option<VerifierEvent> {
         self.loopback.line.with_peer(|verifier| {
             let new = verifier.outcomes.get(self.told..).unwrap_or_default();
@@ -87,6 +87,11 @@ impl<'l> LoopbackRig<'l> {
                         spiffe_id: Some(granted.session.spiffe_id.to_string()),
                         session: Some(json!({ "id": hex::encode(granted.session.id.0) })),
                         ..event("granted", "ok")
+                    },
+                    Outcome::Renewed(session) => VerifierEvent {
+                        spiffe_id: Some(session.spiffe_id.clone()),
+                        session: Some(json!({ "id": hex::encode(session.id.0) })),
+                        ..event("renewed", "ok")
                     },
                     Outcome::Denied(denied) => VerifierEvent {
                         code: Some(denied.code.to_string()),
@@ -126,14 +131,14 @@ fn attributes(of: &[Attribute]) -> Map<String, Value> {
 }
 
 impl Rig for LoopbackRig<'_> {
-    fn login(&mut self, limit: Duration) -> Result<VerifierEvent> {
+    fn next_end(&mut self, limit: Duration) -> Result<VerifierEvent> {
         let started = self.loopback.elapsed();
         loop {
             if let Some(event) = self.end() {
                 return Ok(event);
             }
             if self.loopback.elapsed().saturating_sub(started) > limit {
-                bail!("no login within {limit:?} of virtual time");
+                bail!("no login and no renewal within {limit:?} of virtual time");
             }
             self.attempt();
         }
@@ -147,6 +152,11 @@ impl Rig for LoopbackRig<'_> {
 
     fn tpm_survives_reset(&self) -> bool {
         true
+    }
+
+    /// A software TPM's clock runs in real time: between renewals no more virtual time may pass than a verifier forgives.
+    fn shortest_session(&self) -> Duration {
+        Duration::from_secs(30)
     }
 
     fn absent_verifier(&mut self) -> Result<()> {
@@ -171,7 +181,8 @@ impl Rig for LoopbackRig<'_> {
     fn decide_by(&mut self, terms: &Terms<'_>) -> Result<()> {
         let key = ChallengeKey::load_or_create(self.keep.folder)?;
         let policy = terms.policy.unwrap_or(self.keep.policy);
-        let verifier = verifier_with(policy, key, terms.session.unwrap_or(SESSION))?;
+        let session = terms.session.unwrap_or(SESSION);
+        let verifier = verifier_with(policy, key, session, Sessions::Renewal)?;
         self.loopback
             .line
             .with_peer(|local| local.restart_as(verifier));

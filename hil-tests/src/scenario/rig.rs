@@ -20,12 +20,23 @@ pub struct Terms<'a> {
 
 /// A board with a TPM and a verifier.
 pub trait Rig {
-    /// Waits for the end of the next login.
+    /// Waits for the end of the next login, or of the next renewal of a session.
     ///
     /// # Errors
     ///
     /// When none ends within `limit`.
-    fn login(&mut self, limit: Duration) -> Result<VerifierEvent>;
+    fn next_end(&mut self, limit: Duration) -> Result<VerifierEvent>;
+
+    /// Waits for the end of the next login.
+    ///
+    /// # Errors
+    ///
+    /// When none ends within `limit`, or a session is renewed before.
+    fn login(&mut self, limit: Duration) -> Result<VerifierEvent> {
+        let end = self.next_end(limit)?;
+        ensure!(!end.is_renewed(), "a session was renewed: {end:?}");
+        Ok(end)
+    }
 
     /// Resets the microcontroller.
     ///
@@ -36,6 +47,11 @@ pub trait Rig {
 
     /// Whether the TPM stays as it is then, or its reset line is tied to the microcontroller's.
     fn tpm_survives_reset(&self) -> bool;
+
+    /// The shortest session that the verifier grants.
+    fn shortest_session(&self) -> Duration {
+        SHORTEST_SESSION
+    }
 
     /// Takes the verifier away, resets the microcontroller, and brings the verifier back once the board has said
     /// hello [`HELLOS_IN_VAIN`] times.
@@ -95,13 +111,13 @@ pub const ALL: &[Scenario] = &[
         run: another_maker,
     },
     Scenario {
-        name: "a board logs in again by itself before its session has ended",
+        name: "a board renews its session in one round trip, and logs in at once when it cannot be renewed any more",
         run: renewal,
     },
 ];
 
-/// The shortest session that a verifier grants; a node comes back after three quarters of it.
-const SHORTEST_SESSION: Duration = Duration::from_secs(60);
+/// The shortest session that `assayd` grants; a node comes back after half of it.
+pub(crate) const SHORTEST_SESSION: Duration = Duration::from_secs(60);
 /// How often a board must ask a line on which nobody answers.
 pub const HELLOS_IN_VAIN: usize = 2;
 /// RSA primaries of slow chips take tens of seconds.
@@ -229,15 +245,47 @@ fn another_maker(rig: &mut dyn Rig) -> Result<()> {
 }
 
 fn renewal(rig: &mut dyn Rig) -> Result<()> {
+    let session = Some(rig.shortest_session());
     rig.decide_by(&Terms {
         policy: None,
-        session: Some(SHORTEST_SESSION),
+        session,
     })?;
     rig.reset()?;
     let first = granted(rig)?;
+    let id = |event: &VerifierEvent| {
+        let session = event.session.as_ref();
+        session.and_then(|session| session.get("id").cloned())
+    };
+    let renewed = rig.next_end(LIMIT)?;
+    ensure!(
+        renewed.is_renewed() && id(&renewed) == id(&first) && renewed.spiffe_id == first.spiffe_id,
+        "{first:?} was followed by {renewed:?}"
+    );
+
+    // Another policy, which lets the same node in: its session was granted under terms that are no more.
+    let attributes = first.attributes.clone().context("no attributes")?;
+    let ek = attributes.get("tpm_ek.public_hash").and_then(Value::as_str);
+    let policy = format!(
+        "section: AgentAttestation\nschema: v1\nspec:\n  policies:\n    - name: by_hash\n      requiredAttestors:\n        \
+         - type: tpm_ek\n          config:\n            require: hash\n            allowedHashes: [\"{}\"]\n",
+        ek.context("no EK hash")?,
+    );
+    rig.decide_by(&Terms {
+        policy: Some(&policy),
+        session,
+    })?;
+    let refused = rig.next_end(LIMIT)?;
+    ensure!(
+        refused.code.as_deref() == DenyCode::LOGIN_REQUIRED.name(),
+        "{renewed:?} was followed by {refused:?}"
+    );
     let second = granted(rig)?;
     ensure!(
-        first.spiffe_id == second.spiffe_id && first.session != second.session,
+        second.policy.as_deref() == Some("by_hash") && id(&second) != id(&first),
+        "{first:?} was followed by {second:?}"
+    );
+    ensure!(
+        second.spiffe_id == first.spiffe_id,
         "{first:?} was followed by {second:?}"
     );
     rig.decide_by(&Terms::default())
@@ -260,7 +308,7 @@ z8PoM6/RMCox6bwbH4DfMNAjoZc=
 ";
 
 impl Rig for Live {
-    fn login(&mut self, limit: Duration) -> Result<VerifierEvent> {
+    fn next_end(&mut self, limit: Duration) -> Result<VerifierEvent> {
         self.finish(limit, &mut |_| {})
     }
 

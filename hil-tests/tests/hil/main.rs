@@ -18,4 +18,5 @@ mod loopback;
 mod manufacture;
 mod measure;
 mod qemu;
+mod svid;
 mod unreadable_nv;

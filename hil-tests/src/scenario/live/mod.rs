@@ -97,7 +97,7 @@ impl Live {
         })
     }
 
-    /// Waits for the verifier's word on the first login.
+    /// Waits for the verifier's word on the next login or renewal.
     ///
     /// # Errors
     ///

@@ -55,10 +55,16 @@ pub struct VerifierEvent {
 }
 
 impl VerifierEvent {
-    /// Whether it ends a login.
+    /// Whether it ends a login or a renewal.
     #[must_use]
     pub fn is_end(&self) -> bool {
-        matches!(self.step.as_str(), "granted") || (self.step == "denied" && self.code.is_some())
+        self.is_granted() || self.is_renewed() || (self.step == "denied" && self.code.is_some())
+    }
+
+    /// Whether a session goes on.
+    #[must_use]
+    pub fn is_renewed(&self) -> bool {
+        self.step == "renewed"
     }
 
     /// Whether it is a grant.
