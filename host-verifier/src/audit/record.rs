@@ -102,7 +102,7 @@ pub struct Record {
     /// Why it was refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
-    /// What each policy made of it, where a refusal came to that.
+    /// What each policy made of it, where it came to that.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub explanation: Option<Value>,
     /// The policy that won.
@@ -155,6 +155,7 @@ impl Record {
             spiffe_id: Some(session.spiffe_id.clone()),
             session_id: Some(session.id.to_string()),
             ek_hash: Some(session.ek_hash.clone()),
+            explanation: serde_json::to_value(&granted.authorized.explanation().policies).ok(),
             ..Self::new(
                 time,
                 &granted.login_id.to_string(),

@@ -15,10 +15,11 @@ use super::{
     svid_key,
 };
 use crate::policy::engine::is_wanted;
-use crate::policy::{Outcome, Standing, decide, standing};
+use crate::policy::{Outcome, Standing, decide, narrow, narrow_to_decide, standing};
 
 /// Goes on with a login whose outcomes are all recorded.
 pub(super) fn advance(mut progress: Progress, env: &Env<'_>) -> Turn {
+    narrow(&progress.policies, &mut progress.outcomes, env.now.wall);
     if standing(&progress.policies, &progress.outcomes) == Standing::Open {
         match ask(&mut progress, env) {
             Ok(Some((message, round, requests, nonce))) => {
@@ -43,6 +44,7 @@ pub(super) fn deny(progress: Progress, denied: Denied) -> Turn {
 }
 
 fn conclude(mut progress: Progress, env: &Env<'_>) -> Turn {
+    narrow_to_decide(&progress.policies, &mut progress.outcomes, env.now.wall);
     match decide(&progress.policies, &progress.outcomes) {
         Ok(authorized) => {
             progress
@@ -79,6 +81,7 @@ fn ask(progress: &mut Progress, env: &Env<'_>) -> Result<Option<Asked>, Denied> 
         progress.asked = progress.asked.with(kind);
         requests.insert(kind, request);
     }
+    narrow(&progress.policies, &mut progress.outcomes, env.now.wall);
     if standing(&progress.policies, &progress.outcomes) != Standing::Open {
         return Ok(None);
     }

@@ -19,6 +19,8 @@
 //!       requiredAttestorCombinations:      # and one of these in full
 //!         - [tpm_ek, tpm_quote]
 //!         - [tpm_ek, k8s_psat]
+//!       rego: {file: rack.rego}            # and its module allows
+//!   rego: {file: all.rego}                 # and this one, for every policy
 //! ```
 //!
 //! What the fields mean is in [`super::rules`]. A document may name methods that are not built: [`PolicyDocument::check`]
@@ -33,12 +35,14 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer};
 use serde_saphyr::Spanned;
 
+use super::hints::{not_built, policy_error};
+use super::rego::{MAX_TOGETHER, Module, RegoSettings};
 use super::requirement::{Kind, Requirement};
 use super::{
     CombinationError, Entry, Environment, Lists, MAX_COMBINATIONS, MAX_POLICIES, MAX_REQUIRED,
     Policy, PolicyError, PolicySet, Rules, check_set, schema,
 };
-use crate::attestor::{Attestor, registry};
+use crate::attestor::Attestor;
 use crate::document::{self, DocumentError, Files, HINT, Place};
 
 /// An `AgentAttestation` document, shape checked.
@@ -72,6 +76,10 @@ struct Spec {
     /// Tried in order: the first that is satisfied wins.
     #[schemars(with = "Vec<PolicyEntry>", length(min = 1, max = MAX_POLICIES))]
     policies: Spanned<Vec<PolicyEntry>>,
+    /// A Rego module that every policy must pass as well.
+    #[serde(default, deserialize_with = "given")]
+    #[schemars(with = "RegoSettings")]
+    rego: Option<Spanned<RegoSettings>>,
 }
 
 type Entries = Spanned<Vec<Spanned<Requirement>>>;
@@ -105,6 +113,10 @@ struct PolicyEntry {
     #[serde(default, deserialize_with = "given")]
     #[schemars(with = "Vec<Vec<schema::Method>>", length(min = 1, max = MAX_COMBINATIONS), inner(length(min = 1)))]
     required_attestor_combinations: Option<Spanned<Vec<Combination>>>,
+    /// A Rego module that the policy must pass as well.
+    #[serde(default, deserialize_with = "given")]
+    #[schemars(with = "RegoSettings")]
+    rego: Option<Spanned<RegoSettings>>,
 }
 
 /// A field that is there has a value: nothing after the colon is not the same as no field, since a list that was
@@ -190,6 +202,10 @@ pub struct CheckedPolicy {
     pub lists: Lists<AttestorKind>,
     /// Methods in it that are not built, with the place of their names.
     pub unbuilt: Vec<(AttestorKind, Place)>,
+    /// The modules that narrow it.
+    pub modules: Vec<Arc<Module>>,
+    /// The place of its name.
+    pub at: Place,
 }
 
 /// An entry on its way to an attestor; `None` for a method that is not built.
@@ -216,13 +232,17 @@ impl PolicyDocument {
     /// [`DocumentError`].
     pub fn check(&self, file: &str, base: &Path) -> Result<Checked, DocumentError> {
         let slots = self.slots(file, Files::Beside(base))?;
-        let policies = self.entries().zip(slots).map(|(entry, lists)| {
+        let modules = self.modules(file, Files::Beside(base))?;
+        let entries = self.entries().zip(slots).zip(modules);
+        let policies = entries.map(|((entry, lists), modules)| {
             let unbuilt = lists.entries().filter(|slot| slot.attestor.is_none());
             CheckedPolicy {
                 name: entry.name.value.clone(),
                 environments: entry.environments().to_vec(),
                 unbuilt: unbuilt.map(|slot| (slot.kind, slot.at)).collect(),
                 lists: lists.map(|slot| slot.kind),
+                at: entry.name.referenced.into(),
+                modules,
             }
         });
         Ok(Checked {
@@ -247,14 +267,17 @@ impl PolicyDocument {
     /// [`DocumentError`].
     pub fn build_in(&self, file: &str, files: Files<'_>) -> Result<PolicySet, DocumentError> {
         let mut policies = Vec::new();
-        for (entry, slots) in self.entries().zip(self.slots(file, files)?) {
+        let slots = self.slots(file, files)?;
+        let modules = self.modules(file, files)?;
+        for ((entry, slots), modules) in self.entries().zip(slots).zip(modules) {
             let lists = slots.try_map(|slot| {
                 let attestor = slot.attestor.clone();
-                attestor.ok_or_else(|| not_built(file, slot))
+                attestor.ok_or_else(|| not_built(file, slot.kind, slot.at))
             })?;
             let environments = entry.environments().to_vec();
             let policy = Policy::with_rules(entry.name.value.as_str(), &lists, environments);
-            policies.push(policy.map_err(|error| entry.error(file, &error))?);
+            let policy = policy.map_err(|error| entry.error(file, &error))?;
+            policies.push(policy.narrowed_by(modules));
         }
         PolicySet::in_environment(policies, self.environment())
             .map_err(|error| self.error(file, &error))
@@ -283,6 +306,42 @@ impl PolicyDocument {
         let names = self.spec.value.policies.value.iter();
         let names = names.map(|entry| (entry.name.value.as_str(), entry.environments()));
         check_set(names, self.environment()).map_err(|error| self.error(file, &error))?;
+        Ok(all)
+    }
+
+    /// The modules of every policy: the document's, and its own.
+    fn modules(
+        &self,
+        file: &str,
+        files: Files<'_>,
+    ) -> Result<Vec<Vec<Arc<Module>>>, DocumentError> {
+        let build = |rego: &Option<Spanned<RegoSettings>>, owner: &str| match rego {
+            Some(rego) => rego
+                .value
+                .build(file, files, owner, rego.referenced.into())
+                .map(Some),
+            None => Ok(None),
+        };
+        let shared = build(&self.spec.value.rego, "spec")?;
+        let mut all = Vec::new();
+        let mut together = core::time::Duration::ZERO;
+        for entry in self.entries() {
+            let own = build(&entry.rego, &format!("policy `{}`", entry.name.value))?;
+            let both = [&self.spec.value.rego, &entry.rego];
+            for rego in both.into_iter().flatten() {
+                together = together.saturating_add(rego.value.timeout());
+                if together > MAX_TOGETHER {
+                    let message = format!(
+                        "modules that may take more than {}s together",
+                        MAX_TOGETHER.as_secs()
+                    );
+                    return Err(DocumentError::new(file, message)
+                        .at(rego.referenced.into())
+                        .hint("one login could meet them all: shorten `timeout`, or split the document"));
+                }
+            }
+            all.push(shared.iter().cloned().chain(own).collect());
+        }
         Ok(all)
     }
 
@@ -397,48 +456,4 @@ impl Slot {
             })?,
         })
     }
-}
-
-fn not_built(file: &str, slot: &Slot) -> DocumentError {
-    let built: Vec<_> = registry::BUILT.iter().map(ToString::to_string).collect();
-    let message = format!("attestor type `{}` is not built yet", slot.kind);
-    DocumentError::new(file, message)
-        .at(slot.at)
-        .hint(format!("this version has {}", built.join(", ")))
-}
-
-fn policy_error(file: &str, error: &PolicyError, at: Place) -> DocumentError {
-    let hint = match error {
-        PolicyError::NoPolicies => "add a policy below `policies`",
-        PolicyError::Empty(_) => "list at least one attestor below `requiredAttestors` or `anyOf`",
-        PolicyError::EmptyAnyOf(_) => "list the attestors to choose from, or remove `anyOf`",
-        PolicyError::NoName => "give the policy a name; logs and sessions show it",
-        PolicyError::DuplicateName(_) => "rename one of them; logs could not tell them apart",
-        PolicyError::DuplicateAttestor(..) => "write two policies if either setting is enough",
-        PolicyError::StandsAlone { .. } => "add the other method to the same policy",
-        PolicyError::TooManyPolicies | PolicyError::TooManyRequired(_) => "split the document",
-        PolicyError::TooManyCombinations(_) => "split the policy",
-        PolicyError::MinWithoutAnyOf(_) => {
-            "list the attestors to choose from below `anyOf`; `requiredAttestors` are all needed"
-        }
-        PolicyError::MinIsZero(_) => "choose at least 1; without a choice, remove `anyOf`",
-        PolicyError::MinTooLarge { .. } => "lower the number or list more attestors below `anyOf`",
-        PolicyError::NoCombinations(_) => "list at least one combination, or remove the field",
-        PolicyError::Combination { why, .. } => match why {
-            CombinationError::Empty => "name the methods that together are enough",
-            CombinationError::Twice(_) | CombinationError::Repeated => "remove one of them",
-            CombinationError::NoEntry(_) => "list the method, with its settings, below `anyOf`",
-            CombinationError::RequiredAnyway => "name at least one method of `anyOf` in it",
-        },
-        PolicyError::Unused(..) => {
-            "it is in no combination and `minAttestors` is reached without it: add it to one, or remove the entry"
-        }
-        PolicyError::NoEnvironment(_) => {
-            "add `environment: production` (or another) below `spec`, or remove it from the policy"
-        }
-        PolicyError::NoPolicyHere(_) => "add a policy for it, or one without `environment`",
-    };
-    DocumentError::new(file, error.to_string())
-        .at(at)
-        .hint(hint)
 }

@@ -1,19 +1,24 @@
 //! The decision: pure, and independent of the order in which proofs came.
+//!
+//! Modules are not run here ([`super::narrow`] does); what they said is part of the outcomes.
 
+use core::marker::PhantomData;
 use std::collections::BTreeMap;
 
 use assay_common::policy::{AttestorKind, AttestorSet};
 
 use super::explain::{Explanation, explain};
+use super::proof::Proof;
+use super::rego::{ModuleOutcome, ModuleVerdict};
 use super::{PolicySet, Rules};
 use crate::attestor::run::{Attested, RequirementId};
 use crate::attestor::{AttestError, Attribute, Facts, Fault};
 
 /// What became of one entry of `requiredAttestors` or `anyOf`.
 #[derive(Debug)]
-pub enum Outcome {
+pub enum Outcome<P = Attested> {
     /// Every check passed.
-    Satisfied(Attested),
+    Satisfied(P),
     /// A check failed.
     Failed(AttestError),
     /// The agent does not offer the method.
@@ -23,25 +28,66 @@ pub enum Outcome {
 }
 
 /// The outcomes of a login so far. An entry without one is undecided.
-#[derive(Debug, Default)]
-pub struct Outcomes(BTreeMap<RequirementId, Outcome>);
+#[derive(Debug)]
+pub struct Outcomes<P = Attested> {
+    entries: BTreeMap<RequirementId, Outcome<P>>,
+    /// What the modules of a policy said, by the policy's position.
+    modules: BTreeMap<usize, Vec<ModuleVerdict>>,
+}
 
-impl Outcomes {
-    /// Records what became of an entry. The first outcome stands: a second try cannot mend a failed proof, and
-    /// nothing spoils a proof that was made.
-    pub fn record(&mut self, id: RequirementId, outcome: Outcome) {
-        self.0.entry(id).or_insert(outcome);
+/// Of proofs only: what is assumed has a constructor of its own name.
+impl Default for Outcomes<Attested> {
+    fn default() -> Self {
+        Self::empty()
     }
+}
 
+impl Outcomes<Attested> {
     /// Records a proof under the entry that it was made for.
     pub fn satisfied(&mut self, attested: Attested) {
         self.record(attested.by(), Outcome::Satisfied(attested));
     }
+}
+
+impl<P> Outcomes<P> {
+    pub(super) const fn empty() -> Self {
+        Self {
+            entries: BTreeMap::new(),
+            modules: BTreeMap::new(),
+        }
+    }
+
+    /// Records what became of an entry. The first outcome stands: a second try cannot mend a failed proof, and
+    /// nothing spoils a proof that was made.
+    pub fn record(&mut self, id: RequirementId, outcome: Outcome<P>) {
+        self.entries.entry(id).or_insert(outcome);
+    }
 
     /// What became of an entry; `None` while that is open.
     #[must_use]
-    pub fn of(&self, id: RequirementId) -> Option<&Outcome> {
-        self.0.get(&id)
+    pub fn of(&self, id: RequirementId) -> Option<&Outcome<P>> {
+        self.entries.get(&id)
+    }
+
+    /// What the modules of a policy said, as far as they were asked.
+    #[must_use]
+    pub fn modules(&self, policy: usize) -> &[ModuleVerdict] {
+        self.modules.get(&policy).map_or(&[], Vec::as_slice)
+    }
+
+    /// Records what the modules of a policy said. The first answer stands.
+    pub(super) fn judged(&mut self, policy: usize, verdicts: Vec<ModuleVerdict>) {
+        self.modules.entry(policy).or_insert(verdicts);
+    }
+
+    /// Whether all modules of a policy allow; `None` when they were not asked.
+    pub(super) fn narrowed(&self, set: &PolicySet, policy: usize) -> Option<bool> {
+        let wanted = set.policies().get(policy)?.modules().len();
+        if wanted == 0 {
+            return Some(true);
+        }
+        let said = self.modules.get(&policy)?;
+        Some(said.len() == wanted && said.iter().all(ModuleVerdict::allows))
     }
 }
 
@@ -54,6 +100,8 @@ pub enum Standing {
     Won(usize),
     /// Proofs that are still open decide.
     Open,
+    /// The modules of the policy at this position decide: [`narrow`](super::narrow()) asks them.
+    Module(usize),
 }
 
 /// How a policy stands.
@@ -61,6 +109,8 @@ pub enum Standing {
 enum State {
     /// Satisfied, and nothing that is still open could add to it.
     Full,
+    /// As `Full`, but for its modules, which were not asked.
+    Module,
     Open,
     Dead,
 }
@@ -73,9 +123,9 @@ pub(super) struct View {
 }
 
 /// `None` when the policy is for another environment.
-pub(super) fn view<'a>(
+pub(super) fn view<'a, P>(
     set: &'a PolicySet,
-    outcomes: &Outcomes,
+    outcomes: &Outcomes<P>,
     policy: usize,
 ) -> Option<(&'a Rules, View)> {
     let found = set.policies().get(policy).filter(|_| set.applies(policy))?;
@@ -95,20 +145,30 @@ pub(super) fn view<'a>(
     Some((rules, view))
 }
 
-fn state(set: &PolicySet, outcomes: &Outcomes, policy: usize) -> State {
+fn state<P>(set: &PolicySet, outcomes: &Outcomes<P>, policy: usize) -> State {
+    let narrowed = outcomes.narrowed(set, policy);
     match view(set, outcomes, policy) {
-        Some((rules, view)) if rules.hold(view.possible) => {
+        Some((rules, view)) if narrowed != Some(false) && rules.hold(view.possible) => {
             // A rule that could use what is open waits for it: attributes must not depend on what came first.
             let settled = view.proven.covers(rules.used(view.possible));
-            if settled { State::Full } else { State::Open }
+            match narrowed {
+                _ if !settled => State::Open,
+                Some(_) => State::Full,
+                None => State::Module,
+            }
         }
         _ => State::Dead,
     }
 }
 
+/// Whether the rules of a policy hold over what is proven, modules aside.
+pub(super) fn holds<P>(set: &PolicySet, outcomes: &Outcomes<P>, policy: usize) -> bool {
+    view(set, outcomes, policy).is_some_and(|(rules, view)| rules.hold(view.proven))
+}
+
 /// Whether an entry is undecided, and its policy alive and able to use its proof.
 #[must_use]
-pub fn is_wanted(set: &PolicySet, outcomes: &Outcomes, id: RequirementId) -> bool {
+pub fn is_wanted<P>(set: &PolicySet, outcomes: &Outcomes<P>, id: RequirementId) -> bool {
     let kind = set
         .policies()
         .get(id.policy)
@@ -117,6 +177,7 @@ pub fn is_wanted(set: &PolicySet, outcomes: &Outcomes, id: RequirementId) -> boo
     match (kind, view(set, outcomes, id.policy)) {
         (Some(kind), Some((rules, view))) => {
             outcomes.of(id).is_none()
+                && outcomes.narrowed(set, id.policy) != Some(false)
                 && rules.hold(view.possible)
                 && rules.used(view.possible).contains(kind)
         }
@@ -126,28 +187,30 @@ pub fn is_wanted(set: &PolicySet, outcomes: &Outcomes, id: RequirementId) -> boo
 
 /// How a login stands: the first policy of the document that is not out of the race decides.
 #[must_use]
-pub fn standing(set: &PolicySet, outcomes: &Outcomes) -> Standing {
+pub fn standing<P>(set: &PolicySet, outcomes: &Outcomes<P>) -> Standing {
     for policy in 0..set.policies().len() {
         match state(set, outcomes, policy) {
             State::Dead => {}
             State::Full => return Standing::Won(policy),
+            State::Module => return Standing::Module(policy),
             State::Open => return Standing::Open,
         }
     }
     Standing::Lost
 }
 
-/// A policy is satisfied in full. Only [`decide`] makes one.
+/// A policy is satisfied in full. Only [`decide`] makes one; `P` is what it was decided over.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Authorized {
+pub struct Authorized<P = Attested> {
     policy: String,
     attributes: Vec<Attribute>,
     facts: Facts,
     key_origin: Option<AttestorKind>,
     explanation: Explanation,
+    over: PhantomData<P>,
 }
 
-impl Authorized {
+impl<P> Authorized<P> {
     /// The policy that won.
     #[must_use]
     pub fn policy(&self) -> &str {
@@ -189,28 +252,23 @@ pub struct Refusal {
     pub explanation: Explanation,
 }
 
-/// Decides. The first policy of the document whose rules hold wins; undecided entries count as not satisfied.
+/// Decides. The first policy of the document whose rules hold and whose modules allow wins; undecided entries count as not
+/// satisfied, and modules that were not asked as not allowing.
 ///
 /// # Errors
 ///
 /// [`Refusal`] when none is.
-pub fn decide(set: &PolicySet, outcomes: &Outcomes) -> Result<Authorized, Refusal> {
+pub fn decide<P: Proof>(set: &PolicySet, outcomes: &Outcomes<P>) -> Result<Authorized<P>, Refusal> {
     let mut explanation = explain(set, outcomes);
     let winner = set.policies().iter().enumerate().find_map(|(p, policy)| {
         let (rules, view) = view(set, outcomes, p)?;
-        rules
-            .hold(view.proven)
-            .then(|| (p, policy, rules.used(view.proven)))
+        let wins = rules.hold(view.proven) && outcomes.narrowed(set, p) == Some(true);
+        wins.then(|| (p, policy, rules.used(view.proven)))
     });
     let Some((position, policy, used)) = winner else {
-        let fault = set
-            .requirements()
-            .filter(|(id, _)| set.applies(id.policy))
-            .find_map(|(id, _)| match outcomes.of(id) {
-                Some(Outcome::Failed(error)) => Some(error.fault),
-                Some(Outcome::NotAnswered) => Some(Fault::Refused),
-                _ => None,
-            });
+        let fault = (0..set.policies().len())
+            .filter(|policy| set.applies(*policy))
+            .find_map(|policy| fault(set, outcomes, policy));
         return Err(Refusal { fault, explanation });
     };
     explanation.winner = Some(policy.name().to_owned());
@@ -220,6 +278,7 @@ pub fn decide(set: &PolicySet, outcomes: &Outcomes) -> Result<Authorized, Refusa
         facts: Facts::default(),
         key_origin: None,
         explanation,
+        over: PhantomData,
     };
     for (entry, attestor) in policy.attestors().iter().enumerate() {
         let id = RequirementId {
@@ -245,4 +304,23 @@ pub fn decide(set: &PolicySet, outcomes: &Outcomes) -> Result<Authorized, Refusa
         }
     }
     Ok(authorized)
+}
+
+/// The first failed check of a policy. A module that says no is no failed check: the policy does not fit.
+fn fault<P>(set: &PolicySet, outcomes: &Outcomes<P>, policy: usize) -> Option<Fault> {
+    let attestors = set.policies().get(policy)?.attestors();
+    let entries = (0..attestors.len()).map(|entry| RequirementId { policy, entry });
+    let failed = entries.into_iter().find_map(|id| match outcomes.of(id) {
+        Some(Outcome::Failed(error)) => Some(error.fault),
+        Some(Outcome::NotAnswered) => Some(Fault::Refused),
+        _ => None,
+    });
+    failed.or_else(|| {
+        let mut said = outcomes.modules(policy).iter();
+        said.find_map(|verdict| match verdict.outcome {
+            ModuleOutcome::Allow | ModuleOutcome::Deny | ModuleOutcome::Undefined => None,
+            ModuleOutcome::Error => Some(Fault::Misconfigured),
+            ModuleOutcome::Timeout | ModuleOutcome::Busy => Some(Fault::Unavailable),
+        })
+    })
 }

@@ -4,7 +4,8 @@ use core::fmt;
 
 use assay_common::policy::{AttestorKind, AttestorSet};
 
-use super::engine::{Outcome, Outcomes, view};
+use super::engine::{Outcome, Outcomes, holds, view};
+use super::rego::ModuleVerdict;
 use super::{Policy, PolicySet};
 use crate::attestor::run::RequirementId;
 
@@ -28,12 +29,15 @@ pub struct PolicyVerdict {
     pub rules: Vec<RuleVerdict>,
     /// What became of its entries.
     pub attestors: Vec<AttestorVerdict>,
+    /// What its modules said, as far as they were asked.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub modules: Vec<ModuleVerdict>,
 }
 
 /// What became of a rule.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct RuleVerdict {
-    /// The field: `environment`, `requiredAttestors`, `anyOf` or `requiredAttestorCombinations`.
+    /// The field: `environment`, `requiredAttestors`, `anyOf`, `requiredAttestorCombinations` or `rego`.
     pub rule: &'static str,
     /// Whether it holds.
     pub holds: bool,
@@ -86,9 +90,10 @@ const ENVIRONMENT: &str = "environment";
 const REQUIRED: &str = "requiredAttestors";
 const ANY_OF: &str = "anyOf";
 const COMBINATIONS: &str = "requiredAttestorCombinations";
+const REGO: &str = "rego";
 
 /// What became of every policy; the winner is for [`decide`](super::decide) to fill in.
-pub(super) fn explain(set: &PolicySet, outcomes: &Outcomes) -> Explanation {
+pub(super) fn explain<P>(set: &PolicySet, outcomes: &Outcomes<P>) -> Explanation {
     let verdicts = set.policies().iter().enumerate().map(|(position, policy)| {
         let counted = view(set, outcomes, position).map(|(_, view)| view.proven);
         let attestors = entries(policy, position, counted, outcomes);
@@ -97,11 +102,24 @@ pub(super) fn explain(set: &PolicySet, outcomes: &Outcomes) -> Explanation {
             rules.push(environment(set, policy));
         }
         rules.extend(lists(policy, counted.unwrap_or_default(), &attestors));
+        let modules = outcomes.modules(position);
+        if !policy.modules().is_empty() {
+            let told = modules.last().map(ToString::to_string);
+            rules.push(RuleVerdict {
+                rule: REGO,
+                holds: outcomes.narrowed(set, position) == Some(true),
+                reason: told.unwrap_or_else(|| match holds(set, outcomes, position) {
+                    true => "not asked: an earlier policy won".to_owned(),
+                    false => "not asked: another rule does not hold".to_owned(),
+                }),
+            });
+        }
         PolicyVerdict {
             policy: policy.name().to_owned(),
             satisfied: rules.iter().all(|rule| rule.holds),
             rules,
             attestors,
+            modules: modules.to_vec(),
         }
     });
     Explanation {
@@ -110,11 +128,11 @@ pub(super) fn explain(set: &PolicySet, outcomes: &Outcomes) -> Explanation {
     }
 }
 
-fn entries(
+fn entries<P>(
     policy: &Policy,
     position: usize,
     counted: Option<AttestorSet>,
-    outcomes: &Outcomes,
+    outcomes: &Outcomes<P>,
 ) -> Vec<AttestorVerdict> {
     let entry = |(entry, attestor): (usize, &std::sync::Arc<dyn crate::attestor::Attestor>)| {
         let kind = attestor.kind();

@@ -1,8 +1,9 @@
 //! Policies: which proofs a cluster accepts. AND inside a policy, OR between policies.
 //!
 //! [`document`] reads `AgentAttestation` documents, [`rules`] says what a policy asks of its entries, [`engine`]
-//! decides, [`explain`] says why. [`issuance`] and [`agent`] read the documents around it. The engine is pure: it sees proof values and the policies, not messages, clocks or
-//! stores.
+//! decides, [`explain`] says why. [`rego`] has the modules that can narrow a policy, [`mod@narrow`] asks them. [`what_if`]
+//! decides over claims that were only written down. [`issuance`] and [`agent`] read the documents around it. The engine is
+//! pure: it sees proof values and the policies, not messages, clocks or stores.
 
 pub mod agent;
 pub mod document;
@@ -10,9 +11,14 @@ pub mod engine;
 pub mod environment;
 pub mod explain;
 pub mod issuance;
+pub mod narrow;
+pub mod proof;
+pub mod rego;
 pub mod rules;
 pub mod section;
+pub mod what_if;
 
+mod hints;
 mod requirement;
 mod schema;
 
@@ -26,9 +32,12 @@ pub use engine::{Authorized, Outcome, Outcomes, Refusal, Standing, decide, stand
 pub use environment::Environment;
 pub use explain::Explanation;
 pub use issuance::{Issuance, IssuanceDocument};
+pub use narrow::{narrow, narrow_to_decide};
+pub use proof::Proof;
 pub use rules::{CombinationError, Entry, Lists, Rules};
 pub use section::Section;
 
+use self::rego::Module;
 use crate::attestor::Attestor;
 use crate::attestor::run::RequirementId;
 
@@ -54,6 +63,7 @@ pub struct Policy {
     attestors: Vec<Arc<dyn Attestor>>,
     rules: Rules,
     environments: Vec<Environment>,
+    modules: Vec<Arc<Module>>,
 }
 
 /// Why policies cannot be used.
@@ -179,7 +189,20 @@ impl Policy {
             attestors: lists.entries().cloned().collect(),
             name,
             environments,
+            modules: Vec::new(),
         })
+    }
+
+    /// The same policy, narrowed: all of these modules must allow besides. They are asked in this order.
+    #[must_use]
+    pub fn narrowed_by(self, modules: Vec<Arc<Module>>) -> Self {
+        Self { modules, ..self }
+    }
+
+    /// The modules that narrow it.
+    #[must_use]
+    pub fn modules(&self) -> &[Arc<Module>] {
+        &self.modules
     }
 
     /// Its name.

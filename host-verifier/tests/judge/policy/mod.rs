@@ -2,11 +2,13 @@
 //!
 //! * `decisions`: which policy wins and whose attributes it gives, against an independent statement of the rules.
 //! * `environments`: policies that are for some environments only.
+//! * `rego`: modules that narrow a policy.
 //! * `documents`: the fields in a document, and where and how their errors are told.
 
 mod decisions;
 mod documents;
 mod environments;
+mod rego;
 
 use std::sync::Arc;
 
