@@ -106,6 +106,12 @@ pub trait Pending: Send + Sync + core::fmt::Debug {
         None
     }
 
+    /// What it would conclude if the response fitted: no proof, since whoever asks has no response that could be judged. For
+    /// stored logins, whose secrets were never kept. `None`: nothing can be said.
+    fn if_answered(&self) -> Option<Claims> {
+        None
+    }
+
     /// The item payload of the challenge: hides `secret` so that only the right key finds it.
     ///
     /// # Errors

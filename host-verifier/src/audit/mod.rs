@@ -8,6 +8,8 @@
 //!
 //! * [`record`]: what a record holds. The evidence is in it as it came over the line, so that a decision can be judged
 //!   again without the node.
+//! * [`again`]: judges a stored login again, at another time or under another policy.
+//! * [`kept`]: reads a record back.
 //! * [`log`]: the way to the writer.
 //! * [`disk`]: the files, and their names.
 //! * [`settings`]: how long they grow, and how long they are kept.
@@ -20,8 +22,10 @@
 //! file can write all of it anew, or cut off its end: against that, somebody else must keep the head (`assay audit
 //! verify` prints it, `--head` checks it). An end that was never acknowledged to any node may be missing after a crash.
 
+pub mod again;
 pub mod disk;
 pub mod files;
+pub mod kept;
 pub mod log;
 pub mod ocsf;
 pub mod page;

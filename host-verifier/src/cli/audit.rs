@@ -50,7 +50,7 @@ pub enum Command {
     },
     /// The evidence of one login as files that `assay evidence verify` and tpm2-tools read
     ///
-    /// attest.bin, signature.bin, ak.pub, ek.pub, ek.der, pcrs.txt, pcrs.bin, nonce.hex: what was judged then can be judged
+    /// attest.bin, signature.bin, ak.pub, ek.pub, ek.der, pcrs.txt, pcrs.bin, nonce.hex, record.json: what was judged then can be judged
     /// again, here or elsewhere.
     Evidence {
         /// The login, 32 hex digits
@@ -105,23 +105,12 @@ impl Place {
 
     /// All files, the oldest first.
     pub(super) fn open(&self) -> Result<Vec<(PathBuf, BufReader<File>)>, Failure> {
-        audit::files::open(&self.path()?).map_err(|(path, error)| {
-            let failure = Failure::usage(format!("{}: {error}", path.display()));
-            match error.kind() {
-                ErrorKind::NotFound => {
-                    failure.hint("assayd makes it when it starts with this configuration")
-                }
-                _ => failure,
-            }
-        })
+        open_all(&self.path()?)
     }
 
     /// Every record, in order.
     pub(super) fn records(&self, each: &mut dyn FnMut(Map<String, Value>)) -> Result<(), Failure> {
-        for (path, file) in self.open()? {
-            records(&path, file, each)?;
-        }
-        Ok(())
+        records_of(&self.path()?, each)
     }
 
     /// The last records, the newest first. Older files are not read when newer ones have enough.
@@ -141,6 +130,29 @@ impl Place {
         }
         Ok(last)
     }
+}
+
+fn open_all(active: &Path) -> Result<Vec<(PathBuf, BufReader<File>)>, Failure> {
+    audit::files::open(active).map_err(|(path, error)| {
+        let failure = Failure::usage(format!("{}: {error}", path.display()));
+        match error.kind() {
+            ErrorKind::NotFound => {
+                failure.hint("assayd makes it when it starts with this configuration")
+            }
+            _ => failure,
+        }
+    })
+}
+
+/// Every record of a trail, in order.
+pub(super) fn records_of(
+    active: &Path,
+    each: &mut dyn FnMut(Map<String, Value>),
+) -> Result<(), Failure> {
+    for (path, file) in open_all(active)? {
+        records(&path, file, each)?;
+    }
+    Ok(())
 }
 
 fn records(
@@ -292,6 +304,10 @@ fn extract(records: &[Map<String, Value>], out: &Path) -> Result<Written, Failur
     evidence
         .write(out)
         .map_err(|error| Failure::failed(error.to_string()))?;
+    let whole = serde_json::to_vec(&record).map_err(|e| Failure::failed(e.to_string()))?;
+    let path = out.join(super::stored::RECORD);
+    std::fs::write(&path, whole)
+        .map_err(|error| Failure::failed(format!("{}: {error}", path.display())))?;
     let login = record
         .and_then(|record| record.get("login_id"))
         .and_then(Value::as_str);

@@ -22,6 +22,7 @@ mod audit_export;
 mod audit_rotate;
 mod ek_files;
 mod pcr_file;
+mod stored;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

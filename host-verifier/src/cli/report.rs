@@ -153,6 +153,12 @@ impl Unreadable {
         }
     }
 
+    /// What cannot be read, and why.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
     /// Adds what to do about it.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {

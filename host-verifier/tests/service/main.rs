@@ -42,6 +42,7 @@ mod schemas;
 mod shared_store;
 mod site;
 mod slow_chips;
+mod stored_logins;
 mod stores;
 mod swtpm;
 mod transport_security;

@@ -84,6 +84,10 @@ impl Pending for AwaitActivation {
         ))
     }
 
+    fn if_answered(&self) -> Option<Claims> {
+        Some(claims(&self.acceptable))
+    }
+
     fn challenge(
         &self,
         secret: &[u8; 32],

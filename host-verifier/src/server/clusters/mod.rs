@@ -36,7 +36,7 @@ pub use view::{ClusterState, DiffLine, HistoryEntry, Origin, SectionState, Versi
 use crate::config::{BaseCluster, Config};
 use crate::document::Files;
 use crate::login::Cluster;
-use crate::policy::Section;
+use crate::policy::{PolicySet, Section};
 use crate::store::Store;
 
 /// What the service's own configuration says of clusters.
@@ -118,6 +118,31 @@ impl Clusters {
         Ok(sections
             .iter()
             .any(|s| s.entry.section == attestation && s.document.is_some()))
+    }
+}
+
+impl Clusters {
+    /// The policies that are in force for a cluster, built here; `None` when it has none.
+    ///
+    /// # Errors
+    ///
+    /// [`ChangeError::Store`], and [`ChangeError::Document`] for what cannot be used here.
+    pub async fn policies(&self, cluster: &str) -> Result<Option<Arc<PolicySet>>, ChangeError> {
+        let sections = self.store.config_at(cluster, None).await?;
+        let attestation = Section::AgentAttestation;
+        let stored = sections
+            .iter()
+            .filter(|section| section.entry.section == attestation.name())
+            .find_map(|section| Some((section.entry.version, section.document.as_ref()?)));
+        let Some((version, text)) = stored else {
+            let base = self.base.clusters.get(cluster);
+            return Ok(base.map(|base| base.policies.clone()));
+        };
+        let name = change::stored_name(cluster, attestation.name(), version);
+        match sections::build(attestation, &name, text, self.base.files())? {
+            sections::Built::Attestation(policies) => Ok(Some(policies)),
+            sections::Built::Issuance(_) => Ok(None),
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! `assay evidence`: judge evidence offline.
+//! `assay evidence verify tpm_quote`: a quote from files.
 
 use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
 
@@ -7,15 +7,15 @@ use assay_common::tpm::{
     pcr::{PcrIndex, PcrMask, PcrSelection},
     public::{Public, PublicError},
 };
-use clap::{Args, Subcommand};
+use clap::Args;
 
-use super::{
-    format::Format,
-    pcr_file,
-    report::{Report, Unreadable, read_file},
-};
 use crate::{
     attestor::tpm_quote::verify::{self, CHECKS, QuoteError, Untrusted, VerifiedQuote},
+    cli::{
+        format::Format,
+        pcr_file,
+        report::{Report, Unreadable, read_file},
+    },
     crypto::{PublicKey, has_roca_fingerprint},
     tpm::{AkError, AttestationKey},
     x509::{Certificate, decode, spki},
@@ -23,26 +23,6 @@ use crate::{
 
 /// Longest structure read from a file; an attest or a public area of a TPM has a few hundred bytes.
 const MAX_STRUCTURE: usize = 64 * 1024;
-
-/// The commands below `assay evidence`.
-#[derive(Debug, Subcommand)]
-pub enum Command {
-    /// Judge evidence that was kept or came from elsewhere
-    #[command(subcommand)]
-    Verify(Method),
-}
-
-/// The methods whose evidence can be judged from files.
-#[derive(Debug, Subcommand)]
-pub enum Method {
-    /// A TPM quote: which key signed it, over which nonce and which PCR values?
-    ///
-    /// It proves what the key signed. That the key lives in a TPM no file can prove: a login does, by credential
-    /// activation. Whether the values are good is for a policy. Exit status: 0 accepted, 1 refused, 2 unreadable
-    /// input.
-    #[command(name = "tpm_quote")]
-    TpmQuote(TpmQuote),
-}
 
 /// Arguments of `assay evidence verify tpm_quote`.
 #[derive(Debug, Args)]
@@ -75,11 +55,8 @@ pub struct TpmQuote {
     format: Format,
 }
 
-/// Runs a command below `assay evidence`.
-#[must_use]
-pub fn run(command: Command) -> ExitCode {
-    let Command::Verify(Method::TpmQuote(quote)) = command;
-    match judge(&quote) {
+pub(super) fn run(quote: &TpmQuote) -> ExitCode {
+    match judge(quote) {
         Ok(report) => report.print(&quote.attest.display().to_string(), quote.format.json()),
         Err(unreadable) => unreadable.print(quote.format.json()),
     }

@@ -1,29 +1,14 @@
-//! `assay policy`: documents before they are used.
+//! `assay policy check`: a document before it is used.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
-use clap::Subcommand;
 use serde::Serialize;
 
-use super::format::Format;
-use super::service::{Failure, finish};
+use crate::cli::format::Format;
+use crate::cli::service::{Failure, finish};
 use crate::document;
 use crate::policy::PolicyDocument;
-
-/// The commands.
-#[derive(Debug, Subcommand)]
-pub enum Command {
-    /// Read an AgentAttestation document as assayd would, with every file that it names
-    Check {
-        /// The document
-        #[arg(value_name = "FILE")]
-        file: PathBuf,
-        /// How to answer
-        #[command(flatten)]
-        format: Format,
-    },
-}
 
 #[derive(Debug, Serialize)]
 struct Checked {
@@ -38,11 +23,8 @@ struct PolicyShown {
     required: Vec<String>,
 }
 
-/// Runs a command.
-#[must_use]
-pub fn run(command: Command) -> ExitCode {
-    let Command::Check { file, format } = command;
-    finish(format, check(&file), |checked| {
+pub(super) fn run(file: &Path, format: Format) -> ExitCode {
+    finish(format, check(file), |checked| {
         let mut text = format!("{}: ok", checked.file);
         for policy in &checked.policies {
             text += &format!("\n  {}: {}", policy.name, policy.required.join(" and "));

@@ -1,0 +1,50 @@
+//! `assay evidence`: judge evidence offline.
+
+mod login;
+mod tpm_quote;
+
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+
+/// The commands below `assay evidence`.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Judge evidence that was kept or came from elsewhere
+    ///
+    /// With `--login` or `--evidence`, a whole stored login: its transcript, the verifier's signatures, every proof, the policies.
+    /// Exit status: 0 it would be granted, 1 refused, 2 unreadable input.
+    Verify(Verify),
+}
+
+/// A whole login, or files of one method.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Verify {
+    #[command(subcommand)]
+    method: Option<Method>,
+    #[command(flatten)]
+    login: login::Login,
+}
+
+/// The methods whose evidence can be judged from files.
+#[derive(Debug, Subcommand)]
+pub enum Method {
+    /// A TPM quote: which key signed it, over which nonce and which PCR values?
+    ///
+    /// It proves what the key signed. That the key lives in a TPM no file can prove: a login does, by credential
+    /// activation. Whether the values are good is for a policy. Exit status: 0 accepted, 1 refused, 2 unreadable
+    /// input.
+    #[command(name = "tpm_quote")]
+    TpmQuote(tpm_quote::TpmQuote),
+}
+
+/// Runs a command below `assay evidence`.
+#[must_use]
+pub fn run(command: Command) -> ExitCode {
+    let Command::Verify(Verify { method, login }) = command;
+    match method {
+        Some(Method::TpmQuote(quote)) => tpm_quote::run(&quote),
+        None => login::run(&login),
+    }
+}

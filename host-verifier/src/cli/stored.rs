@@ -1,0 +1,246 @@
+//! Finds the record of a login: in a trail, or in a folder that `assay audit evidence` wrote.
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::report::Report;
+use super::service::{Failure, block_on, load, open_store};
+use crate::audit::again::{self, Check, Question};
+use crate::audit::kept::Kept;
+use crate::audit::{self, MAX_LINE};
+use crate::config::Config;
+use crate::document;
+use crate::policy::{Explanation, PolicyDocument, PolicySet};
+use crate::server::Clusters;
+use crate::server::clusters::Base;
+use crate::session::SessionId;
+
+/// Name of the record in a folder of evidence.
+pub(super) const RECORD: &str = "record.json";
+
+pub(super) type Record = Map<String, Value>;
+
+/// Which login.
+#[derive(Debug, Clone)]
+pub(super) enum Which {
+    /// By its name.
+    Login(String),
+    /// By the session that it ended in.
+    Session(SessionId),
+    /// By what was written of it.
+    Folder(PathBuf),
+}
+
+/// Reads its last record.
+pub(super) fn find(which: &Which, config: Option<&Path>) -> Result<Record, Failure> {
+    let loaded = |config: Option<&Path>| match config {
+        Some(config) => load(config),
+        None => Err(Failure::usage("--config is needed").hint("its dataDir has the trail")),
+    };
+    match which {
+        Which::Folder(folder) => from_folder(folder),
+        Which::Login(login) => {
+            let config = loaded(config)?;
+            let found = in_trail(&config, "login_id", login)?;
+            found.ok_or_else(|| {
+                Failure::failed(format!("there is no login {login}"))
+                    .hint("`assay audit list` shows the last ones")
+            })
+        }
+        Which::Session(session) => {
+            let config = loaded(config)?;
+            match in_trail(&config, "session_id", &session.to_string())? {
+                Some(record) => Ok(record),
+                None => Err(elsewhere(&config, *session)?),
+            }
+        }
+    }
+}
+
+/// Why a session has no record here.
+fn elsewhere(config: &Config, id: SessionId) -> Result<Failure, Failure> {
+    let session = block_on(async { Ok(open_store(config).await?.session(id).await?) })?;
+    Ok(match session {
+        None => Failure::failed(format!("there is no session {id}"))
+            .hint("`assay session list` shows those that have not ended"),
+        Some(session) => Failure::failed(format!(
+            "the trail in {} does not have session {id}",
+            config.data_dir.display()
+        ))
+        .hint(format!(
+            "another assayd on this datastore granted it: look for login {} in its trail",
+            session.login_id
+        )),
+    })
+}
+
+fn in_trail(config: &Config, member: &str, value: &str) -> Result<Option<Record>, Failure> {
+    let mut found = None;
+    super::audit::records_of(&config.data_dir.join(audit::FILE), &mut |record| {
+        if record.get(member).and_then(Value::as_str) == Some(value) {
+            found = Some(record);
+        }
+    })?;
+    Ok(found)
+}
+
+fn from_folder(folder: &Path) -> Result<Record, Failure> {
+    let path = folder.join(RECORD);
+    let bytes = super::report::read_file(&path, MAX_LINE).map_err(|error| {
+        Failure::usage(error.message().to_owned())
+            .hint("`assay audit evidence LOGIN --out DIR` writes it")
+    })?;
+    serde_json::from_slice(&bytes)
+        .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
+}
+
+/// By what a stored login is judged again.
+#[derive(Debug, Default)]
+pub(super) struct Under<'a> {
+    pub(super) config: Option<&'a Path>,
+    pub(super) policy: Option<&'a Path>,
+    pub(super) at: Option<Timestamp>,
+}
+
+/// A stored login, judged again.
+#[derive(Debug, Serialize)]
+pub(super) struct Again {
+    pub(super) at: Timestamp,
+    /// The document; `None`: the configuration's.
+    pub(super) document: Option<String>,
+    pub(super) granted: bool,
+    /// The policy that wins.
+    pub(super) policy: Option<String>,
+    pub(super) attributes: Vec<String>,
+    /// Why, in a line.
+    pub(super) reason: String,
+    pub(super) explanation: Option<Explanation>,
+    #[serde(skip)]
+    pub(super) checks: Vec<(&'static str, Check)>,
+}
+
+pub(super) fn judge_again(record: &Record, under: &Under<'_>) -> Result<Again, Failure> {
+    let kept = Kept::of(record).map_err(|error| Failure::usage(error.to_string()))?;
+    let config = under.config.map(load).transpose()?;
+    let key = config.as_ref().map(challenge_key).transpose()?;
+    let own;
+    let served;
+    let policies: &PolicySet = match (under.policy, &config) {
+        (Some(path), _) => {
+            let text = document::read(path)?;
+            let file = path.display().to_string();
+            let base = path.parent().unwrap_or(Path::new(""));
+            own = PolicyDocument::parse(&file, &text)?.build(&file, base)?;
+            &own
+        }
+        (None, Some(config)) => {
+            let cluster = again::cluster(&kept).unwrap_or_default();
+            served = block_on(async {
+                let store = open_store(config).await?;
+                let clusters = Clusters::new(Base::from(config), store);
+                Ok(clusters.policies(&cluster).await?)
+            })?;
+            served.as_deref().ok_or_else(|| {
+                Failure::failed(format!("cluster `{cluster}` is not configured"))
+                    .hint("name a document with --policy")
+            })?
+        }
+        (None, None) => {
+            return Err(Failure::usage("neither --policy nor --config is given")
+                .hint("the login is judged by the document, or by the configuration's for its cluster"));
+        }
+    };
+    let question = Question {
+        policies,
+        at: under.at.unwrap_or(kept.time),
+        challenge_key: key.as_deref(),
+    };
+    let judgement = again::judge(&kept, &question);
+    let broken = judgement
+        .checks
+        .iter()
+        .find_map(|(name, check)| match check {
+            Check::Failed(why) => Some(format!("{name}: {why}")),
+            _ => None,
+        });
+    let mut answer = Again {
+        at: question.at,
+        document: under.policy.map(|path| path.display().to_string()),
+        granted: false,
+        policy: None,
+        attributes: Vec::new(),
+        reason: broken.unwrap_or_default(),
+        explanation: None,
+        checks: judgement.checks,
+    };
+    match judgement.decision {
+        None => {}
+        Some(Ok(authorized)) => {
+            answer.granted = true;
+            answer.policy = Some(authorized.policy().to_owned());
+            answer.attributes = authorized
+                .attributes()
+                .iter()
+                .map(ToString::to_string)
+                .collect();
+            answer.reason = authorized.explanation().to_string();
+            answer.explanation = Some(authorized.explanation().clone());
+        }
+        Some(Err(refusal)) => {
+            answer.reason = refusal.explanation.to_string();
+            answer.explanation = Some(refusal.explanation);
+        }
+    }
+    Ok(answer)
+}
+
+/// The key of a data directory, which is not made here.
+fn challenge_key(config: &Config) -> Result<Vec<u8>, Failure> {
+    let path = config.data_dir.join(crate::login::key::FILE);
+    if !path.exists() {
+        return Err(
+            Failure::failed(format!("{}: no challenge key", path.display()))
+                .hint("assayd makes it when it starts with this configuration"),
+        );
+    }
+    let key = crate::login::ChallengeKey::load_or_create(&config.data_dir)
+        .map_err(|error| Failure::failed(error.to_string()))?;
+    Ok(key.public().to_vec())
+}
+
+/// As a judgement of evidence is shown.
+pub(super) fn report(again: &Again, record: &Record) -> Report {
+    let mut report = Report::default();
+    for (name, check) in &again.checks {
+        match check {
+            Check::Passed(seen) => report.pass(name, seen),
+            Check::Failed(why) => report.fail(name, why),
+            Check::Skipped(why) => report.skip(name, why),
+        }
+    }
+    if again.explanation.is_some() {
+        match again.granted {
+            true => report.pass("policy", &again.reason),
+            false => report.fail("policy", &again.reason),
+        }
+    }
+    for (name, value) in serde_json::to_value(again)
+        .iter()
+        .filter_map(Value::as_object)
+        .flatten()
+    {
+        report.detail(name, value.clone());
+    }
+    for name in ["login_id", "outcome"] {
+        if let Some(value) = record.get(name) {
+            report.detail(
+                if name == "outcome" { "recorded" } else { name },
+                value.clone(),
+            );
+        }
+    }
+    report
+}
