@@ -167,6 +167,29 @@ pub fn parse<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, DocumentE
     serde_saphyr::from_str_with_options(text, options()).map_err(|error| translate(file, &error))
 }
 
+/// Reads a document by a function of the caller's own, under the same limits.
+///
+/// # Errors
+///
+/// [`DocumentError`].
+pub(crate) fn parse_with<'de, T>(
+    file: &str,
+    text: &'de str,
+    read: impl FnOnce(serde_saphyr::Deserializer<'de, '_>) -> Result<T, serde_saphyr::Error>,
+) -> Result<T, DocumentError> {
+    if text.len() > MAX_DOCUMENT {
+        return Err(too_long(file, text.as_bytes()));
+    }
+    serde_saphyr::with_deserializer_from_str_with_options(text, options(), read)
+        .map_err(|error| translate(file, &error))
+}
+
+/// A deserializer's message as an error at a place, with a hint as [`parse`] gives it.
+pub(crate) fn told(file: &str, message: &str, place: Place) -> DocumentError {
+    let (message, hint) = words::told(words::without_place(message));
+    DocumentError::new(file, message).at(place).hint(hint)
+}
+
 fn too_long(file: &str, bytes: &[u8]) -> DocumentError {
     DocumentError::new(file, format!("longer than {MAX_DOCUMENT} bytes"))
         .at(place_of(bytes, MAX_DOCUMENT))

@@ -55,13 +55,16 @@ pub(super) fn of(error: &Error) -> (String, String) {
 
 /// The library ends its messages with the place, which stands in front here.
 fn plain(error: &Error) -> String {
-    let rendered = error.to_string();
-    let message = rendered.split(" at line ").next().unwrap_or(&rendered);
-    message.to_owned()
+    without_place(&error.to_string()).to_owned()
+}
+
+/// A message without the place at its end.
+pub(super) fn without_place(message: &str) -> &str {
+    message.split(" at line ").next().unwrap_or(message)
 }
 
 /// A message of serde or of a deserializer of ours.
-fn told(message: &str) -> (String, String) {
+pub(super) fn told(message: &str) -> (String, String) {
     if let Some((message, hint)) = message.split_once(HINT) {
         return (message.to_owned(), hint.to_owned());
     }

@@ -33,6 +33,7 @@ mod links;
 mod logins;
 mod metrics;
 mod ops;
+mod overlays;
 mod postgres;
 mod processes;
 mod renewals;
