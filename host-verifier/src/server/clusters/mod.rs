@@ -21,6 +21,7 @@ pub mod live;
 pub mod view;
 
 mod diff;
+mod error;
 mod sections;
 
 use std::collections::BTreeMap;
@@ -29,7 +30,8 @@ use std::sync::Arc;
 
 use assay_common::identity::ClusterName;
 
-pub use change::{By, ChangeError, Changed, SectionChange, Submitted};
+pub use change::{By, Changed, SectionChange, Submitted};
+pub use error::ChangeError;
 pub use live::{ConfigProblem, ConfigStatus, Live};
 pub use view::{ClusterState, DiffLine, HistoryEntry, Origin, SectionState, VersionState};
 

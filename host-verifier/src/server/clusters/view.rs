@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::change::{ChangeError, last};
-use super::{Clusters, check_name};
+use super::change::last;
+use super::{ChangeError, Clusters, check_name};
 use crate::policy::Section;
 use crate::store::{ConfigEntry, ConfigVersion};
 

@@ -156,11 +156,11 @@ pub fn digest(document: &str) -> [u8; 32] {
     out
 }
 
+/// A section of a change: its name, its text and that one's digest.
+type New<'a> = (&'a str, Option<&'a str>, Option<[u8; 32]>);
+
 /// The sections of a change that are not in force already. `known` are the sections in force with their digests.
-fn news<'a>(
-    change: &'a ConfigChange,
-    known: &[(String, Option<[u8; 32]>)],
-) -> Vec<(&'a str, Option<&'a str>, Option<[u8; 32]>)> {
+fn news<'a>(change: &'a ConfigChange, known: &[(String, Option<[u8; 32]>)]) -> Vec<New<'a>> {
     let sections = change.sections.iter().map(|(section, document)| {
         let document = document.as_deref();
         (section.as_str(), document, document.map(digest))

@@ -1,5 +1,6 @@
 //! The clusters' configuration: what is refused, what is in force, and when.
 
+mod base;
 mod changes;
 mod commands;
 mod live;
