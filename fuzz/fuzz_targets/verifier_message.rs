@@ -1,23 +1,24 @@
-//! The node's side of a login against any verifier: whoever lacks the pinned key and the activated secret brings no
-//! session about, and a message that is not authentic changes nothing.
+//! The node's side of a login and of a renewal against any verifier: whoever lacks the pinned key and the activated secret
+//! brings no session about and makes none longer, and a message that is not authentic changes nothing.
 //!
 //! The input is a list of messages: a byte that says who speaks, a length in two bytes, the bytes. A stranger's message
 //! is taken as it is. What the pinned verifier says is the input too, but signed, or sealed, as it would: so the parsers
-//! behind the signature are reached.
+//! behind the signature are reached. A session that can be renewed is, with what is left of the input.
 #![no_main]
 
 use std::sync::OnceLock;
 
 use assay_common::identity::Provisioning;
-use assay_common::login::{Direction, LoginKeys, Transcript};
+use assay_common::login::{Direction, LoginKeys, RenewDigest, Transcript, renewal_message};
+use assay_common::method::svid_key::SvidKeyRequest;
 use assay_common::method::tpm_ek::EkChallenge;
 use assay_common::method::tpm_quote::QuoteRequest;
 use assay_common::policy::{AttestorKind, AttestorSet};
 use assay_common::protocol::{
     MAX_AGENT_MESSAGE, MAX_VERIFIER_MESSAGE, MessageWriter, SealedGrant, SignedChallenge,
-    TroubleCode, VerifierMessage, decode, encode,
+    SignedRenewal, TroubleCode, VerifierMessage, decode, encode,
 };
-use assay_firmware::agent::{Answer, Failure, Opening, Refusal, Waiting};
+use assay_firmware::agent::{Answer, Failure, Opening, Refusal, Term, Waiting};
 use assay_firmware::evidence::{EvidenceError, EvidenceSource, Request};
 use assay_firmware::link::{BlobSink, LinkError};
 use assay_firmware::platform::BoardInfo;
@@ -33,8 +34,13 @@ const SECRET: [u8; 32] = [0x5E; 32];
 /// Who speaks.
 const STRANGER: u8 = 0;
 const PINNED_CHALLENGE: u8 = 1;
-/// Any other number is a grant under other keys than those that the TPM opened.
 const PINNED_GRANT: u8 = 2;
+const PINNED_SVID_GRANT: u8 = 3;
+/// Signed for the renewal that the node has asked for.
+const PINNED_RENEWAL: u8 = 4;
+/// A grant under other keys than those that the TPM opened.
+const STRANGE_GRANT: u8 = 5;
+const SPEAKERS: u8 = 6;
 
 fuzz_target!(|data: &[u8]| {
     let (key, record) = pinned();
@@ -42,19 +48,20 @@ fuzz_target!(|data: &[u8]| {
     let mut out = [0; MAX_AGENT_MESSAGE];
     let methods = AttestorSet::EMPTY
         .with(AttestorKind::TPM_EK)
-        .with(AttestorKind::TPM_QUOTE);
+        .with(AttestorKind::TPM_QUOTE)
+        .with(AttestorKind::SVID_KEY);
     let (hello, mut waiting) = opening
         .hello([7; 32], methods, BOARD, &mut out)
         .expect("fits");
     let mut transcript = Transcript::new().then(Direction::Agent, hello);
     let mut source = Source { opened: false };
     let mut rest = data;
-    while let Some(([who, high, low], after)) = rest.split_first_chunk::<3>() {
-        let len = usize::from(u16::from_be_bytes([*high, *low])).min(after.len());
-        let (body, after) = after.split_at(len);
-        rest = after;
-        let message = match who % 4 {
-            STRANGER => body.to_vec(),
+    while let Some((who, body)) = next(&mut rest) {
+        let sealed = |secret| {
+            let tag = LoginKeys::new(secret).grant_tag(&transcript, body);
+            SealedGrant { body, tag }
+        };
+        let message = match who {
             PINNED_CHALLENGE => {
                 let Ok(signature) = key.sign(&transcript, body) else {
                     return;
@@ -64,38 +71,82 @@ fuzz_target!(|data: &[u8]| {
                     signature: &signature,
                 }))
             }
-            kind => {
-                let secret = if kind == PINNED_GRANT {
-                    SECRET
-                } else {
-                    [0; 32]
-                };
-                let tag = LoginKeys::new(secret).grant_tag(&transcript, body);
-                encoded(&VerifierMessage::Granted(SealedGrant { body, tag }))
-            }
+            PINNED_GRANT => encoded(&VerifierMessage::Granted(sealed(SECRET))),
+            PINNED_SVID_GRANT => encoded(&VerifierMessage::SvidGranted(sealed(SECRET))),
+            STRANGE_GRANT => encoded(&VerifierMessage::SvidGranted(sealed([0; 32]))),
+            _ => body.to_vec(),
         };
         if message.is_empty() {
             continue;
         }
-        match said(&mut waiting, &mut source, &message, who % 4) {
-            Some(proofs) => {
+        match said(&mut waiting, &mut source, &message, who) {
+            Said::Proofs(proofs) => {
                 transcript = transcript
                     .then(Direction::Verifier, &message)
                     .then(Direction::Agent, &proofs);
             }
-            None if !authentic(&message, key, &transcript) => {}
-            None => return,
+            Said::Term(term) => return renew(key, record, term, rest),
+            Said::Nothing if !authentic(&message, key, &transcript) => {}
+            Said::Nothing => return,
         }
     }
 });
 
-/// One message; the proofs it was answered with.
-fn said(
-    waiting: &mut Waiting<'_>,
-    source: &mut Source,
-    message: &[u8],
-    who: u8,
-) -> Option<Vec<u8>> {
+/// Who speaks next, and what.
+fn next<'d>(rest: &mut &'d [u8]) -> Option<(u8, &'d [u8])> {
+    let ([who, high, low], after) = rest.split_first_chunk::<3>()?;
+    let len = usize::from(u16::from_be_bytes([*high, *low])).min(after.len());
+    let (body, after) = after.split_at(len);
+    *rest = after;
+    Some((who % SPEAKERS, body))
+}
+
+/// Renews a session again and again, as long as there is input.
+fn renew(key: &ChallengeKey, record: &[u8], mut term: Term, mut rest: &[u8]) {
+    let mut out = [0; MAX_AGENT_MESSAGE];
+    while term.renew_in_s.is_some() {
+        let opening = Opening::new(record).expect("a provisioned node");
+        let source = &mut Source { opened: true };
+        let (asked, renewing) = opening
+            .renew(term, [7; 32], source, &mut out)
+            .expect("fits");
+        let digest = RenewDigest::of(asked);
+        let Some((who, body)) = next(&mut rest) else {
+            return;
+        };
+        let message = if who == PINNED_RENEWAL {
+            let signed = renewal_message(&digest, body).concat();
+            let Ok(signature) = key.sign_message(&signed) else {
+                return;
+            };
+            encoded(&VerifierMessage::Renewed(SignedRenewal {
+                body,
+                signature: &signature,
+            }))
+        } else {
+            body.to_vec()
+        };
+        match renewing.handle(&message) {
+            Ok(renewed) => {
+                assert_eq!(who, PINNED_RENEWAL, "renewed by somebody else");
+                assert_eq!(renewed.term().session_id, term.session_id);
+                term = *renewed.term();
+            }
+            Err(Refusal::Over(_)) => return,
+            Err(Refusal::Ignored(_)) => {}
+        }
+    }
+}
+
+/// What came of a message.
+enum Said {
+    Proofs(Vec<u8>),
+    Term(Term),
+    Nothing,
+}
+
+/// One message.
+fn said(waiting: &mut Waiting<'_>, source: &mut Source, message: &[u8], who: u8) -> Said {
     match waiting.handle(message) {
         Ok(Answer::Asked(proving)) => {
             assert_eq!(
@@ -103,13 +154,14 @@ fn said(
                 "a challenge that the pinned key did not sign"
             );
             let mut out = [0; MAX_AGENT_MESSAGE];
-            proving
-                .prove(source, &mut NoBlobs, &mut out)
-                .ok()
-                .map(<[u8]>::to_vec)
+            let proofs = proving.prove(source, &mut NoBlobs, &mut out);
+            proofs.map_or(Said::Nothing, |proofs| Said::Proofs(proofs.to_vec()))
         }
         Ok(Answer::Granted(session)) => {
-            assert_eq!(who, PINNED_GRANT, "a session without the activated secret");
+            assert!(
+                matches!(who, PINNED_GRANT | PINNED_SVID_GRANT),
+                "a session without the activated secret"
+            );
             assert!(source.opened, "a session without a credential");
             assert!(
                 session
@@ -117,10 +169,10 @@ fn said(
                     .as_str()
                     .starts_with("spiffe://example.org/")
             );
-            None
+            Said::Term(*session.term())
         }
         Err(Refusal::Over(Failure::NoAnswer | Failure::Link)) => panic!("a message is no silence"),
-        Err(_) => None,
+        Err(_) => Said::Nothing,
     }
 }
 
@@ -174,6 +226,7 @@ impl EvidenceSource for Source {
         AttestorSet::EMPTY
             .with(AttestorKind::TPM_EK)
             .with(AttestorKind::TPM_QUOTE)
+            .with(AttestorKind::SVID_KEY)
     }
 
     fn begin(&mut self) -> Result<(), EvidenceError> {
@@ -194,6 +247,10 @@ impl EvidenceSource for Source {
         let malformed = |_| EvidenceError::new(TroubleCode::PROTOCOL);
         out.raw(b"proof");
         match (request.kind, request.round) {
+            (AttestorKind::SVID_KEY, _) => {
+                decode::<SvidKeyRequest<'_>>(request.payload).map_err(malformed)?;
+                Ok(None)
+            }
             (_, 0) => Ok(None),
             (AttestorKind::TPM_EK, _) => {
                 decode::<EkChallenge<'_>>(request.payload).map_err(malformed)?;
@@ -205,6 +262,15 @@ impl EvidenceSource for Source {
                 Ok(None)
             }
         }
+    }
+
+    fn renew(
+        &mut self,
+        _qualifying_data: &[u8; 32],
+        out: &mut MessageWriter<'_>,
+    ) -> Result<(), EvidenceError> {
+        out.raw(b"quote");
+        Ok(())
     }
 
     fn end(&mut self) {}

@@ -32,7 +32,7 @@ impl Bench {
         let image = board::build(board, Profile::Firmware).unwrap();
         let options = Options {
             overlay,
-            icount: None,
+            ..Options::default()
         };
         Live::start(board, &image, &self.tpm, self.folder.path(), &options).unwrap()
     }

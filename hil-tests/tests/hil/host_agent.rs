@@ -19,7 +19,7 @@ fn a_host_agent_logs_in_at_assayd_over_a_socket() {
         let swtpm = tpm
             .start(&folder.path().join("run"), Mode::Sockets)
             .unwrap();
-        let assayd = Assayd::start(&tpm, folder.path()).unwrap();
+        let assayd = Assayd::start(&tpm, folder.path(), None).unwrap();
         let record = std::fs::read(assayd.record().unwrap()).unwrap();
         let line = SocketLine::unix(&assayd.socket()).unwrap();
         let source = TpmEvidence::new(StreamTpm::socket(swtpm.data_path()).unwrap());

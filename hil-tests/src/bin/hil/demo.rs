@@ -1,4 +1,4 @@
-//! `hil demo`: boots a board in QEMU and shows its login step by step.
+//! `hil demo`: boots a board in QEMU and shows its login step by step, its SVID, and the renewal of its session.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -9,12 +9,14 @@ use assay_hil_tests::board::{self, Board, Profile, TpmSource};
 use assay_hil_tests::manufacture::{EkKind, Recipe, cache};
 use assay_hil_tests::qemu::locate::Installation;
 use assay_hil_tests::qemu::{CommandEvent, QemuError, symbols};
-use assay_hil_tests::scenario::live::{Live, Options, Seen, VerifierEvent};
+use assay_hil_tests::scenario::live::{Live, Options, Seen, SvidSeen, VerifierEvent};
 use serde_json::{Value, json};
 
 /// The board of the demo.
 const BOARD: &str = "stm32f405";
 const LOGIN_LIMIT: Duration = Duration::from_secs(60);
+/// The shortest that a verifier grants, so that nobody waits long for its renewal, which comes half-way.
+const SESSION: Duration = Duration::from_secs(60);
 
 #[derive(clap::Args)]
 pub(crate) struct Demo {
@@ -27,6 +29,9 @@ pub(crate) struct Demo {
     /// Write the login's evidence to files that tpm2-tools and openssl read
     #[arg(long, value_name = "DIR")]
     evidence: Option<PathBuf>,
+    /// End with the session, and do not wait half a minute for its renewal
+    #[arg(long)]
+    no_renewal: bool,
     /// Print one JSON document instead of the steps
     #[arg(long)]
     json: bool,
@@ -63,7 +68,11 @@ pub(crate) fn run(demo: &Demo) -> Result<()> {
     let folder = tempfile::Builder::new().prefix("assay-").tempdir()?;
     let tpm = cache::copy(&Recipe::with([demo.ek]), &folder.path().join("made"))?;
     say("starting assayd on SQLite, and the board in QEMU\n");
-    let live = Live::start(&board, &image, &tpm, folder.path(), &Options::default())?;
+    let options = Options {
+        session: Some(SESSION),
+        ..Options::default()
+    };
+    let live = Live::start(&board, &image, &tpm, folder.path(), &options)?;
 
     let mut commands = Vec::new();
     let end = live.finish(LOGIN_LIMIT, &mut |event| {
@@ -73,7 +82,7 @@ pub(crate) fn run(demo: &Demo) -> Result<()> {
         }
     });
     let end = end.with_context(|| format!("assayd says:\n{}", live.assayd.log()))?;
-    wait_for_the_answer(&live);
+    wait_for(&live, &["granted", "denied"]);
     let elapsed = live.qemu.elapsed();
     let frames = live.tap.seen();
     commands.extend(live.commands(Duration::from_millis(50)));
@@ -103,16 +112,121 @@ pub(crate) fn run(demo: &Demo) -> Result<()> {
     let certificate = evidence
         .map(|evidence| evidence.ek_certificate)
         .unwrap_or_default();
-    let document = document(&board.name, &end, &steps, &commands, &certificate, elapsed);
-    if demo.json {
-        println!("{}", serde_json::to_string_pretty(&document)?);
-    } else {
+    let svid = live.tap.svid()?;
+    let mut document = document(&board.name, &end, &steps, &commands, &certificate, elapsed);
+    fill(&mut document, "svid", svid.as_ref().map(svid_document));
+    if !demo.json {
         show(&document, &steps)?;
+        show_svid(svid.as_ref());
         if let Some(folder) = &demo.evidence {
-            println!("\nevidence    {}", folder.display());
+            println!("evidence    {}", folder.display());
         }
     }
+    if !demo.no_renewal {
+        say(&format!(
+            "\nwaiting for the renewal, half-way through the session of {} s",
+            SESSION.as_secs()
+        ));
+        let renewal = renewal(&live, &commands)?;
+        if !demo.json {
+            renewal.show();
+        }
+        fill(&mut document, "renewal", Some(renewal.document()));
+    }
+    if demo.json {
+        println!("{}", serde_json::to_string_pretty(&document)?);
+    }
     Ok(())
+}
+
+fn fill(document: &mut Value, name: &str, value: Option<Value>) {
+    if let Some(document) = document.as_object_mut() {
+        document.insert(name.to_owned(), value.unwrap_or(Value::Null));
+    }
+}
+
+/// A session that goes on.
+struct Renewal {
+    /// From the board's message to the answer.
+    ms: f64,
+    spi_bytes: Option<u64>,
+    tpm_commands: Vec<String>,
+    expires_at: String,
+    svid: Option<SvidSeen>,
+}
+
+/// Waits for the session's renewal; `before` are the TPM commands until then.
+fn renewal(live: &Live, before: &[CommandEvent]) -> Result<Renewal> {
+    let end = live.finish(SESSION, &mut |_| {});
+    let end = end.with_context(|| format!("assayd says:\n{}", live.assayd.log()))?;
+    if !end.is_renewed() {
+        bail!("the session was not renewed: {end:?}");
+    }
+    wait_for(live, &["renewed"]);
+    let commands = live.commands(Duration::from_millis(50));
+    let frames = live.tap.seen();
+    let at = |name: &str| {
+        let frame = frames.iter().rev().find(|frame| frame.name() == name);
+        frame.map_or(Duration::ZERO, |frame| frame.at)
+    };
+    let took = at("renewed").saturating_sub(at("renew"));
+    let expires_at = end
+        .session
+        .as_ref()
+        .and_then(|session| session.get("expires_at"))
+        .and_then(Value::as_str);
+    Ok(Renewal {
+        ms: took.as_secs_f64() * 1e3,
+        // Where the login had none, there is no TPM on SPI.
+        spi_bytes: (!before.is_empty()).then(|| commands.iter().map(|c| c.bytes).sum()),
+        tpm_commands: commands.into_iter().map(|command| command.name).collect(),
+        expires_at: expires_at.unwrap_or_default().to_owned(),
+        svid: live.tap.svid()?,
+    })
+}
+
+impl Renewal {
+    fn show(&self) {
+        let bytes = self.spi_bytes.map_or_else(
+            || "a memory-mapped TPM".to_owned(),
+            |bytes| format!("{bytes} SPI bytes ({})", self.tpm_commands.join(", ")),
+        );
+        println!("renewed     in one round trip: {:.1} ms, {bytes}", self.ms);
+        println!("expires     {}", self.expires_at);
+        show_svid(self.svid.as_ref());
+    }
+
+    fn document(&self) -> Value {
+        json!({
+            "ms": (self.ms * 1e3).round() / 1e3,
+            "spi_bytes": self.spi_bytes,
+            "tpm_commands": self.tpm_commands,
+            "expires_at": self.expires_at,
+            "svid": self.svid.as_ref().map(svid_document),
+        })
+    }
+}
+
+fn show_svid(svid: Option<&SvidSeen>) {
+    let Some(svid) = svid else {
+        println!("SVID        none: this verifier issues none");
+        return;
+    };
+    println!("SVID        {}", svid.uris.join(" "));
+    println!("  serial    {}", svid.serial);
+    println!("  expires   {}", svid.not_after);
+    println!("  key       in the board's TPM, certified by its AK");
+}
+
+fn svid_document(svid: &SvidSeen) -> Value {
+    let chain: Vec<_> = svid.chain.iter().map(|one| pem(one)).collect();
+    json!({
+        "spiffe_id": svid.uris.first(),
+        "serial": svid.serial,
+        "not_before": svid.not_before,
+        "not_after": svid.not_after,
+        "chain": chain,
+    })
 }
 
 /// The board that is flashed to hardware, or, in a QEMU that cannot load the overlay, the one that needs none.
@@ -141,15 +255,15 @@ fn default_board() -> Result<Board> {
     }
 }
 
-/// The verifier reports a login before its last message has crossed the line.
-fn wait_for_the_answer(live: &Live) {
+/// The verifier reports a login, or a renewal, before its last message has crossed the line.
+fn wait_for(live: &Live, names: &[&str]) {
     let started = std::time::Instant::now();
     while started.elapsed() < Duration::from_secs(5) {
         if live
             .tap
             .seen()
             .iter()
-            .any(|frame| matches!(frame.name(), "granted" | "denied"))
+            .any(|frame| names.contains(&frame.name()))
         {
             return;
         }
@@ -190,7 +304,7 @@ fn steps(frames: &[Seen], commands: Option<&[CommandEvent]>) -> Vec<Step> {
         ),
         (
             "identity",
-            "EK with its certificate, AK: until the first proofs",
+            "EK with its certificate, AK, SVID key: until the first proofs",
             "proofs",
             1,
         ),

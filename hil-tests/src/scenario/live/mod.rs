@@ -6,6 +6,7 @@
 //!
 //! The tap only listens: it cuts the bytes of both directions into frames and notes when each went by.
 
+mod svid;
 mod tap;
 mod verifier;
 
@@ -24,6 +25,7 @@ use crate::manufacture::ManufacturedTpm;
 use crate::qemu::{Event, Launch, OverlayOptions, Qemu};
 use crate::scenario::rig::Terms;
 
+pub use svid::SvidSeen;
 pub use tap::{Seen, Tap};
 pub use verifier::{AgentLine, Assayd, VerifierEvent};
 
@@ -37,6 +39,8 @@ pub struct Options {
     pub overlay: OverlayOptions,
     /// Instructions decide the time, so that runs repeat.
     pub icount: Option<u8>,
+    /// How long a session lasts; `None` for an hour.
+    pub session: Option<Duration>,
 }
 
 /// A board in QEMU that logs in at an `assayd`.
@@ -73,7 +77,7 @@ impl Live {
             Mode::QemuEmulator
         };
         let swtpm = tpm.start(&folder.join("tpm"), mode).context("swtpm")?;
-        let assayd = Assayd::start(tpm, folder)?;
+        let assayd = Assayd::start(tpm, folder, options.session)?;
         let record = assayd.record()?;
         let mut launch = Launch::new(machine, image, &swtpm)
             .overlay(options.overlay.clone())

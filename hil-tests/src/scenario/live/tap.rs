@@ -10,6 +10,8 @@ use assay_common::protocol::{
 };
 use assay_host_verifier::attestor::tpm_quote::files::{Evidence, Piece};
 
+use super::SvidSeen;
+
 /// One frame that went by.
 #[derive(Debug, Clone)]
 pub struct Seen {
@@ -149,6 +151,17 @@ impl Tap {
             _ => None,
         });
         Ok(Evidence::of(pieces)?)
+    }
+
+    /// The last SVID that went by; `None` when there was none.
+    ///
+    /// # Errors
+    ///
+    /// When it is no list of certificates.
+    pub fn svid(&self) -> Result<Option<SvidSeen>> {
+        let frames = self.seen();
+        let mut found = frames.iter().rev().map(SvidSeen::of);
+        found.find_map(Result::transpose).transpose()
     }
 
     /// Frames so far, in a line.

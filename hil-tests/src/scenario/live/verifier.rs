@@ -115,25 +115,30 @@ fn program(name: &str) -> Result<PathBuf> {
 }
 
 impl Assayd {
-    /// Starts a verifier that accepts EKs by `tpm`'s CA and PCRs 0 to 7 as a reset leaves them.
+    /// Starts a verifier that accepts EKs by `tpm`'s CA and PCRs 0 to 7 as a reset leaves them. A session lasts an hour
+    /// unless it is said how long.
     ///
     /// # Errors
     ///
     /// When it does not start, with its log.
-    pub fn start(tpm: &ManufacturedTpm, folder: &Path) -> Result<Self> {
+    pub fn start(tpm: &ManufacturedTpm, folder: &Path, session: Option<Duration>) -> Result<Self> {
         let policy = loopback::policy(&[&tpm.root_ca(), &tpm.intermediate_ca()], true);
-        Self::with_policy(&policy, folder, AgentLine::Socket)
+        Self::on(&policy, folder, AgentLine::Socket, session.unwrap_or(SESSION))
     }
 
-    /// Starts a verifier with a policy document.
+    /// Starts a verifier with a policy document; a session lasts an hour.
     ///
     /// # Errors
     ///
     /// When it does not start, with its log.
     pub fn with_policy(policy: &str, folder: &Path, line: AgentLine) -> Result<Self> {
+        Self::on(policy, folder, line, SESSION)
+    }
+
+    fn on(policy: &str, folder: &Path, line: AgentLine, session: Duration) -> Result<Self> {
         let folder = std::path::absolute(folder)?;
         fs::create_dir_all(&folder)?;
-        configure(&folder, &line, policy, SESSION)?;
+        configure(&folder, &line, policy, session)?;
         let (child, events) = spawn(&folder)?;
         let mut assayd = Self {
             child,
