@@ -9,7 +9,7 @@
 use std::sync::OnceLock;
 
 use assay_common::identity::Provisioning;
-use assay_common::login::{Direction, LoginKeys, RenewDigest, Transcript, renewal_message};
+use assay_common::login::{Direction, LoginKeys, RenewDigest, Transcript};
 use assay_common::method::svid_key::SvidKeyRequest;
 use assay_common::method::tpm_ek::EkChallenge;
 use assay_common::method::tpm_quote::QuoteRequest;
@@ -115,8 +115,7 @@ fn renew(key: &ChallengeKey, record: &[u8], mut term: Term, mut rest: &[u8]) {
             return;
         };
         let message = if who == PINNED_RENEWAL {
-            let signed = renewal_message(&digest, body).concat();
-            let Ok(signature) = key.sign_message(&signed) else {
+            let Ok(signature) = key.sign_renewal(&digest, body) else {
                 return;
             };
             encoded(&VerifierMessage::Renewed(SignedRenewal {

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use assay_common::login::{Transcript, challenge_message};
+use assay_common::login::{RenewDigest, Transcript, challenge_message, renewal_message};
 use assay_common::protocol::message::SIGNATURE_LEN;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::encoding::{AsBigEndian, EcPrivateKeyBin};
@@ -175,12 +175,21 @@ impl ChallengeKey {
         self.sign_message(&challenge_message(before, body).concat())
     }
 
-    /// Signs a message whose beginning says what it is for: every kind has a label of its own.
+    /// Signs a renewal together with the message that asked for it.
     ///
     /// # Errors
     ///
     /// [`SignError`].
-    pub(super) fn sign_message(&self, message: &[u8]) -> Result<[u8; SIGNATURE_LEN], SignError> {
+    pub fn sign_renewal(
+        &self,
+        asked: &RenewDigest,
+        body: &[u8],
+    ) -> Result<[u8; SIGNATURE_LEN], SignError> {
+        self.sign_message(&renewal_message(asked, body).concat())
+    }
+
+    /// Signs a message whose beginning says what it is for: every kind has a label of its own.
+    fn sign_message(&self, message: &[u8]) -> Result<[u8; SIGNATURE_LEN], SignError> {
         let signature = self
             .pair
             .sign(&SystemRandom::new(), message)

@@ -13,7 +13,7 @@
 //! have advanced by half of the time that has passed since the last one. TPMs count to within a third
 //! ([TPM2.0 1.83 Part 1] 36.3), so an honest one is never that late.
 
-use assay_common::login::{RenewDigest, renewal_message, renewal_nonce};
+use assay_common::login::{RenewDigest, renewal_nonce};
 use assay_common::protocol::{
     DenyCode, MAX_VERIFIER_MESSAGE, Renew, Renewal, SignedRenewal, VerifierMessage, encode,
 };
@@ -247,8 +247,7 @@ fn message(
     };
     let mut body = [0; MAX_VERIFIER_MESSAGE];
     let body = encode(&renewal, &mut body).ok()?;
-    let signed = renewal_message(asked, body).concat();
-    let signature = verifier.key.sign_message(&signed).ok()?;
+    let signature = verifier.key.sign_renewal(asked, body).ok()?;
     let renewed = VerifierMessage::Renewed(SignedRenewal {
         body,
         signature: &signature,

@@ -123,7 +123,12 @@ impl Assayd {
     /// When it does not start, with its log.
     pub fn start(tpm: &ManufacturedTpm, folder: &Path, session: Option<Duration>) -> Result<Self> {
         let policy = loopback::policy(&[&tpm.root_ca(), &tpm.intermediate_ca()], true);
-        Self::on(&policy, folder, AgentLine::Socket, session.unwrap_or(SESSION))
+        Self::on(
+            &policy,
+            folder,
+            AgentLine::Socket,
+            session.unwrap_or(SESSION),
+        )
     }
 
     /// Starts a verifier with a policy document; a session lasts an hour.
