@@ -66,6 +66,12 @@ pub trait Attestor: Send + Sync + core::fmt::Debug {
         AttestorSet::EMPTY
     }
 
+    /// Whether what it accepts was made for this very login: it holds this login's nonce or transcript. What it does not, an
+    /// onlooker could send again, as long as it is valid.
+    fn is_fresh(&self) -> bool {
+        false
+    }
+
     /// The item payload that asks the agent for this method.
     ///
     /// `so_far` is the request of the attestors of the same method that were asked before; the answer

@@ -38,6 +38,7 @@ use serde_saphyr::Spanned;
 use super::hints::{not_built, policy_error};
 use super::rego::{MAX_TOGETHER, Module, RegoSettings};
 use super::requirement::{Kind, Requirement};
+use super::what_if::StandIn;
 use super::{
     CombinationError, Entry, Environment, Lists, MAX_COMBINATIONS, MAX_POLICIES, MAX_REQUIRED,
     Policy, PolicyError, PolicySet, Rules, check_set, schema,
@@ -266,14 +267,35 @@ impl PolicyDocument {
     ///
     /// [`DocumentError`].
     pub fn build_in(&self, file: &str, files: Files<'_>) -> Result<PolicySet, DocumentError> {
+        self.policies(file, files, |slot| {
+            let attestor = slot.attestor.clone();
+            attestor.ok_or_else(|| not_built(file, slot.kind, slot.at))
+        })
+    }
+
+    /// As [`Self::build`], for decisions over claims that are only written down: methods that are not built refuse everything.
+    ///
+    /// # Errors
+    ///
+    /// [`DocumentError`].
+    pub fn rehearse(&self, file: &str, base: &Path) -> Result<PolicySet, DocumentError> {
+        self.policies(file, Files::Beside(base), |slot| {
+            let attestor = slot.attestor.clone();
+            Ok(attestor.unwrap_or_else(|| Arc::new(StandIn(slot.kind))))
+        })
+    }
+
+    fn policies(
+        &self,
+        file: &str,
+        files: Files<'_>,
+        attestor: impl Fn(&Slot) -> Result<Arc<dyn Attestor>, DocumentError>,
+    ) -> Result<PolicySet, DocumentError> {
         let mut policies = Vec::new();
         let slots = self.slots(file, files)?;
         let modules = self.modules(file, files)?;
         for ((entry, slots), modules) in self.entries().zip(slots).zip(modules) {
-            let lists = slots.try_map(|slot| {
-                let attestor = slot.attestor.clone();
-                attestor.ok_or_else(|| not_built(file, slot.kind, slot.at))
-            })?;
+            let lists = slots.try_map(&attestor)?;
             let environments = entry.environments().to_vec();
             let policy = Policy::with_rules(entry.name.value.as_str(), &lists, environments);
             let policy = policy.map_err(|error| entry.error(file, &error))?;
@@ -343,6 +365,18 @@ impl PolicyDocument {
             all.push(shared.iter().cloned().chain(own).collect());
         }
         Ok(all)
+    }
+
+    /// Every entry's method and settings, as text that is equal where they are; by policy, in order, with the policy's place.
+    pub(super) fn settings(&self) -> impl Iterator<Item = (Place, Vec<(AttestorKind, String)>)> {
+        self.entries().map(|entry| {
+            let lists = entry.lists();
+            let settings = lists.entries().map(|one| {
+                let kind = one.value.kind.value.0;
+                (kind, format!("{:?}", one.value.config))
+            });
+            (entry.name.referenced.into(), settings.collect())
+        })
     }
 
     fn entries(&self) -> impl Iterator<Item = &PolicyEntry> {

@@ -2,10 +2,11 @@
 //!
 //! [`document`] reads `AgentAttestation` documents, [`rules`] says what a policy asks of its entries, [`engine`]
 //! decides, [`explain`] says why. [`rego`] has the modules that can narrow a policy, [`mod@narrow`] asks them. [`what_if`]
-//! decides over claims that were only written down. [`issuance`] and [`agent`] read the documents around it. The engine is
+//! decides over claims that were only written down, [`cases`] reads files of them, [`review`] warns. [`issuance`] and [`agent`] read the documents around it. The engine is
 //! pure: it sees proof values and the policies, not messages, clocks or stores.
 
 pub mod agent;
+pub mod cases;
 pub mod document;
 pub mod engine;
 pub mod environment;
@@ -14,6 +15,7 @@ pub mod issuance;
 pub mod narrow;
 pub mod proof;
 pub mod rego;
+pub mod review;
 pub mod rules;
 pub mod section;
 pub mod what_if;
@@ -268,6 +270,15 @@ impl PolicySet {
     #[must_use]
     pub fn digest(&self) -> &str {
         &self.digest
+    }
+
+    /// The same policies in another environment.
+    ///
+    /// # Errors
+    ///
+    /// [`PolicyError`], when none of them is for it.
+    pub fn moved_to(self, environment: Environment) -> Result<Self, PolicyError> {
+        Self::in_environment(self.policies, Some(environment))
     }
 
     /// The policies, in order.

@@ -53,6 +53,11 @@ impl Attestor for TpmEk {
         AttestorKind::TPM_EK
     }
 
+    /// The answer to the activation is made over the transcript.
+    fn is_fresh(&self) -> bool {
+        true
+    }
+
     /// Nothing to say: the agent knows which EK it has.
     fn request(&self, _so_far: Option<&[u8]>) -> Result<Vec<u8>, AttestError> {
         Ok(Vec::new())

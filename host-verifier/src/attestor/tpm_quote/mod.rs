@@ -44,6 +44,11 @@ impl Attestor for TpmQuote {
         AttestorKind::TPM_QUOTE
     }
 
+    /// The quote holds a nonce out of the transcript.
+    fn is_fresh(&self) -> bool {
+        true
+    }
+
     fn stands_on(&self) -> AttestorSet {
         AttestorSet::EMPTY.with(AttestorKind::TPM_EK)
     }

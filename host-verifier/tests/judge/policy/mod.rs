@@ -3,12 +3,14 @@
 //! * `decisions`: which policy wins and whose attributes it gives, against an independent statement of the rules.
 //! * `environments`: policies that are for some environments only.
 //! * `rego`: modules that narrow a policy.
+//! * `reviews`: warnings about documents that are right.
 //! * `documents`: the fields in a document, and where and how their errors are told.
 
 mod decisions;
 mod documents;
 mod environments;
 mod rego;
+mod reviews;
 
 use std::sync::Arc;
 

@@ -1,0 +1,43 @@
+//! Warnings that need methods which no build has yet.
+
+use assay_host_verifier::attestor::registry;
+use assay_host_verifier::policy::PolicyDocument;
+use assay_host_verifier::policy::review::review;
+use std::path::Path;
+
+#[test]
+fn a_policy_without_a_fresh_proof_is_told_and_one_with_it_is_not() {
+    // Methods that are not built stand in as ones whose evidence holds no nonce.
+    let hash = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+    let ek = format!("{{type: tpm_ek, config: {{allowedHashes: [\"{hash}\"]}}}}");
+    assert!(
+        !registry::BUILT
+            .iter()
+            .any(|kind| kind.to_string() == "aws_iid")
+    );
+    for (policy, told) in [
+        ("requiredAttestors: [{type: aws_iid}]".to_owned(), true),
+        (
+            format!("requiredAttestors: [{{type: aws_iid}}, {ek}]"),
+            false,
+        ),
+        (format!("anyOf: [{{type: aws_iid}}, {ek}]"), true),
+        (
+            format!("anyOf: [{{type: aws_iid}}, {ek}]\n      minAttestors: 2"),
+            false,
+        ),
+        (format!("requiredAttestors: [{ek}]"), false),
+    ] {
+        let text = format!(
+            "section: AgentAttestation\nschema: v1\nspec:\n  policies:\n    - name: only\n      {policy}\n"
+        );
+        let document = PolicyDocument::parse("p.yaml", &text).unwrap();
+        let set = document.rehearse("p.yaml", Path::new("")).unwrap();
+        let remarks = review(&document, &set);
+        assert_eq!(!remarks.is_empty(), told, "{policy}: {remarks:?}");
+        for remark in remarks {
+            assert!(remark.message.contains("holds no nonce"), "{remark:?}");
+            assert_eq!((remark.line, remark.column), (5, 13));
+        }
+    }
+}
