@@ -6,10 +6,12 @@
 
 pub mod audit;
 pub mod bundle;
+pub mod completion;
 pub mod config;
 pub mod ek;
 pub mod evidence;
 pub mod format;
+pub mod man;
 pub mod node;
 pub mod policy;
 pub mod provision;
@@ -71,6 +73,10 @@ pub enum Command {
     /// What others need to trust this verifier
     #[command(subcommand)]
     Bundle(bundle::Command),
+    /// What makes a shell complete this command line
+    Completion(completion::Options),
+    /// The manual, a page for each command
+    Man(man::Options),
 }
 
 /// Reads the command line and runs it. A command line that cannot be read is exit status 2.
@@ -96,5 +102,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Audit(command) => audit::run(command),
         Command::Provision(command) => provision::run(command),
         Command::Bundle(command) => bundle::run(command),
+        Command::Completion(options) => completion::run(&options),
+        Command::Man(options) => man::run(&options),
     }
 }

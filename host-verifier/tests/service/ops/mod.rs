@@ -1,5 +1,6 @@
 //! What `ops/` has: rules and dashboards name what there is, load in the real programs, and fire.
 
+mod package;
 mod prometheus;
 mod queries;
 mod rules;
