@@ -88,6 +88,13 @@ impl Server {
                 () = stopped(&mut follow_stop) => {}
             }
         });
+        let (server, mut config_stop) = (self.clone(), stop.clone());
+        tasks.spawn(async move {
+            tokio::select! {
+                () = server.watch_config() => {}
+                () = stopped(&mut config_stop) => {}
+            }
+        });
         let (server, mut purge_stop) = (self.clone(), stop);
         tasks.spawn(async move {
             tokio::select! {

@@ -16,11 +16,7 @@ impl Server {
     pub(super) async fn upkeep(&self) {
         // What had to be read, made or opened is there, or nobody would come here. Whoever changes it reports what
         // becomes of it.
-        for component in [
-            Component::Authorities,
-            Component::Config,
-            Component::Listeners,
-        ] {
+        for component in [Component::Authorities, Component::Listeners] {
             self.health.report(component, State::Ok);
         }
         let mut calendar = ClockWatch::default();
@@ -29,6 +25,26 @@ impl Server {
         loop {
             turns.tick().await;
             self.look(&mut calendar).await;
+        }
+    }
+
+    /// Tells health and metrics what becomes of the clusters' configuration, as it happens, for ever.
+    pub(super) async fn watch_config(&self) {
+        let mut changes = self.verifier.watch_status();
+        let mut known = Vec::new();
+        loop {
+            let status = changes.borrow_and_update().clone();
+            for _ in status.problems.iter().filter(|p| !known.contains(*p)) {
+                self.metrics.config_error();
+            }
+            if let Some(generation) = status.generation {
+                self.metrics.config_served(generation);
+            }
+            self.health.report(Component::Config, status.health());
+            known = status.problems;
+            if changes.changed().await.is_err() {
+                return;
+            }
         }
     }
 

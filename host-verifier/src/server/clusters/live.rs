@@ -29,6 +29,7 @@ use crate::document::DocumentError;
 use crate::login::{Cluster, Verifier};
 use crate::policy::Section;
 use crate::store::{ConfigVersion, StoreError};
+use crate::telemetry::health::State;
 use crate::telemetry::names;
 
 /// How often the store is asked.
@@ -76,6 +77,37 @@ pub struct ConfigProblem {
     pub error: String,
     /// What to do about it.
     pub hint: Option<String>,
+}
+
+impl ConfigStatus {
+    /// How that is for the service as a whole. A cluster that cannot be served here takes no replica out of service: the
+    /// others have theirs, and all replicas may have the same document.
+    #[must_use]
+    pub fn health(&self) -> State {
+        let mut told = Vec::new();
+        if let Some(error) = &self.store_error {
+            told.push(format!("cannot be read, what was in force stays: {error}"));
+        }
+        told.extend(self.problems.iter().map(|problem| {
+            let serving = match problem.serving {
+                Some(version) => format!("serving version {version}"),
+                None => "not served".to_owned(),
+            };
+            let ConfigProblem {
+                cluster,
+                version,
+                error,
+                ..
+            } = problem;
+            format!("cluster {cluster}: version {version} cannot be used, {serving}: {error}")
+        }));
+        match (self.generation, told.as_slice()) {
+            (None, []) => State::Failing("not read yet".to_owned()),
+            (None, some) => State::Failing(some.join("; ")),
+            (Some(_), []) => State::Ok,
+            (Some(_), some) => State::Degraded(some.join("; ")),
+        }
+    }
 }
 
 impl From<Verifier> for Live {

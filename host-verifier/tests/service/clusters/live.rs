@@ -7,6 +7,7 @@ use assay_common::protocol::DenyCode;
 use assay_host_verifier::server::Clusters;
 use assay_host_verifier::server::clusters::{Base, ConfigStatus, Live};
 use assay_host_verifier::store::{ClusterConfigStore, SQLITE_FILE, SqliteStore, Store};
+use assay_host_verifier::telemetry::health::State;
 
 use super::{A, attestation, by, document, issuance};
 use crate::agent::Answer;
@@ -172,6 +173,10 @@ async fn a_document_that_cannot_be_used_leaves_the_cluster_as_it_was_and_is_told
         assert!(problem.error.contains(told), "{problem:?}");
         assert!(problem.hint.is_some(), "{problem:?}");
         assert_eq!(problem.serving, Some(problem.version - 1), "{problem:?}");
+        let State::Degraded(why) = status.health() else {
+            panic!("{:?}", status.health())
+        };
+        assert!(why.contains("serving version"), "{why}");
         granted(desk.login(&tpm).await);
         assert!(desk.server.verifier.current().unusable.is_empty());
     }
@@ -197,6 +202,7 @@ async fn at_the_start_a_document_that_cannot_be_used_leaves_its_cluster_unserved
     put(&desk, A, &newer).await;
     let status = desk.server.verifier.status();
     assert_eq!(status.problems[0].serving, None, "{status:?}");
+    assert!(matches!(status.health(), State::Degraded(why) if why.contains("not served")));
     let answer = desk.login(&tpm).await;
     assert_eq!(code(&answer), Some(DenyCode::MISCONFIGURED), "{answer:?}");
     let told = desk.last_denial();
@@ -256,6 +262,7 @@ async fn a_store_that_does_not_answer_leaves_everything_in_force() {
     clusters.refresh(live, false).await.unwrap_err();
     let status = live.status();
     assert!(status.store_error.is_some(), "{status:?}");
+    assert!(matches!(status.health(), State::Degraded(_)));
     granted(desk.login(&tpm).await);
     let back = Clusters::new(
         Base::default(),
@@ -263,6 +270,7 @@ async fn a_store_that_does_not_answer_leaves_everything_in_force() {
     );
     back.refresh(live, false).await.unwrap();
     assert_eq!(live.status().store_error, None);
+    assert_eq!(live.status().health(), State::Ok);
 }
 
 /// Its generation is behind what was served.
