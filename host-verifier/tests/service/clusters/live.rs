@@ -7,13 +7,14 @@ use assay_common::protocol::DenyCode;
 use assay_host_verifier::server::Clusters;
 use assay_host_verifier::server::clusters::{Base, ConfigStatus, Live};
 use assay_host_verifier::store::{ClusterConfigStore, SQLITE_FILE, SqliteStore, Store};
-use assay_host_verifier::telemetry::health::State;
+use assay_host_verifier::telemetry::health::{Component, State};
 
 use super::{A, attestation, by, document, issuance};
 use crate::agent::Answer;
 use crate::config_versions::change;
 use crate::desk::{Desk, ek_and_quote, ek_only, granted, tell};
 use crate::fake_tpm::FakeTpm;
+use crate::metrics::page::Page;
 
 /// Long enough for a slow machine; a test that passes never waits for it.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -324,4 +325,47 @@ async fn who_follows_the_store_serves_what_another_replica_sets() {
     until(live, |status| status.generation == Some(5)).await;
     assert_eq!(live.current().clusters["lab"].version, 5);
     task.abort();
+}
+
+/// As the service runs it, from the store to what a probe and a scraper see.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn health_and_metrics_tell_of_a_document_that_cannot_be_used() {
+    let desk = Desk::new(&ek_only("base", &[&FakeTpm::new()]));
+    let server = desk.server.clone();
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let serving = tokio::spawn(async move { server.serve(Vec::new(), stopped).await });
+    // What is told follows the status; asked until it has.
+    let told = async |holds: &dyn Fn(&State) -> bool| {
+        let began = std::time::Instant::now();
+        while !holds(&desk.server.health.state(Component::Config)) {
+            assert!(began.elapsed() < PATIENCE, "it is never told");
+            tokio::task::yield_now().await;
+        }
+    };
+    told(&|state| *state == State::Ok).await;
+    let value = |name: &str| {
+        let page = Page::read(&desk.server.metrics.render());
+        page.value(name, &[]).unwrap()
+    };
+    assert_eq!(value("assay_config_errors_total"), 0.0);
+    let newer = change(&[("NextSection", Some("section: NextSection\n"))]);
+    desk.store.change_config(&newer).await.unwrap();
+    told(&|state| matches!(state, State::Degraded(why) if why.contains("NextSection"))).await;
+    assert_eq!(value("assay_config_errors_total"), 1.0);
+    assert_eq!(value("assay_config_generation"), 1.0);
+    assert!(
+        !desk
+            .server
+            .health
+            .ready()
+            .not_ready
+            .iter()
+            .any(|why| why.starts_with("config"))
+    );
+    let removed = change(&[("NextSection", None)]);
+    desk.store.change_config(&removed).await.unwrap();
+    told(&|state| *state == State::Ok).await;
+    assert_eq!(value("assay_config_errors_total"), 1.0);
+    stop.send(true).unwrap();
+    serving.await.unwrap();
 }
