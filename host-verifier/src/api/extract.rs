@@ -1,5 +1,6 @@
 //! What requests say, strictly: unknown parameters and members are errors, and every error is a [`Problem`].
 
+use axum::body::Bytes;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::StatusCode;
@@ -57,6 +58,21 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     }
 }
 
+/// A body as it came.
+#[derive(Debug)]
+pub struct Raw(pub Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Raw {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        match Bytes::from_request(request, state).await {
+            Ok(body) => Ok(Self(body)),
+            Err(rejection) => Err(body_problem(rejection.status(), rejection.body_text())),
+        }
+    }
+}
+
 impl From<QueryRejection> for Problem {
     fn from(rejection: QueryRejection) -> Self {
         Self::bad_request("bad-query", rejection.body_text())
@@ -72,19 +88,22 @@ impl From<PathRejection> for Problem {
 
 impl From<JsonRejection> for Problem {
     fn from(rejection: JsonRejection) -> Self {
-        let status = rejection.status();
-        let code = match status {
-            StatusCode::PAYLOAD_TOO_LARGE => "body-too-long",
-            StatusCode::UNSUPPORTED_MEDIA_TYPE => "bad-content-type",
-            _ => "bad-body",
-        };
         // axum tells a body that is JSON of another shape from one that is none; to the caller both are wrong the same way.
-        let status = match status {
+        let status = match rejection.status() {
             StatusCode::UNPROCESSABLE_ENTITY => StatusCode::BAD_REQUEST,
             other => other,
         };
-        Self::new(status, code, rejection.body_text()).hint("/openapi.json describes the body")
+        body_problem(status, rejection.body_text())
     }
+}
+
+fn body_problem(status: StatusCode, detail: String) -> Problem {
+    let code = match status {
+        StatusCode::PAYLOAD_TOO_LARGE => "body-too-long",
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => "bad-content-type",
+        _ => "bad-body",
+    };
+    Problem::new(status, code, detail).hint("/openapi.json describes the body")
 }
 
 /// Which page of a list.

@@ -80,7 +80,6 @@ impl ApiState {
 }
 
 /// Everything that the API serves.
-#[must_use]
 pub fn router(state: ApiState) -> Router {
     let limits = &state.settings.limits;
     let admission = Admission::new(limits, state.server.metrics.clone());

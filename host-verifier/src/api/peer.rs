@@ -95,6 +95,7 @@ impl fmt::Display for ClientName {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 mod tests {
     use super::PeerKey;
 

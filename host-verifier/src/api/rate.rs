@@ -66,6 +66,7 @@ fn at_least_one(count: u32) -> NonZeroU32 {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 mod tests {
     use core::net::{IpAddr, Ipv4Addr};
 

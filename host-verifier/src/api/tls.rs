@@ -216,7 +216,7 @@ impl Material {
             sha256(&self.key),
             self.client_cas.as_deref().map_or([0; 32], sha256),
         ];
-        sha256(&parts.concat())
+        sha256(parts.concat())
     }
 
     fn build(&self, files: &TlsFiles) -> Result<Current, TlsError> {

@@ -114,6 +114,7 @@ impl ApiToken {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 mod tests {
     use std::time::Duration;
 

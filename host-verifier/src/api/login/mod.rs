@@ -6,13 +6,14 @@ mod json;
 use assay_common::protocol::DenyCode;
 use assay_common::protocol::envelope::{self, LoginAnswer, LoginRequest};
 use axum::Extension;
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use axum::http::{Response, StatusCode};
 use axum::response::IntoResponse;
 use serde::Deserialize;
 
+use super::extract::Raw;
 use super::{ApiState, Peer, Problem};
 use crate::blobs::Blobs;
 use crate::login::Denied;
@@ -87,7 +88,7 @@ pub(super) async fn login(
     State(api): State<ApiState>,
     Extension(peer): Extension<Peer>,
     headers: HeaderMap,
-    body: Bytes,
+    Raw(body): Raw,
 ) -> Response<Body> {
     let Some(form) = Form::of(&headers) else {
         return Problem::new(

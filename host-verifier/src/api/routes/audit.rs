@@ -2,9 +2,8 @@
 //!
 //! Each replica has a trail of its own, so that a login is found at the replica that decided it.
 
-use std::fs::File;
-use std::io::{self, BufReader};
-use std::path::PathBuf;
+use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use axum::Json;
@@ -16,10 +15,10 @@ use serde_json::Value;
 use tokio::task::spawn_blocking;
 
 use crate::api::ApiState;
-use crate::api::extract::{Page, PageQuery, Path, Query, bad_cursor};
+use crate::api::extract::{self, Page, PageQuery, Query, bad_cursor};
 use crate::api::problem::Problem;
 use crate::audit;
-use crate::audit::page::Backwards;
+use crate::audit::page::{Place, backwards};
 
 /// The cursors' first byte.
 const KIND: u8 = b'a';
@@ -107,10 +106,10 @@ pub struct Piece {
     base64: String,
 }
 
-/// A line of the trail, and where the one before it ends.
+/// A decision, and the place of the one before it.
 struct Found {
     decision: Decision,
-    place: u64,
+    before: Place,
 }
 
 impl From<Found> for Decision {
@@ -133,35 +132,40 @@ pub(in crate::api) async fn list(
     Query(page): Query<PageQuery>,
 ) -> Result<Json<Page<Decision>>, Problem> {
     let limit = page.limit()?;
-    let from = match page.after(KIND)? {
-        None => None,
-        Some(key) => Some(u64::from_be_bytes(
-            key.try_into().map_err(|_| bad_cursor())?,
-        )),
-    };
+    let from = page.after(KIND)?.map(|key| place(&key)).transpose()?;
     let path = api.audit_trail.as_ref().clone();
-    let read = spawn_blocking(move || backwards(&path, from, limit + 1)).await;
+    let read = spawn_blocking(move || decisions(&path, from, limit + 1)).await;
     let found = read.map_err(|error| Problem::internal(&error))?;
     let found = found.map_err(|error| match error.kind() {
         io::ErrorKind::InvalidInput => bad_cursor(),
         _ => unreadable(&error),
     })?;
     Ok(Json(Page::of(found, limit, KIND, |line| {
-        line.place.to_be_bytes().to_vec()
+        let Place { seq, end } = line.before;
+        [seq.to_be_bytes(), end.to_be_bytes()].concat()
     })))
 }
 
-fn backwards(path: &std::path::Path, from: Option<u64>, limit: u32) -> io::Result<Vec<Found>> {
-    let mut reader = Backwards::open(path, from)?;
-    let mut found = Vec::new();
-    while found.len() < limit as usize {
-        let Some((line, place)) = reader.previous()? else {
-            break;
-        };
-        let decision = serde_json::from_slice(&line)?;
-        found.push(Found { decision, place });
-    }
-    Ok(found)
+/// A place out of a cursor.
+fn place(key: &[u8]) -> Result<Place, Problem> {
+    let number = |bytes: Option<&[u8]>| {
+        let bytes = bytes.and_then(|bytes| bytes.try_into().ok());
+        bytes.map(u64::from_be_bytes).ok_or_else(bad_cursor)
+    };
+    Ok(Place {
+        seq: number(key.get(..8))?,
+        end: number(key.get(8..))?,
+    })
+}
+
+fn decisions(path: &Path, from: Option<Place>, limit: u32) -> io::Result<Vec<Found>> {
+    let lines = backwards(path, from, limit as usize)?.into_iter();
+    lines
+        .map(|(line, before)| {
+            let decision = serde_json::from_slice(&line)?;
+            Ok(Found { decision, before })
+        })
+        .collect()
 }
 
 /// The decisions on one login, with every step
@@ -173,12 +177,12 @@ fn backwards(path: &std::path::Path, from: Option<u64>, limit: u32) -> io::Resul
     params(("id" = String, Path, description = "The login, 32 hex digits.")),
     responses(
         (status = 200, description = "What was decided.", body = Vec<WholeDecision>),
-        (status = 404, description = "This replica has decided no such login.", body = Problem),
+        (status = 404, description = "This replica has decided no such login.", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(in crate::api) async fn show(
     State(api): State<ApiState>,
-    Path(id): Path<String>,
+    extract::Path(id): extract::Path<String>,
 ) -> Result<Json<Vec<WholeDecision>>, Problem> {
     Ok(Json(search(&api, id).await?))
 }
@@ -192,17 +196,17 @@ pub(in crate::api) async fn show(
     params(("id" = String, Path, description = "The login, 32 hex digits.")),
     responses(
         (status = 200, description = "The evidence.", body = Vec<Evidence>),
-        (status = 404, description = "This replica has decided no such login.", body = Problem),
+        (status = 404, description = "This replica has decided no such login.", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(in crate::api) async fn evidence(
     State(api): State<ApiState>,
-    Path(id): Path<String>,
+    extract::Path(id): extract::Path<String>,
 ) -> Result<Json<Vec<Evidence>>, Problem> {
     Ok(Json(search(&api, id).await?))
 }
 
-/// The records of a login. The trail has no index, so it is read whole: one search at a time, or a viewer with a loop
+/// The records of a login. The trail has no index, so all of its files are read: one search at a time, or a viewer with a loop
 /// would keep the disk from the writer.
 async fn search<T>(api: &ApiState, login: String) -> Result<Vec<T>, Problem>
 where
@@ -224,21 +228,24 @@ where
         .hint("wait as long as Retry-After says, or read /v1/audit page by page")
         .retry_after(Duration::from_secs(1)));
     };
-    let path: PathBuf = api.audit_trail.as_ref().clone();
+    let path = api.audit_trail.as_ref().clone();
     let needle = format!("\"login_id\":\"{login}\"").into_bytes();
     let read = spawn_blocking(move || {
         // It ends with the reading, also when nobody waits for that any more.
         let _search = search;
         let mut found = Vec::new();
-        let trail = BufReader::new(File::open(path).map_err(|error| error.to_string())?);
-        let read = audit::verify::read(trail, &mut |line| {
-            // A quote inside of a value is escaped, so that only the member itself reads so.
-            if line.windows(needle.len()).any(|part| part == needle) {
-                found.push(serde_json::from_slice(line)?);
-            }
-            Ok(())
-        });
-        read.map(|()| found).map_err(|error| error.to_string())
+        let files = audit::files::open(&path).map_err(|(_, error)| error.to_string())?;
+        for (_, file) in files {
+            audit::verify::read(file, &mut |line| {
+                // A quote inside of a value is escaped, so that only the member itself reads so.
+                if line.windows(needle.len()).any(|part| part == needle) {
+                    found.push(serde_json::from_slice(line)?);
+                }
+                Ok(())
+            })
+            .map_err(|error| error.to_string())?;
+        }
+        Ok::<_, String>(found)
     });
     let found = read.await.map_err(|error| Problem::internal(&error))?;
     let found: Vec<T> = found.map_err(|error| unreadable(&error))?;

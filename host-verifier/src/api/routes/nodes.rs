@@ -148,7 +148,7 @@ pub(in crate::api) async fn list(
     params(("id" = String, Path, description = "The hash of its EK, 64 hex digits.")),
     responses(
         (status = 200, description = "The node.", body = NodeView),
-        (status = 404, description = "None with this EK has logged in.", body = Problem),
+        (status = 404, description = "None with this EK has logged in.", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(in crate::api) async fn show(
@@ -167,7 +167,7 @@ pub(in crate::api) async fn show(
     params(("id" = String, Path, description = "The hash of its EK, 64 hex digits.")),
     responses(
         (status = 204, description = "It is forgotten; a ban of its EK stays."),
-        (status = 404, description = "None with this EK has logged in.", body = Problem),
+        (status = 404, description = "None with this EK has logged in.", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(in crate::api) async fn evict(
@@ -206,7 +206,7 @@ pub(in crate::api) async fn eks(
     params(("id" = String, Path, description = "Its hash, 64 hex digits.")),
     responses(
         (status = 200, description = "The key.", body = EkView),
-        (status = 404, description = "No login has proven it.", body = Problem),
+        (status = 404, description = "No login has proven it.", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(in crate::api) async fn ek(

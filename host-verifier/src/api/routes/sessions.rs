@@ -107,7 +107,7 @@ pub(in crate::api) async fn list(
     params(("id" = String, Path, description = "The session, 32 hex digits.")),
     responses(
         (status = 200, description = "The session.", body = SessionView),
-        (status = 404, description = "There is none of this name.", body = Problem),
+        (status = 404, description = "There is none of this name.", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(in crate::api) async fn show(
@@ -128,7 +128,7 @@ pub(in crate::api) async fn show(
     params(("id" = String, Path, description = "The session, 32 hex digits.")),
     responses(
         (status = 204, description = "It has ended; it is neither honoured nor renewed from now on."),
-        (status = 404, description = "There is none of this name that lives.", body = Problem),
+        (status = 404, description = "There is none of this name that lives.", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(in crate::api) async fn revoke(

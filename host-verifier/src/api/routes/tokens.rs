@@ -147,7 +147,7 @@ pub(in crate::api) async fn create(
     params(("id" = String, Path, description = "The token's id, 16 hex digits.")),
     responses(
         (status = 204, description = "It allows nothing from now on, on any replica."),
-        (status = 404, description = "There is none of this id.", body = Problem),
+        (status = 404, description = "There is none of this id.", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(in crate::api) async fn revoke(

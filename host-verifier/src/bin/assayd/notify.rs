@@ -1,6 +1,5 @@
 //! What systemd is told: ready, stopping, alive (sd_notify(3)). Without `NOTIFY_SOCKET` nobody is told anything.
 
-use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,12 +15,8 @@ impl Supervisor {
     /// The one that the environment names.
     pub(crate) fn from_environment() -> Self {
         let connect = || {
-            let name = std::env::var("NOTIFY_SOCKET").ok()?;
-            let address = match name.strip_prefix('@') {
-                Some(name) => SocketAddr::from_abstract_name(name),
-                None => SocketAddr::from_pathname(&name),
-            };
-            Some(Arc::new((UnixDatagram::unbound().ok()?, address.ok()?)))
+            let address = address(&std::env::var("NOTIFY_SOCKET").ok()?)?;
+            Some(Arc::new((UnixDatagram::unbound().ok()?, address)))
         };
         Self(connect())
     }
@@ -64,4 +59,14 @@ impl Supervisor {
             let _ = way.0.send_to_addr(state.as_bytes(), &way.1);
         }
     }
+}
+
+/// A path, or on Linux a name behind an `@`.
+fn address(name: &str) -> Option<SocketAddr> {
+    #[cfg(target_os = "linux")]
+    if let Some(name) = name.strip_prefix('@') {
+        use std::os::linux::net::SocketAddrExt;
+        return SocketAddr::from_abstract_name(name).ok();
+    }
+    SocketAddr::from_pathname(name).ok()
 }

@@ -28,6 +28,10 @@ impl Paging for MemoryStore {
         let state = self.state();
         let behind = (Bound::Excluded(after), Bound::Unbounded);
         let nodes = state.nodes.range::<str, _>(behind).take(limit as usize);
-        Ok(nodes.map(|(_, node)| node.clone()).collect())
+        let with_ban = |(_, node): (&String, &NodeRecord)| NodeRecord {
+            ban: state.bans.get(&node.ek_hash).cloned(),
+            ..node.clone()
+        };
+        Ok(nodes.map(with_ban).collect())
     }
 }
