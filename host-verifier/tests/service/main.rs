@@ -12,6 +12,7 @@
 )]
 
 mod agent;
+mod api;
 mod attacks;
 mod audit_commands;
 mod audit_export;

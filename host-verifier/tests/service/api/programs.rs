@@ -1,0 +1,365 @@
+//! `assayd init` and `assayd serve` as an operator meets them.
+
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::processes::{assayd, text};
+
+fn init(dir: &Path) -> Output {
+    assayd(
+        &["init", "--dir", "site", "--trust-domain", "example.org"],
+        dir,
+    )
+}
+
+/// A service of `site`, and where it listens.
+struct Service {
+    process: Child,
+    log: std::io::Lines<BufReader<std::process::ChildStderr>>,
+    lines: Vec<Value>,
+}
+
+impl Service {
+    fn start(dir: &TempDir, environment: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_assayd"));
+        command.args(["serve", "--config", "site/assayd.yaml"]);
+        for listener in ["api", "health", "metrics"] {
+            command.args([
+                "--set",
+                &format!("listeners.{listener}.address=127.0.0.1:0"),
+            ]);
+        }
+        let mut process = command
+            .envs(environment.iter().copied())
+            .env("ASSAY_LOG", "info")
+            .current_dir(dir.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log = BufReader::new(process.stderr.take().unwrap()).lines();
+        Self {
+            process,
+            log,
+            lines: Vec::new(),
+        }
+    }
+
+    /// The address of a listener, as the log tells it.
+    fn address(&mut self, listener: &str) -> String {
+        loop {
+            let known = self.lines.iter().find(|line| line["listener"] == listener);
+            if let Some(line) = known {
+                return line["address"].as_str().unwrap().to_owned();
+            }
+            let line = self.log.next().expect("listens").unwrap();
+            self.lines
+                .push(serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line}")));
+        }
+    }
+
+    /// SIGTERM; the whole log.
+    fn stop(mut self) -> String {
+        let pid = rustix::process::Pid::from_child(&self.process);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        let rest: Vec<_> = self.log.by_ref().map(Result::unwrap).collect();
+        assert_eq!(self.process.wait().unwrap().code(), Some(0));
+        format!("{:?}{}", self.lines, rest.join("\n"))
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn curl(dir: &TempDir, arguments: &[&str]) -> (String, String) {
+    let output = Command::new("curl")
+        .args([
+            "--silent",
+            "--show-error",
+            "--max-time",
+            "30",
+            "--write-out",
+            "\n%{http_code}",
+        ])
+        .args(["--cacert", "site/tls/ca.crt"])
+        .args(arguments)
+        .current_dir(dir.path())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let text = text(&output.stdout);
+    let (body, status) = text.rsplit_once('\n').unwrap();
+    (body.to_owned(), status.to_owned())
+}
+
+#[test]
+fn a_fresh_directory_serves_https_health_and_metrics_with_no_other_set_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = init(dir.path());
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let token = std::fs::read_to_string(dir.path().join("site/admin.token")).unwrap();
+    let token = token.trim();
+    assert!(!text(&output.stdout).contains(token));
+    assert!(text(&output.stdout).contains("assayd serve --config site/assayd.yaml"));
+
+    let mut service = Service::start(&dir, &[]);
+    let port = service
+        .address("api")
+        .rsplit_once(':')
+        .unwrap()
+        .1
+        .to_owned();
+    let api = format!("https://localhost:{port}");
+    let (health, metrics) = (service.address("health"), service.address("metrics"));
+    let (document, status) = curl(&dir, &[&format!("{api}/openapi.json")]);
+    let document: Value = serde_json::from_str(&document).unwrap();
+    assert_eq!(
+        (document["openapi"].as_str(), status.as_str()),
+        (Some("3.1.0"), "200")
+    );
+    let (page, status) = curl(&dir, &[&format!("http://{metrics}/metrics")]);
+    assert!(status == "200" && page.contains("# TYPE "), "{page}");
+    // The store is looked at once the service runs.
+    let began = std::time::Instant::now();
+    loop {
+        let (ready, status) = curl(&dir, &[&format!("http://{health}/ready")]);
+        let ready: Value = serde_json::from_str(&ready).unwrap();
+        assert_eq!(ready["status"] == "ok", status == "200", "{ready}");
+        if status == "200" {
+            break;
+        }
+        assert!(began.elapsed() < Duration::from_secs(30), "{ready}");
+    }
+    assert_eq!(curl(&dir, &[&format!("http://{health}/live")]).1, "200");
+
+    let nodes = format!("{api}/v1/nodes");
+    assert_eq!(curl(&dir, &[&nodes]).1, "401");
+    let authorization = format!("authorization: Bearer {token}");
+    let (list, status) = curl(&dir, &["--header", &authorization, &nodes]);
+    assert_eq!((list.as_str(), status.as_str()), ("{\"items\":[]}", "200"));
+    // The command line makes tokens beside the running service, which knows them at once.
+    let made = Command::new(env!("CARGO_BIN_EXE_assay"))
+        .args([
+            "token", "create", "--role", "viewer", "--name", "ci", "--ttl", "90d",
+        ])
+        .args(["--config", "site/assayd.yaml"])
+        .current_dir(dir.path())
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{made:?}");
+    let viewer = text(&made.stdout).trim().to_owned();
+    let as_viewer = format!("authorization: Bearer {viewer}");
+    assert_eq!(curl(&dir, &["--header", &as_viewer, &nodes]).1, "200");
+    let tokens = format!("{api}/v1/tokens");
+    assert_eq!(curl(&dir, &["--header", &as_viewer, &tokens]).1, "403");
+    let wanted = ["--json", "{\"name\":\"new\",\"role\":\"viewer\"}", &tokens];
+    let (made, status) = curl(
+        &dir,
+        &[&["--header", authorization.as_str()], &wanted[..]].concat(),
+    );
+    assert_eq!(status, "201", "{made}");
+    let made: Value = serde_json::from_str(&made).unwrap();
+
+    let log = service.stop();
+    for secret in [token, &viewer, made["token"].as_str().unwrap()] {
+        let secret = secret.strip_prefix("assay_").unwrap();
+        assert!(!log.contains(secret), "{log}");
+    }
+    assert!(
+        log.contains("Operator request") && log.contains("first admin"),
+        "{log}"
+    );
+}
+
+#[test]
+fn init_makes_everything_for_its_owner_alone_and_overwrites_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    // The umask does not decide.
+    let made = Command::new("sh")
+        .args([
+            "-c",
+            "umask 0; exec \"$0\" init --dir site --trust-domain example.org",
+        ])
+        .arg(env!("CARGO_BIN_EXE_assayd"))
+        .current_dir(dir.path())
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{made:?}");
+    let mut folders = vec![dir.path().join("site")];
+    let mut files = 0;
+    while let Some(folder) = folders.pop() {
+        let mode = folder.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o700, "{}", folder.display());
+        for entry in std::fs::read_dir(folder).unwrap().flatten() {
+            let meta = entry.metadata().unwrap();
+            if meta.is_dir() {
+                folders.push(entry.path());
+            } else {
+                files += 1;
+                assert_eq!(meta.permissions().mode() & 0o777, 0o600, "{entry:?}");
+            }
+        }
+    }
+    assert!(files >= 7, "{files}");
+    let token = std::fs::read(dir.path().join("site/admin.token")).unwrap();
+    let again = init(dir.path());
+    assert_eq!(again.status.code(), Some(1));
+    assert!(
+        text(&again.stderr).contains("site is not empty"),
+        "{again:?}"
+    );
+    assert!(text(&again.stderr).contains("hint: nothing is overwritten"));
+    assert_eq!(
+        std::fs::read(dir.path().join("site/admin.token")).unwrap(),
+        token
+    );
+
+    // Empty is as good as not there; one file of somebody's is not.
+    std::fs::create_dir(dir.path().join("empty")).unwrap();
+    let output = assayd(
+        &["init", "--dir", "empty", "--trust-domain", "example.org"],
+        dir.path(),
+    );
+    assert!(output.status.success(), "{output:?}");
+    let output = assayd(
+        &["init", "--dir", "new", "--trust-domain", "not a domain"],
+        dir.path(),
+    );
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(!dir.path().join("new").exists());
+    let checked = Command::new("openssl")
+        .args([
+            "verify",
+            "-CAfile",
+            "site/tls/ca.crt",
+            "-purpose",
+            "sslserver",
+        ])
+        .args([
+            "-verify_hostname",
+            "localhost",
+            "-x509_strict",
+            "site/tls/server.crt",
+        ])
+        .current_dir(dir.path())
+        .output()
+        .unwrap();
+    assert!(checked.status.success(), "{checked:?}");
+}
+
+#[test]
+fn a_supervisor_hears_that_the_service_is_ready_alive_and_stopping() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(init(dir.path()).status.success());
+    let path = dir.path().join("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket
+        .set_read_timeout(Some(Duration::from_secs(30)))
+        .unwrap();
+    let heard = || {
+        let mut buffer = [0; 64];
+        let length = socket.recv(&mut buffer).expect("a word");
+        String::from_utf8(buffer[..length].to_vec()).unwrap()
+    };
+    let environment = [
+        ("NOTIFY_SOCKET", path.to_str().unwrap()),
+        ("WATCHDOG_USEC", "20000"),
+    ];
+    let service = Service::start(&dir, &environment);
+    let mut words = Vec::new();
+    while !(words.contains(&"READY=1".to_owned()) && words.contains(&"WATCHDOG=1".to_owned())) {
+        words.push(heard());
+    }
+    let log = service.stop();
+    assert!(log.contains("Stopped"), "{log}");
+    while heard() != "STOPPING=1" {}
+}
+
+#[test]
+fn what_serve_cannot_use_is_said_before_anything_is_touched() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(init(dir.path()).status.success());
+    let serve = |arguments: &[&str]| {
+        assayd(
+            &[&["serve", "--config", "site/assayd.yaml"], arguments].concat(),
+            dir.path(),
+        )
+    };
+    let checked = serve(&["--check"]);
+    assert_eq!(
+        (checked.status.code(), text(&checked.stdout)),
+        (Some(0), "site/assayd.yaml: ok\n")
+    );
+    for (set, status, error, hint) in [
+        (
+            "listeners.api.adress=127.0.0.1:0",
+            2,
+            "unknown field `adress`",
+            "did you mean `address`?",
+        ),
+        ("listeners.api.address=here", 2, "--set: ", ""),
+        (
+            "listeners",
+            2,
+            "--set: `listeners`: no `=`",
+            "for instance --set listeners.api.address",
+        ),
+        ("trustDomain.x=1", 2, "the key leads through a value", ""),
+        (
+            "listeners.api.tls.key=none.key",
+            1,
+            "site/none.key: No such file",
+            "check the path",
+        ),
+        (
+            "listeners.api.tls.key=tls/ca.crt",
+            1,
+            "site/tls/ca.crt: ",
+            "a private key",
+        ),
+        (
+            "limits.api.idleTimeout=0s",
+            2,
+            "0s is out of range",
+            "from 1s to 3600s",
+        ),
+        (
+            "listeners.health.address=0.0.0.0:8443",
+            2,
+            "listed twice",
+            "a port of its own",
+        ),
+    ] {
+        let output = serve(&["--set", set, "--check"]);
+        let stderr = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(status), "{set}: {stderr}");
+        assert!(
+            stderr.contains(error) && stderr.contains(hint),
+            "{set}: {stderr}"
+        );
+    }
+    let output = assayd(&["serve"], dir.path());
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("hint: give one with --config FILE"));
+    // A port that somebody has.
+    let held = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let set = format!("listeners.api.address={}", held.local_addr().unwrap());
+    let output = serve(&["--set", &set]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        text(&output.stderr).contains("listeners.api: 127.0.0.1:"),
+        "{output:?}"
+    );
+}
