@@ -26,6 +26,10 @@ pub struct Format {
     /// Short for --output json
     #[arg(long)]
     json: bool,
+
+    /// Do not shorten long hashes on a terminal
+    #[arg(long)]
+    wide: bool,
 }
 
 impl Format {
@@ -33,6 +37,12 @@ impl Format {
     #[must_use]
     pub fn json(self) -> bool {
         self.json || self.output == Output::Json
+    }
+
+    /// Whether long hashes are shown whole.
+    #[must_use]
+    pub const fn wide(self) -> bool {
+        self.wide
     }
 }
 

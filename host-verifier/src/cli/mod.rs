@@ -24,6 +24,7 @@ mod audit_export;
 mod audit_rotate;
 mod ek_files;
 mod pcr_file;
+mod screen;
 mod stored;
 
 use std::ffi::OsString;

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::format::Format;
+use super::screen::Screen;
+pub(super) use super::screen::table;
 use crate::config::{Config, Datastore};
 use crate::document::DocumentError;
 use crate::policy::Section;
@@ -139,7 +141,7 @@ pub(super) fn finish<T: Serialize>(
     text: impl FnOnce(&T) -> String,
 ) -> ExitCode {
     let answer = result.and_then(|value| match format.json() {
-        false => Ok(text(&value)),
+        false => Ok(Screen::of(format.wide()).show(&text(&value))),
         true => {
             serde_json::to_string_pretty(&value).map_err(|error| Failure::failed(error.to_string()))
         }
@@ -165,35 +167,4 @@ pub(super) fn finish<T: Serialize>(
             ExitCode::from(status)
         }
     }
-}
-
-/// Columns as wide as their widest entry; `none` instead of a header without rows.
-pub(super) fn table<const N: usize>(
-    header: [&str; N],
-    rows: impl Iterator<Item = [String; N]>,
-) -> String {
-    let rows: Vec<_> = rows.collect();
-    if rows.is_empty() {
-        return "none".to_owned();
-    }
-    let header = header.map(str::to_owned);
-    let mut widths = [0; N];
-    for row in rows.iter().chain([&header]) {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
-        }
-    }
-    let line = |row: &[String; N]| {
-        let cells = row
-            .iter()
-            .zip(widths)
-            .map(|(cell, width)| format!("{cell:width$}"));
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    };
-    [&header]
-        .into_iter()
-        .chain(&rows)
-        .map(line)
-        .collect::<Vec<_>>()
-        .join("\n")
 }

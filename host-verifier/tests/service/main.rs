@@ -41,6 +41,7 @@ mod renewals;
 mod replicas;
 mod requests;
 mod schemas;
+mod screens;
 mod shared_store;
 mod site;
 mod slow_chips;
