@@ -3,6 +3,7 @@
 //! * [`crypto`], [`x509`], [`tpm`]: primitives, certificates, TPM structures; pure functions.
 //! * [`attestor`]: one folder per attestation method: payload in, challenge out, claims out.
 //! * [`policy`]: which proofs a cluster accepts; [`login`]: how an agent gives them; [`session`]: what it gets.
+//! * [`svid`]: authorities, X.509-SVIDs, JWT-SVIDs, the trust bundle.
 //! * [`store`], [`transport`], [`telemetry`], [`config`]: what surrounds a login; [`server`] wires it together.
 //! * [`api`]: HTTPS around all of that.
 //! * [`document`], [`blobs`], [`clock`], [`random`]: what several of these need.

@@ -1,12 +1,12 @@
-//! The little DER that keys and signatures are written in.
+//! The little DER that keys, signatures and certificates are written in.
 
-pub(super) fn trim_leading_zeros(bytes: &[u8]) -> &[u8] {
+pub(crate) fn trim_leading_zeros(bytes: &[u8]) -> &[u8] {
     let zeros = bytes.iter().take_while(|b| **b == 0).count();
     bytes.get(zeros..).unwrap_or_default()
 }
 
 /// `SubjectPublicKeyInfo` up to the key, which is `key_len` bytes of a BIT STRING.
-pub(super) fn spki_head(algorithm: &[u8], key_len: usize) -> Vec<u8> {
+pub(crate) fn spki_head(algorithm: &[u8], key_len: usize) -> Vec<u8> {
     let len = algorithm.len() + tlv_len(1 + key_len);
     let mut out = Vec::with_capacity(tlv_len(len));
     put_head(&mut out, 0x30, len);
@@ -16,14 +16,29 @@ pub(super) fn spki_head(algorithm: &[u8], key_len: usize) -> Vec<u8> {
     out
 }
 
+/// An element whose contents `write` appends; its head is put before them once their length is known.
+pub(crate) fn put_nested(out: &mut Vec<u8>, tag: u8, write: impl FnOnce(&mut Vec<u8>)) {
+    let start = out.len();
+    write(out);
+    let mut head = [0; 2 + size_of::<usize>()];
+    let written = encode_head(&mut head, tag, out.len() - start);
+    out.splice(start..start, head.into_iter().take(written));
+}
+
+/// An element with these contents.
+pub(crate) fn put_element(out: &mut Vec<u8>, tag: u8, contents: &[u8]) {
+    put_head(out, tag, contents.len());
+    out.extend_from_slice(contents);
+}
+
 /// Length of a DER element with `len` bytes of contents.
-pub(super) fn tlv_len(len: usize) -> usize {
+pub(crate) fn tlv_len(len: usize) -> usize {
     let mut head = [0; 2 + size_of::<usize>()];
     encode_head(&mut head, 0, len) + len
 }
 
 /// Tag and minimal length.
-pub(super) fn put_head(out: &mut Vec<u8>, tag: u8, len: usize) {
+pub(crate) fn put_head(out: &mut Vec<u8>, tag: u8, len: usize) {
     let mut head = [0; 2 + size_of::<usize>()];
     let written = encode_head(&mut head, tag, len);
     out.extend_from_slice(head.get(..written).unwrap_or_default());
@@ -51,12 +66,12 @@ fn needs_sign(magnitude: &[u8]) -> bool {
 }
 
 /// Length of [`put_integer`]'s element.
-pub(super) fn integer_len(magnitude: &[u8]) -> usize {
+pub(crate) fn integer_len(magnitude: &[u8]) -> usize {
     tlv_len(magnitude.len() + usize::from(needs_sign(magnitude)))
 }
 
 /// DER INTEGER of an unsigned big-endian number without leading zeros.
-pub(super) fn put_integer(out: &mut Vec<u8>, magnitude: &[u8]) {
+pub(crate) fn put_integer(out: &mut Vec<u8>, magnitude: &[u8]) {
     let sign = needs_sign(magnitude);
     put_head(out, 0x02, magnitude.len() + usize::from(sign));
     if sign {

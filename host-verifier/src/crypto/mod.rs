@@ -6,7 +6,7 @@
 //! ([`crate::x509`]) and TPM structures ([`crate::tpm`]) both reduce to the [`PublicKey`] here, so
 //! "the same key" is one comparison.
 
-mod encode;
+pub(crate) mod encode;
 mod hash;
 mod key;
 mod roca;

@@ -1,6 +1,7 @@
 //! A store that ends with its process.
 
 mod api_tokens;
+mod authorities;
 mod paging;
 
 use std::collections::BTreeMap;
@@ -27,6 +28,7 @@ pub(super) struct State {
     bans: BTreeMap<String, Ban>,
     pub(super) config: Versions,
     api_tokens: BTreeMap<String, ApiTokenRecord>,
+    authorities: authorities::All,
 }
 
 impl State {

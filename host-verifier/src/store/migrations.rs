@@ -34,6 +34,12 @@ const SQLITE: &[Step] = &[
         include_str!("../../migrations/sqlite/0004_api_tokens.up.sql"),
         include_str!("../../migrations/sqlite/0004_api_tokens.down.sql"),
     ),
+    (
+        5,
+        "svid authorities",
+        include_str!("../../migrations/sqlite/0005_svid_authorities.up.sql"),
+        include_str!("../../migrations/sqlite/0005_svid_authorities.down.sql"),
+    ),
 ];
 
 const POSTGRES: &[Step] = &[
@@ -60,6 +66,12 @@ const POSTGRES: &[Step] = &[
         "api tokens",
         include_str!("../../migrations/postgres/0004_api_tokens.up.sql"),
         include_str!("../../migrations/postgres/0004_api_tokens.down.sql"),
+    ),
+    (
+        5,
+        "svid authorities",
+        include_str!("../../migrations/postgres/0005_svid_authorities.up.sql"),
+        include_str!("../../migrations/postgres/0005_svid_authorities.down.sql"),
     ),
 ];
 

@@ -4,6 +4,9 @@
 //! happen once happens by one atomic statement, so that several verifiers can share a store.
 
 mod api_tokens;
+pub mod authorities;
+#[cfg(feature = "service")]
+mod authority_rows;
 mod cluster_config;
 pub mod lifecycle;
 mod memory;
@@ -21,6 +24,7 @@ mod sqlite;
 use jiff::Timestamp;
 
 pub use api_tokens::{ApiTokenRecord, ApiTokens, Role};
+pub use authorities::{Authorities, AuthorityKind, AuthorityRecord, AuthorityStore};
 pub use cluster_config::{
     ClusterConfigStore, ConfigChange, ConfigEntry, ConfigOutcome, ConfigVersion,
     digest as config_digest,
@@ -73,6 +77,12 @@ pub enum StoreError {
     /// The store was closed.
     #[error("store: closed")]
     Closed,
+    /// More authorities of SVIDs than a bundle should have.
+    #[error(
+        "store: {} authorities of one trust domain",
+        authorities::MAX_AUTHORITIES
+    )]
+    TooManyAuthorities,
     /// A row does not read as what was written.
     #[error("store: a damaged {0} record")]
     Damaged(&'static str),
@@ -99,6 +109,9 @@ impl StoreError {
                 },
                 _ => "is PostgreSQL running, and does it listen there?",
             }),
+            Self::TooManyAuthorities => Some(
+                "verifiers that start anew without their keys add authorities each time: keep them with keyManager disk",
+            ),
             Self::NoSchema => Some("assayd makes it when it starts with this configuration"),
             Self::Migration(MigrateError::VersionMissing(_)) => {
                 Some("a newer assayd wrote this database: run that version, or restore a backup")
@@ -239,7 +252,14 @@ pub enum Commit {
 /// State that outlives a login.
 #[async_trait::async_trait]
 pub trait Store:
-    Lifecycle + ClusterConfigStore + ApiTokens + Paging + Send + Sync + core::fmt::Debug
+    Lifecycle
+    + ClusterConfigStore
+    + ApiTokens
+    + Paging
+    + AuthorityStore
+    + Send
+    + Sync
+    + core::fmt::Debug
 {
     /// Marks a challenge as answered. True for exactly one caller per digest, whatever else runs at the time;
     /// remembered until `expires_at`.

@@ -7,6 +7,7 @@
 //! table decide who was first, and who was second reads anew and meets the other's record.
 
 mod api_tokens;
+mod authorities;
 mod lifecycle;
 mod paging;
 

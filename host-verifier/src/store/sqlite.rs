@@ -8,6 +8,8 @@ mod lifecycle;
 mod paging;
 mod writer;
 
+mod authorities;
+
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

@@ -69,6 +69,18 @@ pub const CONFIG_REFUSED: &str = "Cluster configuration cannot be used";
 pub const CONFIG_UNREADABLE: &str = "Cluster configuration cannot be read";
 /// The store answers again.
 pub const CONFIG_READABLE: &str = "Cluster configuration can be read again";
+/// An authority of SVIDs was made and is in the bundle.
+pub const AUTHORITY_PREPARED: &str = "Authority prepared";
+/// An authority signs from now on.
+pub const AUTHORITY_ACTIVE: &str = "Authority active";
+/// An authority has ended and is no longer in the bundle.
+pub const AUTHORITY_REMOVED: &str = "Authority removed";
+/// An own authority was not in the store any more and was published again.
+pub const AUTHORITY_MISSED: &str = "Authority published again";
+/// The store's record of an authority cannot be used.
+pub const AUTHORITY_DAMAGED: &str = "Authority's record is damaged";
+/// Authorities could not be brought up to date; tried again.
+pub const ROTATION_FAILED: &str = "Authorities could not be rotated";
 
 /// Fields whose text is JSON already, because the logging library has no lists.
 pub const JSON_FIELDS: &[&str] = &[

@@ -30,6 +30,29 @@ impl UnixTime {
     }
 }
 
+impl UnixTime {
+    /// Appends the `Time` of RFC 5280 section 4.1.2.5: UTCTime through 2049, GeneralizedTime from 2050. Years before
+    /// 1950 and after 9999 have no such form; the nearest moment that has one is written.
+    pub(crate) fn put(self, out: &mut Vec<u8>) {
+        // 1950-01-01T00:00:00Z and 9999-12-31T23:59:59Z.
+        let time = self.0.clamp(-631_152_000, 253_402_300_799);
+        let (days, seconds) = (time.div_euclid(86_400), time.rem_euclid(86_400));
+        let (year, month, day) = civil_from_days(days);
+        let fields = [month, day, seconds / 3600, seconds / 60 % 60, seconds % 60];
+        let century = (!(1950..2050).contains(&year)).then_some(year / 100);
+        let (tag, len) = match century {
+            None => (tag::UTC_TIME, 13),
+            Some(_) => (tag::GENERALIZED_TIME, 15),
+        };
+        out.extend([tag, len]);
+        for pair in century.into_iter().chain([year % 100]).chain(fields) {
+            // Both digits are below ten.
+            out.extend([b'0' + (pair / 10) as u8, b'0' + (pair % 10) as u8]);
+        }
+        out.push(b'Z');
+    }
+}
+
 impl From<jiff::Timestamp> for UnixTime {
     fn from(timestamp: jiff::Timestamp) -> Self {
         Self(timestamp.as_second())
@@ -199,6 +222,25 @@ mod tests {
         }
         assert_eq!(generalized("19000229000000Z"), None);
         assert_eq!(generalized("20000101000000.Z"), None);
+    }
+
+    #[test]
+    fn what_it_writes_is_read_back_and_has_the_form_of_its_year() {
+        for (time, tag) in [
+            (0, tag::UTC_TIME),
+            (-631_152_000, tag::UTC_TIME),
+            (951_782_399, tag::UTC_TIME),
+            (2_524_607_999, tag::UTC_TIME),
+            (2_524_608_000, tag::GENERALIZED_TIME),
+            (253_402_300_799, tag::GENERALIZED_TIME),
+        ] {
+            let mut out = Vec::new();
+            UnixTime(time).put(&mut out);
+            let mut reader = super::super::der::Reader::new(&out);
+            let read = reader.any().map(|e| (e.tag, UnixTime::from_element(&e)));
+            assert_eq!(read, Ok((tag, Ok(UnixTime(time)))), "{time}");
+            assert!(reader.is_empty());
+        }
     }
 
     #[test]

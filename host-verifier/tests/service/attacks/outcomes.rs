@@ -5,10 +5,11 @@ use assay_host_verifier::attestor::Fault;
 use assay_host_verifier::login::denial::code_of;
 use assay_host_verifier::session::SessionId;
 use assay_host_verifier::store::{
-    ApiTokenRecord, ApiTokens, Ban, ClusterConfigStore, Commit, ConfigChange, ConfigEntry,
-    ConfigOutcome, ConfigVersion, Lifecycle, LoginRecord, MemoryStore, NodeRecord, Paging,
-    SessionRecord, SessionRenewal, Store, StoreError,
+    ApiTokenRecord, ApiTokens, Authorities, AuthorityRecord, AuthorityStore, Ban,
+    ClusterConfigStore, Commit, ConfigChange, ConfigEntry, ConfigOutcome, ConfigVersion, Lifecycle,
+    LoginRecord, MemoryStore, NodeRecord, Paging, SessionRecord, SessionRenewal, Store, StoreError,
 };
+use assay_host_verifier::svid::rotation::State;
 use assay_host_verifier::transport::connection::Conversation;
 
 use super::{assert_refused, round_1};
@@ -200,6 +201,37 @@ impl Paging for BrokenStore {
 
     async fn node_page(&self, after: &str, limit: u32) -> Result<Vec<NodeRecord>, StoreError> {
         self.inner.node_page(after, limit).await
+    }
+}
+
+#[async_trait::async_trait]
+impl AuthorityStore for BrokenStore {
+    async fn publish_authority(&self, record: &AuthorityRecord) -> Result<bool, StoreError> {
+        self.inner.publish_authority(record).await
+    }
+
+    async fn set_authority_state(
+        &self,
+        trust_domain: &str,
+        id: &str,
+        state: State,
+    ) -> Result<bool, StoreError> {
+        self.inner
+            .set_authority_state(trust_domain, id, state)
+            .await
+    }
+
+    async fn remove_authority(
+        &self,
+        trust_domain: &str,
+        id: &str,
+        before: jiff::Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.inner.remove_authority(trust_domain, id, before).await
+    }
+
+    async fn authorities(&self, trust_domain: &str) -> Result<Authorities, StoreError> {
+        self.inner.authorities(trust_domain).await
     }
 }
 

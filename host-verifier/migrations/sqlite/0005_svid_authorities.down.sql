@@ -1,0 +1,2 @@
+DROP TABLE svid_authorities;
+DROP TABLE svid_bundles;

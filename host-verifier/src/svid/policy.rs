@@ -1,0 +1,152 @@
+//! Which SPIFFE ID a node gets: an `SVIDIssuancePolicy` applied to what was attested.
+//!
+//! The document names templates only; lifetimes are the service's (`svid.x509Ttl`, `svid.jwtTtl`).
+
+use assay_common::identity::{SpiffeId, SpiffeIdError};
+
+use crate::attestor::Attribute;
+use crate::policy::Issuance;
+use crate::policy::issuance::Template;
+use crate::session::RenderError;
+
+/// Why a node gets no SPIFFE ID.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NamingError {
+    /// The template cannot be filled in.
+    #[error("pathTemplate `{template}`: {error}")]
+    Render {
+        /// The template as written.
+        template: String,
+        /// Why.
+        error: RenderError,
+    },
+    /// What comes out is no SPIFFE ID, for its length.
+    #[error("{id}: {error}")]
+    Id {
+        /// What came out.
+        id: String,
+        /// The rule.
+        error: SpiffeIdError,
+    },
+}
+
+/// The template for a node: that of the first override whose every attribute has one of its values, compared whole; the base
+/// template when there is none.
+#[must_use]
+pub fn choose<'a>(issuance: &'a Issuance, attributes: &[Attribute]) -> &'a Template {
+    let has = |name: &String, values: &Vec<String>| {
+        attributes
+            .iter()
+            .any(|attribute| attribute.name == *name && values.contains(&attribute.value))
+    };
+    issuance
+        .overrides
+        .iter()
+        .find(|(when, _)| when.0.iter().all(|(name, values)| has(name, values)))
+        .map_or(&issuance.base, |(_, template)| template)
+}
+
+/// The SPIFFE ID of a node with these attributes.
+///
+/// # Errors
+///
+/// [`NamingError`]. A template that cannot be filled in is an error, never a reason to try another one.
+pub fn spiffe_id(
+    issuance: &Issuance,
+    trust_domain: &str,
+    attributes: &[Attribute],
+) -> Result<String, NamingError> {
+    let template = choose(issuance, attributes);
+    let path = template
+        .path
+        .render(attributes)
+        .map_err(|error| NamingError::Render {
+            template: template.text.clone(),
+            error,
+        })?;
+    let id = format!("spiffe://{trust_domain}{path}");
+    match SpiffeId::parse(&id) {
+        Ok(_) => Ok(id),
+        Err(error) => Err(NamingError::Id { id, error }),
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::{NamingError, spiffe_id};
+    use crate::attestor::Attribute;
+    use crate::policy::IssuanceDocument;
+    use crate::session::RenderError;
+    use assay_common::policy::AttestorKind;
+
+    const DOCUMENT: &str = "section: SVIDIssuancePolicy
+schema: v1
+spec:
+  policy:
+    pathTemplate: /node/{{tpm_ek.public_hash}}
+  policyOverrides:
+    - when: {tpm_ek.manufacturer: [\"id:A\", \"id:B\"], tpm_quote.boot: secure}
+      policy: {pathTemplate: \"/secure/{{tpm_ek.public_hash}}\"}
+    - when: {tpm_ek.manufacturer: \"id:A\"}
+      policy: {pathTemplate: \"/a/{{tpm_ek.model}}\"}
+";
+
+    fn id(attributes: &[(&str, &str)]) -> Result<String, NamingError> {
+        let issuance = IssuanceDocument::parse("svid.yaml", DOCUMENT)
+            .and_then(|document| document.check("svid.yaml"))
+            .unwrap();
+        let attributes: Vec<_> = attributes
+            .iter()
+            .map(|(name, value)| Attribute {
+                origin: AttestorKind::TPM_EK,
+                name: (*name).to_owned(),
+                value: (*value).to_owned(),
+            })
+            .collect();
+        spiffe_id(&issuance, "example.org", &attributes)
+    }
+
+    #[test]
+    fn the_first_override_that_fits_in_every_attribute_names_the_node() {
+        const HASH: (&str, &str) = ("tpm_ek.public_hash", "ab");
+        const A: (&str, &str) = ("tpm_ek.manufacturer", "id:A");
+        const SECURE: (&str, &str) = ("tpm_quote.boot", "secure");
+        const MODEL: (&str, &str) = ("tpm_ek.model", "m");
+        let named = |attributes: &[_]| id(attributes).unwrap();
+        assert_eq!(named(&[HASH]), "spiffe://example.org/node/ab");
+        assert_eq!(named(&[HASH, SECURE]), "spiffe://example.org/node/ab");
+        assert_eq!(named(&[HASH, A, MODEL]), "spiffe://example.org/a/m");
+        let all = [HASH, A, SECURE, MODEL];
+        assert_eq!(named(&all), "spiffe://example.org/secure/ab");
+        // Whole values: no prefix, no other case.
+        let longer = ("tpm_ek.manufacturer", "id:AA");
+        assert_eq!(
+            named(&[HASH, longer, MODEL]),
+            "spiffe://example.org/node/ab"
+        );
+    }
+
+    #[test]
+    fn an_override_that_fits_and_cannot_be_filled_in_is_an_error_and_not_the_base() {
+        let result = id(&[
+            ("tpm_ek.public_hash", "ab"),
+            ("tpm_ek.manufacturer", "id:A"),
+        ]);
+        let missing = RenderError::Missing("tpm_ek.model".to_owned());
+        assert!(
+            matches!(&result, Err(NamingError::Render { template, error })
+                if template == "/a/{{tpm_ek.model}}" && *error == missing),
+            "{result:?}"
+        );
+    }
+
+    #[test]
+    fn a_name_that_is_longer_than_a_spiffe_id_is_refused() {
+        let long = "x".repeat(2048);
+        assert!(matches!(
+            id(&[("tpm_ek.public_hash", &long)]),
+            Err(NamingError::Id { .. })
+        ));
+    }
+}
