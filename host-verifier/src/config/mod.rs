@@ -7,6 +7,7 @@ mod model;
 pub mod overlay;
 mod postgres_url;
 pub mod schema;
+mod svid;
 mod values;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ pub use api::{
 };
 pub use audit::{AuditFiles, Keep};
 pub use datastore::{Datastore, Password, PostgresServer, PostgresSettings, TlsMode};
+pub use svid::{KeyManagerConfig, SvidConfig, UpstreamConfig};
 
 use crate::document::{self, DocumentError};
 use crate::policy::PolicySet;
@@ -67,6 +69,8 @@ pub struct Config {
     pub login_timeout: Duration,
     /// How the audit trail is kept.
     pub audit: AuditFiles,
+    /// Authorities, their keys, and the lifetimes of what they sign.
+    pub svid: SvidConfig,
 }
 
 /// A cluster of `assayd.yaml`: what holds until something is set for it in the store.

@@ -18,6 +18,7 @@ use super::api;
 use super::audit;
 use super::datastore::{self, Datastore};
 use super::schema::{self, SpanText};
+use super::svid;
 use super::values::Span;
 use super::{
     BaseCluster, Config, DEFAULT_LOGIN_TIMEOUT, DEFAULT_PATH_TEMPLATE, Listener, SocketMode,
@@ -72,6 +73,16 @@ pub(super) struct Root {
     /// How the audit trail is kept.
     #[serde(default)]
     audit: audit::Source,
+    /// Where the private keys of the authorities are that sign SVIDs.
+    #[schemars(with = "Option<svid::KeyManager>")]
+    key_manager: Option<Spanned<svid::KeyManager>>,
+    /// An authority above the own ones.
+    #[schemars(with = "Option<svid::Upstream>")]
+    upstream_authority: Option<Spanned<svid::Upstream>>,
+    /// The own authorities.
+    ca: Option<svid::Ca>,
+    /// What they sign.
+    svid: Option<svid::Svid>,
 }
 
 fn clusters(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
@@ -273,6 +284,13 @@ impl Root {
             },
             Some(source) => datastore::check(&report, source, base)?,
         };
+        let svid = svid::Source {
+            key_manager: self.key_manager.as_ref(),
+            upstream: self.upstream_authority.as_ref(),
+            ca: self.ca.as_ref(),
+            svid: self.svid.as_ref(),
+        };
+        let svid = svid.check(&report, (&trust_domain, &data_dir, base))?;
         let shown = |n: usize| n.to_string();
         let http = api::Sources {
             api: self.listeners.api.as_ref(),
@@ -315,6 +333,7 @@ impl Root {
             audit: audit::check(&report, &self.audit)?,
             trust_domain,
             path_template,
+            svid,
         })
     }
 }

@@ -109,6 +109,15 @@ impl ChallengeKey {
         }
     }
 
+    /// The key of a data directory, where there is one; nothing is made.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError`].
+    pub fn existing(data_dir: &Path) -> Result<Self, KeyError> {
+        Self::load(&data_dir.join(FILE))
+    }
+
     fn load(path: &Path) -> Result<Self, KeyError> {
         let der = Zeroizing::new(std::fs::read(path).map_err(|source| file(path, source))?);
         check_mode(path)?;

@@ -25,6 +25,7 @@ use crate::audit::{AuditError, AuditLog, Record};
 use crate::clock::Clock;
 use crate::random::SecureRandom;
 use crate::store::Store;
+use crate::svid::{Issuer, RotateError};
 use crate::telemetry::events::Body;
 use crate::telemetry::health::{Component, State};
 use crate::telemetry::metrics::{LinkKind, StoreOperation};
@@ -36,6 +37,8 @@ use crate::transport::{Link, LinkSource};
 pub const MAX_LINKS: usize = 256;
 /// How often records that have ended are removed.
 const PURGE_EVERY: Duration = Duration::from_secs(60);
+/// How often the authorities of SVIDs are looked at.
+const ROTATE_EVERY: Duration = Duration::from_secs(60);
 /// How long records are kept after they ended, so that a late answer is still recognised.
 const PURGE_AFTER: Duration = Duration::from_secs(300);
 /// Waiting times before a source is opened again: doubled from the first to the last.
@@ -48,6 +51,8 @@ pub struct Server {
     pub verifier: Live,
     /// Where the policies come from.
     pub clusters: Clusters,
+    /// What issues SVIDs.
+    pub issuer: Arc<Issuer>,
     /// State that outlives a login.
     pub store: Arc<dyn Store>,
     /// Time.
@@ -99,6 +104,7 @@ impl Server {
         tasks.spawn(async move {
             tokio::select! {
                 () = server.purge() => {}
+                () = server.rotate() => {}
                 () = stopped(&mut purge_stop) => {}
             }
         });
@@ -235,6 +241,26 @@ impl Server {
             elapsed_ms: None,
             body,
         });
+    }
+
+    async fn rotate(&self) {
+        let mut interval = tokio::time::interval(ROTATE_EVERY);
+        loop {
+            interval.tick().await;
+            let now = self.clock.now();
+            let state = match self.issuer.rotate(now).await {
+                Ok(()) => State::Ok,
+                Err(RotateError::Busy) => continue,
+                Err(error) => {
+                    tracing::warn!(%error, hint = error.hint(), "{}", names::ROTATION_FAILED);
+                    match self.issuer.ready(now.wall) {
+                        true => State::Degraded(error.to_string()),
+                        false => State::Failing(error.to_string()),
+                    }
+                }
+            };
+            self.health.report(Component::Authorities, state);
+        }
     }
 
     async fn purge(&self) {

@@ -10,12 +10,16 @@ use tokio::sync::Semaphore;
 use super::clusters::Base;
 use super::{Clusters, Live, Server};
 use crate::audit::{self, AuditError, AuditLog};
+use crate::clock::Clock;
 use crate::clock::SystemClock;
-use crate::config::{Config, Datastore, Listener, SocketMode};
+use crate::config::{Config, Datastore, KeyManagerConfig, Listener, SocketMode};
 use crate::login::key::KeyError;
 use crate::login::{ChallengeKey, Verifier};
 use crate::random::SystemRandom;
 use crate::store::{PostgresStore, SqliteStore, Store, StoreError};
+use crate::svid::keys::{self, DiskKeys, KeyManager, MemoryKeys};
+use crate::svid::upstream::UpstreamDisk;
+use crate::svid::{Issuer, RotateError};
 use crate::telemetry::{EventSink, Health, Metrics, names};
 use crate::transport::LinkSource;
 use crate::transport::socket::{TcpAccept, TcpDial, UnixAccept, UnixDial};
@@ -40,6 +44,15 @@ pub enum StartError {
     /// See [`AuditError`].
     #[error(transparent)]
     Audit(#[from] AuditError),
+    /// The keys of authorities cannot be used.
+    #[error(transparent)]
+    SvidKeys(#[from] keys::KeyError),
+    /// There is no authority that could sign.
+    #[error(transparent)]
+    Authorities(#[from] RotateError),
+    /// The system has no randomness.
+    #[error(transparent)]
+    Random(#[from] crate::random::RandomError),
     /// A listener cannot be opened.
     #[error("{listener}: {source}")]
     Listener {
@@ -78,7 +91,9 @@ impl StartError {
                 "add `listeners.api`, or an entry below `listeners.serial`, `listeners.unix` or `listeners.tcp`",
             ),
             Self::Store(error) => error.hint(),
-            Self::Key(_) | Self::Audit(_) => None,
+            Self::SvidKeys(error) => error.hint(),
+            Self::Authorities(error) => error.hint(),
+            Self::Key(_) | Self::Audit(_) | Self::Random(_) => None,
         }
     }
 }
@@ -136,6 +151,37 @@ pub async fn store(config: &Config) -> Result<Arc<dyn Store>, StartError> {
     })
 }
 
+/// What issues SVIDs, with authorities that can sign: those of the key manager and the store, or new ones.
+///
+/// # Errors
+///
+/// [`StartError`].
+pub async fn issuer(
+    config: &Config,
+    store: Arc<dyn Store>,
+    clock: &dyn Clock,
+) -> Result<Issuer, StartError> {
+    let keys: Arc<dyn KeyManager> = match &config.svid.key_manager {
+        KeyManagerConfig::Memory => Arc::new(MemoryKeys::new(&SystemRandom)?),
+        KeyManagerConfig::Disk { path } => Arc::new(DiskKeys::open(path, &SystemRandom)?),
+    };
+    let upstream = config.svid.upstream.as_ref().map(|files| {
+        let bundle = files.bundle.clone();
+        UpstreamDisk::new(files.certificate.clone(), files.key.clone(), bundle)
+    });
+    let settings = config.svid.settings.clone();
+    let issuer = Issuer::new(settings, keys, upstream, store, Arc::new(SystemRandom));
+    let now = clock.now();
+    match issuer.rotate(now).await {
+        // What did not work is tried again; what is there can sign meanwhile.
+        Err(error) if issuer.ready(now.wall) => {
+            tracing::warn!(%error, "{}", names::ROTATION_FAILED);
+        }
+        result => result?,
+    }
+    Ok(issuer)
+}
+
 /// The audit trail of a data directory.
 ///
 /// # Errors
@@ -166,6 +212,7 @@ pub async fn server(config: &Config, events: EventSink) -> Result<Server, StartE
     clusters.refresh(&live, false).await?;
     Ok(Server {
         verifier: live,
+        issuer: Arc::new(issuer(config, store.clone(), clock.as_ref()).await?),
         clusters,
         store,
         metrics,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use assay_host_verifier::audit::AuditLog;
 use assay_host_verifier::blobs::Blobs;
-use assay_host_verifier::clock::ManualClock;
+use assay_host_verifier::clock::{Clock, ManualClock};
 use assay_host_verifier::config::{BaseCluster, DEFAULT_LOGIN_TIMEOUT};
 use assay_host_verifier::login::{ChallengeKey, Verifier};
 use assay_host_verifier::policy::{PolicyDocument, PolicySet};
@@ -15,6 +15,8 @@ use assay_host_verifier::server::clusters::Base;
 use assay_host_verifier::server::{Clusters, LoginConversation, Server};
 use assay_host_verifier::session::PathTemplate;
 use assay_host_verifier::store::{MemoryStore, Store};
+use assay_host_verifier::svid::keys::MemoryKeys;
+use assay_host_verifier::svid::{Issuer, Settings};
 use assay_host_verifier::telemetry::{Event, EventSink, Health, Metrics};
 use assay_host_verifier::transport::connection::Conversation;
 use tokio::sync::{Semaphore, mpsc};
@@ -67,6 +69,21 @@ pub(crate) fn policies(entries: &str) -> PolicySet {
         .unwrap_or_else(|e| panic!("{e}\n{text}"))
 }
 
+/// With authorities that sign. On a thread of its own, since the caller may be in a runtime.
+fn issuer(store: Arc<MemoryStore>, clock: &ManualClock) -> Issuer {
+    let keys = Arc::new(MemoryKeys::new(&SystemRandom).unwrap());
+    let settings = Settings::new("example.org");
+    let issuer = Issuer::new(settings, keys, None, store, Arc::new(SystemRandom));
+    std::thread::scope(|scope| {
+        let rotated = scope.spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread().build();
+            runtime.unwrap().block_on(issuer.rotate(clock.now()))
+        });
+        rotated.join().unwrap().unwrap();
+    });
+    issuer
+}
+
 impl Desk {
     pub(crate) fn new(entries: &str) -> Self {
         Self::with_template(entries, "/node/{{tpm_ek.public_hash}}")
@@ -94,6 +111,7 @@ impl Desk {
             issues_svids: false,
         };
         let server = Server {
+            issuer: Arc::new(issuer(store.clone(), &clock)),
             audit: AuditLog::default(),
             verifier: verifier.into(),
             clusters: Clusters::new(base, store.clone()),

@@ -47,6 +47,7 @@ mod site;
 mod slow_chips;
 mod stored_logins;
 mod stores;
+mod svid;
 mod swtpm;
 mod transport_security;
 mod vendor;

@@ -93,13 +93,28 @@ fn a_login_at_the_real_service_is_logged_listed_and_survives_a_restart() {
 fn the_data_directory_is_private() {
     use std::os::unix::fs::PermissionsExt;
     let site = Site::new(&[&FakeTpm::new()]);
+    let before = site.assay(&["bundle", "show"]);
+    assert_eq!(before.status.code(), Some(1), "{before:?}");
+    assert!(!site.path("data").exists(), "looking makes nothing");
+    let daemon = site.serve();
     let bundle = site.json(&["bundle", "show"]);
     assert_eq!(bundle["trust_domain"], "example.org");
     assert_eq!(bundle["challenge_key"]["sec1"].as_str().unwrap().len(), 130);
     let mode = |path: PathBuf| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(site.path("data")), 0o700);
     assert_eq!(mode(site.path("data/challenge-key.p8")), 0o600);
+    assert_eq!(mode(site.path("data/svid-keys")), 0o700);
+    let trust = site.assay(&["bundle", "show", "--format", "spiffe"]);
+    daemon.terminate();
+    let daemon = site.serve();
     assert_eq!(site.json(&["bundle", "show"]), bundle, "the key stays");
+    let again = site.assay(&["bundle", "show", "--format", "spiffe"]);
+    assert_eq!(
+        text(&again.stdout),
+        text(&trust.stdout),
+        "the authorities stay"
+    );
+    daemon.terminate();
 }
 
 #[test]
