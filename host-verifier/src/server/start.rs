@@ -134,7 +134,7 @@ pub fn verifier(config: &Config) -> Result<Verifier, StartError> {
         session_ttl: config.session_ttl,
         path_template: config.path_template.clone(),
         reattest_after: config.reattest_after,
-        issues_svids: false,
+        issues_svids: true,
     })
 }
 

@@ -265,6 +265,12 @@ impl Issuer {
         jwt::issue(authority, id, audience, (now, ttl), issuer).await
     }
 
+    /// How long an X.509-SVID lives unless somebody asks for less.
+    #[must_use]
+    pub const fn x509_ttl(&self) -> Duration {
+        self.settings.x509_ttl
+    }
+
     /// The bundle as the last rotation found it.
     #[must_use]
     pub fn bundle(&self) -> Arc<Bundle> {
