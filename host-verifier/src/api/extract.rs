@@ -139,7 +139,7 @@ impl PageQuery {
     ///
     /// # Errors
     ///
-    /// A [`Problem`] when it was not made by [`Page::of`] for this list.
+    /// A [`Problem`] when it was not made by `Page::of` for this list.
     pub fn after(&self, kind: u8) -> Result<Option<Vec<u8>>, Problem> {
         let Some(cursor) = &self.cursor else {
             return Ok(None);

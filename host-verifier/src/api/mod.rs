@@ -1,7 +1,7 @@
 //! The HTTPS API: for agents, operators and whoever needs the trust bundle.
 //!
-//! * [`listener`], [`connection`], [`tls`]: ports, connections and certificates, all bounded.
-//! * [`peer`]: who is at the other end. [`rate`], [`admission`]: how much of it.
+//! * [`listener`], `connection`, [`tls`]: ports, connections and certificates, all bounded.
+//! * [`peer`]: who is at the other end. [`rate`], `admission`: how much of it.
 //! * [`auth`]: who may do what. [`routes`]: what is at each path, and for whom.
 //! * [`problem`]: errors. [`extract`], [`tagged`]: requests and answers. [`openapi`]: the document that describes all of it.
 //! * [`ops`]: health and metrics, on ports of their own.

@@ -1,6 +1,6 @@
 //! Who may do what: bearer tokens and client certificates, three roles, and the gate before every route.
 //!
-//! A route belongs to one group of [`Access`], and a group is made by [`gated`], which puts the gate before its routes and
+//! A route belongs to one group of [`Access`], and a group is made by `gated`, which puts the gate before its routes and
 //! writes into the document what they ask for. So the document cannot say anything else than what is done.
 
 mod attempts;

@@ -1,5 +1,5 @@
 //! What is at each path: one file per noun. Handlers read the request, ask the store, and shape the answer; who may call
-//! them is decided by the group that [`all`] puts them into.
+//! them is decided by the group that `all` puts them into.
 
 pub mod audit;
 pub mod bundle;
