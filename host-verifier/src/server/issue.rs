@@ -35,7 +35,10 @@ impl Server {
         let now = self.clock.now().wall;
         let left = Duration::try_from(order.expires_at.duration_since(now)).unwrap_or_default();
         let ttl = left.min(self.issuer.x509_ttl());
-        let svid = self.issuer.issue_x509(&id, order.key, now, Some(ttl)).await?;
+        let svid = self
+            .issuer
+            .issue_x509(&id, order.key, now, Some(ttl))
+            .await?;
         Ok(Issued {
             name: format!("{} until {}", hex::encode(svid.serial), svid.not_after),
             chain: svid.chain.concat(),

@@ -6,7 +6,6 @@ use assay_common::identity::{SpiffeId, SpiffeIdError};
 
 use crate::attestor::Attribute;
 use crate::policy::Issuance;
-use crate::policy::issuance::Template;
 use crate::session::RenderError;
 
 /// Why a node gets no SPIFFE ID.
@@ -30,22 +29,6 @@ pub enum NamingError {
     },
 }
 
-/// The template for a node: that of the first override whose every attribute has one of its values, compared whole; the base
-/// template when there is none.
-#[must_use]
-pub fn choose<'a>(issuance: &'a Issuance, attributes: &[Attribute]) -> &'a Template {
-    let has = |name: &String, values: &Vec<String>| {
-        attributes
-            .iter()
-            .any(|attribute| attribute.name == *name && values.contains(&attribute.value))
-    };
-    issuance
-        .overrides
-        .iter()
-        .find(|(when, _)| when.0.iter().all(|(name, values)| has(name, values)))
-        .map_or(&issuance.base, |(_, template)| template)
-}
-
 /// The SPIFFE ID of a node with these attributes.
 ///
 /// # Errors
@@ -56,7 +39,7 @@ pub fn spiffe_id(
     trust_domain: &str,
     attributes: &[Attribute],
 ) -> Result<String, NamingError> {
-    let template = choose(issuance, attributes);
+    let template = issuance.template(attributes);
     let path = template
         .path
         .render(attributes)

@@ -108,7 +108,7 @@ impl Desk {
             session_ttl: Duration::from_secs(3600),
             path_template: PathTemplate::parse(template).unwrap(),
             reattest_after: Duration::from_secs(24 * 3600),
-            issues_svids: false,
+            issues_svids: true,
         };
         let server = Server {
             issuer: Arc::new(issuer(store.clone(), &clock)),

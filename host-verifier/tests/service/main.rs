@@ -48,6 +48,7 @@ mod slow_chips;
 mod stored_logins;
 mod stores;
 mod svid;
+mod svid_keys;
 mod swtpm;
 mod transport_security;
 mod vendor;
