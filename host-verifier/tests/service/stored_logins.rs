@@ -189,7 +189,7 @@ async fn a_login_by_certificate_ends_with_its_certificate() {
     );
     for (at, why) in [
         ("2200-01-01T00:00:00Z", "expired at"),
-        ("2001-01-01T00:00:00Z", "not valid before"),
+        ("2001-01-01T00:00:00Z", "not-yet-valid"),
     ] {
         let said = verdict(judged(&kept, &set, at.parse().unwrap(), &key)).unwrap_err();
         assert!(said.contains(why), "{said}");

@@ -35,7 +35,8 @@
 //! Text [`MAX_MODULE`], rules [`MAX_RULES`], input [`MAX_INPUT`], strings that a module builds [`MAX_BUILT`], time
 //! `timeout` (at most [`MAX_TIMEOUT`], and [`MAX_TOGETHER`] for all modules of a document). An evaluation has a thread of
 //! its own, so one that does not look at its clock, inside a comparison of huge values, costs its login and never
-//! another's; the interpreter's allocations are not counted, but bounded by the time in which they can be made.
+//! another's. The interpreter's allocations are not counted, but bounded by the time in which they can be made: modules that
+//! do nothing but collect reached 23 MiB in 100 ms and 300 MiB in a second (release build, input of 100 KiB).
 
 use core::time::Duration;
 
