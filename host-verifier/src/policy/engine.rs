@@ -1,6 +1,6 @@
 //! The decision: pure, and independent of the order in which proofs came.
 //!
-//! Modules are not run here ([`super::narrow`] does); what they said is part of the outcomes.
+//! Modules are not run here ([`mod@super::narrow`] does); what they said is part of the outcomes.
 
 use core::marker::PhantomData;
 use std::collections::BTreeMap;

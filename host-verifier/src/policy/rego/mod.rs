@@ -22,8 +22,8 @@
 //! `deny` and `reasons`, when the package has them, are sets of texts for the operator; nobody else sees them. A `deny`
 //! that is not empty denies, whatever the entry point says.
 //!
-//! * [`settings`] reads the field, [`dialect`] parses both dialects of the language, [`screen`] refuses what a policy has no
-//!   business to call, [`builtins`] has the list of what it may, [`module`] evaluates, on the threads of [`pool`].
+//! * [`settings`] reads the field, `dialect` parses both dialects of the language, `screen` refuses what a policy has no
+//!   business to call, `builtins` has the list of what it may, `module` evaluates, on the threads of `pool`.
 //!
 //! # What a module may use
 //!

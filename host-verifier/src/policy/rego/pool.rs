@@ -137,3 +137,42 @@ impl Pool {
         }
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::{Lost, MAX_THREADS, run};
+    use core::time::Duration;
+    use std::sync::mpsc;
+
+    const SHORT: Duration = Duration::from_millis(20);
+    const LONG: Duration = Duration::from_secs(60);
+
+    /// One test, since all share the pool.
+    #[test]
+    fn whoever_waits_gives_up_in_time_and_the_threads_come_back() {
+        assert_eq!(run(LONG, || 7), Ok(7));
+        // A fault costs its own evaluation.
+        let broken: Result<u8, Lost> = run(LONG, || std::panic::resume_unwind(Box::new("a fault")));
+        assert_eq!(broken, Err(Lost::Broken));
+
+        // Jobs that do not end until they are told to, one per thread.
+        let mut release = Vec::new();
+        for _ in 0..MAX_THREADS {
+            let (tell, told) = mpsc::channel::<()>();
+            let (begin, begun) = mpsc::channel::<()>();
+            let late = std::thread::spawn(move || {
+                run(SHORT, move || {
+                    begin.send(()).unwrap();
+                    let _ = told.recv();
+                })
+            });
+            begun.recv().unwrap();
+            assert_eq!(late.join().unwrap(), Err(Lost::Late));
+            release.push(tell);
+        }
+        assert_eq!(run(SHORT, || 7), Err(Lost::Busy));
+        drop(release);
+        assert_eq!(run(LONG, || 7), Ok(7));
+    }
+}
