@@ -32,9 +32,10 @@ use std::sync::Arc;
 use assay_common::policy::{AttestorKind, AttestorSet};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde::de::{self, Deserializer};
+use serde::de::Deserializer;
 use serde_saphyr::Spanned;
 
+use super::environment::{EnvironmentName, Environments};
 use super::hints::{not_built, policy_error};
 use super::rego::{MAX_TOGETHER, Module, RegoSettings};
 use super::requirement::{Kind, Requirement};
@@ -44,7 +45,7 @@ use super::{
     Policy, PolicyError, PolicySet, Rules, check_set, schema,
 };
 use crate::attestor::Attestor;
-use crate::document::{self, DocumentError, Files, HINT, Place};
+use crate::document::{self, DocumentError, Files, Place};
 
 /// An `AgentAttestation` document, shape checked.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -124,63 +125,6 @@ struct PolicyEntry {
 /// commented out would widen a policy.
 fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(d: D) -> Result<Option<T>, D::Error> {
     T::deserialize(d).map(Some)
-}
-
-#[derive(Debug, Clone, Copy)]
-struct EnvironmentName(Environment);
-
-impl<'de> Deserialize<'de> for EnvironmentName {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        const NAMES: &[&str] = &["development", "staging", "production"];
-        let name = String::deserialize(deserializer)?;
-        Environment::from_name(&name)
-            .map(Self)
-            .ok_or_else(|| de::Error::unknown_variant(&name, NAMES))
-    }
-}
-
-/// One name or a list of them.
-#[derive(Debug)]
-struct Environments(Vec<Environment>);
-
-impl<'de> Deserialize<'de> for Environments {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct OneOrMany;
-        impl<'de> de::Visitor<'de> for OneOrMany {
-            type Value = Environments;
-
-            fn expecting(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-                f.write_str("an environment or a list of them")
-            }
-
-            fn visit_str<E: de::Error>(self, name: &str) -> Result<Environments, E> {
-                let name = de::value::StrDeserializer::new(name);
-                EnvironmentName::deserialize(name).map(|name| Environments(vec![name.0]))
-            }
-
-            fn visit_seq<A: de::SeqAccess<'de>>(
-                self,
-                mut seq: A,
-            ) -> Result<Environments, A::Error> {
-                let mut names = Vec::new();
-                while let Some(EnvironmentName(name)) = seq.next_element()? {
-                    if names.contains(&name) {
-                        return Err(de::Error::custom(format_args!(
-                            "environment `{name}` stands there twice{HINT}remove one of them"
-                        )));
-                    }
-                    names.push(name);
-                }
-                if names.is_empty() {
-                    return Err(de::Error::custom(format_args!(
-                        "a policy for no environment{HINT}list the environments that it is for, or remove the field"
-                    )));
-                }
-                Ok(Environments(names))
-            }
-        }
-        deserializer.deserialize_any(OneOrMany)
-    }
 }
 
 /// A document that is right, and what this version cannot do of it.
