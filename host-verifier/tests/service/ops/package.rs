@@ -65,7 +65,7 @@ fn everything_that_is_packed_is_in_the_tree_or_made_before() {
     ] {
         assert!(targets.iter().any(|target| target == needed), "{needed}");
     }
-    assert!(unit.contains("ExecStart=/usr/bin/assayd --config /etc/assay/assayd.yaml\n"));
+    assert!(unit.contains("ExecStart=/usr/bin/assayd serve --config /etc/assay/assayd.yaml\n"));
     assert_eq!(
         deb["systemd-units"]["enable"], false,
         "there is no configuration yet"
