@@ -56,6 +56,8 @@ pub struct LocalVerifier {
     pub steps: Vec<Step>,
     /// How logins ended.
     pub outcomes: Vec<Outcome>,
+    /// The last message sent.
+    pub said: Option<Vec<u8>>,
     /// Every frame received, for tests that look at them.
     pub tape: Vec<(FrameKind, Vec<u8>)>,
 }
@@ -81,6 +83,7 @@ impl LocalVerifier {
             issue: Box::new(|_| Vec::new()),
             steps: Vec::new(),
             outcomes: Vec::new(),
+            said: None,
             tape: Vec::new(),
         }
     }
@@ -286,7 +289,11 @@ impl Peer for LocalVerifier {
             return Vec::new();
         }
         match kind {
-            FrameKind::MESSAGE => self.message(body),
+            FrameKind::MESSAGE => {
+                let answers = self.message(body);
+                self.said = answers.last().cloned().or(self.said.take());
+                answers
+            }
             FrameKind::CHUNK => {
                 if self.state.is_some()
                     && let Ok(chunk) = decode(body)

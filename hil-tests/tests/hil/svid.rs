@@ -1,9 +1,13 @@
 //! SVID keys and renewals on a real software TPM: what openssl and tpm2-tools say of them, and what ends a session.
 
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::process::Command;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use assay_common::identity::SpiffeId;
 use assay_common::method::svid_key::{SvidKeyPayload, SvidKeyRequest};
 use assay_common::policy::AttestorKind;
 use assay_common::protocol::{AgentMessage, DenyCode, FrameKind, MessageWriter, decode};
@@ -14,12 +18,18 @@ use assay_firmware::keys::{Ak, AkTemplate, SvidKey, csr};
 use assay_firmware::run::Granted;
 use assay_firmware::tpm::Tpm;
 use assay_hil_tests::manufacture::{EkKind, Recipe};
+use assay_hil_tests::scenario::live::{Seen, SvidSeen};
 use assay_hil_tests::scenario::local_verifier::Outcome;
 use assay_hil_tests::scenario::loopback::{
-    Loopback, LoopbackNode, Sessions, policy, verifier_with,
+    Loopback, LoopbackNode, Sessions, TRUST_DOMAIN, policy, verifier_with,
 };
 use assay_host_agent::tpm::StreamTpm;
+use assay_host_verifier::clock::{Clock, SystemClock};
 use assay_host_verifier::login::ChallengeKey;
+use assay_host_verifier::random::SystemRandom;
+use assay_host_verifier::store::MemoryStore;
+use assay_host_verifier::svid::keys::MemoryKeys;
+use assay_host_verifier::svid::{Issuer, Settings};
 use assay_spi_tpm::chip::Personality;
 use assay_spi_tpm::swtpm::{Mode, SwtpmBackend};
 use assay_spi_tpm::{Config, SpiTpm};
@@ -297,6 +307,101 @@ fn last_request(loopback: &Loopback) -> Vec<u8> {
             });
         found.unwrap()
     })
+}
+
+/// A future that needs nobody else to go on: keys and store are in memory.
+fn finished<F: Future>(future: F) -> F::Output {
+    let mut context = Context::from_waker(Waker::noop());
+    match pin!(future).poll(&mut context) {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("it waits for something"),
+    }
+}
+
+/// The trust domain's own issuer.
+fn issuer() -> Issuer {
+    let keys = MemoryKeys::new(&SystemRandom).unwrap();
+    let issuer = Issuer::new(
+        Settings::new(TRUST_DOMAIN),
+        Arc::new(keys),
+        None,
+        Arc::new(MemoryStore::new()),
+        Arc::new(SystemRandom),
+    );
+    finished(issuer.rotate(SystemClock::new().now())).unwrap();
+    issuer
+}
+
+/// What the verifier said last.
+fn last_svid(loopback: &Loopback) -> SvidSeen {
+    let body = loopback.line.with_peer(|verifier| verifier.said.clone());
+    let frame = Seen {
+        at: Duration::ZERO,
+        from_agent: false,
+        kind: FrameKind::MESSAGE,
+        body: body.unwrap(),
+    };
+    SvidSeen::of(&frame).unwrap().unwrap()
+}
+
+#[test]
+fn an_svid_verifies_against_the_bundle_and_is_for_the_key_in_the_tpm() {
+    let (folder, loopback) = renewing();
+    let at = folder.path();
+    let issuer = issuer();
+    write(at, "bundle.pem", issuer.bundle().pem().as_bytes());
+    loopback.line.with_peer(|verifier| {
+        verifier.issue_by(Box::new(move |order| {
+            let id = SpiffeId::parse(order.spiffe_id).unwrap();
+            let now = SystemClock::new().now().wall;
+            let svid = issuer.issue_x509(&id, order.key, now, None);
+            finished(svid).unwrap().chain.concat()
+        }));
+    });
+    let mut node = loopback.node().unwrap();
+    let mut serials = Vec::new();
+    let mut keys = Vec::new();
+    for step in ["granted", "renewed"] {
+        assert!(attempt(&loopback, &mut node).has_svid);
+        assert_eq!(ends(&loopback), [step]);
+        let svid = last_svid(&loopback);
+        write(at, "svid.der", &svid.chain[0]);
+        let leaf = ["x509", "-inform", "DER", "-in", "svid.der"];
+        write(at, "svid.pem", tool("openssl", &leaf, at).as_bytes());
+        let verify = ["verify", "-x509_strict", "-purpose", "sslclient"];
+        let files = ["-CAfile", "bundle.pem", "svid.pem"];
+        let said = tool("openssl", &[&verify[..], &files].concat(), at);
+        assert!(said.contains("svid.pem: OK"), "{said}");
+
+        // The name is the session's identity, and the only one.
+        let names = ["-noout", "-ext", "subjectAltName"];
+        let said = tool("openssl", &[&leaf[..], &names].concat(), at);
+        let uri = format!("URI:{}", svid.uris[0]);
+        assert_eq!(said.lines().last().unwrap().trim(), uri, "{said}");
+        assert!(svid.uris[0].starts_with("spiffe://example.org/node/"));
+
+        // The key signs in the TPM.
+        let key = tool("openssl", &[&leaf[..], &["-noout", "-pubkey"]].concat(), at);
+        write(at, "svid.key", key.as_bytes());
+        write(at, "message", step.as_bytes());
+        let mut signature = Vec::new();
+        node.source_mut()
+            .sign_as_svid(&sha256("message", at), &mut |signed| {
+                signature = for_openssl(signed);
+            })
+            .unwrap();
+        write(at, "signature", &signature);
+        let check = ["dgst", "-sha256", "-verify", "svid.key", "-signature"];
+        tool(
+            "openssl",
+            &[&check[..], &["signature", "message"]].concat(),
+            at,
+        );
+        serials.push(svid.serial);
+        keys.push(svid.key);
+    }
+    assert_ne!(serials[0], serials[1], "a renewal brings another SVID");
+    assert_eq!(keys[0], keys[1], "for the same key");
 }
 
 /// What happens to a node between its login and its renewal; the verifier must see `why`, and grant another session.
