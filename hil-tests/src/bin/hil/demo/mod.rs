@@ -1,5 +1,7 @@
 //! `hil demo`: boots a board in QEMU and shows its login step by step, its SVID, and the renewal of its session.
 
+mod renewal;
+
 use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,8 +11,10 @@ use assay_hil_tests::board::{self, Board, Profile, TpmSource};
 use assay_hil_tests::manufacture::{EkKind, Recipe, cache};
 use assay_hil_tests::qemu::locate::Installation;
 use assay_hil_tests::qemu::{CommandEvent, QemuError, symbols};
-use assay_hil_tests::scenario::live::{Live, Options, Seen, SvidSeen, VerifierEvent};
+use assay_hil_tests::scenario::live::{Live, Options, Seen, VerifierEvent};
 use serde_json::{Value, json};
+
+use self::renewal::{renewal, show_svid, svid_document};
 
 /// The board of the demo.
 const BOARD: &str = "stm32f405";
@@ -143,90 +147,6 @@ fn fill(document: &mut Value, name: &str, value: Option<Value>) {
     if let Some(document) = document.as_object_mut() {
         document.insert(name.to_owned(), value.unwrap_or(Value::Null));
     }
-}
-
-/// A session that goes on.
-struct Renewal {
-    /// From the board's message to the answer.
-    ms: f64,
-    spi_bytes: Option<u64>,
-    tpm_commands: Vec<String>,
-    expires_at: String,
-    svid: Option<SvidSeen>,
-}
-
-/// Waits for the session's renewal; `before` are the TPM commands until then.
-fn renewal(live: &Live, before: &[CommandEvent]) -> Result<Renewal> {
-    let end = live.finish(SESSION, &mut |_| {});
-    let end = end.with_context(|| format!("assayd says:\n{}", live.assayd.log()))?;
-    if !end.is_renewed() {
-        bail!("the session was not renewed: {end:?}");
-    }
-    wait_for(live, &["renewed"]);
-    let commands = live.commands(Duration::from_millis(50));
-    let frames = live.tap.seen();
-    let at = |name: &str| {
-        let frame = frames.iter().rev().find(|frame| frame.name() == name);
-        frame.map_or(Duration::ZERO, |frame| frame.at)
-    };
-    let took = at("renewed").saturating_sub(at("renew"));
-    let expires_at = end
-        .session
-        .as_ref()
-        .and_then(|session| session.get("expires_at"))
-        .and_then(Value::as_str);
-    Ok(Renewal {
-        ms: took.as_secs_f64() * 1e3,
-        // Where the login had none, there is no TPM on SPI.
-        spi_bytes: (!before.is_empty()).then(|| commands.iter().map(|c| c.bytes).sum()),
-        tpm_commands: commands.into_iter().map(|command| command.name).collect(),
-        expires_at: expires_at.unwrap_or_default().to_owned(),
-        svid: live.tap.svid()?,
-    })
-}
-
-impl Renewal {
-    fn show(&self) {
-        let bytes = self.spi_bytes.map_or_else(
-            || "a memory-mapped TPM".to_owned(),
-            |bytes| format!("{bytes} SPI bytes ({})", self.tpm_commands.join(", ")),
-        );
-        println!("renewed     in one round trip: {:.1} ms, {bytes}", self.ms);
-        println!("expires     {}", self.expires_at);
-        show_svid(self.svid.as_ref());
-    }
-
-    fn document(&self) -> Value {
-        json!({
-            "ms": (self.ms * 1e3).round() / 1e3,
-            "spi_bytes": self.spi_bytes,
-            "tpm_commands": self.tpm_commands,
-            "expires_at": self.expires_at,
-            "svid": self.svid.as_ref().map(svid_document),
-        })
-    }
-}
-
-fn show_svid(svid: Option<&SvidSeen>) {
-    let Some(svid) = svid else {
-        println!("SVID        none: this verifier issues none");
-        return;
-    };
-    println!("SVID        {}", svid.uris.join(" "));
-    println!("  serial    {}", svid.serial);
-    println!("  expires   {}", svid.not_after);
-    println!("  key       in the board's TPM, certified by its AK");
-}
-
-fn svid_document(svid: &SvidSeen) -> Value {
-    let chain: Vec<_> = svid.chain.iter().map(|one| pem(one)).collect();
-    json!({
-        "spiffe_id": svid.uris.first(),
-        "serial": svid.serial,
-        "not_before": svid.not_before,
-        "not_after": svid.not_after,
-        "chain": chain,
-    })
 }
 
 /// The board that is flashed to hardware, or, in a QEMU that cannot load the overlay, the one that needs none.

@@ -8,73 +8,29 @@
 //! TPM that comes back or a verifier that is restarted needs nobody to touch the node. A TPM that does not come back
 //! by itself is reset with the board, where that is possible.
 
+mod session;
+mod timing;
+
 use assay_common::protocol::{
     AgentMessage, DenyCode, FrameKind, MAX_AGENT_MESSAGE, MessageWriter, TroubleCode, WriteFields,
 };
 use embedded_io::{Read, ReadReady, Write};
 use sha2::{Digest, Sha256};
 
-use crate::agent::{Answer, Failure, Opening, Refusal, Renewed, Renewing, Session, Term, Waiting};
+use self::session::Live;
+pub use self::session::{Granted, Observer};
+pub use self::timing::Timing;
+use crate::agent::{Answer, Failure, Opening, Refusal, Renewing, Waiting};
 use crate::evidence::{EvidenceError, EvidenceSource};
 use crate::fmt::{info, warning};
 use crate::link::Link;
 use crate::platform::{BoardInfo, Platform};
-
-/// How long the agent waits, and for what. All in milliseconds.
-#[derive(Debug, Clone, Copy)]
-pub struct Timing {
-    /// First pause between repeated hellos, and between repetitions of a renewal; it doubles up to eight times itself. A host
-    /// that opens the port late, or an emulator that throws away what nobody read, gets the next one.
-    pub hello_repeat_ms: u32,
-    /// How long an answer may take once the login is under way. Messages that are not the answer do not change it.
-    pub answer_ms: u32,
-    /// First wait after a failed attempt.
-    pub backoff_min_ms: u32,
-    /// Longest wait after a failed attempt.
-    pub backoff_max_ms: u32,
-    /// How long hellos and renewals are repeated before the attempt counts as failed.
-    pub hello_limit_ms: u32,
-}
-
-impl Default for Timing {
-    fn default() -> Self {
-        Self {
-            hello_repeat_ms: 500,
-            answer_ms: 30_000,
-            backoff_min_ms: 1_000,
-            backoff_max_ms: 60_000,
-            hello_limit_ms: 60_000,
-        }
-    }
-}
 
 /// The longest wait a denial may ask for, before the quarter at most that spreads nodes out. It is not authenticated, so it must not put a node to sleep for good.
 const MAX_RETRY_AFTER_MS: u32 = 15 * 60 * 1_000;
 
 /// Attempts in a row without a working TPM before [`Platform::restart`]: with the waits between them that is a minute.
 const ATTEMPTS_BEFORE_RESTART: u8 = 6;
-
-/// Uses the sessions of a node. `()` uses none and takes nothing.
-pub trait Observer {
-    /// A session was granted. What is needed of it must be copied: it is wiped afterwards. Called before the node rests,
-    /// which it does until the session is renewed or for three quarters of its life, and should not take long.
-    fn granted(&mut self, session: &Session<'_>);
-
-    /// A session goes on, with a fresh SVID for the same key. Ignored as it is.
-    fn renewed(&mut self, renewed: &Renewed<'_>) {
-        let _ = renewed;
-    }
-}
-
-impl Observer for () {
-    fn granted(&mut self, _: &Session<'_>) {}
-}
-
-impl<F: FnMut(&Session<'_>)> Observer for F {
-    fn granted(&mut self, session: &Session<'_>) {
-        self(session);
-    }
-}
 
 /// A node: everything a login needs, and the one send buffer.
 pub struct Node<'r, P, S, E, O = ()> {
@@ -92,51 +48,6 @@ pub struct Node<'r, P, S, E, O = ()> {
     /// Attempts in a row that found no TPM, or one that is stuck.
     without_tpm: u8,
     out: [u8; MAX_AGENT_MESSAGE],
-}
-
-/// What is left of a login or a renewal when its buffers are free again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Granted {
-    /// The session's name.
-    pub session_id: [u8; 16],
-    /// How long it lasts, seconds.
-    pub lifetime_s: u64,
-    /// When it is to be renewed, seconds from now; `None` when it ends in a login.
-    pub renew_in_s: Option<u64>,
-    /// Whether an SVID came with it, for a key in the TPM.
-    pub has_svid: bool,
-}
-
-impl Granted {
-    fn of(term: &Term, svid: &[u8]) -> Self {
-        Self {
-            session_id: term.session_id,
-            lifetime_s: term.lifetime_s,
-            renew_in_s: term.renew_in_s,
-            has_svid: !svid.is_empty(),
-        }
-    }
-
-    /// Three quarters of its life: time enough for several attempts before it ends.
-    fn most_of_life_ms(&self) -> u32 {
-        u32::try_from(self.lifetime_s.saturating_mul(750)).unwrap_or(u32::MAX)
-    }
-
-    /// How long the node rests now, milliseconds: until the session may be renewed, or for three quarters of its life.
-    #[must_use]
-    pub fn rest_ms(&self) -> u32 {
-        self.renew_in_s
-            .and_then(|wait_s| u32::try_from(wait_s.saturating_mul(1_000)).ok())
-            .unwrap_or_else(|| self.most_of_life_ms())
-    }
-}
-
-/// A session that can be renewed.
-#[derive(Clone, Copy)]
-struct Live {
-    term: Term,
-    /// From when on a renewal that failed is not tried again but followed by a login, microseconds since start.
-    give_up_at: u64,
 }
 
 /// What is under way: whose answer the node waits for.
