@@ -94,7 +94,7 @@ pub trait Attestor: Send + Sync + core::fmt::Debug {
 #[derive(Debug)]
 pub enum Judged {
     /// Every check passed.
-    Proven(Claims),
+    Proven(Box<Claims>),
     /// The checks so far passed; a challenge decides.
     Challenge(Box<dyn Pending>),
 }

@@ -61,7 +61,7 @@ pub fn judge(
 ) -> Result<Progress, AttestError> {
     let kind = attestor.kind();
     match attestor.judge(cx, untrusted_payload)? {
-        Judged::Proven(claims) => attested(by, kind, claims).map(Progress::Proven),
+        Judged::Proven(claims) => attested(by, kind, *claims).map(Progress::Proven),
         Judged::Challenge(pending) => Ok(Progress::Pending(AwaitResponse { by, kind, pending })),
     }
 }

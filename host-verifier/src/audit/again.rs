@@ -336,7 +336,7 @@ impl Again<'_> {
             keys: &keys,
         };
         Ok(match attestor.judge(&cx, payload)? {
-            Judged::Proven(claims) => Some(claims),
+            Judged::Proven(claims) => Some(*claims),
             Judged::Challenge(pending) => {
                 self.pending.insert(id, pending);
                 None

@@ -95,7 +95,7 @@ impl Bound {
         let mut context = self.login.context();
         context.last_boot = self.last.as_ref();
         match attestor.judge(&context, &payload)? {
-            Judged::Proven(claims) => Ok(claims),
+            Judged::Proven(claims) => Ok(*claims),
             Judged::Challenge(_) => panic!("a quote needs no second step"),
         }
     }

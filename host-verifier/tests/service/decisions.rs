@@ -34,11 +34,11 @@ impl Attestor for Says {
             name: format!("{}.said", self.0),
             value,
         };
-        Ok(Judged::Proven(Claims {
+        Ok(Judged::Proven(Box::new(Claims {
             kind: self.0,
             attributes: vec![attribute],
             facts: Facts::default(),
-        }))
+        })))
     }
 }
 

@@ -91,7 +91,7 @@ impl Attestor for TpmQuote {
             payload.pcr_values,
         )?;
         self.rules.decide(&quote, cx.last_boot)?;
-        Ok(Judged::Proven(self.claims(&quote, cx.request)))
+        Ok(Judged::Proven(Box::new(self.claims(&quote, cx.request))))
     }
 }
 

@@ -58,11 +58,11 @@ impl Attestor for Says {
             name: format!("{}.said", self.kind),
             value: String::from_utf8_lossy(payload).into_owned(),
         };
-        Ok(Judged::Proven(Claims {
+        Ok(Judged::Proven(Box::new(Claims {
             kind: self.kind,
             attributes: vec![attribute],
             facts: Facts::default(),
-        }))
+        })))
     }
 }
 
