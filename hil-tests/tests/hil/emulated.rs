@@ -141,6 +141,10 @@ fn every_board_that_qemu_runs_logs_in_with_every_kind_of_ek() {
                 Some(&*format!("spiffe://assay.example/node/{hash}"))
             );
             assert_eq!(attribute(&end, "tpm_quote.pcr.sha256.7"), "00".repeat(32));
+            // An SVID of this name, which the verifier issues to keys that live in the board's TPM only.
+            assert!(live.tap.wait_for(&["granted"], LIMIT));
+            let svid = live.tap.svid().unwrap().unwrap();
+            assert_eq!(svid.uris, [end.spiffe_id.unwrap()]);
         }
     }
 }

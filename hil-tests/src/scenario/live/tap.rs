@@ -134,6 +134,23 @@ impl Tap {
         )
     }
 
+    /// Waits until a frame of one of these names has gone by; whether one has. Bytes must reach the tap meanwhile by another
+    /// thread.
+    #[must_use = "there may have been none"]
+    pub fn wait_for(&self, names: &[&str], limit: Duration) -> bool {
+        let started = Instant::now();
+        loop {
+            let seen = self.seen();
+            if seen.iter().any(|frame| names.contains(&frame.name())) {
+                return true;
+            }
+            if started.elapsed() > limit {
+                return false;
+            }
+            thread::park_timeout(Duration::from_millis(2));
+        }
+    }
+
     /// The evidence of the last login on the line.
     ///
     /// # Errors

@@ -19,6 +19,8 @@ use self::renewal::{renewal, show_svid, svid_document};
 /// The board of the demo.
 const BOARD: &str = "stm32f405";
 const LOGIN_LIMIT: Duration = Duration::from_secs(60);
+/// The verifier reports a login, or a renewal, before its last message has crossed the line.
+const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 /// The shortest that a verifier grants, so that nobody waits long for its renewal, which comes half-way.
 const SESSION: Duration = Duration::from_secs(60);
 
@@ -86,7 +88,8 @@ pub(crate) fn run(demo: &Demo) -> Result<()> {
         }
     });
     let end = end.with_context(|| format!("assayd says:\n{}", live.assayd.log()))?;
-    wait_for(&live, &["granted", "denied"]);
+    // What has not crossed by then is missing below.
+    let _ = live.tap.wait_for(&["granted", "denied"], ANSWER_LIMIT);
     let elapsed = live.qemu.elapsed();
     let frames = live.tap.seen();
     commands.extend(live.commands(Duration::from_millis(50)));
@@ -172,22 +175,6 @@ fn default_board() -> Result<Board> {
             Ok(fallback)
         }
         Err(error) => Err(error.into()),
-    }
-}
-
-/// The verifier reports a login, or a renewal, before its last message has crossed the line.
-fn wait_for(live: &Live, names: &[&str]) {
-    let started = std::time::Instant::now();
-    while started.elapsed() < Duration::from_secs(5) {
-        if live
-            .tap
-            .seen()
-            .iter()
-            .any(|frame| names.contains(&frame.name()))
-        {
-            return;
-        }
-        std::thread::park_timeout(Duration::from_millis(2));
     }
 }
 

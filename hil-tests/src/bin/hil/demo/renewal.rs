@@ -7,7 +7,7 @@ use assay_hil_tests::qemu::CommandEvent;
 use assay_hil_tests::scenario::live::{Live, SvidSeen};
 use serde_json::{Value, json};
 
-use super::{SESSION, pem, wait_for};
+use super::{ANSWER_LIMIT, SESSION, pem};
 
 /// A session that goes on.
 pub(super) struct Renewal {
@@ -26,7 +26,7 @@ pub(super) fn renewal(live: &Live, before: &[CommandEvent]) -> Result<Renewal> {
     if !end.is_renewed() {
         bail!("the session was not renewed: {end:?}");
     }
-    wait_for(live, &["renewed"]);
+    let _ = live.tap.wait_for(&["renewed"], ANSWER_LIMIT);
     let commands = live.commands(Duration::from_millis(50));
     let frames = live.tap.seen();
     let at = |name: &str| {
