@@ -17,11 +17,16 @@ const SIGNED: [&[u8]; 3] = [
 fuzz_target!(|data: &[u8]| {
     let Ok(key) = verify_csr(data) else { return };
     assert!(data.len() <= MAX_CSR);
-    assert_eq!(spki::from_der(key.spki_der()).as_ref(), Ok(key.public_key()));
+    assert_eq!(
+        spki::from_der(key.spki_der()).as_ref(),
+        Ok(key.public_key())
+    );
     assert!(verify_csr(&data[..data.len() - 1]).is_err());
     // An ECDSA signature has two forms, so the bytes may differ; the key may not.
     assert!(
-        SIGNED.iter().any(|seed| verify_csr(seed).as_ref() == Ok(&key)),
+        SIGNED
+            .iter()
+            .any(|seed| verify_csr(seed).as_ref() == Ok(&key)),
         "a key that nobody signed with"
     );
 });

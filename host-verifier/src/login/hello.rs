@@ -168,6 +168,10 @@ fn shape(hello: &Hello<'_>) -> Result<AttestorSet, String> {
 }
 
 /// Whether an item's number is a method's, and not one of the protocol's own.
+#[cfg_attr(
+    not(feature = "service"),
+    allow(dead_code, reason = "only the service takes logins up again")
+)]
 pub(super) fn is_method(kind: AttestorKind) -> bool {
     kind != AttestorKind::SVID_KEY
 }

@@ -159,6 +159,10 @@ impl MethodKeys {
     }
 
     /// Of a secret that was drawn before.
+    #[cfg_attr(
+        not(feature = "service"),
+        allow(dead_code, reason = "only the service takes logins up again")
+    )]
     pub(crate) fn of(secret: [u8; 32]) -> Self {
         Self {
             secret: Zeroizing::new(secret),

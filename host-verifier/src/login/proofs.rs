@@ -47,6 +47,10 @@ impl AwaitProofs {
         self.progress.id
     }
 
+    #[cfg_attr(
+        not(feature = "service"),
+        allow(dead_code, reason = "only the service takes logins up again")
+    )]
     pub(super) const fn progress(&self) -> &Progress {
         &self.progress
     }

@@ -7,6 +7,11 @@
 //! The bytes hold secrets of the login: they leave the process sealed ([`ChallengeKey::seal`](super::ChallengeKey::seal)).
 //! That a challenge is answered once is no matter of this: the store that the verifiers share takes it.
 
+#![cfg_attr(
+    not(feature = "service"),
+    allow(dead_code, reason = "only the service takes logins up again")
+)]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
