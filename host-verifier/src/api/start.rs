@@ -2,13 +2,17 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::{ApiState, HttpListener, Tls, TlsError, ops, router};
 use crate::config::{Config, HttpSettings};
-use crate::server::Server;
+use crate::server::{RequestLogins, Server, stopped};
+
+/// How often logins are looked for whose time is over.
+const EXPIRE_EVERY: Duration = Duration::from_secs(5);
 
 /// Why HTTP is not served.
 #[derive(Debug, thiserror::Error)]
@@ -91,13 +95,15 @@ impl HttpListeners {
             Some(api) => {
                 let tls = api.tls().cloned();
                 let state = ApiState::new(server.clone(), config, tls.clone());
+                let logins = state.logins.clone();
+                let expired = expire(&logins, server, stop.clone());
                 let served = api.serve(router(state), server.metrics.clone(), stop.clone());
                 let kept = async {
                     if let Some(tls) = tls {
                         ops::keep_certificate(&tls, server, stop.clone()).await;
                     }
                 };
-                tokio::join!(served, kept);
+                tokio::join!(served, kept, expired);
             }
             None => {
                 let mut stop = stop;
@@ -106,6 +112,17 @@ impl HttpListeners {
         }
         let _ = last.send(true);
         while others.join_next().await.is_some() {}
+    }
+}
+
+/// Ends logins that nobody came back for.
+async fn expire(logins: &RequestLogins, server: &Server, mut stop: watch::Receiver<bool>) {
+    let mut interval = tokio::time::interval(EXPIRE_EVERY);
+    loop {
+        tokio::select! {
+            _ = interval.tick() => logins.expire(server).await,
+            () = stopped(&mut stop) => return,
+        }
     }
 }
 

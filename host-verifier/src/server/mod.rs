@@ -278,7 +278,7 @@ impl Server {
     }
 }
 
-async fn stopped(stop: &mut watch::Receiver<bool>) {
+pub(crate) async fn stopped(stop: &mut watch::Receiver<bool>) {
     // An error means that whoever could say stop is gone, which is a stop too.
     let _ = stop.wait_for(|stop| *stop).await;
 }
