@@ -1,6 +1,6 @@
 //! `assay node`: the nodes that ever logged in.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Subcommand;
@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::format::Format;
-use super::service::{Failure, block_on, finish, load, open_store, table};
-use crate::store::NodeRecord;
+use super::service::{Failure, author, block_on, finish, load, open_store, table};
+use crate::store::{Ban, NodeRecord};
 
 /// The commands.
 #[derive(Debug, Subcommand)]
@@ -39,6 +39,57 @@ pub enum Command {
         #[command(flatten)]
         format: Format,
     },
+    /// Refuse a TPM from now on, and end its sessions now
+    ///
+    /// It need not have logged in before.
+    Ban {
+        /// SHA-256 of its EK, as `assay node list` shows it
+        ek_hash: String,
+        /// Why, for those who come after you
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        /// The verifier's configuration
+        #[arg(long, value_name = "FILE", env = "ASSAYD_CONFIG")]
+        config: PathBuf,
+        /// How to answer
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Bans, the latest first, also of TPMs that never logged in
+    Bans {
+        /// The verifier's configuration
+        #[arg(long, value_name = "FILE", env = "ASSAYD_CONFIG")]
+        config: PathBuf,
+        /// At most this many
+        #[arg(long, default_value_t = 100)]
+        limit: u32,
+        /// How to answer
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Lift a ban; sessions that it ended stay ended
+    Unban {
+        /// SHA-256 of its EK
+        ek_hash: String,
+        /// The verifier's configuration
+        #[arg(long, value_name = "FILE", env = "ASSAYD_CONFIG")]
+        config: PathBuf,
+        /// How to answer
+        #[command(flatten)]
+        format: Format,
+    },
+}
+
+#[derive(Debug, Serialize)]
+struct Banned {
+    ek_hash: String,
+    #[serde(flatten)]
+    ban: Reason,
+}
+
+#[derive(Debug, Serialize)]
+struct Unbanned {
+    unbanned: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -50,6 +101,15 @@ struct Shown {
     boot: Option<Boot>,
     first_seen: Timestamp,
     last_seen: Timestamp,
+    ban: Option<Reason>,
+}
+
+/// A ban without whom it is of.
+#[derive(Debug, Serialize)]
+struct Reason {
+    banned_at: Timestamp,
+    banned_by: String,
+    reason: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -82,6 +142,20 @@ impl From<NodeRecord> for Shown {
             }),
             first_seen: node.first_seen,
             last_seen: node.last_seen,
+            ban: node.ban.map(|ban| Banned::from(ban).ban),
+        }
+    }
+}
+
+impl From<Ban> for Banned {
+    fn from(ban: Ban) -> Self {
+        Self {
+            ek_hash: ban.ek_hash,
+            ban: Reason {
+                banned_at: ban.banned_at,
+                banned_by: ban.banned_by,
+                reason: ban.reason,
+            },
         }
     }
 }
@@ -108,9 +182,15 @@ pub fn run(command: Command) -> ExitCode {
                         n.spiffe_id.clone(),
                         n.cluster.clone(),
                         n.last_seen.to_string(),
+                        match n.ban {
+                            Some(_) => "banned",
+                            None => "active",
+                        }
+                        .to_owned(),
                     ]
                 });
-                table(["EK HASH", "SPIFFE ID", "CLUSTER", "LAST SEEN"], rows)
+                let header = ["EK HASH", "SPIFFE ID", "CLUSTER", "LAST SEEN", "STATE"];
+                table(header, rows)
             })
         }
         Command::Evict {
@@ -131,5 +211,73 @@ pub fn run(command: Command) -> ExitCode {
                 format!("evicted {}", evicted.evicted)
             })
         }
+        Command::Ban {
+            ek_hash,
+            reason,
+            config,
+            format,
+        } => finish(format, ban(&config, &ek_hash, &reason), |banned| {
+            format!("banned {}", banned.ek_hash)
+        }),
+        Command::Bans {
+            config,
+            limit,
+            format,
+        } => {
+            let result = load(&config).and_then(|config| {
+                block_on(async {
+                    let bans = open_store(&config).await?.bans(limit).await?;
+                    Ok(bans.into_iter().map(Banned::from).collect::<Vec<_>>())
+                })
+            });
+            finish(format, result, |bans| {
+                let rows = bans.iter().map(|b| {
+                    [
+                        b.ek_hash.clone(),
+                        b.ban.banned_at.to_string(),
+                        b.ban.banned_by.clone(),
+                        b.ban.reason.clone(),
+                    ]
+                });
+                table(["EK HASH", "SINCE", "BY", "REASON"], rows)
+            })
+        }
+        Command::Unban {
+            ek_hash,
+            config,
+            format,
+        } => {
+            let result = load(&config).and_then(|config| {
+                block_on(async {
+                    let store = open_store(&config).await?;
+                    let lifted = store.unban(&ek_hash).await;
+                    store.close().await;
+                    match lifted? {
+                        true => Ok(Unbanned { unbanned: ek_hash }),
+                        false => Err(Failure::failed(format!("EK {ek_hash} is not banned"))
+                            .hint("`assay node bans` shows all bans")),
+                    }
+                })
+            });
+            finish(format, result, |lifted| {
+                format!("unbanned {}", lifted.unbanned)
+            })
+        }
     }
+}
+
+fn ban(config: &Path, ek_hash: &str, reason: &str) -> Result<Banned, Failure> {
+    let ban = Ban::new(ek_hash, Timestamp::now(), &author(), reason)
+        .map_err(|error| Failure::usage(error.to_string()))?;
+    let config = load(config)?;
+    block_on(async {
+        let store = open_store(&config).await?;
+        let banned = store.ban(&ban).await;
+        store.close().await;
+        match banned? {
+            true => Ok(ban.into()),
+            false => Err(Failure::failed(format!("EK {ek_hash} is banned already"))
+                .hint("`assay node bans` shows since when and why")),
+        }
+    })
 }

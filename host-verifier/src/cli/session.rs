@@ -40,6 +40,19 @@ pub enum Command {
         #[command(flatten)]
         format: Format,
     },
+    /// End a session now: no verifier honours or renews it from then on
+    ///
+    /// Its node can log in anew; `assay node ban` is against that.
+    Revoke {
+        /// The session, 32 hex digits
+        id: SessionId,
+        /// The verifier's configuration
+        #[arg(long, value_name = "FILE", env = "ASSAYD_CONFIG")]
+        config: PathBuf,
+        /// How to answer
+        #[command(flatten)]
+        format: Format,
+    },
 }
 
 /// A session as it is shown: the hash of its secret is not.
@@ -53,7 +66,15 @@ struct Shown {
     login_id: String,
     issued_at: Timestamp,
     expires_at: Timestamp,
+    reattest_at: Timestamp,
+    renewed_at: Option<Timestamp>,
+    revoked_at: Option<Timestamp>,
     attributes: Map<String, Value>,
+}
+
+#[derive(Debug, Serialize)]
+struct Revoked {
+    revoked: String,
 }
 
 impl From<SessionRecord> for Shown {
@@ -68,6 +89,9 @@ impl From<SessionRecord> for Shown {
             login_id: session.login_id,
             issued_at: session.issued_at,
             expires_at: session.expires_at,
+            reattest_at: session.reattest_at,
+            renewed_at: session.renewed_at,
+            revoked_at: session.revoked_at,
         }
     }
 }
@@ -94,10 +118,20 @@ pub fn run(command: Command) -> ExitCode {
                         s.id.clone(),
                         s.spiffe_id.clone(),
                         s.policy.clone(),
+                        or_dash(s.renewed_at),
                         s.expires_at.to_string(),
+                        s.reattest_at.to_string(),
                     ]
                 });
-                table(["ID", "SPIFFE ID", "POLICY", "EXPIRES"], rows)
+                let header = [
+                    "ID",
+                    "SPIFFE ID",
+                    "POLICY",
+                    "RENEWED",
+                    "EXPIRES",
+                    "LOGIN DUE",
+                ];
+                table(header, rows)
             })
         }
         Command::Show { id, config, format } => {
@@ -112,12 +146,37 @@ pub fn run(command: Command) -> ExitCode {
             });
             finish(format, result, text)
         }
+        Command::Revoke { id, config, format } => {
+            let result = load(&config).and_then(|config| {
+                block_on(async {
+                    let store = open_store(&config).await?;
+                    let revoked = store.revoke_session(id, Timestamp::now()).await;
+                    store.close().await;
+                    match revoked? {
+                        true => Ok(Revoked {
+                            revoked: id.to_string(),
+                        }),
+                        false => Err(Failure::failed(format!(
+                            "there is no session {id} that lives"
+                        ))
+                        .hint("`assay session list` shows those that have not ended")),
+                    }
+                })
+            });
+            finish(format, result, |revoked| {
+                format!("revoked {}", revoked.revoked)
+            })
+        }
     }
+}
+
+fn or_dash(at: Option<Timestamp>) -> String {
+    at.map_or_else(|| "-".to_owned(), |at| at.to_string())
 }
 
 fn text(session: &Shown) -> String {
     let mut text = format!(
-        "id:         {}\nspiffe id:  {}\ncluster:    {}\npolicy:     {}\nek hash:    {}\nlogin:      {}\nissued:     {}\nexpires:    {}",
+        "id:         {}\nspiffe id:  {}\ncluster:    {}\npolicy:     {}\nek hash:    {}\nlogin:      {}\nissued:     {}\nrenewed:    {}\nexpires:    {}\nlogin due:  {}\nrevoked:    {}",
         session.id,
         session.spiffe_id,
         session.cluster,
@@ -125,7 +184,10 @@ fn text(session: &Shown) -> String {
         session.ek_hash,
         session.login_id,
         session.issued_at,
-        session.expires_at
+        or_dash(session.renewed_at),
+        session.expires_at,
+        session.reattest_at,
+        or_dash(session.revoked_at)
     );
     for (name, value) in &session.attributes {
         text += &format!("\n{name}: {value}");

@@ -36,6 +36,49 @@ pub struct Ban {
     pub reason: String,
 }
 
+/// Longest reason of a ban, bytes.
+pub const MAX_REASON: usize = 512;
+
+/// Why a ban cannot be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BanError {
+    /// What is to be banned is no hash of an EK.
+    #[error("the hash of an EK has 64 lower-case hex digits")]
+    Hash,
+    /// The reason is missing, too long, or not fit to be shown.
+    #[error("a ban has a reason of 1 to {MAX_REASON} bytes in one line")]
+    Reason,
+}
+
+impl Ban {
+    /// A ban from now on, if what is said is fit to be kept.
+    ///
+    /// # Errors
+    ///
+    /// [`BanError`].
+    pub fn new(
+        ek_hash: &str,
+        now: Timestamp,
+        banned_by: &str,
+        reason: &str,
+    ) -> Result<Self, BanError> {
+        let digit = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+        if ek_hash.len() != 64 || !ek_hash.bytes().all(digit) {
+            return Err(BanError::Hash);
+        }
+        let reason = reason.trim();
+        if reason.is_empty() || reason.len() > MAX_REASON || reason.chars().any(char::is_control) {
+            return Err(BanError::Reason);
+        }
+        Ok(Self {
+            ek_hash: ek_hash.to_owned(),
+            banned_at: Timestamp::from_second(now.as_second()).unwrap_or(now),
+            banned_by: banned_by.to_owned(),
+            reason: reason.to_owned(),
+        })
+    }
+}
+
 /// What may happen to sessions and nodes after a login.
 #[async_trait::async_trait]
 pub trait Lifecycle {

@@ -29,7 +29,7 @@ pub use cluster_config::{
     ClusterConfigStore, ConfigChange, ConfigEntry, ConfigOutcome, ConfigVersion,
     digest as config_digest,
 };
-pub use lifecycle::{Ban, Lifecycle, SessionRenewal};
+pub use lifecycle::{Ban, BanError, Lifecycle, SessionRenewal};
 pub use memory::MemoryStore;
 pub use paging::Paging;
 #[cfg(feature = "service")]

@@ -30,6 +30,7 @@ mod fake_tpm;
 mod firmware;
 mod health;
 mod lifecycle;
+mod lifecycle_commands;
 mod links;
 mod logins;
 mod metrics;

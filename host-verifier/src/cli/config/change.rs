@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 
 use super::{Target, section};
-use crate::cli::service::{Failure, finish};
+use crate::cli::service::{Failure, author, finish};
 use crate::document::{self, visible};
 use crate::policy::Section;
 use crate::server::clusters::{By, Changed, Submitted};
@@ -164,26 +164,4 @@ fn told(changed: &Changed) -> String {
         text += &format!("\nnote: {}", visible(note));
     }
     text
-}
-
-/// Who runs the command, as the system knows them. Whoever can open the store can write anything into it; this is for
-/// people who want to know, not against those who want to hide.
-fn author() -> String {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::MetadataExt;
-        let own = std::fs::metadata("/proc/self").map(|own| own.uid());
-        let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-        if let Ok(uid) = own {
-            let mut users = users
-                .lines()
-                .map(|line| line.split(':').collect::<Vec<_>>());
-            let name = users.find_map(|fields| match fields.as_slice() {
-                [name, _, number, ..] if number.parse() == Ok(uid) => Some((*name).to_owned()),
-                _ => None,
-            });
-            return format!("local:{}", name.unwrap_or_else(|| uid.to_string()));
-        }
-    }
-    "local".to_owned()
 }
