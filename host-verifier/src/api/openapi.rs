@@ -6,7 +6,7 @@ use axum::http::HeaderMap;
 use axum::routing::get;
 use utoipa::PartialSchema;
 use utoipa::openapi::path::Operation;
-use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{
     Components, ContactBuilder, ContentBuilder, Info, InfoBuilder, OpenApi, OpenApiBuilder, Ref,
     ResponseBuilder,
@@ -24,12 +24,22 @@ pub const BEARER: &str = "bearer";
 /// The scheme of client certificates.
 pub const MTLS: &str = "mtls";
 
+/// The scheme of sessions.
+pub const SESSION: &str = "session";
+
 /// What the document says besides paths.
 pub(super) fn document() -> OpenApi {
     let mut components = Components::new();
     let mut bearer = Http::new(HttpAuthScheme::Bearer);
     bearer.description = Some("A token of `assay token create`.".to_owned());
     components.add_security_scheme(BEARER, SecurityScheme::Http(bearer));
+    components.add_security_scheme(
+        SESSION,
+        SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::with_description(
+            "Authorization",
+            "`Assay ID.SECRET` of a live session: its id in hex and its secret in base64, as a login granted them.",
+        ))),
+    );
     components.add_security_scheme(
         MTLS,
         SecurityScheme::MutualTls {
@@ -89,7 +99,11 @@ pub(super) fn add_problems(operation: &mut Operation, access: Access) {
             "No credential, or one that does not hold.",
             access != Access::Public,
         ),
-        ("403", "The role is too small.", access != Access::Public),
+        (
+            "403",
+            "The role is too small.",
+            matches!(access, Access::Role(_)),
+        ),
         (
             "429",
             "Too many requests or refused credentials from this address; see `Retry-After`.",

@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, Response, StatusCode};
 pub struct Tagged {
     kind: &'static str,
     tag: HeaderValue,
+    cache: HeaderValue,
     body: Bytes,
 }
 
@@ -23,7 +24,18 @@ impl Tagged {
             kind,
             // Hex digits in quotes always make a header.
             tag: HeaderValue::try_from(tag).unwrap_or(HeaderValue::from_static("\"\"")),
+            cache: HeaderValue::from_static("no-cache"),
             body,
+        }
+    }
+
+    /// That anybody may go on using for so long without asking again.
+    #[must_use]
+    pub fn fresh_for(self, seconds: u64) -> Self {
+        let cache = format!("public, max-age={seconds}");
+        Self {
+            cache: HeaderValue::try_from(cache).unwrap_or(HeaderValue::from_static("no-cache")),
+            ..self
         }
     }
 
@@ -43,7 +55,7 @@ impl Tagged {
         };
         let answer = response.headers_mut();
         answer.insert(ETAG, self.tag.clone());
-        answer.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        answer.insert(CACHE_CONTROL, self.cache.clone());
         if known {
             *response.status_mut() = StatusCode::NOT_MODIFIED;
         } else {

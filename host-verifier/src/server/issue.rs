@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use assay_common::identity::{SpiffeId, SpiffeIdError};
+use jiff::Timestamp;
 
 use super::Server;
 use crate::login::SvidOrder;
-use crate::svid::IssueError;
+use crate::store::SessionRecord;
+use crate::svid::{IssueError, JwtSvid, X509Svid};
 
 /// An SVID as the login hands it on.
 #[derive(Debug)]
@@ -31,17 +33,38 @@ pub(crate) enum IssueFailed {
 impl Server {
     /// Issues to an order: an SVID that ends with its session at the latest.
     pub(crate) async fn issue(&self, order: SvidOrder<'_>) -> Result<Issued, IssueFailed> {
-        let id = SpiffeId::parse(order.spiffe_id).map_err(IssueFailed::Name)?;
-        let now = self.clock.now().wall;
-        let left = Duration::try_from(order.expires_at.duration_since(now)).unwrap_or_default();
-        let ttl = left.min(self.issuer.x509_ttl());
-        let svid = self
-            .issuer
-            .issue_x509(&id, order.key, now, Some(ttl))
-            .await?;
+        let svid = self.issue_x509(order).await?;
         Ok(Issued {
             name: format!("{} until {}", hex::encode(svid.serial), svid.not_after),
             chain: svid.chain.concat(),
         })
     }
+
+    /// As [`Self::issue`], with everything that is known of it.
+    pub(crate) async fn issue_x509(&self, order: SvidOrder<'_>) -> Result<X509Svid, IssueFailed> {
+        let id = SpiffeId::parse(order.spiffe_id).map_err(IssueFailed::Name)?;
+        let now = self.clock.now().wall;
+        let ttl = left(order.expires_at, now).min(self.issuer.x509_ttl());
+        Ok(self
+            .issuer
+            .issue_x509(&id, order.key, now, Some(ttl))
+            .await?)
+    }
+
+    /// Issues a JWT-SVID to the holder of a session, which was proven: it ends with the session at the latest.
+    pub(crate) async fn issue_jwt(
+        &self,
+        session: &SessionRecord,
+        audience: &[&str],
+    ) -> Result<JwtSvid, IssueFailed> {
+        let id = SpiffeId::parse(&session.spiffe_id).map_err(IssueFailed::Name)?;
+        let now = self.clock.now().wall;
+        let ttl = left(session.expires_at, now);
+        Ok(self.issuer.issue_jwt(&id, audience, now, Some(ttl)).await?)
+    }
+}
+
+/// The time until `end`; none when it has passed.
+fn left(end: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(end.duration_since(now)).unwrap_or_default()
 }

@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 
 pub use clusters::{Clusters, Live};
 pub use conversation::LoginConversation;
+pub(crate) use issue::IssueFailed;
 pub use requests::{MAX_KEPT, Reply, RequestLogins};
 
 use crate::audit::{AuditError, AuditLog, Record};

@@ -79,6 +79,8 @@ pub const AUTHORITY_REMOVED: &str = "Authority removed";
 pub const AUTHORITY_MISSED: &str = "Authority published again";
 /// The store's record of an authority cannot be used.
 pub const AUTHORITY_DAMAGED: &str = "Authority's record is damaged";
+/// A node that holds a session was issued an SVID; with `session_id` and `kind`.
+pub const SVID_ISSUED: &str = "SVID issued";
 /// Authorities could not be brought up to date; tried again.
 pub const ROTATION_FAILED: &str = "Authorities could not be rotated";
 

@@ -21,20 +21,20 @@ const SVID_KEY: AttestorKind = AttestorKind::SVID_KEY;
 const RESIDENT: u32 = 0x0004_0072;
 
 /// A key of the TPM, and everything about it that a test can bend.
-struct SvidKey {
+pub(crate) struct SvidKey {
     pair: KeyPair,
     attributes: u32,
 }
 
 impl SvidKey {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             pair: KeyPair::generate().unwrap(),
             attributes: RESIDENT,
         }
     }
 
-    fn csr(&self) -> Vec<u8> {
+    pub(crate) fn csr(&self) -> Vec<u8> {
         let params = CertificateParams::default();
         params.serialize_request(&self.pair).unwrap().der().to_vec()
     }
@@ -68,7 +68,7 @@ fn certification(tpm: &FakeTpm, name: &[u8], nonce: &[u8]) -> Vec<u8> {
     out
 }
 
-fn payload(tpm: &FakeTpm, key: &SvidKey, asked: &Transcript) -> Vec<u8> {
+pub(crate) fn payload(tpm: &FakeTpm, key: &SvidKey, asked: &Transcript) -> Vec<u8> {
     let attest = certification(tpm, &key.name(), &svid_key_nonce(asked));
     payload_of(key, &attest, &tpm.sign(&attest))
 }
@@ -85,7 +85,7 @@ fn payload_of(key: &SvidKey, attest: &[u8], signature: &[u8]) -> Vec<u8> {
 }
 
 /// A login whose agent answers the request for an SVID key with what `answer` makes.
-async fn login(
+pub(crate) async fn login(
     desk: &Desk,
     tpm: &FakeTpm,
     answer: impl Fn(&Transcript) -> Option<Vec<u8>>,

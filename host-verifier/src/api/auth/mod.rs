@@ -1,9 +1,10 @@
-//! Who may do what: bearer tokens and client certificates, three roles, and the gate before every route.
+//! Who may do what: bearer tokens and client certificates, three roles, sessions of nodes, and the gate before every route.
 //!
 //! A route belongs to one group of [`Access`], and a group is made by `gated`, which puts the gate before its routes and
 //! writes into the document what they ask for. So the document cannot say anything else than what is done.
 
 mod attempts;
+pub(in crate::api) mod session;
 pub mod token;
 
 use core::fmt;
@@ -19,7 +20,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 pub use token::ApiToken;
 
-use super::openapi::{BEARER, MTLS, operations};
+use super::openapi::{BEARER, MTLS, SESSION, operations};
 use super::peer::{ClientCertificate, Peer};
 use super::problem::Problem;
 use super::{ApiState, openapi};
@@ -32,6 +33,8 @@ use attempts::Attempts;
 pub enum Access {
     /// Everybody: what it answers is public, or it asks for proofs of its own.
     Public,
+    /// A node that holds a live session.
+    Session,
     /// Who has at least this role.
     Role(Role),
 }
@@ -53,7 +56,10 @@ impl fmt::Display for Principal {
 
 /// What gates share.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Gatekeeper(Arc<Attempts>);
+pub(super) struct Gatekeeper {
+    tokens: Arc<Attempts>,
+    sessions: Arc<Attempts>,
+}
 
 /// Routes behind a gate.
 pub(super) fn gated(
@@ -63,6 +69,7 @@ pub(super) fn gated(
 ) -> OpenApiRouter<ApiState> {
     let security = match access {
         Access::Public => Vec::new(),
+        Access::Session => vec![SecurityRequirement::new(SESSION, [""; 0])],
         Access::Role(role) => [BEARER, MTLS]
             .map(|scheme| SecurityRequirement::new(scheme, [role.name()]))
             .into(),
@@ -73,6 +80,7 @@ pub(super) fn gated(
     }
     match access {
         Access::Public => routes,
+        Access::Session => routes.route_layer(from_fn_with_state(state.clone(), session::gate)),
         Access::Role(role) => routes.route_layer(from_fn_with_state((state.clone(), role), gate)),
     }
 }
@@ -178,7 +186,7 @@ async fn by_token(
     peer: &Peer,
     header: &HeaderValue,
 ) -> Result<Principal, Problem> {
-    let attempts = &state.gatekeeper.0;
+    let attempts = &state.gatekeeper.tokens;
     if let Some(wait) = attempts.wait(peer.key()) {
         return Err(too_many(wait));
     }
@@ -254,6 +262,6 @@ fn too_many(wait: std::time::Duration) -> Problem {
         "too-many-refusals",
         "too many credentials from this address were refused",
     )
-    .hint("wait as long as Retry-After says, then send a token that is known")
+    .hint("wait as long as Retry-After says, then send one that is known")
     .retry_after(wait)
 }

@@ -6,6 +6,7 @@ pub mod bundle;
 pub mod nodes;
 pub mod policies;
 pub mod sessions;
+pub mod svids;
 pub mod tokens;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -19,7 +20,13 @@ use crate::store::Role;
 pub(super) fn all(state: &ApiState) -> OpenApiRouter<ApiState> {
     let public = OpenApiRouter::new()
         .routes(routes!(bundle::show))
+        .routes(routes!(bundle::spiffe))
+        .routes(routes!(bundle::keys))
+        .routes(routes!(bundle::discovery))
         .routes(routes!(login::login));
+    let session = OpenApiRouter::new()
+        .routes(routes!(svids::jwt))
+        .routes(routes!(svids::x509));
     let viewer = OpenApiRouter::new()
         .routes(routes!(sessions::list))
         .routes(routes!(sessions::show))
@@ -31,6 +38,7 @@ pub(super) fn all(state: &ApiState) -> OpenApiRouter<ApiState> {
     let operator = OpenApiRouter::new()
         .routes(routes!(sessions::revoke))
         .routes(routes!(nodes::evict))
+        .routes(routes!(nodes::ban, nodes::unban))
         .routes(routes!(audit::list))
         .routes(routes!(audit::show))
         .routes(routes!(audit::evidence));
@@ -38,6 +46,7 @@ pub(super) fn all(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::revoke));
     gated(state, Access::Public, public)
+        .merge(gated(state, Access::Session, session))
         .merge(gated(state, Access::Role(Role::Viewer), viewer))
         .merge(gated(state, Access::Role(Role::Operator), operator))
         .merge(gated(state, Access::Role(Role::Admin), admin))

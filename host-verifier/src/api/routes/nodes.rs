@@ -1,15 +1,16 @@
 //! `/v1/nodes` and `/v1/eks`: who ever logged in, and the keys that they are.
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::{Extension, Json};
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::api::ApiState;
-use crate::api::extract::{Page, PageQuery, Path, Query, bad_cursor};
+use crate::api::auth::Principal;
+use crate::api::extract::{self, Page, PageQuery, Path, Query, bad_cursor};
 use crate::api::problem::Problem;
-use crate::store::NodeRecord;
+use crate::store::{Ban, NodeRecord};
 
 /// The cursors' first bytes.
 const NODES: u8 = b'n';
@@ -69,6 +70,15 @@ pub struct BanView {
     reason: String,
 }
 
+/// Why a node is to be banned.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewBan {
+    /// Why, in one line of 1 to 512 bytes.
+    #[schema(example = "stolen from rack 7", min_length = 1, max_length = 512)]
+    reason: String,
+}
+
 /// An endorsement key that a login has proven.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -102,11 +112,17 @@ impl From<NodeRecord> for NodeView {
             }),
             first_seen: node.first_seen,
             last_seen: node.last_seen,
-            ban: node.ban.map(|ban| BanView {
-                banned_at: ban.banned_at,
-                banned_by: ban.banned_by,
-                reason: ban.reason,
-            }),
+            ban: node.ban.map(BanView::from),
+        }
+    }
+}
+
+impl From<Ban> for BanView {
+    fn from(ban: Ban) -> Self {
+        Self {
+            banned_at: ban.banned_at,
+            banned_by: ban.banned_by,
+            reason: ban.reason,
         }
     }
 }
@@ -178,6 +194,70 @@ pub(in crate::api) async fn evict(
     match api.server.store.evict_node(&id).await? {
         true => Ok(StatusCode::NO_CONTENT),
         false => Err(none(&id)),
+    }
+}
+
+/// Refuse a TPM from now on, and end its sessions now
+///
+/// It need not have logged in before.
+#[utoipa::path(
+    post,
+    path = "/v1/nodes/{id}/ban",
+    tag = "nodes",
+    operation_id = "banNode",
+    params(("id" = String, Path, description = "The hash of its EK, 64 hex digits.")),
+    request_body = NewBan,
+    responses(
+        (status = 201, description = "It is banned, for every replica.", body = BanView),
+        (status = 409, description = "It is banned already; the first ban stays as it is.", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(in crate::api) async fn ban(
+    State(api): State<ApiState>,
+    Extension(principal): Extension<Principal>,
+    Path(id): Path<String>,
+    extract::Json(wanted): extract::Json<NewBan>,
+) -> Result<(StatusCode, Json<BanView>), Problem> {
+    check(&id)?;
+    let now = api.server.clock.now().wall;
+    let ban = Ban::new(&id, now, &principal.name, &wanted.reason)
+        .map_err(|error| Problem::bad_request("bad-ban", error.to_string()))?;
+    match api.server.store.ban(&ban).await? {
+        true => Ok((StatusCode::CREATED, Json(ban.into()))),
+        false => Err(Problem::new(
+            StatusCode::CONFLICT,
+            "banned-already",
+            format!("EK {id} is banned already"),
+        )
+        .hint("lift the ban first, if its reason is to be another")),
+    }
+}
+
+/// Lift a ban
+///
+/// Sessions that it ended stay ended.
+#[utoipa::path(
+    delete,
+    path = "/v1/nodes/{id}/ban",
+    tag = "nodes",
+    operation_id = "unbanNode",
+    params(("id" = String, Path, description = "The hash of its EK, 64 hex digits.")),
+    responses(
+        (status = 204, description = "It may log in again."),
+        (status = 404, description = "It is not banned.", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(in crate::api) async fn unban(
+    State(api): State<ApiState>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Problem> {
+    check(&id)?;
+    match api.server.store.unban(&id).await? {
+        true => Ok(StatusCode::NO_CONTENT),
+        false => Err(
+            Problem::not_found("no-such-ban", format!("EK {id} is not banned"))
+                .hint("GET /v1/nodes shows the bans of those that ever logged in, `assay node bans` all of them"),
+        ),
     }
 }
 

@@ -12,28 +12,50 @@ use serde_json::{Value, json};
 use super::{Api, ask, bearer, json as body, peer};
 
 /// What everybody may ask without a credential. A route that is added here is open to the world.
-const PUBLIC: &[&str] = &["get /v1/bundle", "post /v1/login"];
+const PUBLIC: &[&str] = &[
+    "get /.well-known/openid-configuration",
+    "get /keys",
+    "get /v1/bundle",
+    "get /v1/bundle/spiffe",
+    "post /v1/login",
+];
 
-/// Every operation of the document: (method, path with something in the place of parameters, smallest role).
-fn operations(api: &Api) -> Vec<(String, String, Option<Role>)> {
+/// What nodes may ask with a live session, which no role stands in for.
+const SESSION: &[&str] = &["post /v1/svids/jwt", "post /v1/svids/x509"];
+
+/// What an operation asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asks {
+    Nothing,
+    Session,
+    Role(Role),
+}
+
+/// Every operation of the document: (method, path with something in the place of parameters, what it asks for).
+fn operations(api: &Api) -> Vec<(String, String, Asks)> {
     let document = serde_json::to_value(document(&api.state())).unwrap();
     let mut operations = Vec::new();
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
             let schemes = operation["security"].as_array().unwrap();
-            let role = schemes.first().map(|scheme| {
-                let role = scheme["bearer"][0].as_str().unwrap();
-                role.parse().unwrap()
-            });
-            if schemes.is_empty() {
-                let name = format!("{method} {path}");
-                assert!(PUBLIC.contains(&name.as_str()), "{name} asks for nothing");
-            } else {
-                assert_eq!(schemes[1]["mtls"], schemes[0]["bearer"], "{path}");
-            }
+            let name = format!("{method} {path}");
+            let asks = match schemes.as_slice() {
+                [] => Asks::Nothing,
+                [one] if one.get("session").is_some() => Asks::Session,
+                [bearer, mtls] => {
+                    assert_eq!(mtls["mtls"], bearer["bearer"], "{path}");
+                    let role = bearer["bearer"][0].as_str().unwrap();
+                    Asks::Role(role.parse().unwrap())
+                }
+                other => panic!("{name}: {other:?}"),
+            };
+            let open = PUBLIC.contains(&name.as_str());
+            assert_eq!(open, asks == Asks::Nothing, "{name} asks for {asks:?}");
+            let node = SESSION.contains(&name.as_str());
+            assert_eq!(node, asks == Asks::Session, "{name} asks for {asks:?}");
             let path = path.replace("{id}", &"ab".repeat(16));
             assert!(!path.contains('{'), "{path}");
-            operations.push((method.to_uppercase(), path, role));
+            operations.push((method.to_uppercase(), path, asks));
         }
     }
     operations
@@ -58,18 +80,19 @@ async fn a62_no_route_works_without_a_credential_or_with_too_small_a_role() {
         let bare = status(None).await;
         assert_eq!(
             bare == StatusCode::UNAUTHORIZED,
-            needed.is_some(),
+            needed != Asks::Nothing,
             "{method} {path}"
         );
         for (role, authorization) in &tokens {
             let status = status(Some(authorization)).await;
             let refused = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&status);
-            let small = needed.is_some_and(|needed| *role < needed);
-            assert_eq!(refused, small, "{method} {path} as {role}: {status}");
-            assert!(
-                !refused || status == StatusCode::FORBIDDEN,
-                "{method} {path}"
-            );
+            let (wrong, with) = match needed {
+                Asks::Nothing => (false, StatusCode::OK),
+                Asks::Session => (true, StatusCode::UNAUTHORIZED),
+                Asks::Role(needed) => (*role < needed, StatusCode::FORBIDDEN),
+            };
+            assert_eq!(refused, wrong, "{method} {path} as {role}: {status}");
+            assert!(!refused || status == with, "{method} {path}: {status}");
         }
     }
 }

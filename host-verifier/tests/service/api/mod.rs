@@ -8,6 +8,7 @@ mod document;
 mod programs;
 mod settings;
 mod stores;
+mod svids;
 mod tokens;
 
 use std::net::SocketAddr;
