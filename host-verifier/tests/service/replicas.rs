@@ -21,7 +21,7 @@ fn site(tpm: &FakeTpm, database: &Database<'_>) -> Site {
 }
 
 /// Replicas have one challenge key: nodes pin it.
-fn share_key(from: &Site, to: &Site) {
+pub(crate) fn share_key(from: &Site, to: &Site) {
     std::fs::create_dir(to.path("data")).unwrap();
     for site in [from, to] {
         assert!(site.path("data").exists());

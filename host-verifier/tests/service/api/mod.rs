@@ -211,6 +211,11 @@ impl Served {
 }
 
 fn client(protocol: &str) -> TlsConnector {
+    TlsConnector::from(Arc::new(client_config(protocol)))
+}
+
+/// A client that trusts the server's authority.
+pub(crate) fn client_config(protocol: &str) -> rustls::ClientConfig {
     use rustls::pki_types::CertificateDer;
     use rustls::pki_types::pem::PemObject;
     let mut roots = rustls::RootCertStore::empty();
@@ -223,7 +228,7 @@ fn client(protocol: &str) -> TlsConnector {
         .with_root_certificates(roots)
         .with_no_client_auth();
     config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
-    TlsConnector::from(Arc::new(config))
+    config
 }
 
 /// A peer at this address, without a certificate.
