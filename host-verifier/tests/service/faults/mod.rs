@@ -5,6 +5,7 @@
 mod crashes;
 mod house;
 mod kills;
+mod replicas;
 
 use assay_common::login::renewal_nonce;
 use assay_common::protocol::{AgentMessage, Renew, Renewal, VerifierMessage, decode};
