@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use super::listener::Peers;
 use super::peer::Peer;
 use super::problem::Problem;
 use super::rate::Rate;
@@ -24,6 +25,10 @@ use crate::telemetry::metrics::Limit;
 pub(super) struct Admission {
     rate: Arc<Rate>,
     room: Arc<Semaphore>,
+    /// Who is in the room. A request is in it while its body is on the way, so that bodies that do not come would fill it:
+    /// a peer has a share, and the others always find a place.
+    peers: Peers,
+    share: usize,
     time: Duration,
     metrics: Metrics,
 }
@@ -33,6 +38,8 @@ impl Admission {
         Self {
             rate: Arc::new(Rate::per_second(limits.requests_per_second)),
             room: Arc::new(Semaphore::new(limits.requests_in_flight)),
+            peers: Peers::default(),
+            share: limits.requests_in_flight - limits.requests_in_flight / 4,
             time: limits.request_timeout,
             metrics,
         }
@@ -83,6 +90,17 @@ async fn let_in(admission: &Admission, request: Request, next: Next) -> Response
             "too many requests are being worked on",
         )
         .hint("wait as long as Retry-After says, or ask another replica")
+        .retry_after(Duration::from_secs(1))
+        .into_response();
+    };
+    let Some(_place) = admission.peers.enter(peer.key(), admission.share) else {
+        admission.metrics.rate_limited(Limit::Peer);
+        return Problem::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too-many-requests",
+            "too many requests of this address are being worked on",
+        )
+        .hint("send bodies at once, or come back when Retry-After says")
         .retry_after(Duration::from_secs(1))
         .into_response();
     };

@@ -189,12 +189,13 @@ impl Accepted {
     }
 }
 
-/// How many connections each peer has. As many entries as there are connections, at most.
+/// How many connections, or requests, each peer has. As many entries as there are of these, at most.
 #[derive(Debug, Clone, Default)]
-struct Peers(Arc<Mutex<HashMap<PeerKey, usize>>>);
+pub(super) struct Peers(Arc<Mutex<HashMap<PeerKey, usize>>>);
 
 impl Peers {
-    fn enter(&self, key: PeerKey, most: usize) -> Option<Place> {
+    /// One more of this peer, unless it has `most`.
+    pub(super) fn enter(&self, key: PeerKey, most: usize) -> Option<Place> {
         let mut peers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = peers.entry(key).or_default();
         if *count >= most {
@@ -208,9 +209,9 @@ impl Peers {
     }
 }
 
-/// A connection of a peer.
+/// A connection, or a request, of a peer.
 #[derive(Debug)]
-struct Place {
+pub(super) struct Place {
     peers: Peers,
     key: PeerKey,
 }

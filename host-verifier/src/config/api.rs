@@ -97,7 +97,7 @@ pub struct ApiLimits {
     pub connections: usize,
     /// Most connections of one peer: an IPv4 address, or the 64-bit prefix of an IPv6 address.
     pub connections_per_peer: usize,
-    /// Most requests that are worked on at once.
+    /// Most requests that are worked on at once; of one peer, three quarters of them.
     pub requests_in_flight: usize,
     /// Requests of one peer per second, and as many connections.
     pub requests_per_second: u32,

@@ -12,7 +12,7 @@ use assay_host_verifier::login::ChallengeKey;
 use rustls::{ClientConnection, StreamOwned};
 use serde_json::Value;
 
-use crate::agent::Agent;
+use crate::agent::{Agent, Answer};
 use crate::api::{client_config, pki};
 use crate::fake_tpm::FakeTpm;
 use crate::site::Site;
@@ -72,6 +72,26 @@ impl House {
         let key = ChallengeKey::existing(&self.site.path("data")).unwrap();
         Agent::new(key.public())
     }
+
+    /// A whole login over one connection.
+    pub(super) fn login(&self, replica: &Replica, tpm: &FakeTpm) -> Answer {
+        self.login_over(Wire::connect(replica.address).unwrap(), tpm)
+    }
+
+    /// A whole login over this connection.
+    pub(super) fn login_over(&self, mut wire: Wire, tpm: &FakeTpm) -> Answer {
+        let mut agent = self.agent();
+        let mut heard = wire.turn(&[], &agent.hello()).unwrap();
+        loop {
+            match agent.hear(&heard.message) {
+                Answer::Asked(asked) => {
+                    let proofs = agent.answer(tpm, &asked);
+                    heard = wire.turn(&heard.state, &proofs).unwrap();
+                }
+                other => return other,
+            }
+        }
+    }
 }
 
 /// A process that serves a site.
@@ -107,7 +127,24 @@ pub(super) struct Wire(StreamOwned<ClientConnection, TcpStream>);
 
 impl Wire {
     pub(super) fn connect(address: SocketAddr) -> io::Result<Self> {
-        let tcp = TcpStream::connect(address)?;
+        Self::over(TcpStream::connect(address)?)
+    }
+
+    /// From another address of this machine.
+    pub(super) fn connect_from(source: SocketAddr, address: SocketAddr) -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .build()?;
+        let tcp = runtime.block_on(async {
+            let socket = tokio::net::TcpSocket::new_v4()?;
+            socket.bind(source)?;
+            socket.connect(address).await?.into_std()
+        })?;
+        tcp.set_nonblocking(false)?;
+        Self::over(tcp)
+    }
+
+    fn over(tcp: TcpStream) -> io::Result<Self> {
         // Nobody here waits that long; a test that does has failed.
         tcp.set_read_timeout(Some(Duration::from_secs(60)))?;
         tcp.set_nodelay(true)?;
@@ -141,7 +178,12 @@ impl Wire {
             "POST /v1/login HTTP/1.1\r\nhost: localhost\r\ncontent-type: {media_type}\r\n\
              content-length: {length}\r\n\r\n"
         );
-        self.0.write_all(&[head.as_bytes(), body].concat())?;
+        self.raw(&[head.as_bytes(), body].concat())
+    }
+
+    /// Any bytes.
+    pub(super) fn raw(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.0.write_all(bytes)?;
         self.0.flush()
     }
 
@@ -155,6 +197,17 @@ impl Wire {
             state: answer.state.to_vec(),
             message: answer.message.to_vec(),
         })
+    }
+
+    /// The first line of what comes.
+    pub(super) fn line(&mut self) -> io::Result<String> {
+        let mut line = Vec::new();
+        while !line.ends_with(b"\r\n") {
+            let mut byte = [0];
+            self.0.read_exact(&mut byte)?;
+            line.extend(byte);
+        }
+        String::from_utf8(line).map_err(io::Error::other)
     }
 
     /// Status and body, whole; an error when the connection ends before.

@@ -4,6 +4,7 @@
 
 mod crashes;
 mod house;
+mod idle;
 mod kills;
 mod replicas;
 
