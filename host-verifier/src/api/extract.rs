@@ -119,6 +119,12 @@ pub struct PageQuery {
 }
 
 impl PageQuery {
+    /// As a query with more parameters than these has it.
+    #[must_use]
+    pub const fn new(limit: Option<u32>, cursor: Option<String>) -> Self {
+        Self { limit, cursor }
+    }
+
     /// How many entries.
     ///
     /// # Errors

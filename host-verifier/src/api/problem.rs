@@ -39,8 +39,22 @@ pub struct Problem {
     /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<String>,
+    /// Where in a document that was sent: members `file`, `line` and `column`.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    #[schema(ignore)]
+    place: Option<Box<Place>>,
     #[serde(skip)]
-    retry_after: Option<u64>,
+    retry_after: Option<u32>,
+}
+
+/// A place in a document that was sent.
+#[derive(Debug, Clone, Serialize)]
+struct Place {
+    file: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    column: Option<u64>,
 }
 
 impl Problem {
@@ -54,6 +68,7 @@ impl Problem {
             code,
             detail: detail.into(),
             hint: None,
+            place: None,
             retry_after: None,
         }
     }
@@ -67,12 +82,25 @@ impl Problem {
         }
     }
 
+    /// With the place of what is wrong in a document that was sent; line and column count from 1, 0 is no place.
+    #[must_use]
+    pub fn at(self, file: &str, line: u64, column: u64) -> Self {
+        Self {
+            place: Some(Box::new(Place {
+                file: file.to_owned(),
+                line: Some(line).filter(|line| *line > 0),
+                column: Some(column).filter(|column| *column > 0),
+            })),
+            ..self
+        }
+    }
+
     /// With the time after which it may be tried again, in whole seconds, at least one.
     #[must_use]
     pub fn retry_after(self, wait: Duration) -> Self {
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
         Self {
-            retry_after: Some(seconds.max(1)),
+            retry_after: Some(u32::try_from(seconds).unwrap_or(u32::MAX).max(1)),
             ..self
         }
     }

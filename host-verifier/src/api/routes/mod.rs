@@ -3,6 +3,7 @@
 
 pub mod audit;
 pub mod bundle;
+pub mod clusters;
 pub mod nodes;
 pub mod policies;
 pub mod sessions;
@@ -34,7 +35,10 @@ pub(super) fn all(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(nodes::show))
         .routes(routes!(nodes::eks))
         .routes(routes!(nodes::ek))
-        .routes(routes!(policies::list));
+        .routes(routes!(policies::list))
+        .routes(routes!(clusters::list))
+        .routes(routes!(clusters::show))
+        .routes(routes!(clusters::history));
     let operator = OpenApiRouter::new()
         .routes(routes!(sessions::revoke))
         .routes(routes!(nodes::evict))
@@ -44,7 +48,9 @@ pub(super) fn all(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(audit::evidence));
     let admin = OpenApiRouter::new()
         .routes(routes!(tokens::list, tokens::create))
-        .routes(routes!(tokens::revoke));
+        .routes(routes!(tokens::revoke))
+        .routes(routes!(clusters::set, clusters::remove))
+        .routes(routes!(clusters::rollback));
     gated(state, Access::Public, public)
         .merge(gated(state, Access::Session, session))
         .merge(gated(state, Access::Role(Role::Viewer), viewer))

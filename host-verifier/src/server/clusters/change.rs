@@ -40,7 +40,7 @@ pub struct By {
 }
 
 /// What a change did, or would do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Changed {
     /// The cluster.
@@ -58,7 +58,7 @@ pub struct Changed {
 }
 
 /// A section of a change.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SectionChange {
     /// Its name.

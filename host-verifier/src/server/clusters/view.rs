@@ -9,7 +9,7 @@ use crate::policy::Section;
 use crate::store::{ConfigEntry, ConfigVersion};
 
 /// A cluster at one version.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ClusterState {
     /// The cluster.
@@ -21,7 +21,7 @@ pub struct ClusterState {
 }
 
 /// A section that is in force.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SectionState {
     /// Its name.
@@ -35,7 +35,7 @@ pub struct SectionState {
 }
 
 /// Where a section comes from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(tag = "origin", rename_all = "camelCase")]
 pub enum Origin {
     /// The store.
@@ -49,7 +49,7 @@ pub enum Origin {
 }
 
 /// A version of a section, in a history.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HistoryEntry {
     /// The section's name.
@@ -60,7 +60,7 @@ pub struct HistoryEntry {
 }
 
 /// A version of a section.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VersionState {
     /// Of the cluster.
@@ -72,6 +72,7 @@ pub struct VersionState {
     /// What they said about it.
     pub comment: String,
     /// When.
+    #[schema(value_type = String, format = DateTime)]
     pub changed_at: Timestamp,
     /// The version whose state was taken up again, for a rollback.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -4,6 +4,7 @@ mod audit;
 mod auth;
 mod bounds;
 mod certificates;
+mod clusters;
 mod document;
 mod programs;
 mod settings;
