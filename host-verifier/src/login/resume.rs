@@ -28,6 +28,9 @@ use crate::blobs::Blobs;
 use crate::clock::Moment;
 use crate::store::NodeRecord;
 
+/// How far the calendars of two verifiers may be apart.
+const CALENDARS_APART: Duration = Duration::from_secs(60);
+
 /// A login that waits for proofs.
 #[derive(Serialize, Deserialize)]
 pub struct Saved {
@@ -138,8 +141,16 @@ impl Saved {
         let damaged = || Denied::new(Some(id), DenyCode::INTERNAL, "a damaged login state");
         let left = self.deadline.saturating_sub(env.now.wall.as_millisecond());
         let left = u64::try_from(left).map_err(|_| over("the login took too long"))?;
+        let left = Duration::from_millis(left);
+        // A calendar that was set back makes old logins young again, and the store may have forgotten which of their
+        // challenges were answered.
+        if left > verifier.login_timeout.saturating_add(CALENDARS_APART) {
+            return Err(over(
+                "the login began in the future: a verifier's calendar was set back",
+            ));
+        }
         // No longer than a login that begins now: the verifiers' calendars need not agree.
-        let left = Duration::from_millis(left).min(verifier.login_timeout);
+        let left = left.min(verifier.login_timeout);
         let mut progress = AwaitHello::new(verifier).reopen(id, env, &self.hello)?;
         if self.configuration != progress.policies.digest() {
             return Err(over(

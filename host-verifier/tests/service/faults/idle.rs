@@ -22,7 +22,7 @@ const OPENERS: usize = 4;
 const PER_CONNECTION: usize = 64 * 1024;
 
 /// Memory of a process that is in RAM, bytes.
-fn resident(replica: &Replica) -> usize {
+pub(super) fn resident(replica: &Replica) -> usize {
     let path = format!("/proc/{}/status", replica.process.id());
     let status = std::fs::read_to_string(path).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS:"));

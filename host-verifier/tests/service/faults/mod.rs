@@ -1,8 +1,11 @@
-//! Faults of what the service stands on: processes that are killed, stores and disks that fail, clocks that step, peers
+//! Faults of what the service stands on: processes that are killed, databases that go away, calendars that step, peers
 //! that do not come to the point. What holds in all of them: nobody is admitted who was not decided on, nothing is lost
 //! that was answered, and the same node logs in when the fault is gone. `docs/faults.md` has the figures.
 
+mod clocks;
 mod crashes;
+mod databases;
+mod documents;
 mod house;
 mod idle;
 mod kills;
