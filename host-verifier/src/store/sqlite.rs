@@ -15,7 +15,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use sqlx::ConnectOptions;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
@@ -65,7 +64,7 @@ impl SqliteStore {
             .connect_with(options.clone())
             .await?;
         migrations::sqlite().run(&pool).await?;
-        let (writer, task) = Writer::start(options.connect().await?);
+        let (writer, task) = Writer::start(options).await?;
         Ok(Self {
             pool,
             writing: Arc::new(Mutex::new(Some(Writing { writer, task }))),

@@ -1,7 +1,8 @@
 //! One writer for the whole service: what waits is written together, so that the disk is waited for once per batch
 //! and not once per login.
 
-use sqlx::sqlite::SqliteConnection;
+use sqlx::ConnectOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
@@ -30,9 +31,17 @@ impl core::fmt::Debug for Writer {
 
 impl Writer {
     /// Starts a writer on a connection of its own.
-    pub(super) fn start(connection: SqliteConnection) -> (Self, JoinHandle<()>) {
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when there is none.
+    pub(super) async fn start(
+        options: SqliteConnectOptions,
+    ) -> Result<(Self, JoinHandle<()>), StoreError> {
+        let connection = options.connect().await?;
         let (sender, receiver) = mpsc::channel(QUEUE);
-        (Self(sender), tokio::spawn(write_all(connection, receiver)))
+        let task = tokio::spawn(write_all(options, connection, receiver));
+        Ok((Self(sender), task))
     }
 
     /// Queues a write and waits until it is durable. Whoever stops waiting does not take the write back.
@@ -44,7 +53,11 @@ impl Writer {
     }
 }
 
-async fn write_all(mut connection: SqliteConnection, mut queue: mpsc::Receiver<Job>) {
+async fn write_all(
+    options: SqliteConnectOptions,
+    mut connection: SqliteConnection,
+    mut queue: mpsc::Receiver<Job>,
+) {
     let mut jobs = Vec::with_capacity(BATCH);
     while queue.recv_many(&mut jobs, BATCH).await > 0 {
         let writes: Vec<_> = jobs.iter().map(|job| &job.write).collect();
@@ -57,6 +70,11 @@ async fn write_all(mut connection: SqliteConnection, mut queue: mpsc::Receiver<J
             // One that cannot be written must not take the others with it: each is tried by itself.
             Err(_) => {
                 for job in jobs.drain(..) {
+                    // On a full disk SQLite ends a transaction by itself, and the connection goes on counting it as
+                    // open: nothing would ever be written over it again.
+                    if let Ok(fresh) = options.connect().await {
+                        connection = fresh;
+                    }
                     let written = batch::run(&mut connection, &[&job.write]).await;
                     let written = written.and_then(|mut all| all.pop().ok_or(StoreError::Closed));
                     let _ = job.done.send(written);

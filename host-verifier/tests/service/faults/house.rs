@@ -36,7 +36,10 @@ impl House {
     pub(super) fn serve(&self, sets: &[&str]) -> Replica {
         // What a killed process left.
         let _ = std::fs::remove_file(self.site.path("agent.sock"));
-        let mut command = Command::new(env!("CARGO_BIN_EXE_assayd"));
+        // A file that may not grow is an error, and not a signal that ends the process.
+        let mut command = Command::new("sh");
+        command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]);
+        command.arg(env!("CARGO_BIN_EXE_assayd"));
         command.args(["serve", "--config", "assayd.yaml"]);
         let listener = [
             "listeners.api.address=127.0.0.1:0",

@@ -5,6 +5,7 @@
 mod clocks;
 mod crashes;
 mod databases;
+mod disks;
 mod documents;
 mod house;
 mod idle;
