@@ -309,7 +309,12 @@ fn what_serve_cannot_use_is_said_before_anything_is_touched() {
             "unknown field `adress`",
             "did you mean `address`?",
         ),
-        ("listeners.api.address=here", 2, "--set: ", ""),
+        (
+            "listeners.api.address=here",
+            2,
+            "--set listeners.api.address: invalid",
+            "correct the value",
+        ),
         (
             "listeners",
             2,
