@@ -153,10 +153,10 @@ fn login(t: &mut Tpm<Hostile<'_>>, selections: &[PcrSelection]) {
     let Ok(indices) = EkIndices::read(t) else {
         return;
     };
-    let Ok(ek) = Ek::create(t, &indices, &EkTemplate::ALL) else {
+    let Ok(ek) = Ek::create(t, &indices, &EkTemplate::ALL, &mut |_| {}) else {
         return assert_eq!(t.loaded(), 0);
     };
-    let Ok(ak) = Ak::create(t, &AkTemplate::ALL) else {
+    let Ok(ak) = Ak::create(t, &AkTemplate::ALL, &mut |_| {}) else {
         return assert!(t.loaded() <= 1);
     };
     if let Ok(secret) = activate(t, &ek, &ak, &[1; 68], &[2; 70]) {

@@ -31,8 +31,7 @@ const BOARD: BoardInfo = BoardInfo {
 };
 const SECRET: [u8; 32] = [0x5E; 32];
 
-/// Who speaks.
-const STRANGER: u8 = 0;
+/// Who speaks. 0 is a stranger: the body as it is.
 const PINNED_CHALLENGE: u8 = 1;
 const PINNED_GRANT: u8 = 2;
 const PINNED_SVID_GRANT: u8 = 3;
