@@ -342,6 +342,8 @@ fn verifier() -> Arc<Verifier> {
                 login_timeout: Duration::from_secs(60),
                 session_ttl: Duration::from_secs(60),
                 path_template: PathTemplate::parse("/node/{{tpm_ek.public_hash}}").expect("a template"),
+                reattest_after: Duration::from_secs(60),
+                issues_svids: true,
             })
         })
         .clone()
