@@ -318,10 +318,15 @@ fn what_serve_cannot_use_is_said_before_anything_is_touched() {
         (
             "listeners",
             2,
-            "--set: `listeners`: no `=`",
+            "--set listeners: no `=`",
             "for instance --set listeners.api.address",
         ),
-        ("trustDomain.x=1", 2, "the key leads through a value", ""),
+        (
+            "trustDomain.x=1",
+            2,
+            "leads through a value",
+            "set the whole value",
+        ),
         (
             "listeners.api.tls.key=none.key",
             1,
