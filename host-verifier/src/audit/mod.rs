@@ -49,10 +49,5 @@ pub const GENESIS: [u8; 32] = [0; 32];
 pub const MAX_LINE: usize = 1024 * 1024;
 
 fn sha256(bytes: &[u8]) -> [u8; 32] {
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
-    let mut out = [0; 32];
-    for (slot, byte) in out.iter_mut().zip(digest.as_ref()) {
-        *slot = *byte;
-    }
-    out
+    crate::crypto::sha256(&[bytes])
 }

@@ -16,6 +16,17 @@ pub enum HashAlgorithm {
     Sha512,
 }
 
+/// SHA-256 of the concatenation of `parts`.
+#[must_use]
+pub fn sha256(parts: &[&[u8]]) -> [u8; 32] {
+    let digest = HashAlgorithm::Sha256.hash(parts);
+    let mut out = [0; 32];
+    for (slot, byte) in out.iter_mut().zip(digest.as_ref()) {
+        *slot = *byte;
+    }
+    out
+}
+
 impl HashAlgorithm {
     /// Digest length in bytes.
     #[must_use]

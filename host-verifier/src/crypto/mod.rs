@@ -12,7 +12,7 @@ mod key;
 mod roca;
 mod verify;
 
-pub use hash::{Digest, HashAlgorithm};
+pub use hash::{Digest, HashAlgorithm, sha256};
 pub use key::{Curve, EcPublicKey, KeyError, PublicKey, RsaPublicKey};
 pub use roca::has_roca_fingerprint;
 pub use verify::{

@@ -77,12 +77,7 @@ impl AwaitProofs {
     /// answer by itself; the store extends that to all verifiers that share it.
     #[must_use]
     pub fn challenge_digest(&self) -> [u8; 32] {
-        let mut digest = [0; 32];
-        let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &self.nonce);
-        for (slot, byte) in digest.iter_mut().zip(hash.as_ref()) {
-            *slot = *byte;
-        }
-        digest
+        crate::crypto::sha256(&[&self.nonce])
     }
 
     /// Ends the login because nothing came in time.

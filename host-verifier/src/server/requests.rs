@@ -12,7 +12,7 @@ use assay_common::protocol::{AgentMessage, DenyCode, decode};
 use super::Server;
 use super::course::{Answer, Course};
 use crate::blobs::Blobs;
-use crate::crypto::HashAlgorithm;
+use crate::crypto::sha256;
 use crate::login::{AwaitProofs, Denied};
 use crate::telemetry::names;
 
@@ -136,7 +136,7 @@ impl RequestLogins {
         blobs: &Blobs,
         message: &[u8],
     ) -> Reply {
-        let kept = self.kept().take(&digest(state));
+        let kept = self.kept().take(&sha256(&[state]));
         let (mut course, state) = match kept {
             Some(kept) => kept,
             None => match resumed(server, link, state).await {
@@ -159,7 +159,7 @@ impl RequestLogins {
                     "the login's state cannot be sealed",
                 )),
                 Some(sealed) => {
-                    self.kept().put(digest(&sealed), course, state);
+                    self.kept().put(sha256(&[&sealed]), course, state);
                     Reply {
                         state: sealed,
                         message,
@@ -194,13 +194,4 @@ async fn resumed(
         return Err(Denied::new(None, DenyCode::MALFORMED, detail));
     };
     Course::resume(server.clone(), link, &saved).await
-}
-
-fn digest(state: &[u8]) -> [u8; 32] {
-    let mut out = [0; 32];
-    let digest = HashAlgorithm::Sha256.hash(&[state]);
-    for (slot, byte) in out.iter_mut().zip(digest.as_ref()) {
-        *slot = *byte;
-    }
-    out
 }

@@ -44,12 +44,7 @@ impl FromStr for SessionId {
 /// be guessed from its hash.
 #[must_use]
 pub fn secret_hash(secret: &[u8; 32]) -> [u8; 32] {
-    let mut out = [0; 32];
-    let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, secret);
-    for (slot, byte) in out.iter_mut().zip(hash.as_ref()) {
-        *slot = *byte;
-    }
-    out
+    crate::crypto::sha256(&[secret])
 }
 
 #[cfg(test)]

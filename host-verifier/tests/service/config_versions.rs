@@ -9,7 +9,7 @@ use assay_host_verifier::store::{
 use sqlx::Connection;
 
 use crate::postgres::database;
-use crate::stores::at;
+use crate::stores::{at, conformance};
 
 const A: &str = "AgentAttestation";
 const S: &str = "SVIDIssuancePolicy";
@@ -233,37 +233,6 @@ async fn of_many_who_expect_nothing_all_change_it_one_after_the_other(store: Arc
     }
     versions.sort_unstable();
     assert_eq!(versions, (1..=8).collect::<Vec<_>>());
-}
-
-macro_rules! conformance {
-    ($($test:ident),* $(,)?) => {
-        mod memory {
-            use super::{Arc, MemoryStore};
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $test() {
-                super::$test(Arc::new(MemoryStore::new())).await;
-            })*
-        }
-        mod sqlite {
-            use super::{Arc, SQLITE_FILE, SqliteStore, Store};
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $test() {
-                let dir = tempfile::tempdir().unwrap();
-                let store = SqliteStore::open(&dir.path().join(SQLITE_FILE)).await.unwrap();
-                super::$test(Arc::new(store.clone())).await;
-                store.close().await;
-            })*
-        }
-        mod postgres {
-            use super::{Arc, Store};
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $test() {
-                let store = crate::postgres::database().store().await;
-                super::$test(Arc::new(store.clone())).await;
-                store.close().await;
-            })*
-        }
-    };
 }
 
 conformance! {

@@ -12,7 +12,7 @@ use assay_common::tpm::{
 
 use crate::{
     attestor::BootState,
-    crypto::HashAlgorithm,
+    crypto::{HashAlgorithm, sha256},
     tpm::{
         AttestationKey,
         signature::{SignatureCheckError, verify_attest},
@@ -215,12 +215,7 @@ impl VerifiedQuote {
     #[must_use]
     pub fn values_sha256(&self) -> [u8; 32] {
         let parts: Vec<&[u8]> = self.values.iter().map(|v| v.value.as_slice()).collect();
-        let digest = HashAlgorithm::Sha256.hash(&parts);
-        let mut out = [0; 32];
-        for (slot, byte) in out.iter_mut().zip(digest.as_ref()) {
-            *slot = *byte;
-        }
-        out
+        sha256(&parts)
     }
 
     /// Clock, counters and firmware version as signed. For a key outside the Endorsement hierarchy

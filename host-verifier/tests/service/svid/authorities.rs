@@ -8,7 +8,7 @@ use assay_host_verifier::store::{
 };
 use assay_host_verifier::svid::rotation::State;
 
-use crate::stores::at;
+use crate::stores::{at, conformance};
 
 const DOMAIN: &str = "example.org";
 
@@ -133,37 +133,6 @@ async fn there_is_a_limit_to_how_many_a_bundle_has(store: Arc<dyn Store>) {
     let all = store.authorities(DOMAIN).await.unwrap();
     assert_eq!(all.records.len(), MAX_AUTHORITIES);
     assert_eq!(all.sequence, MAX_AUTHORITIES as u64);
-}
-
-macro_rules! conformance {
-    ($($test:ident),* $(,)?) => {
-        mod memory {
-            use super::{Arc, MemoryStore};
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $test() {
-                super::$test(Arc::new(MemoryStore::new())).await;
-            })*
-        }
-        mod sqlite {
-            use super::{Arc, SQLITE_FILE, SqliteStore, Store};
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $test() {
-                let dir = tempfile::tempdir().unwrap();
-                let store = SqliteStore::open(&dir.path().join(SQLITE_FILE)).await.unwrap();
-                super::$test(Arc::new(store.clone())).await;
-                store.close().await;
-            })*
-        }
-        mod postgres {
-            use super::{Arc, Store};
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $test() {
-                let store = crate::postgres::database().store().await;
-                super::$test(Arc::new(store.clone())).await;
-                store.close().await;
-            })*
-        }
-    };
 }
 
 conformance! {
