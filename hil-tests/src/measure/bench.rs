@@ -1,4 +1,4 @@
-//! What `hil bench` reports: SPI bytes, instructions, cryptography.
+//! What `hil bench` reports: SPI bytes, instructions, cryptography, the service under load.
 //!
 //! # The run
 //!
@@ -33,6 +33,7 @@ use serde::{Deserialize, Serialize};
 use super::crypto::{self, Crypto};
 use super::floor;
 use super::machine::{Machine, Setup};
+use super::service::{self, ServiceReport};
 use crate::board::{self, Board, Profile};
 use crate::manufacture::{EkKind, Recipe, cache};
 use crate::qemu::{CommandEvent, OverlayOptions};
@@ -127,6 +128,9 @@ pub struct BenchReport {
     /// The login with the most SPI bytes; its instructions are the means of all logins.
     #[serde(flatten)]
     pub login: LoginCost,
+    /// The service's figures.
+    #[serde(flatten)]
+    pub service: ServiceReport,
     /// The verifier's figures.
     #[serde(flatten)]
     pub crypto: Crypto,
@@ -138,7 +142,12 @@ impl BenchReport {
     /// # Errors
     ///
     /// When there is no login.
-    pub fn of(board: &str, logins: &[LoginCost], crypto: Crypto) -> Result<Self> {
+    pub fn of(
+        board: &str,
+        logins: &[LoginCost],
+        crypto: Crypto,
+        service: ServiceReport,
+    ) -> Result<Self> {
         let worst = logins.iter().max_by_key(|login| login.spi_bytes);
         let mut login = worst.context("no login was measured")?.clone();
         let counts = || logins.iter().map(|login| login.instructions);
@@ -159,6 +168,7 @@ impl BenchReport {
             logins: logins.len() as u64,
             login,
             crypto,
+            service,
         })
     }
 }
@@ -207,7 +217,9 @@ pub fn measure(progress: &mut dyn FnMut(&str)) -> Result<BenchReport> {
         logins.push(login);
     }
     progress("running the verifier's benchmark");
-    BenchReport::of(&board.name, &logins, crypto::run()?)
+    let crypto = crypto::run()?;
+    progress("building the service and its load, optimised");
+    BenchReport::of(&board.name, &logins, crypto, service::optimised::run()?)
 }
 
 /// One cold login.

@@ -5,6 +5,7 @@
 //! * [`mod@bench`] is what `hil bench` says: SPI bytes beside the floor of [`floor`], instructions, and the ratios of
 //!   [`crypto`], which runs the verifier's own benchmark.
 //! * [`machine`] is the board in QEMU that both look at, with a verifier in this process.
+//! * [`service`] is what `hil service` says: the verifier under load.
 //!
 //! Nothing here asserts a time: figures that depend on the host's speed are ratios of two things measured in turns.
 
@@ -12,6 +13,7 @@ pub mod bench;
 pub mod crypto;
 pub mod floor;
 pub mod machine;
+pub mod service;
 pub mod size;
 pub mod stack;
 pub mod tpm_part;

@@ -18,5 +18,6 @@ mod loopback;
 mod manufacture;
 mod measure;
 mod qemu;
+mod service_load;
 mod svid;
 mod unreadable_nv;

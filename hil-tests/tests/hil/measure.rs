@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use assay_hil_tests::board::ImageSize;
 use assay_hil_tests::manufacture::{EkKind, Recipe};
 use assay_hil_tests::measure::bench::{BenchReport, LoginCost};
+use assay_hil_tests::measure::service::ServiceReport;
 use assay_hil_tests::measure::size::{BoardSize, Budget, SizeReport};
 use assay_hil_tests::measure::stack::{Deepest, Region};
 use assay_hil_tests::measure::tpm_part::TpmPart;
@@ -155,6 +156,25 @@ const CRYPTO: &str = r#"{
   "bare_make_credential_per_second": { "rsa2048": 31500.0, "p256": 14500.0 }
 }"#;
 
+/// What `hil service` printed.
+fn service() -> ServiceReport {
+    serde_json::from_str(
+        r#"{
+  "logins_per_cpu_second": { "rsa2048": 1200.0, "p256": 1000.0 },
+  "logins_per_second": { "rsa2048": 300.0, "p256": 900.0 },
+  "renewals_per_cpu_second": { "rsa2048": 2400.0, "p256": 2000.0 },
+  "renewals_per_second": { "rsa2048": 700.0, "p256": 1900.0 },
+  "login_ms_at_half_load": { "p50": 4.5, "p99": 9.5 },
+  "memory_per_session_bytes": 150.0,
+  "memory_at_sessions": 100000,
+  "store_rows_per_login": 4.0,
+  "disk_bytes_per_login": 9000.0,
+  "processors": 2
+}"#,
+    )
+    .unwrap()
+}
+
 #[test]
 fn the_bench_document_has_its_keys_at_the_top() {
     let logins = [3, 1, 2].map(|extra| {
@@ -163,7 +183,8 @@ fn the_bench_document_has_its_keys_at_the_top() {
         login.spi_bytes += extra;
         login
     });
-    let report = BenchReport::of("stm32f405", &logins, crypto::parse(CRYPTO).unwrap()).unwrap();
+    let crypto = crypto::parse(CRYPTO).unwrap();
+    let report = BenchReport::of("stm32f405", &logins, crypto, service()).unwrap();
     let document = serde_json::to_value(&report).unwrap();
     assert_eq!(document["spi_bytes"], 1_153, "the worst");
     // 100 + 136 + 673 + 155 + 92
@@ -182,6 +203,8 @@ fn the_bench_document_has_its_keys_at_the_top() {
     assert_eq!(document["verify_ratio"]["rsa2048"], 0.962);
     assert_eq!(document["make_credential_ratio"]["p256"], 0.981);
     assert_eq!(document["bare_verify_per_second"]["p256"], 19_500.0);
+    assert_eq!(document["logins_per_cpu_second"]["rsa2048"], 1_200.0);
+    assert_eq!(document["login_ms_at_half_load"]["p99"], 9.5);
     assert_eq!(
         serde_json::from_value::<BenchReport>(document).unwrap(),
         report
@@ -197,7 +220,8 @@ fn figures_of_the_benchmark_that_are_missing_or_zero_are_refused() {
 
 #[test]
 fn a_bench_without_a_login_is_refused() {
-    assert!(BenchReport::of("stm32f405", &[], crypto::parse(CRYPTO).unwrap()).is_err());
+    let crypto = crypto::parse(CRYPTO).unwrap();
+    assert!(BenchReport::of("stm32f405", &[], crypto, service()).is_err());
 }
 
 const BUDGET: Budget = Budget {

@@ -1,7 +1,9 @@
-//! `hil bench`: what a login costs on the bus and in the processor, and what the verifier's cryptography costs.
+//! `hil bench`: what a login costs on the bus and in the processor, what the verifier's cryptography costs, and what the
+//! service does under load.
 
 use anyhow::Result;
 use assay_hil_tests::measure::bench::{self, BenchReport};
+use assay_hil_tests::measure::service::ServiceReport;
 
 #[derive(clap::Args)]
 pub(crate) struct Bench {
@@ -64,6 +66,47 @@ fn show(report: &BenchReport) {
         ratio.rsa2048,
     );
     per_second("credentials made, P-256", ours.p256, bare.p256, ratio.p256);
+    service(&report.service);
+}
+
+/// Targets are of one processor that nothing else uses.
+fn service(report: &ServiceReport) {
+    let (cpu, clock) = (report.logins_per_cpu_second, report.logins_per_second);
+    at_least("logins per CPU second, P-256", cpu.p256, 2_500.0);
+    at_least("logins per CPU second, RSA-2048", cpu.rsa2048, 3_500.0);
+    at_least("logins per second, P-256", clock.p256, 2_000.0);
+    row(
+        "logins per second, RSA-2048",
+        &format!("{:.0}", clock.rsa2048),
+        "",
+    );
+    let renewals = report.renewals_per_cpu_second;
+    at_least("renewals per CPU second, P-256", renewals.p256, 4_000.0);
+    at_least(
+        "renewals per CPU second, RSA-2048",
+        renewals.rsa2048,
+        4_000.0,
+    );
+    let half = report.login_ms_at_half_load;
+    row(
+        "login at half load, median",
+        &format!("{:.1} ms", half.p50),
+        "",
+    );
+    row("  99 in a hundred", &format!("{:.1} ms", half.p99), "");
+    let (memory, rows) = (report.memory_per_session_bytes, report.store_rows_per_login);
+    at_most("memory per live session, bytes", memory, 2_048.0);
+    row("rows per login", &rows.to_string(), "");
+    row(
+        "bytes to disk per login",
+        &report.disk_bytes_per_login.to_string(),
+        "",
+    );
+}
+
+fn at_least(name: &str, value: f64, least: f64) {
+    let missed = if value < least { "  MISSED" } else { "" };
+    row(name, &format!("{value:.0}"), &format!("≥ {least}{missed}"));
 }
 
 fn per_second(name: &str, ours: f64, bare: f64, ratio: f64) {

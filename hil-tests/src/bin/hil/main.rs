@@ -5,6 +5,7 @@ mod bench_board;
 mod boards;
 mod demo;
 mod faults;
+mod service;
 mod size;
 
 use std::process::ExitCode;
@@ -30,8 +31,12 @@ enum Command {
     Demo(demo::Demo),
     /// Measures flash, RAM and stack of every board against its budget
     Size(size::Size),
-    /// Measures SPI bytes, instructions and cryptography
+    /// Measures SPI bytes, instructions, cryptography, and the service under load
     Bench(bench::Bench),
+    /// Measures the verifier as a service under load; wants an optimised build
+    Service(service::Service),
+    /// Measures requests to the service with a thousand to a million sessions in its store; wants an optimised build
+    Sessions(service::Sessions),
     /// Runs the scenarios on a real board: flash by probe-rs, talk over the real serial port
     Board(bench_board::OnBench),
     /// Runs the whole fault matrix: every fault in every phase of every TPM command of a login
@@ -58,6 +63,8 @@ fn main() -> ExitCode {
         Command::Demo(demo) => demo::run(&demo),
         Command::Size(size) => size::run(&size),
         Command::Bench(bench) => bench::run(&bench),
+        Command::Service(service) => service::run(&service),
+        Command::Sessions(sessions) => service::sessions(&sessions),
         Command::Board(on_bench) => bench_board::run(&on_bench),
         Command::Faults(faults) => faults::run(&faults),
     };
