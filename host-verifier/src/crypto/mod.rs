@@ -10,11 +10,13 @@ pub(crate) mod encode;
 mod hash;
 mod key;
 mod roca;
+mod seen;
 mod verify;
 
 pub use hash::{Digest, HashAlgorithm, sha256};
 pub use key::{Curve, EcPublicKey, KeyError, PublicKey, RsaPublicKey};
 pub use roca::has_roca_fingerprint;
+pub use seen::Seen;
 pub use verify::{
     Legacy, MAX_RSA_BITS, MIN_LEGACY_RSA_BITS, MIN_RSA_BITS, PssSalt, Scheme, VerifyError,
     ecdsa_signature_der, verify,

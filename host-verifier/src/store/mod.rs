@@ -51,6 +51,10 @@ pub enum StoreError {
     #[cfg(feature = "service")]
     #[error("store: {0}")]
     Database(#[from] sqlx::Error),
+    /// SQLite's writer reports an error.
+    #[cfg(feature = "service")]
+    #[error("store: {0}")]
+    Sqlite(#[from] rusqlite::Error),
     /// The schema cannot be brought up to date.
     #[cfg(feature = "service")]
     #[error("store schema: {0}")]

@@ -14,36 +14,37 @@ use crate::session::{RenewalBasis, SessionId};
 /// Reads named columns. Statements name their columns too: with `*` a replica would stumble over a column that a newer
 /// one has added.
 pub(super) trait Columns {
-    fn text(&self, column: &str) -> Result<String, sqlx::Error>;
-    fn bytes(&self, column: &str) -> Result<Vec<u8>, sqlx::Error>;
-    fn number(&self, column: &str) -> Result<Option<i64>, sqlx::Error>;
-    fn maybe_text(&self, column: &str) -> Result<Option<String>, sqlx::Error>;
-    fn maybe_bytes(&self, column: &str) -> Result<Option<Vec<u8>>, sqlx::Error>;
+    fn text(&self, column: &str) -> Result<String, StoreError>;
+    fn bytes(&self, column: &str) -> Result<Vec<u8>, StoreError>;
+    fn number(&self, column: &str) -> Result<Option<i64>, StoreError>;
+    fn maybe_text(&self, column: &str) -> Result<Option<String>, StoreError>;
+    fn maybe_bytes(&self, column: &str) -> Result<Option<Vec<u8>>, StoreError>;
 }
 
 macro_rules! columns {
-    ($row:ty) => {
+    ($row:ty, $get:ident) => {
         impl Columns for $row {
-            fn text(&self, column: &str) -> Result<String, sqlx::Error> {
-                self.try_get(column)
+            fn text(&self, column: &str) -> Result<String, StoreError> {
+                Ok(self.$get(column)?)
             }
-            fn bytes(&self, column: &str) -> Result<Vec<u8>, sqlx::Error> {
-                self.try_get(column)
+            fn bytes(&self, column: &str) -> Result<Vec<u8>, StoreError> {
+                Ok(self.$get(column)?)
             }
-            fn number(&self, column: &str) -> Result<Option<i64>, sqlx::Error> {
-                self.try_get(column)
+            fn number(&self, column: &str) -> Result<Option<i64>, StoreError> {
+                Ok(self.$get(column)?)
             }
-            fn maybe_text(&self, column: &str) -> Result<Option<String>, sqlx::Error> {
-                self.try_get(column)
+            fn maybe_text(&self, column: &str) -> Result<Option<String>, StoreError> {
+                Ok(self.$get(column)?)
             }
-            fn maybe_bytes(&self, column: &str) -> Result<Option<Vec<u8>>, sqlx::Error> {
-                self.try_get(column)
+            fn maybe_bytes(&self, column: &str) -> Result<Option<Vec<u8>>, StoreError> {
+                Ok(self.$get(column)?)
             }
         }
     };
 }
-columns!(SqliteRow);
-columns!(PgRow);
+columns!(SqliteRow, try_get);
+columns!(PgRow, try_get);
+columns!(rusqlite::Row<'_>, get);
 
 macro_rules! select_nodes {
     ($rest:literal) => {
@@ -85,13 +86,10 @@ pub(super) const NODE: &str = select_nodes!("WHERE ek_hash = $1");
 pub(super) const NODES: &str = select_nodes!("ORDER BY last_seen DESC, ek_hash LIMIT $1");
 /// A page in the order of the primary key: what is read does not grow with what lies before or behind it.
 pub(super) const NODE_PAGE: &str = select_nodes!("WHERE ek_hash > $1 ORDER BY ek_hash LIMIT $2");
-/// What logins touch: the nodes with their EKs, those with their AKs, those with their identities; each a list in JSON.
-/// SQLite only.
-pub(super) const NODES_OF_BATCH: &str = select_nodes!(
-    "WHERE ek_hash IN (SELECT value FROM json_each($1)) OR ak_name IN (SELECT unhex(value) FROM json_each($2)) \
-        OR spiffe_id IN (SELECT value FROM json_each($3))"
-);
-/// What a login touches: the node with its EK, that with its AK, that with its identity. Locked until the transaction
+/// What a login touches: the node with its EK, that with its AK, that with its identity.
+pub(super) const NODES_TOUCHED: &str =
+    select_nodes!("WHERE ek_hash = $1 OR ak_name = $2 OR spiffe_id = $3");
+/// As [`NODES_TOUCHED`], locked until the transaction
 /// ends, in one order, so that two logins do not wait for each other.
 pub(super) const NODES_TOUCHED_LOCKED: &str = select_nodes!(
     "WHERE ek_hash = $1 OR ak_name = $2 OR spiffe_id = $3 ORDER BY ek_hash FOR UPDATE"
@@ -104,6 +102,11 @@ pub(super) const INSERT_NODE: &str = "INSERT INTO nodes (ek_hash, ak_name, spiff
 pub(super) const UPDATE_NODE: &str = "UPDATE nodes SET ak_name = $2, spiffe_id = $3, cluster = $4, clock = COALESCE($5, clock), \
         reset_count = COALESCE($6, reset_count), restart_count = COALESCE($7, restart_count), \
         safe = COALESCE($8, safe), firmware_version = COALESCE($9, firmware_version), last_seen = $10 \
+     WHERE ek_hash = $1";
+/// As [`UPDATE_NODE`], where AK and identity are what they were: their indexes are left alone.
+pub(super) const UPDATE_SEEN: &str = "UPDATE nodes SET cluster = $2, clock = COALESCE($3, clock), \
+        reset_count = COALESCE($4, reset_count), restart_count = COALESCE($5, restart_count), \
+        safe = COALESCE($6, safe), firmware_version = COALESCE($7, firmware_version), last_seen = $8 \
      WHERE ek_hash = $1";
 pub(super) const EVICT_NODE: &str = "DELETE FROM nodes WHERE ek_hash = $1";
 pub(super) const SESSION: &str = select_sessions!("WHERE id = $1");

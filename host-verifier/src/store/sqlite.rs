@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use tokio::task::JoinHandle;
+use tokio::sync::oneshot;
 
 use batch::{Write, Written};
 use writer::Writer;
@@ -41,7 +41,8 @@ pub struct SqliteStore {
 #[derive(Debug)]
 struct Writing {
     writer: Writer,
-    task: JoinHandle<()>,
+    /// Answered when the writer has written everything.
+    end: oneshot::Receiver<()>,
 }
 
 impl SqliteStore {
@@ -61,13 +62,13 @@ impl SqliteStore {
             .busy_timeout(BUSY);
         let pool = SqlitePoolOptions::new()
             .max_connections(4)
-            .connect_with(options.clone())
+            .connect_with(options)
             .await?;
         migrations::sqlite().run(&pool).await?;
-        let (writer, task) = Writer::start(options).await?;
+        let (writer, end) = Writer::start(path)?;
         Ok(Self {
             pool,
-            writing: Arc::new(Mutex::new(Some(Writing { writer, task }))),
+            writing: Arc::new(Mutex::new(Some(Writing { writer, end }))),
         })
     }
 
@@ -106,16 +107,12 @@ impl Store for SqliteStore {
         let write = Write::Login(Box::new(login.clone()));
         match self.writer()?.write(write).await? {
             Written::Login(commit) => Ok(commit),
-            Written::Taken(_) => Err(StoreError::Damaged("batch")),
+            _ => Err(StoreError::Damaged("batch")),
         }
     }
 
     async fn node(&self, ek_hash: &str) -> Result<Option<NodeRecord>, StoreError> {
-        let row = sqlx::query(rows::NODE)
-            .bind(ek_hash)
-            .fetch_optional(&self.pool)
-            .await?;
-        row.as_ref().map(read_node).transpose()
+        self.writer()?.node(ek_hash).await
     }
 
     async fn nodes(&self, limit: u32) -> Result<Vec<NodeRecord>, StoreError> {
@@ -152,15 +149,19 @@ impl Store for SqliteStore {
     }
 
     async fn purge(&self, before: Timestamp) -> Result<u64, StoreError> {
-        let sessions = sqlx::query("DELETE FROM sessions WHERE expires_at < $1")
-            .bind(before.as_second())
-            .execute(&self.pool)
-            .await?;
-        let challenges = sqlx::query("DELETE FROM answered_challenges WHERE expires_at < $1")
-            .bind(before.as_second())
-            .execute(&self.pool)
-            .await?;
-        Ok(sessions.rows_affected() + challenges.rows_affected())
+        let mut all = 0;
+        loop {
+            // What logins write meanwhile goes into the same transactions, and between them.
+            match self.writer()?.write(Write::Purge(before)).await? {
+                Written::Purged { gone, more } => {
+                    all += gone;
+                    if !more {
+                        return Ok(all);
+                    }
+                }
+                _ => return Err(StoreError::Damaged("batch")),
+            }
+        }
     }
 
     async fn close(&self) {
@@ -169,9 +170,9 @@ impl Store for SqliteStore {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        if let Some(Writing { writer, task }) = writing {
+        if let Some(Writing { writer, end }) = writing {
             drop(writer);
-            let _ = task.await;
+            let _ = end.await;
         }
         self.pool.close().await;
     }

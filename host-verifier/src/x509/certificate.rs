@@ -240,6 +240,17 @@ impl Certificate {
         })
     }
 
+    /// As [`Self::verify_signature`], once per signature.
+    pub(super) fn verify_signature_once(
+        &self,
+        issuer: &PublicKey,
+        legacy: crate::crypto::Legacy,
+        seen: &crate::crypto::Seen,
+    ) -> Option<Result<(), VerifyError>> {
+        self.scheme()
+            .map(|scheme| seen.verify(issuer, scheme, self.tbs(), &self.signature, legacy))
+    }
+
     /// SHA-256 of the whole certificate: how records and output name it.
     #[must_use]
     pub fn sha256(&self) -> [u8; 32] {

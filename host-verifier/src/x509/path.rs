@@ -168,7 +168,7 @@ impl Search<'_> {
             subject: describe(issuer),
             source,
         })?;
-        match subject.verify_signature(key, self.policy.legacy) {
+        match subject.verify_signature_once(key, self.policy.legacy, self.store.seen()) {
             Some(Ok(())) => Ok(()),
             Some(Err(VerifyError::WeakKey { bits })) => Err(PathError::WeakKey {
                 subject: describe(issuer),

@@ -3,6 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use super::Certificate;
+use crate::crypto::Seen;
 
 /// Anchors and intermediates, indexed by subject.
 ///
@@ -11,6 +12,8 @@ use super::Certificate;
 pub struct TrustStore {
     anchors: Index,
     intermediates: Index,
+    /// Signatures of certificates that were verified on the way to an anchor.
+    seen: Arc<Seen>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -95,6 +98,10 @@ impl TrustStore {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.anchors.all.is_empty()
+    }
+
+    pub(super) fn seen(&self) -> &Seen {
+        &self.seen
     }
 
     pub(super) fn anchors_named(&self, subject: &[u8]) -> impl Iterator<Item = &Arc<Certificate>> {

@@ -1,16 +1,15 @@
-//! What waits to be written, in one transaction: a handful of statements, however many logins.
-//!
-//! Rows travel as one JSON array per statement, which SQLite takes apart itself: a statement costs a trip to the
-//! connection's thread, and a login on its own would need six.
+//! What waits to be written, in one transaction.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use serde_json::{Value, json};
-use sqlx::sqlite::SqliteConnection;
-use sqlx::{Connection, Row};
+use rusqlite::{Connection, Row, Statement, ToSql, Transaction, TransactionBehavior, params};
 
 use crate::store::rows::{self, read_ban, read_node};
-use crate::store::{Ban, Commit, LoginRecord, NodeRecord, SessionRenewal, StoreError, check};
+use crate::store::{
+    Ban, Commit, LoginRecord, NodeRecord, NodeUpdate, SessionRecord, SessionRenewal, StoreError,
+    check,
+};
+
+/// The values of a statement, in the order of their numbers.
+type Values<'a> = &'a [&'a dyn ToSql];
 
 /// One thing to write.
 #[derive(Debug)]
@@ -21,7 +20,12 @@ pub(super) enum Write {
     Login(Box<LoginRecord>),
     /// See [`Lifecycle::renew_session`](crate::store::Lifecycle::renew_session).
     Renewal(Box<SessionRenewal>),
+    /// See [`Store::purge`](crate::store::Store::purge): at most [`PURGE`] of each kind.
+    Purge(jiff::Timestamp),
 }
+
+/// Records of a kind that one write removes: logins wait no longer for it than for each other.
+pub(super) const PURGE: u64 = 2_000;
 
 /// What came of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,238 +34,181 @@ pub(super) enum Written {
     Login(Commit),
     /// Whether a challenge or a renewal was taken.
     Taken(bool),
+    /// How many records are gone, and whether there may be more.
+    Purged {
+        /// Of all kinds.
+        gone: u64,
+        /// At least one kind came to its limit.
+        more: bool,
+    },
 }
 
-const TAKE_CHALLENGES: &str = "INSERT INTO answered_challenges (digest, expires_at) \
-     SELECT unhex(value->>0), value->>1 FROM json_each($1) WHERE true ON CONFLICT DO NOTHING RETURNING digest AS key";
-const BANS_OF: &str = "SELECT ek_hash, banned_at, banned_by, reason FROM bans \
-     WHERE ek_hash IN (SELECT value FROM json_each($1))";
-const UPSERT_NODES: &str = "INSERT INTO nodes (ek_hash, ak_name, spiffe_id, cluster, clock, reset_count, restart_count, safe, \
-        firmware_version, first_seen, last_seen) \
-     SELECT value->>0, unhex(value->>1), value->>2, value->>3, value->>4, value->>5, value->>6, value->>7, value->>8, \
-        value->>9, value->>10 FROM json_each($1) WHERE true \
-     ON CONFLICT (ek_hash) DO UPDATE SET ak_name = excluded.ak_name, spiffe_id = excluded.spiffe_id, \
-        cluster = excluded.cluster, clock = excluded.clock, reset_count = excluded.reset_count, \
-        restart_count = excluded.restart_count, safe = excluded.safe, firmware_version = excluded.firmware_version, \
-        last_seen = excluded.last_seen";
-const INSERT_SESSIONS: &str = "INSERT INTO sessions (id, login_id, cluster, policy, spiffe_id, ek_hash, attributes, issued_at, \
-        expires_at, secret_sha256, reattest_at, renewal_nonce, renewal_basis) \
-     SELECT unhex(value->>0), value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7, value->>8, \
-        unhex(value->>9), value->>10, unhex(value->>11), value->>12 FROM json_each($1)";
-const RENEW_SESSIONS: &str = "UPDATE sessions SET renewal_nonce = r.next, renewal_basis = r.basis, renewed_at = r.at, expires_at = r.until \
-     FROM (SELECT unhex(value->>0) AS id, unhex(value->>1) AS nonce, unhex(value->>2) AS next, value->>3 AS basis, \
-        value->>4 AS at, value->>5 AS until FROM json_each($1)) AS r \
-     WHERE sessions.id = r.id AND renewal_nonce = r.nonce AND revoked_at IS NULL AND expires_at > r.at \
-        AND reattest_at >= r.until AND NOT EXISTS (SELECT 1 FROM bans WHERE bans.ek_hash = sessions.ek_hash) \
-     RETURNING sessions.id AS key";
-
-/// Writes all or nothing; the answers are in the order of `writes`.
-pub(super) async fn run(
-    connection: &mut SqliteConnection,
-    writes: &[&Write],
+/// Writes all or nothing, one after the other; the answers are in the order of `writes`.
+pub(super) fn run(
+    connection: &mut Connection,
+    writes: &[Write],
 ) -> Result<Vec<Written>, StoreError> {
     // The write lock is taken before the first read: what was checked cannot change before it is written.
-    let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
-    let challenges = take_challenges(&mut tx, writes).await?;
-    let renewals = renew(&mut tx, writes).await?;
-    let mut commits = commit_logins(&mut tx, writes).await?.into_iter();
-    tx.commit().await?;
-    let (mut taken, mut renewed) = (challenges, renewals);
+    let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let written = writes.iter().map(|write| match write {
-        // Each key is taken out: the second of two that are equal finds none.
-        Write::Challenge(digest, _) => Ok(Written::Taken(taken.remove(digest.as_slice()))),
-        Write::Renewal(renewal) => Ok(Written::Taken(renewed.remove(renewal.id.0.as_slice()))),
-        Write::Login(_) => commits
-            .next()
-            .map(Written::Login)
-            .ok_or(StoreError::Damaged("batch")),
+        Write::Challenge(digest, until) => take_challenge(&tx, digest, *until).map(Written::Taken),
+        Write::Renewal(renewal) => renew(&tx, renewal).map(Written::Taken),
+        Write::Login(login) => commit_login(&tx, login).map(Written::Login),
+        Write::Purge(before) => purge(&tx, *before),
     });
-    written.collect()
+    let written = written.collect::<Result<_, _>>()?;
+    tx.commit()?;
+    Ok(written)
 }
 
-async fn take_challenges(
-    connection: &mut SqliteConnection,
-    writes: &[&Write],
-) -> Result<BTreeSet<Vec<u8>>, StoreError> {
-    let rows = writes.iter().filter_map(|write| match write {
-        Write::Challenge(digest, until) => Some(json!([hex::encode(digest), until.as_second()])),
-        _ => None,
-    });
-    keys(connection, TAKE_CHALLENGES, rows.collect()).await
+fn take_challenge(
+    tx: &Transaction<'_>,
+    digest: &[u8; 32],
+    until: jiff::Timestamp,
+) -> Result<bool, StoreError> {
+    let values = params![digest, until.as_second()];
+    Ok(execute(tx, rows::TAKE_CHALLENGE, values)? == 1)
 }
 
-async fn renew(
-    connection: &mut SqliteConnection,
-    writes: &[&Write],
-) -> Result<BTreeSet<Vec<u8>>, StoreError> {
-    let mut seen = BTreeSet::new();
-    let mut list = Vec::new();
-    for write in writes {
-        // Of two renewals of one session the first is made, as if they had come one after the other.
-        if let Write::Renewal(renewal) = write
-            && seen.insert(renewal.id)
-        {
-            list.push(json!([
-                hex::encode(renewal.id.0),
-                hex::encode(renewal.nonce),
-                hex::encode(renewal.next_nonce),
-                rows::basis(Some(&renewal.basis))?,
-                renewal.renewed_at.as_second(),
-                renewal.expires_at.as_second(),
-            ]));
-        }
+fn renew(tx: &Transaction<'_>, renewal: &SessionRenewal) -> Result<bool, StoreError> {
+    let values = params![
+        renewal.id.0,
+        renewal.nonce,
+        renewal.next_nonce,
+        rows::basis(Some(&renewal.basis))?,
+        renewal.renewed_at.as_second(),
+        renewal.expires_at.as_second(),
+    ];
+    Ok(execute(tx, rows::RENEW_SESSION, values)? == 1)
+}
+
+fn purge(tx: &Transaction<'_>, before: jiff::Timestamp) -> Result<Written, StoreError> {
+    let mut all = 0;
+    let mut more = false;
+    for statement in [
+        "DELETE FROM sessions WHERE rowid IN (SELECT rowid FROM sessions WHERE expires_at < $1 LIMIT $2)",
+        "DELETE FROM answered_challenges WHERE rowid IN \
+            (SELECT rowid FROM answered_challenges WHERE expires_at < $1 LIMIT $2)",
+    ] {
+        let values = params![before.as_second(), PURGE.cast_signed()];
+        let gone = execute(tx, statement, values)? as u64;
+        all += gone;
+        more |= gone == PURGE;
     }
-    keys(connection, RENEW_SESSIONS, list).await
+    Ok(Written::Purged { gone: all, more })
 }
 
-/// Runs a statement that answers with the keys of what it changed.
-async fn keys(
-    connection: &mut SqliteConnection,
-    statement: &'static str,
-    list: Vec<Value>,
-) -> Result<BTreeSet<Vec<u8>>, StoreError> {
-    if list.is_empty() {
-        return Ok(BTreeSet::new());
-    }
-    let rows = sqlx::query(statement)
-        .bind(text(&list)?)
-        .fetch_all(connection)
-        .await?;
-    let keys = rows.iter().map(|row| row.try_get("key"));
-    Ok(keys.collect::<Result<_, _>>()?)
-}
-
-async fn commit_logins(
-    connection: &mut SqliteConnection,
-    writes: &[&Write],
-) -> Result<Vec<Commit>, StoreError> {
-    let logins: Vec<&LoginRecord> = writes
-        .iter()
-        .filter_map(|write| match write {
-            Write::Login(login) => Some(login.as_ref()),
-            _ => None,
-        })
-        .collect();
-    if logins.is_empty() {
-        return Ok(Vec::new());
-    }
-    let bans = bans_of(connection, &logins).await?;
-    let mut nodes = nodes_touched(connection, &logins).await?;
-    let mut changed = Vec::new();
-    let mut sessions = Vec::new();
-    let mut commits = Vec::with_capacity(logins.len());
-    for login in logins {
-        let node = &login.node;
-        let verdict = match bans.get(&node.ek_hash) {
-            Some(ban) => Err(ban.clone().into()),
-            None => check(node, nodes.values()),
-        };
-        if let Err(conflict) = verdict {
-            commits.push(Commit::Refused(conflict));
-            continue;
-        }
-        let merged = merged(nodes.get(&node.ek_hash), login);
-        if !changed.contains(&node.ek_hash) {
-            changed.push(node.ek_hash.clone());
-        }
-        nodes.insert(node.ek_hash.clone(), merged);
-        sessions.push(session_row(login)?);
-        commits.push(Commit::Stored);
-    }
-    let changed: Vec<_> = changed
-        .iter()
-        .filter_map(|ek| nodes.get(ek))
-        .map(node_row)
-        .collect();
-    for (statement, list) in [(UPSERT_NODES, changed), (INSERT_SESSIONS, sessions)] {
-        if !list.is_empty() {
-            sqlx::query(statement)
-                .bind(text(&list)?)
-                .execute(&mut *connection)
-                .await?;
-        }
-    }
-    Ok(commits)
-}
-
-async fn bans_of(
-    connection: &mut SqliteConnection,
-    logins: &[&LoginRecord],
-) -> Result<BTreeMap<String, Ban>, StoreError> {
-    let hashes: Vec<_> = logins
-        .iter()
-        .map(|login| json!(login.node.ek_hash))
-        .collect();
-    let rows = sqlx::query(BANS_OF)
-        .bind(text(&hashes)?)
-        .fetch_all(connection)
-        .await?;
-    let bans = rows.iter().map(|row| {
-        let ban = read_ban(row)?;
-        Ok((ban.ek_hash.clone(), ban))
-    });
-    bans.collect()
-}
-
-/// The nodes with an EK, an AK or an identity of these logins.
-async fn nodes_touched(
-    connection: &mut SqliteConnection,
-    logins: &[&LoginRecord],
-) -> Result<BTreeMap<String, NodeRecord>, StoreError> {
-    let list = |value: fn(&LoginRecord) -> Value| {
-        let values: Vec<_> = logins.iter().map(|login| value(login)).collect();
-        text(&values)
-    };
-    let rows = sqlx::query(rows::NODES_OF_BATCH)
-        .bind(list(|login| json!(login.node.ek_hash))?)
-        .bind(list(|login| json!(hex::encode(&login.node.ak_name)))?)
-        .bind(list(|login| json!(login.node.spiffe_id))?)
-        .fetch_all(connection)
-        .await?;
-    let nodes = rows.iter().map(|row| {
-        let node = read_node(row)?;
-        Ok((node.ek_hash.clone(), node))
-    });
-    nodes.collect()
-}
-
-/// The node's record after the login. Counters that are known stay where the login proved none.
-fn merged(before: Option<&NodeRecord>, login: &LoginRecord) -> NodeRecord {
+fn commit_login(tx: &Transaction<'_>, login: &LoginRecord) -> Result<Commit, StoreError> {
     let node = &login.node;
-    NodeRecord {
-        ek_hash: node.ek_hash.clone(),
-        ak_name: node.ak_name.clone(),
-        spiffe_id: node.spiffe_id.clone(),
-        cluster: node.cluster.clone(),
-        boot: node.boot.or_else(|| before.and_then(|before| before.boot)),
-        first_seen: before.map_or(node.seen_at, |before| before.first_seen),
-        last_seen: node.seen_at,
-        ban: None,
+    let known = touched(tx, node)?;
+    let own = known.iter().find(|known| known.ek_hash == node.ek_hash);
+    let ban = match own {
+        Some(own) => own.ban.clone(),
+        None => ban_of(tx, &node.ek_hash)?,
+    };
+    let verdict = match ban {
+        Some(ban) => Err(ban.into()),
+        None => check(node, &known),
+    };
+    if let Err(conflict) = verdict {
+        return Ok(Commit::Refused(conflict));
     }
+    match own {
+        None => put_node(tx, rows::INSERT_NODE, node)?,
+        Some(own) if keeps(own, node) => update_seen(tx, node)?,
+        Some(_) => put_node(tx, rows::UPDATE_NODE, node)?,
+    }
+    insert_session(tx, &login.session)?;
+    Ok(Commit::Stored)
 }
 
-fn node_row(node: &NodeRecord) -> Value {
-    let boot = node.boot;
-    json!([
+/// Whether the node has the AK and the identity that it had.
+fn keeps(own: &NodeRecord, node: &NodeUpdate) -> bool {
+    own.ak_name == node.ak_name && own.spiffe_id == node.spiffe_id
+}
+
+/// The nodes with an EK, an AK or an identity of this login. AKs and identities are unique: while the node holds both, no
+/// other can, and none is looked for.
+fn touched(tx: &Transaction<'_>, node: &NodeUpdate) -> Result<Vec<NodeRecord>, StoreError> {
+    let own = node_of(tx, &node.ek_hash)?;
+    if own.as_ref().is_some_and(|own| keeps(own, node)) {
+        return Ok(own.into_iter().collect());
+    }
+    let values = params![node.ek_hash, node.ak_name, node.spiffe_id];
+    query(tx, rows::NODES_TOUCHED, values, |row| read_node(row))
+}
+
+/// The node with this EK.
+pub(super) fn node_of(
+    connection: &Connection,
+    ek_hash: &str,
+) -> Result<Option<NodeRecord>, StoreError> {
+    Ok(query(connection, rows::NODE, params![ek_hash], |row| {
+        read_node(row)
+    })?
+    .pop())
+}
+
+fn ban_of(tx: &Transaction<'_>, ek_hash: &str) -> Result<Option<Ban>, StoreError> {
+    Ok(query(tx, rows::BAN_OF, params![ek_hash], |row| read_ban(row))?.pop())
+}
+
+/// [`rows::INSERT_NODE`] or [`rows::UPDATE_NODE`], which take the same values.
+fn put_node(
+    tx: &Transaction<'_>,
+    statement: &'static str,
+    node: &NodeUpdate,
+) -> Result<(), StoreError> {
+    let [clock, resets, restarts, safe, firmware] = counters(node);
+    let values = params![
         node.ek_hash,
-        hex::encode(&node.ak_name),
+        node.ak_name,
         node.spiffe_id,
         node.cluster,
-        boot.map(|boot| boot.clock.cast_signed()),
-        boot.map(|boot| boot.reset_count),
-        boot.map(|boot| boot.restart_count),
-        boot.map(|boot| i64::from(boot.safe)),
-        boot.map(|boot| boot.firmware_version.cast_signed()),
-        node.first_seen.as_second(),
-        node.last_seen.as_second(),
-    ])
+        clock,
+        resets,
+        restarts,
+        safe,
+        firmware,
+        node.seen_at.as_second(),
+    ];
+    changed_one(execute(tx, statement, values)?, "node")
 }
 
-fn session_row(login: &LoginRecord) -> Result<Value, StoreError> {
-    let session = &login.session;
+fn update_seen(tx: &Transaction<'_>, node: &NodeUpdate) -> Result<(), StoreError> {
+    let [clock, resets, restarts, safe, firmware] = counters(node);
+    let values = params![
+        node.ek_hash,
+        node.cluster,
+        clock,
+        resets,
+        restarts,
+        safe,
+        firmware,
+        node.seen_at.as_second(),
+    ];
+    changed_one(execute(tx, rows::UPDATE_SEEN, values)?, "node")
+}
+
+/// The columns of a TPM's counters; empty when the login proved none.
+fn counters(node: &NodeUpdate) -> [Option<i64>; 5] {
+    let Some(boot) = node.boot else {
+        return [None; 5];
+    };
+    [
+        boot.clock.cast_signed(),
+        i64::from(boot.reset_count),
+        i64::from(boot.restart_count),
+        i64::from(boot.safe),
+        boot.firmware_version.cast_signed(),
+    ]
+    .map(Some)
+}
+
+fn insert_session(tx: &Transaction<'_>, session: &SessionRecord) -> Result<(), StoreError> {
     let renewal = session.renewal.as_ref();
-    Ok(json!([
-        hex::encode(session.id.0),
+    let values = params![
+        session.id.0,
         session.login_id,
         session.cluster,
         session.policy,
@@ -270,13 +217,60 @@ fn session_row(login: &LoginRecord) -> Result<Value, StoreError> {
         rows::attributes(session)?,
         session.issued_at.as_second(),
         session.expires_at.as_second(),
-        hex::encode(session.secret_sha256),
+        session.secret_sha256,
         session.reattest_at.as_second(),
-        renewal.map(|renewal| hex::encode(renewal.nonce)),
+        renewal.map(|renewal| renewal.nonce),
         rows::basis(renewal.map(|renewal| &renewal.basis))?,
-    ]))
+    ];
+    changed_one(execute(tx, rows::INSERT_SESSION, values)?, "session")
 }
 
-fn text(list: &[Value]) -> Result<String, StoreError> {
-    serde_json::to_string(list).map_err(|_| StoreError::Damaged("batch"))
+fn changed_one(rows: usize, what: &'static str) -> Result<(), StoreError> {
+    match rows {
+        1 => Ok(()),
+        _ => Err(StoreError::Damaged(what)),
+    }
+}
+
+/// Runs a statement and returns how many rows it changed.
+fn execute(
+    connection: &Connection,
+    statement: &'static str,
+    values: Values<'_>,
+) -> Result<usize, StoreError> {
+    let mut statement = connection.prepare_cached(statement)?;
+    bind(&mut statement, values)?;
+    Ok(statement.raw_execute()?)
+}
+
+/// Runs a statement and reads all its rows.
+fn query<T>(
+    connection: &Connection,
+    statement: &'static str,
+    values: Values<'_>,
+    read: impl Fn(&Row<'_>) -> Result<T, StoreError>,
+) -> Result<Vec<T>, StoreError> {
+    let mut statement = connection.prepare_cached(statement)?;
+    bind(&mut statement, values)?;
+    let mut found = statement.raw_query();
+    let mut records = Vec::new();
+    while let Some(row) = found.next()? {
+        records.push(read(row)?);
+    }
+    Ok(records)
+}
+
+/// `$2` is the second value, as in PostgreSQL. To SQLite it is a name, and its number that of the place where it stands
+/// first.
+fn bind(statement: &mut Statement<'_>, values: Values<'_>) -> Result<(), StoreError> {
+    const NAMES: [&str; 13] = [
+        "$1", "$2", "$3", "$4", "$5", "$6", "$7", "$8", "$9", "$10", "$11", "$12", "$13",
+    ];
+    debug_assert!(values.len() <= NAMES.len(), "{} values", values.len());
+    for (name, value) in NAMES.iter().zip(values) {
+        if let Some(index) = statement.parameter_index(name)? {
+            statement.raw_bind_parameter(index, value)?;
+        }
+    }
+    Ok(())
 }
