@@ -164,6 +164,9 @@ fn service() -> ServiceReport {
   "logins_per_second": { "rsa2048": 300.0, "p256": 900.0 },
   "renewals_per_cpu_second": { "rsa2048": 2400.0, "p256": 2000.0 },
   "renewals_per_second": { "rsa2048": 700.0, "p256": 1900.0 },
+  "cpu_us_per_login": {
+    "crypto": 300.0, "tls": 10.0, "http": 90.0, "store": 200.0, "audit": 50.0, "rest": 350.0, "all": 1000.0
+  },
   "login_ms_at_half_load": { "p50": 4.5, "p99": 9.5 },
   "memory_per_session_bytes": 150.0,
   "memory_at_sessions": 100000,

@@ -26,6 +26,9 @@ fn software_tpms_log_in_with_an_svid_and_renew() {
         assert_eq!(renewals.done, 4);
         assert_eq!(rows::count(&rig.site.database()).unwrap(), after);
         assert!(renewals.after.cpu >= logins.before.cpu);
+        let nothing = rig.run(Work::Nothing, Amount::Count(4)).unwrap();
+        assert_eq!(nothing.done, 4);
+        assert_eq!(rows::count(&rig.site.database()).unwrap(), after);
     }
 }
 

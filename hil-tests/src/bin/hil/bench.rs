@@ -80,6 +80,13 @@ fn service(report: &ServiceReport) {
         &format!("{:.0}", clock.rsa2048),
         "",
     );
+    for (name, microseconds) in report.cpu_us_per_login.rows() {
+        row(
+            &format!("  of a P-256 login: {name}"),
+            &format!("{microseconds:.0} µs"),
+            "",
+        );
+    }
     let renewals = report.renewals_per_cpu_second;
     at_least("renewals per CPU second, P-256", renewals.p256, 4_000.0);
     at_least(

@@ -173,7 +173,7 @@ impl Node {
     fn svid_key(&self, transcript: &Transcript) -> Result<Vec<u8>> {
         let (attest, signature) = self.tpm.certify(&svid_key_nonce(transcript))?;
         message(&SvidKeyPayload {
-            csr: self.tpm.csr(),
+            csr: &self.tpm.csr()?,
             residence: Some(Residence {
                 public: self.tpm.svid_public(),
                 attest: &attest,

@@ -140,13 +140,19 @@ impl Site {
         Ok(assayd)
     }
 
+    /// The folder of its certificate, its key, and the CA.
+    #[must_use]
+    pub fn tls(&self) -> PathBuf {
+        self.folder.join("tls")
+    }
+
     /// How clients reach the service.
     ///
     /// # Errors
     ///
     /// When its CA's certificate cannot be read.
     pub fn target(&self, assayd: &Assayd) -> Result<Target> {
-        Target::new(assayd.address, &self.folder.join("tls/ca.crt"))
+        Target::new(assayd.address, &self.tls().join("ca.crt"))
     }
 }
 
@@ -162,6 +168,10 @@ pub struct Assayd {
 pub struct Usage {
     /// Processor time of all threads, user and system, seconds.
     pub cpu: f64,
+    /// Of it, the threads that write the store.
+    pub store: f64,
+    /// Of it, the thread that writes the audit trail.
+    pub audit: f64,
     /// Resident memory, bytes.
     pub resident: u64,
     /// Bytes that went to the disk on its account.
@@ -210,9 +220,28 @@ impl Assayd {
         };
         Ok(Usage {
             cpu: cpu_seconds(&read("stat")?).context("/proc/PID/stat")?,
+            store: self.threads(&["store", "sqlx-sqlite-wor"])?,
+            audit: self.threads(&["audit"])?,
             resident: field(&read("status")?, "VmRSS:").context("VmRSS")? * 1024,
             written: field(&read("io")?, "write_bytes:").context("write_bytes")?,
         })
+    }
+
+    /// Processor time of the threads with these names, seconds.
+    fn threads(&self, names: &[&str]) -> Result<f64> {
+        let mut seconds = 0.0;
+        for task in std::fs::read_dir(format!("/proc/{}/task", self.pid()))? {
+            let folder = task?.path();
+            // One that has ended meanwhile is none of these.
+            let Ok(name) = std::fs::read_to_string(folder.join("comm")) else {
+                continue;
+            };
+            if names.contains(&name.trim_end()) {
+                let stat = std::fs::read_to_string(folder.join("stat"))?;
+                seconds += cpu_seconds(&stat).context("/proc/PID/task/TID/stat")?;
+            }
+        }
+        Ok(seconds)
     }
 
     /// Ends it as an operator would, and waits.

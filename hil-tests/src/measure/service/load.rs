@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use super::agent::Node;
 use super::assayd::{Assayd, Usage};
@@ -16,6 +16,8 @@ pub enum Work {
     Logins,
     /// Renewals of the sessions that they have.
     Renewals,
+    /// Requests that ask for nothing: there is no such path.
+    Nothing,
 }
 
 /// How much of it.
@@ -230,6 +232,7 @@ impl Plan {
             match work {
                 Work::Logins => node.log_in(&mut group.connection, None)?,
                 Work::Renewals => node.renew(&mut group.connection)?,
+                Work::Nothing => nothing(&mut group.connection)?,
             }
             took.push(due.elapsed().as_secs_f64());
             if let Some((every, _)) = self.every {
@@ -240,6 +243,12 @@ impl Plan {
     }
 }
 
+fn nothing(connection: &mut Connection) -> Result<()> {
+    let (status, _) = connection.send("POST", "/nothing", "", &[7; 2_048])?;
+    ensure!(status == 404, "a path that is not there: {status}");
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -247,6 +256,8 @@ mod tests {
     fn outcome(took: Vec<f64>) -> Outcome {
         let usage = |cpu| Usage {
             cpu,
+            store: 0.0,
+            audit: 0.0,
             resident: 0,
             written: 0,
         };

@@ -13,6 +13,7 @@ pub mod maker;
 pub mod optimised;
 pub mod rows;
 pub mod sessions;
+pub mod shares;
 pub mod tpm;
 
 use std::path::{Path, PathBuf};
@@ -26,6 +27,7 @@ use agent::Node;
 use assayd::{Assayd, Site};
 use load::{Amount, Group, Outcome, Work};
 use maker::Maker;
+use shares::Shares;
 use tpm::{Keys, SoftwareTpm};
 
 /// Connections, each with a thread of the generator.
@@ -48,6 +50,8 @@ pub struct ServiceReport {
     pub renewals_per_cpu_second: ByKey,
     /// Renewals per second by the clock.
     pub renewals_per_second: ByKey,
+    /// Where a P-256 login's processor time goes, microseconds.
+    pub cpu_us_per_login: Shares,
     /// How long a P-256 login takes at half of `logins_per_second`.
     pub login_ms_at_half_load: Quantiles,
     /// What the service's resident memory grew by per live session, bytes.
@@ -154,8 +158,8 @@ pub fn measure(
 ) -> Result<ServiceReport> {
     let program = program()?;
     let processors = std::thread::available_parallelism()?.get() as u64;
-    let (p256, half) = of_keys(&program, Keys::P256, time, progress)?;
-    let (rsa2048, _) = of_keys(&program, Keys::Rsa2048, time, progress)?;
+    let p256 = of_keys(&program, Keys::P256, time, progress)?;
+    let rsa2048 = of_keys(&program, Keys::Rsa2048, time, progress)?;
     let held = held(&program, sessions, progress)?;
     let by = |figure: fn(&Rates) -> f64| ByKey {
         rsa2048: figure(&rsa2048).round(),
@@ -166,7 +170,8 @@ pub fn measure(
         logins_per_second: by(|rates| rates.logins.1),
         renewals_per_cpu_second: by(|rates| rates.renewals.0),
         renewals_per_second: by(|rates| rates.renewals.1),
-        login_ms_at_half_load: half,
+        cpu_us_per_login: p256.shares,
+        login_ms_at_half_load: p256.half,
         memory_per_session_bytes: held.memory,
         memory_at_sessions: sessions,
         store_rows_per_login: held.rows,
@@ -175,10 +180,12 @@ pub fn measure(
     })
 }
 
-/// Per second of processor time, and by the clock.
+/// Rates per second of processor time, and by the clock; and of logins the rest.
 struct Rates {
     logins: (f64, f64),
     renewals: (f64, f64),
+    shares: Shares,
+    half: Quantiles,
 }
 
 fn of_keys(
@@ -186,7 +193,7 @@ fn of_keys(
     keys: Keys,
     time: Duration,
     progress: &mut dyn FnMut(&str),
-) -> Result<(Rates, Quantiles)> {
+) -> Result<Rates> {
     let (name, nodes) = match keys {
         Keys::P256 => ("P-256", P256_NODES),
         Keys::Rsa2048 => ("RSA-2048", RSA_NODES),
@@ -202,8 +209,11 @@ fn of_keys(
         ));
         (outcome.per_cpu_second(), outcome.per_second())
     };
-    let logins = tell("logins", &rig.run(Work::Logins, Amount::Time(time))?);
+    let outcome = rig.run(Work::Logins, Amount::Time(time))?;
+    let logins = tell("logins", &outcome);
     let renewals = tell("renewals", &rig.run(Work::Renewals, Amount::Time(time))?);
+    let nothing = rig.run(Work::Nothing, Amount::Time(time / 2))?;
+    tell("requests for nothing", &nothing);
     let half = rig.run(
         Work::Logins,
         Amount::Rate {
@@ -212,11 +222,15 @@ fn of_keys(
         },
     )?;
     tell("logins at half load", &half);
-    let quantiles = Quantiles {
-        p50: rounded(half.quantile_ms(50)),
-        p99: rounded(half.quantile_ms(99)),
-    };
-    Ok((Rates { logins, renewals }, quantiles))
+    Ok(Rates {
+        logins,
+        renewals,
+        shares: Shares::of(&outcome, &nothing, &rig.site.tls())?,
+        half: Quantiles {
+            p50: rounded(half.quantile_ms(50)),
+            p99: rounded(half.quantile_ms(99)),
+        },
+    })
 }
 
 /// What a login leaves behind.

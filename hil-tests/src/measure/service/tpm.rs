@@ -57,7 +57,7 @@ pub struct SoftwareTpm {
     ak_name: Vec<u8>,
     certified: EkKey,
     svid_public: Vec<u8>,
-    csr: Vec<u8>,
+    svid: rcgen::KeyPair,
 }
 
 /// The EK as a certificate names it.
@@ -103,7 +103,6 @@ impl SoftwareTpm {
             }
         };
         let svid = rcgen::KeyPair::generate().context("SVID key")?;
-        let request = rcgen::CertificateParams::default().serialize_request(&svid)?;
         Ok(Self {
             ek,
             ak,
@@ -113,7 +112,7 @@ impl SoftwareTpm {
             ak_public,
             certified,
             svid_public: with_point(Some(&SVID_KEY_P256_HEAD), svid.der_bytes())?,
-            csr: request.der().to_vec(),
+            svid,
         })
     }
 
@@ -141,10 +140,14 @@ impl SoftwareTpm {
         &self.svid_public
     }
 
-    /// The SVID key's certification request, DER.
-    #[must_use]
-    pub fn csr(&self) -> &[u8] {
-        &self.csr
+    /// A certificate request by the SVID's key, DER; signed anew each time, as a board does.
+    ///
+    /// # Errors
+    ///
+    /// When the library does not sign.
+    pub fn csr(&self) -> Result<Vec<u8>> {
+        let request = rcgen::CertificateParams::default().serialize_request(&self.svid)?;
+        Ok(request.der().to_vec())
     }
 
     /// `TPM2_ActivateCredential`.
