@@ -339,6 +339,30 @@ async fn what_was_stored_in_sqlite_is_there_after_a_restart() {
 }
 
 #[tokio::test]
+async fn a_purge_of_many_records_goes_in_steps_and_lets_logins_through() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(SQLITE_FILE);
+    let store = SqliteStore::open(&path).await.unwrap();
+    let rows = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 12000) \
+        INSERT INTO answered_challenges SELECT unhex(printf('%064x', i)), i FROM n";
+    let made = std::process::Command::new("sqlite3")
+        .arg(&path)
+        .arg(rows)
+        .status();
+    assert!(made.expect("sqlite3 (Debian package sqlite3)").success());
+    // The login waits behind the first step, not behind the last: it is stored while there is more to remove.
+    let purge = tokio::spawn({
+        let store = store.clone();
+        async move { store.purge(at(11_001)).await }
+    });
+    let commit = store.commit_login(&login(1, "a")).await.unwrap();
+    assert_eq!(commit, Commit::Stored);
+    assert_eq!(purge.await.unwrap().unwrap(), 11_000);
+    assert_eq!(store.purge(at(11_001)).await.unwrap(), 0);
+    assert!(store.session(SessionId([1; 16])).await.unwrap().is_some());
+}
+
+#[tokio::test]
 async fn a_file_that_is_no_database_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join(SQLITE_FILE);
