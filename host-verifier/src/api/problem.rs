@@ -47,6 +47,10 @@ pub struct Problem {
     retry_after: Option<u32>,
 }
 
+/// The code of a problem; in the extensions of its answer, for whoever records it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Code(pub &'static str);
+
 /// A place in a document that was sent.
 #[derive(Debug, Clone, Serialize)]
 struct Place {
@@ -111,6 +115,12 @@ impl Problem {
         StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
+    /// What exactly.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        self.code
+    }
+
     /// Something that the request got wrong.
     #[must_use]
     pub fn bad_request(code: &'static str, detail: impl Into<String>) -> Self {
@@ -156,6 +166,7 @@ impl IntoResponse for Problem {
         let body = serde_json::to_vec(&self).unwrap_or_default();
         let mut response = Response::new(Body::from(body));
         *response.status_mut() = self.status();
+        response.extensions_mut().insert(Code(self.code));
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
         if let Some(seconds) = self.retry_after {

@@ -6,6 +6,7 @@
 //!   audit.jsonl               written: begins with record 9001, which follows the last line of the file before
 //!   audit.lock                held by whoever writes
 //!   audit.rotate              there while somebody asks for a rotation
+//!   audit.notes/              what other processes have done, for the writer to record
 //!   audit.next                an empty file that is about to be written; left over after a crash
 //! ```
 
@@ -14,6 +15,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::MAX_LINE;
+use super::notes::MAX_NOTE;
 
 /// A file that was closed, by the numbers of its records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -114,6 +116,24 @@ pub trait Disk: Send + 'static {
         Ok(false)
     }
 
+    /// At most `limit` notes that other processes have left, the oldest first, each with its name.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    fn notes(&mut self, _limit: usize) -> io::Result<Vec<(String, Vec<u8>)>> {
+        Ok(Vec::new())
+    }
+
+    /// Takes a note away, because it is in the trail, or puts it aside, because it cannot be.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    fn noted(&mut self, _name: &str, _good: bool) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Finds out whether something can be written, without writing to the trail.
     ///
     /// # Errors
@@ -171,6 +191,12 @@ impl Names {
         self.beside("rotate")
     }
 
+    /// The folder that other processes leave notes in.
+    #[must_use]
+    pub fn notes(&self) -> PathBuf {
+        self.beside("notes")
+    }
+
     fn beside(&self, extension: &str) -> PathBuf {
         self.folder.join(format!("{}.{extension}", self.stem))
     }
@@ -216,7 +242,26 @@ fn open(path: &Path, new: bool) -> io::Result<File> {
         use std::os::unix::fs::OpenOptionsExt;
         options.mode(0o600);
     }
-    options.open(path)
+    let file = options.open(path)?;
+    own(path)?;
+    Ok(file)
+}
+
+/// What the superuser makes belongs to whom its folder belongs to, or the service could not go on with it.
+pub(super) fn own(path: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{MetadataExt, lchown};
+        let folder = match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        let (made, folder) = (std::fs::symlink_metadata(path)?, std::fs::metadata(folder)?);
+        if made.uid() == 0 && folder.uid() != 0 {
+            return lchown(path, Some(folder.uid()), Some(folder.gid()));
+        }
+    }
+    Ok(())
 }
 
 /// Removes a file that may not be there.
@@ -350,6 +395,37 @@ impl Disk for Folder {
         match done {
             true => discard(&self.names.request()).map(|()| false),
             false => self.names.request().try_exists(),
+        }
+    }
+
+    fn notes(&mut self, limit: usize) -> io::Result<Vec<(String, Vec<u8>)>> {
+        let folder = self.names.notes();
+        let mut names = match std::fs::read_dir(&folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries?
+                .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+                .filter(|name: &io::Result<String>| {
+                    name.as_ref().map_or(true, |name| name.ends_with(".json"))
+                })
+                .collect::<io::Result<Vec<_>>>()?,
+        };
+        // They begin with the time.
+        names.sort_unstable();
+        names.truncate(limit);
+        let read = names.into_iter().map(|name| {
+            let mut text = Vec::new();
+            let file = File::open(folder.join(&name))?;
+            file.take(MAX_NOTE + 1).read_to_end(&mut text)?;
+            Ok((name, text))
+        });
+        read.collect()
+    }
+
+    fn noted(&mut self, name: &str, good: bool) -> io::Result<()> {
+        let path = self.names.notes().join(name);
+        match good {
+            true => discard(&path),
+            false => std::fs::rename(&path, path.with_extension("refused")),
         }
     }
 

@@ -8,13 +8,14 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
 
+use serde::Serialize;
 use tokio::sync::oneshot;
 
 use super::disk::{Closed, Disk, Folder};
 use super::settings::Settings;
 use super::verify::{Head, VerifyError};
 use super::writer::Writer;
-use super::{MAX_LINE, Record, start};
+use super::{MAX_LINE, start};
 use crate::telemetry::health::State;
 use crate::telemetry::names;
 
@@ -59,6 +60,12 @@ pub enum AuditError {
     /// More records wait than the disk takes.
     #[error("the audit trail cannot keep up")]
     Full,
+    /// A note for the writer was not taken in time.
+    #[error("{0}: no assayd has recorded it yet")]
+    Waiting(String),
+    /// The writer cannot take a note for one.
+    #[error("{0}: assayd did not take it for a record")]
+    Refused(String),
     /// The writer has ended.
     #[error("the audit trail is closed")]
     Closed,
@@ -73,9 +80,11 @@ impl AuditError {
                 State::Failing(self.to_string())
             }
             // Of one record, or of a moment.
-            Self::TooLong(_) | Self::Full | Self::Rotation { .. } => {
-                State::Degraded(self.to_string())
-            }
+            Self::TooLong(_)
+            | Self::Full
+            | Self::Rotation { .. }
+            | Self::Waiting(_)
+            | Self::Refused(_) => State::Degraded(self.to_string()),
             Self::Closed => State::Dead(self.to_string()),
         }
     }
@@ -88,6 +97,7 @@ enum Job {
     Record(Vec<u8>, Answer<()>),
     Rotate(Answer<Option<Closed>>),
     Tend(Answer<()>),
+    Notes(Answer<usize>),
 }
 
 /// The sending end; cheap to clone. The default writes nothing, for harnesses.
@@ -158,7 +168,7 @@ impl AuditLog {
     /// # Errors
     ///
     /// [`AuditError`]; the record is not in the file then, and nobody may be answered on the strength of it.
-    pub async fn append(&self, record: &Record) -> Result<(), AuditError> {
+    pub async fn append(&self, record: &impl Serialize) -> Result<(), AuditError> {
         // A record is made of text and numbers, which always serialize.
         let body = serde_json::to_vec(record).unwrap_or_default();
         if body.len() > MAX_LINE / 2 {
@@ -186,6 +196,15 @@ impl AuditLog {
     /// [`AuditError`].
     pub async fn tend(&self) -> Result<(), AuditError> {
         self.ask(Job::Tend).await.map(|_| ())
+    }
+
+    /// Records what other processes have left beside the trail; how many records that were.
+    ///
+    /// # Errors
+    ///
+    /// [`AuditError`]; what is not in the trail is still there.
+    pub async fn take_notes(&self) -> Result<usize, AuditError> {
+        self.ask(Job::Notes).await.map(Option::unwrap_or_default)
     }
 
     async fn ask<T>(&self, job: impl FnOnce(Answer<T>) -> Job) -> Result<Option<T>, AuditError> {
@@ -240,6 +259,9 @@ fn run(mut writer: Writer<impl Disk>, jobs: &Receiver<Job>) {
             }
             Job::Tend(answer) => {
                 let _ = answer.send(writer.tend());
+            }
+            Job::Notes(answer) => {
+                let _ = answer.send(writer.take_notes());
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The audit trail: one record per decision, chained by hash, on disk before the node is answered.
+//! The audit trail: one record per decision, SVID and operator's act, chained by hash, on disk before the node is answered.
 //!
 //! ```text
 //!   {"v":1,"seq":1,"prev":"00…00","time":…,"outcome":"granted",…}
@@ -8,6 +8,7 @@
 //!
 //! * [`record`]: what a record holds. The evidence is in it as it came over the line, so that a decision can be judged
 //!   again without the node.
+//! * [`act`]: what operators did. [`notes`]: how a command gets that into the trail that a service writes.
 //! * [`again`]: judges a stored login again, at another time or under another policy.
 //! * [`kept`]: reads a record back.
 //! * [`log`]: the way to the writer.
@@ -22,11 +23,13 @@
 //! file can write all of it anew, or cut off its end: against that, somebody else must keep the head (`assay audit
 //! verify` prints it, `--head` checks it). An end that was never acknowledged to any node may be missing after a crash.
 
+pub mod act;
 pub mod again;
 pub mod disk;
 pub mod files;
 pub mod kept;
 pub mod log;
+pub mod notes;
 pub mod ocsf;
 pub mod page;
 pub mod record;
@@ -35,9 +38,11 @@ mod start;
 pub mod verify;
 mod writer;
 
+pub use act::{Act, ActOutcome, Actor, ActorKind, Change, Target};
 pub use disk::{Closed, Disk, Folder};
 pub use log::{AuditError, AuditLog};
-pub use record::{Outcome, Record, Trail};
+pub use notes::Ledger;
+pub use record::{IssuedSvid, Outcome, Record, Trail};
 pub use settings::Settings;
 pub use verify::{Head, Summary, VerifyError, verify};
 

@@ -1,4 +1,5 @@
-//! Records as events of the Open Cybersecurity Schema Framework, version 1.2.0: class Authentication (3002).
+//! Records as events of the Open Cybersecurity Schema Framework, version 1.2.0: class Authentication (3002) for what nodes
+//! ask for, Entity Management (3004, [`acts`]) for what operators do.
 //!
 //! ```text
 //!   outcome granted          Logon, Success
@@ -10,6 +11,8 @@
 //!
 //! The node is the user, the device and the actor. What the schema has no place for is in `unmapped`, with the number and
 //! chain of the record, so that an event leads back to the trail. The evidence stays there.
+
+mod acts;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -49,6 +52,9 @@ pub fn event(record: &Map<String, Value>) -> Option<Value> {
     if record.contains_key("anchor") {
         return None;
     }
+    if record.contains_key("action") {
+        return acts::event(record);
+    }
     let Activity {
         id,
         name,
@@ -75,12 +81,7 @@ pub fn event(record: &Map<String, Value>) -> Option<Value> {
         "logon_type": "Network",
         "logon_type_id": 3,
         "message": message(outcome, spiffe_id, text("detail")),
-        "metadata": {
-            "log_name": "audit",
-            "product": {"name": "Assay", "vendor_name": "Assay", "version": env!("CARGO_PKG_VERSION"), "feature": {"name": "assayd"}},
-            "profiles": ["host"],
-            "version": VERSION,
-        },
+        "metadata": metadata(record, &["host"]),
         "service": {"name": "assayd"},
         "severity": severity,
         "severity_id": severity_id,
@@ -97,11 +98,7 @@ pub fn event(record: &Map<String, Value>) -> Option<Value> {
         }
     };
     let string = |name: &str| text(name).map(Value::from);
-    put("/metadata", "original_time", string("time"));
-    put("/metadata", "sequence", record.get("seq").cloned());
     put("/metadata", "correlation_uid", string("login_id"));
-    let uid = record.get("seq").map(|seq| format!("audit:{seq}").into());
-    put("/metadata", "uid", uid);
     put("", "status_code", string("code"));
     put("", "status_detail", string("detail"));
     let link = text("link").map(|link| json!({"name": link}));
@@ -120,7 +117,7 @@ pub fn event(record: &Map<String, Value>) -> Option<Value> {
         session
     });
     put("", "session", session);
-    put("", "unmapped", Some(unmapped(record)));
+    put("", "unmapped", Some(unmapped(record, &MAPPED)));
     Some(event)
 }
 
@@ -162,24 +159,46 @@ fn message(outcome: &str, spiffe_id: Option<&str>, detail: Option<&str>) -> Stri
     }
 }
 
-/// What the schema has no place for, but for the evidence.
-fn unmapped(record: &Map<String, Value>) -> Value {
-    const MAPPED: [&str; 11] = [
-        "v",
-        "time",
-        "login_id",
-        "link",
-        "outcome",
-        "code",
-        "detail",
-        "spiffe_id",
-        "session_id",
-        "ek_hash",
-        "evidence",
-    ];
+/// What an authentication's event has places for, and the evidence.
+const MAPPED: [&str; 11] = [
+    "v",
+    "time",
+    "login_id",
+    "link",
+    "outcome",
+    "code",
+    "detail",
+    "spiffe_id",
+    "session_id",
+    "ek_hash",
+    "evidence",
+];
+
+/// What every event says of its record.
+fn metadata(record: &Map<String, Value>, profiles: &[&str]) -> Value {
+    let mut metadata = json!({
+        "log_name": "audit",
+        "product": {"name": "Assay", "vendor_name": "Assay", "version": env!("CARGO_PKG_VERSION"), "feature": {"name": "assayd"}},
+        "version": VERSION,
+    });
+    if !profiles.is_empty() {
+        set(&mut metadata, "profiles", profiles);
+    }
+    if let Some(time) = record.get("time").filter(|time| time.is_string()) {
+        set(&mut metadata, "original_time", time.clone());
+    }
+    if let Some(seq) = record.get("seq") {
+        set(&mut metadata, "sequence", seq.clone());
+        set(&mut metadata, "uid", format!("audit:{seq}"));
+    }
+    metadata
+}
+
+/// What the schema has no place for.
+fn unmapped(record: &Map<String, Value>, mapped: &[&str]) -> Value {
     let left = record
         .iter()
-        .filter(|(name, _)| !MAPPED.contains(&name.as_str()));
+        .filter(|(name, _)| !mapped.contains(&name.as_str()));
     Value::Object(
         left.map(|(name, value)| (name.clone(), value.clone()))
             .collect(),

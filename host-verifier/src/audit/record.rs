@@ -11,6 +11,7 @@ use crate::blobs::Blobs;
 use crate::login::{Denied, Granted, Step};
 use crate::session::SessionId;
 use crate::store::SessionRecord;
+use crate::svid::{JwtSvid, X509Svid};
 use crate::telemetry::events::by_name;
 
 /// How a login ended.
@@ -23,6 +24,8 @@ pub enum Outcome {
     Denied,
     /// A session that goes on.
     Renewed,
+    /// An SVID for a session that lives.
+    Issued,
 }
 
 /// A message of a login as it was on the line.
@@ -33,6 +36,54 @@ struct Sent {
     /// `message`, or `blob` and its number: a long field that the next message names.
     kind: String,
     base64: String,
+}
+
+/// An SVID that was issued, so that one that turns up somewhere leads back to who got it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct IssuedSvid {
+    /// `x509` or `jwt`.
+    pub kind: &'static str,
+    /// The certificate's serial number, hex.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub serial: Option<String>,
+    /// SHA-256 of a token, hex: it has no number, and must not be here itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// Whom a token is for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub audience: Vec<String>,
+    /// The authority that signed it.
+    pub authority: String,
+    /// When it ends.
+    pub expires_at: Timestamp,
+}
+
+impl IssuedSvid {
+    /// Of an X.509-SVID.
+    #[must_use]
+    pub fn x509(svid: &X509Svid) -> Self {
+        Self {
+            kind: "x509",
+            serial: Some(hex::encode(svid.serial)),
+            sha256: None,
+            audience: Vec::new(),
+            authority: svid.authority.clone(),
+            expires_at: svid.not_after,
+        }
+    }
+
+    /// Of a JWT-SVID for this audience.
+    #[must_use]
+    pub fn jwt(svid: &JwtSvid, audience: &[&str]) -> Self {
+        Self {
+            kind: "jwt",
+            serial: None,
+            sha256: Some(hex::encode(super::sha256(svid.token.as_bytes()))),
+            audience: audience.iter().map(|&name| name.to_owned()).collect(),
+            authority: svid.authority.clone(),
+            expires_at: svid.expires_at,
+        }
+    }
 }
 
 /// What a login has said so far. One per link; a hello begins it anew.
@@ -120,6 +171,9 @@ pub struct Record {
     /// SHA-256 of the EK.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ek_hash: Option<String>,
+    /// The SVID that went with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub svid: Option<IssuedSvid>,
     steps: Vec<Step>,
     evidence: Vec<Sent>,
 }
@@ -140,6 +194,7 @@ impl Record {
             spiffe_id: None,
             session_id: None,
             ek_hash: None,
+            svid: None,
             steps: trail.steps.clone(),
             evidence: trail.evidence.clone(),
         }
@@ -195,6 +250,22 @@ impl Record {
             session_id: Some(session.id.to_string()),
             ek_hash: Some(session.ek_hash.clone()),
             ..Self::new(time, "", link, Outcome::Renewed, trail)
+        }
+    }
+
+    /// With the SVID that goes with it.
+    #[must_use]
+    pub fn with_svid(self, svid: Option<IssuedSvid>) -> Self {
+        Self { svid, ..self }
+    }
+
+    /// An SVID that the holder of a session asked for.
+    #[must_use]
+    pub fn issued(time: Timestamp, link: &str, session: &SessionRecord, svid: IssuedSvid) -> Self {
+        Self {
+            outcome: Outcome::Issued,
+            svid: Some(svid),
+            ..Self::renewed(time, link, session, &Trail::default())
         }
     }
 

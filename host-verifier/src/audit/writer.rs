@@ -24,9 +24,11 @@ use serde_json::json;
 
 use super::disk::{Closed, Disk, Names};
 use super::log::AuditError;
+use super::notes::{self, AT_ONCE};
 use super::settings::Settings;
 use super::verify::Head;
 use crate::config::Keep;
+use crate::telemetry::names;
 
 pub(super) struct Writer<D> {
     pub(super) path: PathBuf,
@@ -185,6 +187,33 @@ impl<D: Disk> Writer<D> {
             let synced = removed.and_then(|()| self.disk.sync_names());
             synced.map_err(|e| self.rotation(&e))?;
         }
+    }
+
+    /// Records what other processes have left; how many records that were.
+    pub(super) fn take_notes(&mut self) -> Result<usize, AuditError> {
+        let notes = self.disk.notes(AT_ONCE).map_err(|e| self.error(&e))?;
+        let (mut bodies, mut taken) = (Vec::new(), Vec::new());
+        for (name, text) in notes {
+            match notes::read(&text) {
+                Ok(act) => {
+                    // As it was read, not as it was written: one line, and every member once.
+                    bodies.push(serde_json::to_vec(&act).unwrap_or_default());
+                    taken.push(name);
+                }
+                Err(reason) => {
+                    tracing::error!(name, reason, "{}", names::AUDIT_NOTE_REFUSED);
+                    self.disk.noted(&name, false).map_err(|e| self.error(&e))?;
+                }
+            }
+        }
+        if bodies.is_empty() {
+            return Ok(0);
+        }
+        self.write(&bodies)?;
+        for name in taken {
+            self.disk.noted(&name, true).map_err(|e| self.error(&e))?;
+        }
+        Ok(bodies.len())
     }
 
     /// What is to be done from time to time.

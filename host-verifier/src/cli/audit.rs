@@ -1,4 +1,4 @@
-//! `assay audit`: what was decided, and whether the trail of it is whole.
+//! `assay audit`: what was decided and done, and whether the trail of it is whole.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -36,7 +36,7 @@ pub enum Command {
         #[command(flatten)]
         format: Format,
     },
-    /// The last decisions, the newest first
+    /// The last decisions and operators' acts, the newest first
     List {
         /// Which trail
         #[command(flatten)]
@@ -220,15 +220,18 @@ pub fn run(command: Command) -> ExitCode {
                     text.unwrap_or("-").to_owned()
                 };
                 let rows = records.iter().map(|record| {
+                    let (time, outcome) = (cell(record, "time"), cell(record, "outcome"));
+                    if let Some((who, on_what)) = act(record) {
+                        return [time, outcome, cell(record, "action"), who, on_what];
+                    }
                     let why = match record.get("policy") {
                         Some(_) => cell(record, "policy"),
                         None => cell(record, "code"),
                     };
-                    let (time, outcome) = (cell(record, "time"), cell(record, "outcome"));
                     let identity = cell(record, "spiffe_id");
                     [time, outcome, why, cell(record, "login_id"), identity]
                 });
-                table(["TIME", "OUTCOME", "WHY", "LOGIN", "SPIFFE ID"], rows)
+                table(["TIME", "OUTCOME", "WHY", "LOGIN OR WHO", "IDENTITY"], rows)
             })
         }
         Command::Evidence {
@@ -338,6 +341,21 @@ fn verify(place: &Place, heads: &[Head]) -> Result<Verified, Failure> {
             Err(Failure::failed(message).hint(hint))
         }
     }
+}
+
+/// Of an operator's act: who, and on what.
+fn act(record: &Map<String, Value>) -> Option<(String, String)> {
+    let pair = |member: &str, first: &str, second: &str| {
+        let object = record.get(member)?;
+        let of = |name: &str| object.get(name).and_then(Value::as_str);
+        let first = of(first).unwrap_or("-");
+        Some(match of(second) {
+            Some(second) => format!("{first} {second}"),
+            None => first.to_owned(),
+        })
+    };
+    let on_what = pair("target", "kind", "id").unwrap_or_else(|| "-".to_owned());
+    Some((pair("actor", "kind", "id")?, on_what))
 }
 
 /// Without what makes a record long.

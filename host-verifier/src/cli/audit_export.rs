@@ -15,7 +15,7 @@ use crate::audit::ocsf;
 /// What a record becomes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Shape {
-    /// Open Cybersecurity Schema Framework, class Authentication
+    /// Open Cybersecurity Schema Framework: Authentication, and Entity Management for operators' acts
     Ocsf,
 }
 

@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::format::Format;
-use super::service::{Failure, author, block_on, finish, load, open_store, table};
+use super::service::{Failure, author, block_on, changed, finish, load, open_store, table};
+use crate::audit::Change;
 use crate::store::{Ban, NodeRecord};
 
 /// The commands.
@@ -199,13 +200,14 @@ pub fn run(command: Command) -> ExitCode {
             format,
         } => {
             let result = load(&config).and_then(|config| {
-                block_on(async {
-                    if open_store(&config).await?.evict_node(&ek_hash).await? {
-                        return Ok(Evicted { evicted: ek_hash });
+                block_on(changed(&config, async |store| {
+                    if store.evict_node(&ek_hash).await? {
+                        let change = Change::new("node.evict", "node", &ek_hash);
+                        return Ok((Evicted { evicted: ek_hash }, Some(change)));
                     }
                     Err(Failure::failed(format!("there is no node {ek_hash}"))
                         .hint("`assay node list` shows all of them"))
-                })
+                }))
             });
             finish(format, result, |evicted| {
                 format!("evicted {}", evicted.evicted)
@@ -248,16 +250,14 @@ pub fn run(command: Command) -> ExitCode {
             format,
         } => {
             let result = load(&config).and_then(|config| {
-                block_on(async {
-                    let store = open_store(&config).await?;
-                    let lifted = store.unban(&ek_hash).await;
-                    store.close().await;
-                    match lifted? {
-                        true => Ok(Unbanned { unbanned: ek_hash }),
-                        false => Err(Failure::failed(format!("EK {ek_hash} is not banned"))
-                            .hint("`assay node bans` shows all bans")),
+                block_on(changed(&config, async |store| {
+                    if store.unban(&ek_hash).await? {
+                        let change = Change::new("node.unban", "node", &ek_hash);
+                        return Ok((Unbanned { unbanned: ek_hash }, Some(change)));
                     }
-                })
+                    Err(Failure::failed(format!("EK {ek_hash} is not banned"))
+                        .hint("`assay node bans` shows all bans"))
+                }))
             });
             finish(format, result, |lifted| {
                 format!("unbanned {}", lifted.unbanned)
@@ -270,14 +270,12 @@ fn ban(config: &Path, ek_hash: &str, reason: &str) -> Result<Banned, Failure> {
     let ban = Ban::new(ek_hash, Timestamp::now(), &author(), reason)
         .map_err(|error| Failure::usage(error.to_string()))?;
     let config = load(config)?;
-    block_on(async {
-        let store = open_store(&config).await?;
-        let banned = store.ban(&ban).await;
-        store.close().await;
-        match banned? {
-            true => Ok(ban.into()),
-            false => Err(Failure::failed(format!("EK {ek_hash} is banned already"))
-                .hint("`assay node bans` shows since when and why")),
+    block_on(changed(&config, async |store| {
+        if store.ban(&ban).await? {
+            let change = Change::new("node.ban", "node", ek_hash).detail(&ban.reason);
+            return Ok((ban.clone().into(), Some(change)));
         }
-    })
+        Err(Failure::failed(format!("EK {ek_hash} is banned already"))
+            .hint("`assay node bans` shows since when and why"))
+    }))
 }

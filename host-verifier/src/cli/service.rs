@@ -4,14 +4,17 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::format::Format;
 use super::screen::Screen;
 pub(super) use super::screen::table;
+use crate::audit::{self, Act, Actor, ActorKind, AuditError, Change, Ledger};
 use crate::config::{Config, Datastore};
 use crate::document::DocumentError;
 use crate::policy::Section;
+use crate::random::{SystemRandom, bytes};
 use crate::server::start::{self, StartError};
 use crate::store::{PostgresStore, Store, StoreError};
 
@@ -124,9 +127,65 @@ pub(super) async fn cluster_names(config: &Config) -> Result<Vec<String>, Failur
     Ok(names)
 }
 
+/// Changes something in the store. It is a record of the audit trail before anybody is told, and nothing is changed where
+/// no record can be left.
+pub(super) async fn changed<T>(
+    config: &Config,
+    change: impl AsyncFnOnce(&Arc<dyn Store>) -> Result<(T, Option<Change>), Failure>,
+) -> Result<T, Failure> {
+    let store = open_store(config).await?;
+    let ledger = ledger(config)?;
+    let result = change(&store).await;
+    store.close().await;
+    let (value, change) = result?;
+    if let Some(change) = change {
+        record(ledger, change).await?;
+    }
+    Ok(value)
+}
+
+fn ledger(config: &Config) -> Result<Ledger, Failure> {
+    start::prepare_data_dir(&config.data_dir)?;
+    let unusable = |error: &dyn core::fmt::Display| {
+        Failure::failed(format!("nothing is changed: {error}"))
+            .hint("a change is recorded in the audit trail; run it as the user that runs assayd")
+    };
+    let random: u64 = bytes(&SystemRandom)
+        .map(u64::from_ne_bytes)
+        .map_err(|error| unusable(&error))?;
+    let name = format!(
+        "{:016}-{random:016x}",
+        Timestamp::now().as_millisecond().max(0)
+    );
+    Ledger::open(&config.data_dir.join(audit::FILE), &name).map_err(|error| unusable(&error))
+}
+
+async fn record(ledger: Ledger, change: Change) -> Result<(), Failure> {
+    let undone = |error: &dyn core::fmt::Display, hint: &str| {
+        let message = format!("it is done, but is not in the audit trail: {error}");
+        Failure::failed(message).hint(hint)
+    };
+    let act = Act::done(&SystemRandom, Timestamp::now(), "cli", operator(), change)
+        .map_err(|error| undone(&error, "look at what is in force now"))?;
+    ledger.write(&act).await.map_err(|error| match error {
+        AuditError::Waiting(_) => undone(
+            &error,
+            "the assayd that has this dataDir records it when it is there again; its log says why it does not",
+        ),
+        _ => undone(&error, "`assay audit verify` says whether the trail is whole"),
+    })
+}
+
 /// Who runs the command, as the system knows them. Whoever can open the store can write anything into it; this is for
 /// people who want to know, not against those who want to hide.
-pub(super) fn author() -> String {
+#[must_use]
+pub fn operator() -> Actor {
+    let mut operator = Actor {
+        kind: ActorKind::CommandLine,
+        id: "unknown".to_owned(),
+        name: None,
+        role: None,
+    };
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt;
@@ -136,14 +195,20 @@ pub(super) fn author() -> String {
             let mut users = users
                 .lines()
                 .map(|line| line.split(':').collect::<Vec<_>>());
-            let name = users.find_map(|fields| match fields.as_slice() {
+            operator.name = users.find_map(|fields| match fields.as_slice() {
                 [name, _, number, ..] if number.parse() == Ok(uid) => Some((*name).to_owned()),
                 _ => None,
             });
-            return format!("local:{}", name.unwrap_or_else(|| uid.to_string()));
+            operator.id = uid.to_string();
         }
     }
-    "local".to_owned()
+    operator
+}
+
+/// The same in a word, for the store.
+pub(super) fn author() -> String {
+    let Actor { id, name, .. } = operator();
+    format!("local:{}", name.unwrap_or(id))
 }
 
 /// Runs what needs a runtime.

@@ -9,7 +9,8 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::format::Format;
-use super::service::{Failure, block_on, finish, load, open_store, table};
+use super::service::{Failure, block_on, changed, finish, load, open_store, table};
+use crate::audit::Change;
 use crate::session::SessionId;
 use crate::store::SessionRecord;
 use crate::telemetry::events::by_name;
@@ -148,20 +149,16 @@ pub fn run(command: Command) -> ExitCode {
         }
         Command::Revoke { id, config, format } => {
             let result = load(&config).and_then(|config| {
-                block_on(async {
-                    let store = open_store(&config).await?;
-                    let revoked = store.revoke_session(id, Timestamp::now()).await;
-                    store.close().await;
-                    match revoked? {
-                        true => Ok(Revoked {
-                            revoked: id.to_string(),
-                        }),
-                        false => Err(Failure::failed(format!(
-                            "there is no session {id} that lives"
-                        ))
-                        .hint("`assay session list` shows those that have not ended")),
+                block_on(changed(&config, async |store| {
+                    if !store.revoke_session(id, Timestamp::now()).await? {
+                        let message = format!("there is no session {id} that lives");
+                        return Err(Failure::failed(message)
+                            .hint("`assay session list` shows those that have not ended"));
                     }
-                })
+                    let revoked = id.to_string();
+                    let change = Change::new("session.revoke", "session", &revoked);
+                    Ok((Revoked { revoked }, Some(change)))
+                }))
             });
             finish(format, result, |revoked| {
                 format!("revoked {}", revoked.revoked)

@@ -9,8 +9,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::format::Format;
-use super::service::{Failure, block_on, finish, load, open_store, table};
+use super::service::{Failure, block_on, changed, finish, load, open_store, table};
 use crate::api::auth::ApiToken;
+use crate::audit::Change;
 use crate::random::SystemRandom;
 use crate::store::{ApiTokenRecord, Role};
 
@@ -122,15 +123,14 @@ pub fn run(command: Command) -> ExitCode {
                 let now = Timestamp::now();
                 let issued = ApiToken::issue(&SystemRandom, now, &name, role, ttl, "command line");
                 let (token, record) = issued.map_err(|error| Failure::usage(error.to_string()))?;
-                block_on(async {
-                    let store = open_store(&config).await?;
-                    let stored = store.add_api_token(&record).await;
-                    store.close().await;
-                    match stored? {
-                        true => Ok(()),
+                let change = Change::new("token.create", "token", &record.id);
+                let change = change.detail(format!("{name}: {role}"));
+                block_on(changed(&config, async |store| {
+                    match store.add_api_token(&record).await? {
+                        true => Ok(((), Some(change))),
                         false => Err(Failure::failed("the token is there already")),
                     }
-                })?;
+                }))?;
                 Ok(Created {
                     token: token.expose().to_owned(),
                     shown: record.into(),
@@ -158,20 +158,20 @@ pub fn run(command: Command) -> ExitCode {
         }
         Command::Revoke { id, config, format } => {
             let result = load(&config).and_then(|config| {
-                block_on(async {
-                    let store = open_store(&config).await?;
-                    let revoked = store.revoke_api_token(&id).await;
-                    store.close().await;
-                    match revoked? {
-                        Some(token) => Ok(Revoked {
-                            revoked: token.id,
-                            name: token.name,
-                        }),
-                        None => Err(Failure::failed(format!("there is no token {id}")).hint(
+                block_on(changed(&config, async |store| {
+                    let Some(token) = store.revoke_api_token(&id).await? else {
+                        return Err(Failure::failed(format!("there is no token {id}")).hint(
                             "`assay token list` shows their ids; it is not the token itself",
-                        )),
-                    }
-                })
+                        ));
+                    };
+                    let change = Change::new("token.revoke", "token", &token.id);
+                    let change = change.detail(&token.name);
+                    let revoked = Revoked {
+                        revoked: token.id,
+                        name: token.name,
+                    };
+                    Ok((revoked, Some(change)))
+                }))
             });
             finish(format, result, |token| {
                 format!("{} ({}): revoked", token.revoked, token.name)

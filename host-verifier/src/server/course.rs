@@ -7,7 +7,7 @@ use assay_common::policy::AttestorKind;
 use assay_common::protocol::{AgentMessage, DenyCode, decode};
 
 use super::Server;
-use crate::audit::{Record, Trail};
+use crate::audit::{IssuedSvid, Record, Trail};
 use crate::blobs::Blobs;
 use crate::clock::Moment;
 use crate::login::resume::{Answered, Resumed, Round, Said, Saved};
@@ -16,7 +16,7 @@ use crate::login::{
 };
 use crate::store::Commit;
 use crate::telemetry::events::Body;
-use crate::telemetry::metrics::{Held, LoginEnd, SessionChange, StoreOperation, Tally};
+use crate::telemetry::metrics::{Held, LoginEnd, Occasion, SessionChange, StoreOperation, Tally};
 use crate::telemetry::{Event, names};
 
 /// One login, from its hello on.
@@ -261,9 +261,9 @@ impl Course {
                     let metrics = &self.server.metrics;
                     match metrics.store(StoreOperation::CommitLogin, call).await {
                         Ok(Commit::Stored) => match self.issue(state.stored()).await {
-                            Ok((steps, granted)) => {
+                            Ok((steps, granted, svid)) => {
                                 self.steps(Some(granted.login_id), steps);
-                                return self.granted(granted).await;
+                                return self.granted(granted, svid).await;
                             }
                             Err(turn) => *turn,
                         },
@@ -280,12 +280,19 @@ impl Course {
     }
 
     /// The SVID of a session that is stored, if its node named a key.
-    async fn issue(&self, state: AwaitSvid) -> Result<(Vec<Step>, Granted), Box<Turn>> {
+    async fn issue(
+        &self,
+        state: AwaitSvid,
+    ) -> Result<(Vec<Step>, Granted, Option<IssuedSvid>), Box<Turn>> {
         let Some(order) = state.order() else {
-            return state.issued(None);
+            let (steps, granted) = state.issued(None)?;
+            return Ok((steps, granted, None));
         };
-        match self.server.issue(order).await {
-            Ok(svid) => state.issued(Some((&svid.chain, &svid.name))),
+        match self.server.issue(order, Occasion::Login).await {
+            Ok(svid) => {
+                let (steps, granted) = state.issued(Some((&svid.chain, &svid.name)))?;
+                Ok((steps, granted, Some(svid.record)))
+            }
             Err(error) => Err(Box::new(state.unavailable(&error))),
         }
     }
@@ -318,9 +325,9 @@ impl Course {
 
     /// Recorded first: a session that the audit trail does not know is told to nobody. It is in the store, its secret is
     /// nowhere, and it ends by itself.
-    async fn granted(&mut self, granted: Granted) -> Answer {
+    async fn granted(&mut self, granted: Granted, svid: Option<IssuedSvid>) -> Answer {
         let now = self.server.clock.now().wall;
-        let record = Record::granted(now, &self.link, &granted, &self.trail);
+        let record = Record::granted(now, &self.link, &granted, &self.trail).with_svid(svid);
         if let Err(error) = self.server.record(&record).await {
             let id = Some(granted.login_id);
             let denied = Denied::new(id, DenyCode::UNAVAILABLE, error.to_string());

@@ -6,9 +6,11 @@ use assay_common::identity::{SpiffeId, SpiffeIdError};
 use jiff::Timestamp;
 
 use super::Server;
+use crate::audit::IssuedSvid;
 use crate::login::SvidOrder;
 use crate::store::SessionRecord;
 use crate::svid::{IssueError, JwtSvid, X509Svid};
+use crate::telemetry::metrics::{Authority, Occasion};
 
 /// An SVID as the login hands it on.
 #[derive(Debug)]
@@ -17,6 +19,8 @@ pub(crate) struct Issued {
     pub(crate) chain: Vec<u8>,
     /// What the log calls it: its serial number and its end.
     pub(crate) name: String,
+    /// What the audit trail says of it.
+    pub(crate) record: IssuedSvid,
 }
 
 /// Why there is none.
@@ -32,23 +36,32 @@ pub(crate) enum IssueFailed {
 
 impl Server {
     /// Issues to an order: an SVID that ends with its session at the latest.
-    pub(crate) async fn issue(&self, order: SvidOrder<'_>) -> Result<Issued, IssueFailed> {
-        let svid = self.issue_x509(order).await?;
+    pub(crate) async fn issue(
+        &self,
+        order: SvidOrder<'_>,
+        occasion: Occasion,
+    ) -> Result<Issued, IssueFailed> {
+        let svid = self.issue_x509(order, occasion).await?;
         Ok(Issued {
             name: format!("{} until {}", hex::encode(svid.serial), svid.not_after),
+            record: IssuedSvid::x509(&svid),
             chain: svid.chain.concat(),
         })
     }
 
     /// As [`Self::issue`], with everything that is known of it.
-    pub(crate) async fn issue_x509(&self, order: SvidOrder<'_>) -> Result<X509Svid, IssueFailed> {
+    pub(crate) async fn issue_x509(
+        &self,
+        order: SvidOrder<'_>,
+        occasion: Occasion,
+    ) -> Result<X509Svid, IssueFailed> {
         let id = SpiffeId::parse(order.spiffe_id).map_err(IssueFailed::Name)?;
         let now = self.clock.now().wall;
         let ttl = left(order.expires_at, now).min(self.issuer.x509_ttl());
-        Ok(self
-            .issuer
-            .issue_x509(&id, order.key, now, Some(ttl))
-            .await?)
+        let issued = self.issuer.issue_x509(&id, order.key, now, Some(ttl)).await;
+        self.metrics
+            .svid_issued(Authority::X509, occasion, issued.is_ok());
+        Ok(issued?)
     }
 
     /// Issues a JWT-SVID to the holder of a session, which was proven: it ends with the session at the latest.
@@ -60,7 +73,10 @@ impl Server {
         let id = SpiffeId::parse(&session.spiffe_id).map_err(IssueFailed::Name)?;
         let now = self.clock.now().wall;
         let ttl = left(session.expires_at, now);
-        Ok(self.issuer.issue_jwt(&id, audience, now, Some(ttl)).await?)
+        let issued = self.issuer.issue_jwt(&id, audience, now, Some(ttl)).await;
+        self.metrics
+            .svid_issued(Authority::Jwt, Occasion::Session, issued.is_ok());
+        Ok(issued?)
     }
 }
 

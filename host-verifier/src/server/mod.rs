@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use assay_common::protocol::Trouble;
+use serde::Serialize;
 
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -22,7 +23,7 @@ pub use conversation::LoginConversation;
 pub(crate) use issue::IssueFailed;
 pub use requests::{MAX_KEPT, Reply, RequestLogins};
 
-use crate::audit::{AuditError, AuditLog, Record};
+use crate::audit::{AuditError, AuditLog};
 use crate::clock::Clock;
 use crate::random::SecureRandom;
 use crate::store::Store;
@@ -92,6 +93,13 @@ impl Server {
             tokio::select! {
                 () = server.clusters.follow(&server.verifier) => {}
                 () = stopped(&mut follow_stop) => {}
+            }
+        });
+        let (server, mut notes_stop) = (self.clone(), stop.clone());
+        tasks.spawn(async move {
+            tokio::select! {
+                () = server.take_notes() => {}
+                () = stopped(&mut notes_stop) => {}
             }
         });
         let (server, mut config_stop) = (self.clone(), stop.clone());
@@ -204,7 +212,7 @@ impl Server {
     }
 
     /// Appends to the audit trail, counts it, and notes how the trail is.
-    pub(crate) async fn record(&self, record: &Record) -> Result<(), AuditError> {
+    pub(crate) async fn record(&self, record: &(impl Serialize + Sync)) -> Result<(), AuditError> {
         let append = self.audit.append(record);
         let result = self.metrics.audit(append).await;
         let state = match &result {

@@ -3,10 +3,10 @@
 use assay_common::protocol::{DenyCode, Renew};
 
 use super::Server;
-use crate::audit::{Record, Trail};
+use crate::audit::{IssuedSvid, Record, Trail};
 use crate::login::{Denied, Env, Renewed, renewal};
 use crate::telemetry::events::Body;
-use crate::telemetry::metrics::{SessionChange, StoreOperation};
+use crate::telemetry::metrics::{Occasion, SessionChange, StoreOperation};
 use crate::telemetry::{Event, names};
 
 impl Server {
@@ -23,8 +23,8 @@ impl Server {
     ) -> Result<Vec<u8>, Denied> {
         let trail = Trail::begin(message);
         let id = renewal::untrusted_session(renew);
-        let renewed = match self.renewed(renew, message).await {
-            Ok(renewed) => renewed,
+        let (renewed, svid) = match self.renewed(renew, message).await {
+            Ok((renewed, svid)) => (renewed, svid),
             Err(denied) => {
                 let record =
                     Record::renewal_denied(self.clock.now().wall, link, id, &denied, &trail);
@@ -33,7 +33,7 @@ impl Server {
             }
         };
         let session = &renewed.session;
-        let record = Record::renewed(self.clock.now().wall, link, session, &trail);
+        let record = Record::renewed(self.clock.now().wall, link, session, &trail).with_svid(svid);
         if let Err(error) = self.record(&record).await {
             let denied = Denied::new(None, DenyCode::UNAVAILABLE, error.to_string());
             tracing::error!(session_id = %session.id, %error, "{}", names::AUDIT_FAILED);
@@ -53,7 +53,11 @@ impl Server {
         Ok(renewed.message)
     }
 
-    async fn renewed(&self, renew: &Renew<'_>, message: &[u8]) -> Result<Renewed, Denied> {
+    async fn renewed(
+        &self,
+        renew: &Renew<'_>,
+        message: &[u8],
+    ) -> Result<(Renewed, Option<IssuedSvid>), Denied> {
         let unavailable = |what: &dyn core::fmt::Display| {
             Denied::new(None, DenyCode::UNAVAILABLE, what.to_string())
         };
@@ -74,14 +78,15 @@ impl Server {
         if !stored.map_err(|error| unavailable(&error))? {
             return Err(judged.refused());
         }
-        let svid = match judged.order() {
-            None => Vec::new(),
+        let (chain, svid) = match judged.order() {
+            None => (Vec::new(), None),
             Some(order) => {
-                let issued = self.issue(order).await;
-                issued.map_err(|error| unavailable(&error))?.chain
+                let issued = self.issue(order, Occasion::Renewal).await;
+                let issued = issued.map_err(|error| unavailable(&error))?;
+                (issued.chain, Some(issued.record))
             }
         };
-        judged.issued(&verifier, &svid)
+        Ok((judged.issued(&verifier, &chain)?, svid))
     }
 
     /// Tells of a refusal. Where it cannot be recorded nothing is gained by not refusing.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 
@@ -23,6 +24,11 @@ use crate::svid::{Issuer, RotateError};
 use crate::telemetry::{EventSink, Health, Metrics, names};
 use crate::transport::LinkSource;
 use crate::transport::socket::{TcpAccept, TcpDial, UnixAccept, UnixDial};
+
+/// How long a command may hold the trail while the service starts.
+const COMMAND: Duration = Duration::from_secs(2);
+/// How often it is looked whether it has gone.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Why the service does not start.
 #[derive(Debug, thiserror::Error)]
@@ -189,7 +195,16 @@ pub async fn issuer(
 /// [`StartError`].
 pub fn audit(data_dir: &Path, settings: audit::Settings) -> Result<AuditLog, StartError> {
     let path = data_dir.join(audit::FILE);
-    let (log, cut) = AuditLog::open_with(&path, settings)?;
+    let began = Instant::now();
+    let (log, cut) = loop {
+        match AuditLog::open_with(&path, settings.clone()) {
+            // A command that records what it did, or closes a file, is done soon; another assayd is not.
+            Err(AuditError::Locked(_)) if began.elapsed() < COMMAND => {
+                std::thread::sleep(LOOK);
+            }
+            opened => break opened?,
+        }
+    };
     if cut > 0 {
         tracing::warn!(path = %path.display(), bytes = cut, "{}", names::AUDIT_CUT);
     }

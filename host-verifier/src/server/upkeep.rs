@@ -5,11 +5,16 @@ use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::Server;
+use crate::audit::AuditError;
 use crate::telemetry::health::{ClockWatch, Component, State, probe};
 use crate::telemetry::metrics::{StoreOperation, UPKEEP_EVERY};
+use crate::telemetry::names;
 
 /// How long the store may take to answer the question whether it is there.
 const STORE_LIMIT: Duration = Duration::from_secs(2);
+
+/// How often it is looked whether a command has left something to be recorded. It waits for that.
+const NOTES_EVERY: Duration = Duration::from_millis(100);
 
 impl Server {
     /// Looks at everything every [`UPKEEP_EVERY`], for ever.
@@ -25,6 +30,25 @@ impl Server {
         loop {
             turns.tick().await;
             self.look(&mut calendar).await;
+        }
+    }
+
+    /// Records what commands have changed in the store, for ever.
+    pub(super) async fn take_notes(&self) {
+        let mut turns = interval(NOTES_EVERY);
+        turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            turns.tick().await;
+            match self.audit.take_notes().await {
+                Ok(taken) => self.metrics.audit_noted(taken),
+                // Too busy now, which is no failure of the trail.
+                Err(AuditError::Full) => {}
+                Err(error) => {
+                    tracing::error!(%error, "{}", names::AUDIT_NOTES_FAILED);
+                    self.health.report(Component::Audit, error.health());
+                    tokio::time::sleep(UPKEEP_EVERY).await;
+                }
+            }
         }
     }
 

@@ -40,6 +40,10 @@ pub const AUDIT_FAILED: &str = "Decision not recorded";
 pub const AUDIT_CUT: &str = "Unfinished audit record removed";
 /// A file of the audit trail could not be closed, or an old one not removed; records are written as before.
 pub const AUDIT_ROTATION_FAILED: &str = "Audit trail not rotated";
+/// What a command left to be recorded is no act; it is put aside. With `name` and `reason`.
+pub const AUDIT_NOTE_REFUSED: &str = "Audit note refused";
+/// What commands left to be recorded could not be; tried again.
+pub const AUDIT_NOTES_FAILED: &str = "Audit notes not recorded";
 /// Old records could not be removed.
 pub const PURGE_FAILED: &str = "Old records could not be removed";
 /// A port is open; with `listener` and `address`.
@@ -56,6 +60,8 @@ pub const CONNECTIONS_REFUSED: &str = "Connections refused";
 pub const API_FAILED: &str = "Request failed";
 /// Somebody changed something through the API, or may not; with `principal`, `method`, `path` and `status`.
 pub const OPERATOR_REQUEST: &str = "Operator request";
+/// What somebody did through the API is not in the audit trail; with `principal`, `action`, `path` and `error`.
+pub const ACT_NOT_RECORDED: &str = "Act not recorded";
 /// A bearer token that is not known was sent.
 pub const CREDENTIAL_REFUSED: &str = "Credential refused";
 

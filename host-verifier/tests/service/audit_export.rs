@@ -64,9 +64,13 @@ fn check(schema: &Value, rules: &Value, object: &Value, place: &str) {
     }
 }
 
-fn check_event(event: &Value) {
+pub(crate) fn check_event(event: &Value) {
     let schema = schema();
-    let class = &schema["class"];
+    let classes = schema["classes"].as_array().unwrap();
+    let class = classes
+        .iter()
+        .find(|class| class["class_uid"] == event["class_uid"]);
+    let class = class.unwrap_or_else(|| panic!("no such class: {event}"));
     check(&schema, class, event, "event");
     assert_eq!(event["class_uid"], class["class_uid"]);
     assert_eq!(event["class_name"], class["class_name"]);
@@ -179,6 +183,49 @@ fn every_outcome_has_an_event_and_what_is_no_decision_has_none() {
     anchor.insert("anchor".to_owned(), "1:00".into());
     assert_eq!(ocsf::event(&anchor), None);
     assert_eq!(ocsf::event(&record(base)), None);
+}
+
+#[test]
+fn every_act_has_an_event_of_its_kind() {
+    let mut seen = Vec::new();
+    for action in [
+        "token.create",
+        "token.revoke",
+        "session.revoke",
+        "node.ban",
+        "node.unban",
+        "node.evict",
+        "cluster.set",
+        "cluster.rollback",
+        "cluster.remove",
+        "DELETE /v1/tokens/{id}",
+    ] {
+        for outcome in ["done", "refused", "failed"] {
+            let record = json!({
+                "v": 1, "seq": 7, "prev": "00", "time": "2026-05-01T00:00:00Z", "act_id": "aa", "link": "https:192.0.2.1",
+                "outcome": outcome, "action": action, "code": "role-too-small", "detail": "stolen", "unrecorded": 3,
+                "actor": {"kind": "token", "id": "0011", "name": "ci", "role": "operator"},
+                "target": {"kind": "node", "id": "3f1b"},
+            });
+            let event = ocsf::event(record.as_object().unwrap()).unwrap();
+            check_event(&event);
+            assert_eq!(event["status_id"], if outcome == "done" { 1 } else { 2 });
+            assert_eq!(
+                event["actor"]["user"],
+                json!({"type": "User", "type_id": 1, "uid": "0011", "name": "ci"})
+            );
+            assert_eq!(event["entity"], json!({"type": "node", "uid": "3f1b"}));
+            assert_eq!(
+                (&event["comment"], &event["status_code"]),
+                (&json!("stolen"), &json!("role-too-small"))
+            );
+            assert_eq!(event["unmapped"]["unrecorded"], 3);
+            assert_eq!(event["metadata"]["sequence"], 7);
+            seen.push(event["activity_id"].as_u64().unwrap());
+        }
+    }
+    seen.dedup();
+    assert_eq!(seen, [1, 4, 3, 4, 3, 4, 99]);
 }
 
 #[test]

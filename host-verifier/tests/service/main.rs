@@ -11,6 +11,7 @@
     reason = "a panic is how a test fails"
 )]
 
+mod acts;
 mod agent;
 mod api;
 mod attacks;

@@ -3,6 +3,7 @@
 //! A route belongs to one group of [`Access`], and a group is made by `gated`, which puts the gate before its routes and
 //! writes into the document what they ask for. So the document cannot say anything else than what is done.
 
+pub mod acts;
 mod attempts;
 pub(in crate::api) mod session;
 pub mod token;
@@ -12,7 +13,7 @@ use std::sync::Arc;
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, HeaderValue};
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use utoipa::openapi::security::SecurityRequirement;
@@ -24,8 +25,10 @@ use super::openapi::{BEARER, MTLS, SESSION, operations};
 use super::peer::{ClientCertificate, Peer};
 use super::problem::Problem;
 use super::{ApiState, openapi};
+use crate::audit::{Actor, ActorKind};
 use crate::store::Role;
 use crate::telemetry::names;
+use acts::{Attempt, Tries};
 use attempts::Attempts;
 
 /// Who may use a route.
@@ -46,6 +49,8 @@ pub struct Principal {
     pub name: String,
     /// What it may do.
     pub role: Role,
+    /// As the audit trail knows it.
+    pub actor: Actor,
 }
 
 impl fmt::Display for Principal {
@@ -58,6 +63,7 @@ impl fmt::Display for Principal {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Gatekeeper {
     tokens: Arc<Attempts>,
+    tries: Tries,
     sessions: Arc<Attempts>,
 }
 
@@ -93,25 +99,31 @@ async fn gate(
     let Some(peer) = request.extensions().get::<Peer>().cloned() else {
         return Problem::internal(&"a request without a peer").into_response();
     };
+    let route = request.extensions().get::<MatchedPath>();
+    let attempt = Attempt {
+        server: state.server.clone(),
+        tries: state.gatekeeper.tries.clone(),
+        peer: peer.clone(),
+        method: request.method().clone(),
+        route: route.map_or_else(String::new, |route| route.as_str().to_owned()),
+        path: request.uri().path().to_owned(),
+    };
     let principal = match authenticate(&state, &peer, request.headers()).await {
         Ok(principal) => principal,
-        Err(problem) => return problem.into_response(),
-    };
-    let method = request.method().clone();
-    // The template, so that no log line has what somebody made up; the path's own parts are in the answer's log.
-    let route = request.extensions().get::<MatchedPath>();
-    let route = route.map_or_else(String::new, |route| route.as_str().to_owned());
-    let path = request.uri().path().to_owned();
-    let act = Act {
-        principal: &principal,
-        peer: &peer,
-        method: &method,
-        route: &route,
-        path: &path,
+        Err(problem) => {
+            if let (StatusCode::FORBIDDEN, Some(certificate)) =
+                (problem.status(), &peer.certificate)
+            {
+                attempt
+                    .refused(&stranger(certificate), problem.code())
+                    .await;
+            }
+            return problem.into_response();
+        }
     };
     if principal.role < role {
-        act.log(StatusCode::FORBIDDEN);
-        return Problem::new(
+        attempt.log(&principal, StatusCode::FORBIDDEN);
+        let problem = Problem::new(
             StatusCode::FORBIDDEN,
             "role-too-small",
             format!(
@@ -119,45 +131,42 @@ async fn gate(
                 principal.role
             ),
         )
-        .hint("ask an administrator for a token of that role (`assay token create --role …`)")
-        .into_response();
+        .hint("ask an administrator for a token of that role (`assay token create --role …`)");
+        attempt.refused(&principal.actor, problem.code()).await;
+        return problem.into_response();
     }
     request.extensions_mut().insert(principal.clone());
-    let mut response = next.run(request).await;
-    let headers = response.headers_mut();
-    headers
-        .entry(CACHE_CONTROL)
-        .or_insert(HeaderValue::from_static("no-store"));
-    act.log(response.status());
-    response
-}
-
-/// What somebody did, for the log.
-struct Act<'a> {
-    principal: &'a Principal,
-    peer: &'a Peer,
-    method: &'a Method,
-    route: &'a str,
-    path: &'a str,
-}
-
-impl Act<'_> {
-    /// What changes something, or was refused, is told; what only looks is not.
-    fn log(&self, status: StatusCode) {
-        if self.method.is_safe() && status != StatusCode::FORBIDDEN {
-            return;
+    let changes = !request.method().is_safe();
+    let work = async move {
+        let mut response = next.run(request).await;
+        if changes {
+            response = attempt.answered(&principal, response).await;
         }
-        tracing::info!(
-            principal = self.principal.name,
-            role = self.principal.role.name(),
-            peer = %self.peer.address,
-            method = %self.method,
-            route = self.route,
-            path = self.path,
-            status = status.as_u16(),
-            "{}",
-            names::OPERATOR_REQUEST
-        );
+        let headers = response.headers_mut();
+        headers
+            .entry(CACHE_CONTROL)
+            .or_insert(HeaderValue::from_static("no-store"));
+        attempt.log(&principal, response.status());
+        response
+    };
+    match changes {
+        false => work.await,
+        // What was changed is recorded, also when the one who asked for it has hung up meanwhile.
+        true => match tokio::spawn(work).await {
+            Ok(response) => response,
+            Err(error) => Problem::internal(&error).into_response(),
+        },
+    }
+}
+
+/// Somebody whose certificate is good and has no role.
+fn stranger(certificate: &ClientCertificate) -> Actor {
+    let name = certificate.names.first().map(ToString::to_string);
+    Actor {
+        kind: ActorKind::Certificate,
+        id: name.unwrap_or_else(|| certificate.subject.clone()),
+        name: Some(certificate.subject.clone()),
+        role: None,
     }
 }
 
@@ -200,6 +209,12 @@ async fn by_token(
         return Ok(Principal {
             name: format!("token {} ({})", token.id, token.name),
             role: token.role,
+            actor: Actor {
+                kind: ActorKind::Token,
+                id: token.id,
+                name: Some(token.name),
+                role: Some(token.role),
+            },
         });
     }
     if let Some(wait) = attempts.refused(peer.key()) {
@@ -237,6 +252,12 @@ fn by_certificate(state: &ApiState, certificate: &ClientCertificate) -> Result<P
         Some(client) => Ok(Principal {
             name: client.name.to_string(),
             role: client.role,
+            actor: Actor {
+                kind: ActorKind::Certificate,
+                id: client.name.to_string(),
+                name: Some(certificate.subject.clone()),
+                role: Some(client.role),
+            },
         }),
         None => Err(Problem::new(
             StatusCode::FORBIDDEN,

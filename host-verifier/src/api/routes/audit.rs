@@ -1,4 +1,4 @@
-//! `/v1/audit` and `/v1/evidence`: what this replica decided, and on the strength of what.
+//! `/v1/audit` and `/v1/evidence`: what this replica decided and what operators did here, and on the strength of what.
 //!
 //! Each replica has a trail of its own, so that a login is found at the replica that decided it.
 
@@ -23,7 +23,7 @@ use crate::audit::page::{Place, backwards};
 /// The cursors' first byte.
 const KIND: u8 = b'a';
 
-/// A decision, in short. Names in the trail have underscores, in answers they have not.
+/// A decision or an operator's act, in short. Names in the trail have underscores, in answers they have not.
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all(serialize = "camelCase"))]
 pub struct Decision {
@@ -38,8 +38,22 @@ pub struct Decision {
     /// The link it came over.
     #[serde(default)]
     link: String,
-    /// `granted` or `denied`.
+    /// Of a login `granted` or `denied`, of a session `renewed`, of an SVID between two renewals `issued`; of an operator's act
+    /// `done`, `refused` or `failed`.
     outcome: String,
+    /// What an operator did, as in `node.ban`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "node.ban")]
+    action: Option<String>,
+    /// The operator.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    actor: Option<ActorView>,
+    /// On what.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<TargetView>,
+    /// Attempts of this operator since their last record that have none of their own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unrecorded: Option<u64>,
     /// The cluster that the agent named.
     #[serde(skip_serializing_if = "Option::is_none")]
     cluster: Option<String>,
@@ -61,6 +75,55 @@ pub struct Decision {
     /// SHA-256 of the EK.
     #[serde(skip_serializing_if = "Option::is_none")]
     ek_hash: Option<String>,
+    /// The SVID that was issued.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    svid: Option<SvidView>,
+}
+
+/// An operator.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ActorView {
+    /// `token`, `certificate` or `command-line`.
+    kind: String,
+    /// The token's id, the name in the certificate, or the user id.
+    id: String,
+    /// The name that people know them by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    /// The role that they had.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<String>,
+}
+
+/// What something was done to.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct TargetView {
+    /// `session`, `node`, `token`, `join-token` or `cluster`; `path` of a request that was not looked at.
+    kind: String,
+    /// Its name.
+    id: String,
+}
+
+/// An SVID that was issued.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all(serialize = "camelCase"))]
+pub struct SvidView {
+    /// `x509` or `jwt`.
+    kind: String,
+    /// The certificate's serial number, hex.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    serial: Option<String>,
+    /// SHA-256 of the token, hex.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sha256: Option<String>,
+    /// Whom the token is for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    audience: Vec<String>,
+    /// The authority that signed it.
+    authority: String,
+    /// When it ends.
+    #[schema(value_type = String, format = DateTime)]
+    expires_at: Timestamp,
 }
 
 /// A decision with how it came about.
@@ -118,7 +181,7 @@ impl From<Found> for Decision {
     }
 }
 
-/// Decisions, the newest first
+/// Decisions and acts, the newest first
 #[utoipa::path(
     get,
     path = "/v1/audit",

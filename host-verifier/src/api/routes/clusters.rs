@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use crate::api::ApiState;
 use crate::api::auth::Principal;
+use crate::api::auth::acts::Did;
 use crate::api::extract::{self, Page, PageQuery, Path, Query, bad_cursor};
 use crate::api::problem::Problem;
 use crate::document::nearest;
@@ -25,6 +26,12 @@ const SECTIONS: u32 = 16;
 
 /// An answer with a version as its `ETag`.
 type Versioned<T> = ([(HeaderName, HeaderValue); 1], Json<T>);
+/// And with what was done.
+type Done = (
+    Extension<Did>,
+    [(HeaderName, HeaderValue); 1],
+    Json<Changed>,
+);
 
 /// Documents to put in force.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
@@ -217,7 +224,7 @@ pub(in crate::api) async fn set(
     Path(id): Path<String>,
     headers: HeaderMap,
     extract::Json(wanted): extract::Json<NewConfig>,
-) -> Result<Versioned<Changed>, Problem> {
+) -> Result<Done, Problem> {
     let by = by(&api, &principal, &headers, wanted.comment, wanted.dry_run)?;
     let documents = wanted.documents.into_iter().enumerate();
     let documents: Vec<_> = documents
@@ -229,7 +236,7 @@ pub(in crate::api) async fn set(
         })
         .collect();
     let changed = api.server.clusters.set(&id, &documents, &by).await;
-    told(&api, changed).await
+    told(&api, "cluster.set", changed).await
 }
 
 /// Take sections out of force
@@ -253,7 +260,7 @@ pub(in crate::api) async fn remove(
     Path(id): Path<String>,
     Query(query): Query<RemovalQuery>,
     headers: HeaderMap,
-) -> Result<Versioned<Changed>, Problem> {
+) -> Result<Done, Problem> {
     let by = by(&api, &principal, &headers, query.comment, query.dry_run)?;
     let sections: Vec<_> = query
         .section
@@ -263,7 +270,7 @@ pub(in crate::api) async fn remove(
         .into_iter()
         .collect();
     let changed = api.server.clusters.remove(&id, &sections, &by).await;
-    told(&api, changed).await
+    told(&api, "cluster.remove", changed).await
 }
 
 /// Put in force again what was, as a new version
@@ -286,11 +293,12 @@ pub(in crate::api) async fn rollback(
     Path(id): Path<String>,
     headers: HeaderMap,
     extract::Json(wanted): extract::Json<WantedRollback>,
-) -> Result<Versioned<Changed>, Problem> {
+) -> Result<Done, Problem> {
     let by = by(&api, &principal, &headers, wanted.comment, wanted.dry_run)?;
     let section = wanted.section.as_deref().map(section).transpose()?;
     let clusters = &api.server.clusters;
-    told(&api, clusters.rollback(&id, section, wanted.to, &by).await).await
+    let changed = clusters.rollback(&id, section, wanted.to, &by).await;
+    told(&api, "cluster.rollback", changed).await
 }
 
 fn by(
@@ -312,10 +320,12 @@ fn by(
 /// What is changed is served here before the answer; the other replicas follow by themselves.
 async fn told(
     api: &ApiState,
+    action: &'static str,
     changed: Result<Changed, ChangeError>,
-) -> Result<Versioned<Changed>, Problem> {
+) -> Result<Done, Problem> {
     let changed = changed.map_err(refused)?;
-    if changed.changed && !changed.dry_run {
+    let change = changed.record(action);
+    if change.is_some() {
         // It is stored. Where the store does not answer now, that is told by the health, and it is taken up later.
         let _ = api
             .server
@@ -323,7 +333,8 @@ async fn told(
             .refresh(&api.server.verifier, false)
             .await;
     }
-    Ok((tag(changed.version), Json(changed)))
+    let did = change.map_or(Did::Nothing, Did::Changed);
+    Ok((Extension(did), tag(changed.version), Json(changed)))
 }
 
 fn tag(version: u64) -> [(HeaderName, HeaderValue); 1] {

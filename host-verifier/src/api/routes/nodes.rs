@@ -8,8 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::ApiState;
 use crate::api::auth::Principal;
+use crate::api::auth::acts::{Did, did};
 use crate::api::extract::{self, Page, PageQuery, Path, Query, bad_cursor};
 use crate::api::problem::Problem;
+use crate::audit::Change;
 use crate::store::{Ban, NodeRecord};
 
 /// The cursors' first bytes.
@@ -189,10 +191,13 @@ pub(in crate::api) async fn show(
 pub(in crate::api) async fn evict(
     State(api): State<ApiState>,
     Path(id): Path<String>,
-) -> Result<StatusCode, Problem> {
+) -> Result<(StatusCode, Extension<Did>), Problem> {
     check(&id)?;
     match api.server.store.evict_node(&id).await? {
-        true => Ok(StatusCode::NO_CONTENT),
+        true => Ok((
+            StatusCode::NO_CONTENT,
+            did(Change::new("node.evict", "node", &id)),
+        )),
         false => Err(none(&id)),
     }
 }
@@ -217,13 +222,16 @@ pub(in crate::api) async fn ban(
     Extension(principal): Extension<Principal>,
     Path(id): Path<String>,
     extract::Json(wanted): extract::Json<NewBan>,
-) -> Result<(StatusCode, Json<BanView>), Problem> {
+) -> Result<(StatusCode, Extension<Did>, Json<BanView>), Problem> {
     check(&id)?;
     let now = api.server.clock.now().wall;
     let ban = Ban::new(&id, now, &principal.name, &wanted.reason)
         .map_err(|error| Problem::bad_request("bad-ban", error.to_string()))?;
     match api.server.store.ban(&ban).await? {
-        true => Ok((StatusCode::CREATED, Json(ban.into()))),
+        true => {
+            let change = Change::new("node.ban", "node", &id).detail(&ban.reason);
+            Ok((StatusCode::CREATED, did(change), Json(ban.into())))
+        }
         false => Err(Problem::new(
             StatusCode::CONFLICT,
             "banned-already",
@@ -250,10 +258,13 @@ pub(in crate::api) async fn ban(
 pub(in crate::api) async fn unban(
     State(api): State<ApiState>,
     Path(id): Path<String>,
-) -> Result<StatusCode, Problem> {
+) -> Result<(StatusCode, Extension<Did>), Problem> {
     check(&id)?;
     match api.server.store.unban(&id).await? {
-        true => Ok(StatusCode::NO_CONTENT),
+        true => Ok((
+            StatusCode::NO_CONTENT,
+            did(Change::new("node.unban", "node", &id)),
+        )),
         false => Err(
             Problem::not_found("no-such-ban", format!("EK {id} is not banned"))
                 .hint("GET /v1/nodes shows the bans of those that ever logged in, `assay node bans` all of them"),

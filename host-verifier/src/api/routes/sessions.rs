@@ -1,15 +1,17 @@
 //! `/v1/sessions`: what was granted.
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::{Extension, Json};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::api::ApiState;
+use crate::api::auth::acts::{Did, did};
 use crate::api::extract::{Page, PageQuery, Path, Query, bad_cursor};
 use crate::api::problem::Problem;
+use crate::audit::Change;
 use crate::session::SessionId;
 use crate::store::SessionRecord;
 use crate::telemetry::events::by_name;
@@ -134,13 +136,14 @@ pub(in crate::api) async fn show(
 pub(in crate::api) async fn revoke(
     State(api): State<ApiState>,
     Path(id): Path<String>,
-) -> Result<StatusCode, Problem> {
+) -> Result<(StatusCode, Extension<Did>), Problem> {
     let id = session_id(&id)?;
     let now = api.server.clock.now().wall;
     match api.server.store.revoke_session(id, now).await? {
         true => {
             api.server.metrics.session(SessionChange::Revoked);
-            Ok(StatusCode::NO_CONTENT)
+            let change = Change::new("session.revoke", "session", &id.to_string());
+            Ok((StatusCode::NO_CONTENT, did(change)))
         }
         false => Err(none(id)),
     }

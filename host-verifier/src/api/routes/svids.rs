@@ -12,14 +12,17 @@ use crate::api::ApiState;
 use crate::api::auth::session::over;
 use crate::api::extract;
 use crate::api::login::Base64;
+use crate::api::peer::Peer;
 use crate::api::problem::Problem;
+use crate::audit::{IssuedSvid, Record};
 use crate::login::SvidOrder;
 use crate::server::IssueFailed;
 use crate::store::SessionRecord;
 use crate::svid::{IssueError, verify_csr};
+use crate::telemetry::metrics::Occasion;
 use crate::telemetry::names;
 
-/// How long a node waits for an authority to come.
+/// How long a node waits for an authority to come, or for a disk.
 const AUTHORITY_WAIT: core::time::Duration = core::time::Duration::from_secs(10);
 
 /// Whom a token is for.
@@ -78,13 +81,14 @@ pub struct IssuedX509 {
 )]
 pub(in crate::api) async fn jwt(
     State(api): State<ApiState>,
+    Extension(peer): Extension<Peer>,
     Extension(session): Extension<SessionRecord>,
     extract::Json(wanted): extract::Json<WantedJwt>,
 ) -> Result<Json<IssuedJwt>, Problem> {
     let audience: Vec<_> = wanted.audience.iter().map(String::as_str).collect();
     let svid = api.server.issue_jwt(&session, &audience).await;
     let svid = svid.map_err(|error| refused(&error))?;
-    told(&session, "jwt", svid.expires_at);
+    recorded(&api, &peer, &session, IssuedSvid::jwt(&svid, &audience)).await?;
     Ok(Json(IssuedJwt {
         svid: svid.token,
         spiffe_id: session.spiffe_id,
@@ -106,6 +110,7 @@ pub(in crate::api) async fn jwt(
 )]
 pub(in crate::api) async fn x509(
     State(api): State<ApiState>,
+    Extension(peer): Extension<Peer>,
     Extension(session): Extension<SessionRecord>,
     extract::Json(wanted): extract::Json<WantedX509>,
 ) -> Result<Json<IssuedX509>, Problem> {
@@ -127,9 +132,9 @@ pub(in crate::api) async fn x509(
         key: &key,
         expires_at: session.expires_at,
     };
-    let svid = api.server.issue_x509(order).await;
+    let svid = api.server.issue_x509(order, Occasion::Session).await;
     let svid = svid.map_err(|error| refused(&error))?;
-    told(&session, "x509", svid.not_after);
+    recorded(&api, &peer, &session, IssuedSvid::x509(&svid)).await?;
     Ok(Json(IssuedX509 {
         chain: svid.chain.into_iter().map(Base64).collect(),
         spiffe_id: session.spiffe_id,
@@ -155,7 +160,25 @@ fn refused(error: &IssueFailed) -> Problem {
     }
 }
 
-fn told(session: &SessionRecord, kind: &str, expires_at: Timestamp) {
+/// In the audit trail before the node has it.
+async fn recorded(
+    api: &ApiState,
+    peer: &Peer,
+    session: &SessionRecord,
+    svid: IssuedSvid,
+) -> Result<(), Problem> {
+    let (kind, expires_at) = (svid.kind, svid.expires_at);
+    let link = format!("https:{}", peer.address.ip());
+    let record = Record::issued(api.server.clock.now().wall, &link, session, svid);
+    if let Err(error) = api.server.record(&record).await {
+        tracing::error!(session_id = %session.id, %error, "{}", names::AUDIT_FAILED);
+        let detail = "the SVID cannot be recorded in the audit trail";
+        return Err(
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not-recorded", detail)
+                .hint("/ready says why; ask again as Retry-After says")
+                .retry_after(AUTHORITY_WAIT),
+        );
+    }
     tracing::info!(
         session_id = %session.id,
         spiffe_id = session.spiffe_id,
@@ -164,4 +187,5 @@ fn told(session: &SessionRecord, kind: &str, expires_at: Timestamp) {
         "{}",
         names::SVID_ISSUED
     );
+    Ok(())
 }

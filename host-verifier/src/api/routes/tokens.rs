@@ -11,10 +11,12 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::api::ApiState;
+use crate::api::auth::acts::{Did, did};
 use crate::api::auth::token::TokenError;
 use crate::api::auth::{ApiToken, Principal};
 use crate::api::extract::{self, Page, PageQuery, Path, Query, bad_cursor};
 use crate::api::problem::Problem;
+use crate::audit::Change;
 use crate::store::{ApiTokenRecord, Role};
 
 /// The cursors' first byte.
@@ -130,12 +132,14 @@ pub(in crate::api) async fn create(
     if !api.server.store.add_api_token(&record).await? {
         return Err(Problem::internal(&"a token's id came twice"));
     }
+    let change = Change::new("token.create", "token", &record.id);
+    let change = change.detail(format!("{}: {}", record.name, record.role));
     let location = [(LOCATION, format!("/v1/tokens/{}", record.id))];
     let created = CreatedToken {
         token: token.expose().to_owned(),
         view: record.into(),
     };
-    Ok((StatusCode::CREATED, location, Json(created)))
+    Ok((StatusCode::CREATED, location, did(change), Json(created)))
 }
 
 /// Revoke a token
@@ -153,9 +157,12 @@ pub(in crate::api) async fn create(
 pub(in crate::api) async fn revoke(
     State(api): State<ApiState>,
     Path(id): Path<String>,
-) -> Result<StatusCode, Problem> {
+) -> Result<(StatusCode, Extension<Did>), Problem> {
     match api.server.store.revoke_api_token(&id).await? {
-        Some(_) => Ok(StatusCode::NO_CONTENT),
+        Some(token) => {
+            let change = Change::new("token.revoke", "token", &token.id).detail(&token.name);
+            Ok((StatusCode::NO_CONTENT, did(change)))
+        }
         None => Err(
             Problem::not_found("no-such-token", "there is no token of this id")
                 .hint("GET /v1/tokens lists them; it is not the token itself"),

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use assay_common::identity::TrustDomain;
 use assay_host_verifier::api::auth::ApiToken;
+use assay_host_verifier::audit::{Act, Change};
+use assay_host_verifier::cli::service::operator;
 use assay_host_verifier::config::Config;
 use assay_host_verifier::random::SystemRandom;
 use assay_host_verifier::server::start;
@@ -131,6 +133,15 @@ async fn make(dir: &Path, trust_domain: &str) -> Result<Vec<String>, Failure> {
         Ok(false) => return Err(Failure::failed("the token is there already")),
         Err(error) => return Err(Failure::failed(error.to_string())),
     }
+    let change = Change::new("token.create", "token", &record.id);
+    let change = change.detail(format!("{}: {}", record.name, record.role));
+    let now = Timestamp::now();
+    let act = Act::done(&SystemRandom, now, "cli", operator(), change)
+        .map_err(|error| Failure::failed(error.to_string()))?;
+    // Nobody writes this trail yet.
+    let trail = start::audit(&config.data_dir, config.audit.into())?;
+    let recorded = trail.append(&act).await;
+    recorded.map_err(|error| Failure::failed(error.to_string()))?;
     write(&dir.join(TOKEN), &format!("{}\n", token.expose())).map_err(failed)?;
     File::open(dir)
         .and_then(|dir| dir.sync_all())

@@ -100,9 +100,9 @@ pub(super) fn set(command: Set) -> ExitCode {
     } = command;
     let result = documents(&files).and_then(|documents| {
         let by = terms.by();
-        target
-            .site
-            .with(async |clusters| clusters.set(&target.id, &documents, &by).await)
+        target.site.change("cluster.set", async |clusters| {
+            clusters.set(&target.id, &documents, &by).await
+        })
     });
     finish(target.site.format, result, told)
 }
@@ -124,9 +124,9 @@ pub(super) fn remove(command: Remove) -> ExitCode {
         terms,
     } = command;
     let by = terms.by();
-    let result = target
-        .site
-        .with(async |clusters| clusters.remove(&target.id, &sections, &by).await);
+    let result = target.site.change("cluster.remove", async |clusters| {
+        clusters.remove(&target.id, &sections, &by).await
+    });
     finish(target.site.format, result, told)
 }
 
@@ -138,9 +138,9 @@ pub(super) fn rollback(command: Rollback) -> ExitCode {
         terms,
     } = command;
     let by = terms.by();
-    let result = target
-        .site
-        .with(async |clusters| clusters.rollback(&target.id, section, to, &by).await);
+    let result = target.site.change("cluster.rollback", async |clusters| {
+        clusters.rollback(&target.id, section, to, &by).await
+    });
     finish(target.site.format, result, told)
 }
 

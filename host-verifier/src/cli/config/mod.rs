@@ -13,11 +13,11 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 
 use super::format::Format;
-use super::service::{Failure, block_on, load, open_store};
+use super::service::{Failure, block_on, changed, load, open_store};
 use crate::document::nearest;
 use crate::policy::Section;
 use crate::server::Clusters;
-use crate::server::clusters::{Base, ChangeError};
+use crate::server::clusters::{Base, ChangeError, Changed};
 
 /// The commands.
 #[derive(Debug, Subcommand)]
@@ -114,6 +114,22 @@ impl Site {
             store.close().await;
             Ok(result?)
         })
+    }
+}
+
+impl Site {
+    /// Changes something of a cluster; `action` is what the audit trail calls it.
+    fn change(
+        &self,
+        action: &'static str,
+        run: impl AsyncFnOnce(Clusters) -> Result<Changed, ChangeError>,
+    ) -> Result<Changed, Failure> {
+        let config = load(&self.config)?;
+        block_on(changed(&config, async |store| {
+            let done = run(Clusters::new(Base::from(&config), store.clone())).await?;
+            let change = done.record(action);
+            Ok((done, change))
+        }))
     }
 }
 

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{ChangeError, Clusters, check_name, sections};
+use crate::audit::Change;
 use crate::document::DocumentError;
 use crate::policy::Section;
 use crate::store::{ConfigChange, ConfigOutcome, ConfigVersion};
@@ -65,6 +66,23 @@ pub struct SectionChange {
     pub section: String,
     /// SHA-256 of the document in hex; `None` when it is removed.
     pub sha256: Option<String>,
+}
+
+impl Changed {
+    /// For the audit trail: `action`, and what is in force by it. `None` when nothing was changed.
+    #[must_use]
+    pub fn record(&self, action: &'static str) -> Option<Change> {
+        if !self.changed || self.dry_run {
+            return None;
+        }
+        let sections = self.sections.iter().map(|section| {
+            let digest = section.sha256.as_deref().unwrap_or("removed");
+            format!("{} {digest}", section.section)
+        });
+        let sections: Vec<_> = sections.collect();
+        let detail = format!("version {}: {}", self.version, sections.join(", "));
+        Some(Change::new(action, "cluster", &self.cluster).detail(detail))
+    }
 }
 
 impl Clusters {

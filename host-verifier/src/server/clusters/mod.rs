@@ -14,7 +14,8 @@
 //! # Who is recorded
 //!
 //! Each version has who set it, when, the digest and a remark, and is never written over: that is the record of changes.
-//! The audit trail has one writer, the service whose data directory it lies in, and holds decisions on logins.
+//! The audit trail says of each version that was made who made it; it has one writer, the service whose data directory it lies
+//! in, and gets what commands change from them.
 
 pub mod change;
 pub mod live;

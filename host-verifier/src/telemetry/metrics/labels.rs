@@ -72,6 +72,16 @@ labels! {
         Https = "https",
     }
 
+    /// When an SVID is issued.
+    Occasion {
+        /// With a login.
+        Login = "login",
+        /// With a renewal.
+        Renewal = "renewal",
+        /// Between the two, to the holder of a session.
+        Session = "session",
+    }
+
     /// An authority that signs.
     Authority {
         /// X.509-SVIDs.

@@ -28,7 +28,7 @@ use jiff::Timestamp;
 use metrics::Gauge;
 use metrics_exporter_prometheus::{PrometheusHandle, PrometheusRecorder};
 
-pub use labels::{Authority, Limit, LinkKind, SessionChange, StoreOperation};
+pub use labels::{Authority, Limit, LinkKind, Occasion, SessionChange, StoreOperation};
 pub use tally::Tally;
 
 use self::family::gauge;
@@ -235,6 +235,24 @@ impl Metrics {
         }
         series.audit_duration.record(self.since(began));
         result
+    }
+
+    /// Counts records that other processes have left.
+    pub fn audit_noted(&self, count: usize) {
+        if let (Some(counter), Ok(count @ 1..)) =
+            (self.0.series.audit.get("success"), count.try_into())
+        {
+            counter.increment(count);
+        }
+    }
+
+    /// Counts an SVID, or one that could not be issued.
+    pub fn svid_issued(&self, kind: Authority, occasion: Occasion, issued: bool) {
+        let outcome = if issued { "success" } else { "failed" };
+        let by_kind = self.0.series.svids.get(kind.text());
+        if let Some(counter) = by_kind.and_then(|kind| kind.get2(occasion.text(), outcome)) {
+            counter.increment(1);
+        }
     }
 
     /// The configuration that is served from now on.

@@ -54,6 +54,8 @@ metrics! {
         "Links that are open, by kind.";
     SESSIONS = "assay_sessions_total", Counter,
         "Changes of sessions: granted, renewed, revoked.";
+    SVIDS = "assay_svids_total", Counter,
+        "SVIDs, by kind (x509, jwt), occasion (login, renewal, session: asked for by a session's holder) and outcome.";
     AUDIT_RECORDS = "assay_audit_records_total", Counter,
         "Audit records, by outcome: success when on the disk, failed when not.";
     AUDIT_APPEND = "assay_audit_append_duration_seconds", Histogram,

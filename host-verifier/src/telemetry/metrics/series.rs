@@ -4,7 +4,9 @@ use metrics::{Counter, Gauge, Histogram, Recorder};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusRecorder};
 
 use super::family::{Family, counter, gauge, histogram};
-use super::{Limit, LinkKind, ROUTES, SessionChange, StoreOperation, labels, names};
+use super::{
+    Authority, Limit, LinkKind, Occasion, ROUTES, SessionChange, StoreOperation, labels, names,
+};
 use crate::telemetry::health::Component;
 
 /// Buckets of a login, seconds: from a verifier's own work to chips that make RSA keys.
@@ -32,6 +34,7 @@ pub(super) struct Series {
     pub(super) links: Family<Counter>,
     pub(super) links_open: Family<Gauge>,
     pub(super) sessions: Family<Counter>,
+    pub(super) svids: Family<Family<Family<Counter>>>,
     pub(super) audit: Family<Counter>,
     pub(super) audit_duration: Histogram,
     pub(super) store: Family<Family<Counter>>,
@@ -119,6 +122,19 @@ impl Series {
                 SessionChange::ALL.iter().copied(),
                 one(names::SESSIONS, "change"),
             ),
+            svids: Family::new(Authority::ALL.iter().copied(), |kind| {
+                // Tokens are for those who hold a session.
+                let occasions = match kind {
+                    "jwt" => vec!["session"],
+                    _ => Occasion::ALL.to_vec(),
+                };
+                Family::new(occasions, |occasion| {
+                    Family::new(OUTCOMES, |outcome| {
+                        let labels = [("kind", kind), ("occasion", occasion), ("outcome", outcome)];
+                        counter(to, names::SVIDS, &labels)
+                    })
+                })
+            }),
             audit: Family::new(OUTCOMES, one(names::AUDIT_RECORDS, "outcome")),
             audit_duration: histogram(to, names::AUDIT_APPEND, &[]),
             store: Family::new(StoreOperation::ALL.iter().copied(), |operation| {

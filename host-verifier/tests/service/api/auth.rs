@@ -9,7 +9,7 @@ use assay_host_verifier::store::Role;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-use super::{Api, ask, bearer, json as body, peer};
+use super::{Api, ask, bearer, json as body, peer, with_certificate};
 
 /// What everybody may ask without a credential. A route that is added here is open to the world.
 const PUBLIC: &[&str] = &[
@@ -135,22 +135,6 @@ async fn a_credential_that_does_not_hold_is_refused_whatever_else_is_there() {
         )
         .await;
         assert_eq!(answer.status(), StatusCode::OK, "{authorization}");
-    }
-}
-
-/// A peer with the operator's certificate, verified by the authorities of the file, or by others.
-fn with_certificate(address: &str, api: &Api, ends_in: i64) -> Peer {
-    let now = assay_host_verifier::clock::Clock::now(api.desk.clock.as_ref());
-    Peer {
-        certificate: Some(Arc::new(ClientCertificate {
-            names: vec![ClientName::SpiffeId(
-                "spiffe://example.org/operator".to_owned(),
-            )],
-            not_after: now.wall + jiff::SignedDuration::from_secs(ends_in),
-            subject: "CN=operator".to_owned(),
-            verified_by: api.state().tls.unwrap().client_cas().unwrap(),
-        })),
-        ..peer(address)
     }
 }
 

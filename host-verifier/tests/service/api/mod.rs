@@ -1,5 +1,6 @@
 //! The HTTPS API: over real TLS with curl and openssl where TLS or HTTP is what is tested, by calling the router where it is not.
 
+mod acts;
 mod audit;
 mod auth;
 mod bounds;
@@ -18,10 +19,11 @@ use std::process::{Command, Output};
 use std::sync::{Arc, OnceLock};
 
 use assay_host_verifier::api::auth::ApiToken;
+use assay_host_verifier::api::peer::ClientCertificate;
 use assay_host_verifier::api::start::HttpListeners;
 use assay_host_verifier::api::{ApiState, Peer, Tls, router};
 use assay_host_verifier::clock::Clock;
-use assay_host_verifier::config::Config;
+use assay_host_verifier::config::{ClientName, Config};
 use assay_host_verifier::random::SystemRandom;
 use assay_host_verifier::store::{ApiTokens, Role};
 use axum::Router;
@@ -271,4 +273,20 @@ pub(crate) async fn json(response: Response<Body>) -> Value {
 
 pub(crate) fn bearer(token: &str) -> String {
     format!("Bearer {token}")
+}
+
+/// A peer with the operator's certificate, verified by the authorities of the file, or by others.
+pub(crate) fn with_certificate(address: &str, api: &Api, ends_in: i64) -> Peer {
+    let now = api.desk.clock.now();
+    Peer {
+        certificate: Some(Arc::new(ClientCertificate {
+            names: vec![ClientName::SpiffeId(
+                "spiffe://example.org/operator".to_owned(),
+            )],
+            not_after: now.wall + jiff::SignedDuration::from_secs(ends_in),
+            subject: "CN=operator".to_owned(),
+            verified_by: api.state().tls.unwrap().client_cas().unwrap(),
+        })),
+        ..peer(address)
+    }
 }

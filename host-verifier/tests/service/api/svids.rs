@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use assay_host_verifier::api::router;
+use assay_host_verifier::audit::{self, AuditLog};
 use assay_host_verifier::random::SystemRandom;
 use assay_host_verifier::session::SessionId;
 use assay_host_verifier::store::{Ban, Lifecycle, Role};
 use assay_host_verifier::svid::keys::MemoryKeys;
 use assay_host_verifier::svid::{Issuer, Settings};
+use assay_host_verifier::telemetry::metrics::names;
 use axum::Router;
 use axum::http::StatusCode;
 use base64::Engine as _;
@@ -21,6 +23,7 @@ use super::{Api, ask, bearer, json as body, peer};
 use crate::agent::Opened;
 use crate::desk::{Desk, ek_and_quote, granted};
 use crate::fake_tpm::FakeTpm;
+use crate::metrics::page::Page;
 use crate::svid_keys::{SvidKey, login, payload};
 
 const JWT: &str = "/v1/svids/jwt";
@@ -345,4 +348,87 @@ async fn an_operator_bans_and_lifts_the_ban_with_their_name_beside_it() {
     assert_eq!(answer.status(), StatusCode::NOT_FOUND);
     assert_eq!(body(answer).await["code"], "no-such-ban");
     assert!(node.api.desk.store.bans(10).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn an_svid_is_in_the_audit_trail_before_the_node_has_it() {
+    let (tpm, key) = (FakeTpm::new(), SvidKey::new());
+    let mut api = Api::with("", "", &[]);
+    api.desk = Desk::new(&ek_and_quote(&[&tpm]));
+    let trail = api.path("data").join(audit::FILE);
+    api.desk.server.audit = AuditLog::open(&trail).unwrap().0;
+    let (_, answer) = login(&api.desk, &tpm, |asked| Some(payload(&tpm, &key, asked))).await;
+    let node = Node {
+        router: api.router(),
+        api,
+        key,
+        opened: granted(answer),
+        ek_hash: tpm.ek_hash(),
+    };
+    let (_, token) = node.token().await;
+    let csr = json!({"csr": STANDARD.encode(node.key.csr())});
+    let (status, issued) = node.post(X509, &node.credential(), csr).await;
+    assert_eq!(status, 200, "{issued}");
+
+    let text = std::fs::read_to_string(&trail).unwrap();
+    let records: Vec<Value> = text
+        .lines()
+        .map(|l| serde_json::from_str(l).unwrap())
+        .collect();
+    let [granted, jwt, x509] = records.as_slice() else {
+        panic!("{records:#?}")
+    };
+    // What openssl reads in the certificate.
+    let serial = |der: &[u8]| {
+        let path = node.api.path("svid.der");
+        std::fs::write(&path, der).unwrap();
+        let read = std::process::Command::new("openssl")
+            .args(["x509", "-inform", "DER", "-noout", "-serial", "-in"])
+            .arg(path)
+            .output();
+        let said = String::from_utf8(read.unwrap().stdout).unwrap();
+        let number = said.trim().strip_prefix("serial=").unwrap().to_lowercase();
+        format!("{number:0>40}")
+    };
+    assert_eq!(granted["outcome"], "granted");
+    assert_eq!(
+        granted["svid"]["serial"],
+        serial(&node.opened.renewal.as_ref().unwrap().2)
+    );
+    let leaf = STANDARD
+        .decode(issued["chain"][0].as_str().unwrap())
+        .unwrap();
+    assert_eq!(x509["svid"]["serial"], serial(&leaf));
+    assert_eq!(x509["svid"]["kind"], "x509");
+    for (record, issued) in [(jwt, &token), (x509, &issued)] {
+        assert_eq!(record["outcome"], "issued");
+        assert_eq!(record["session_id"], node.id());
+        assert_eq!(record["spiffe_id"], issued["spiffeId"]);
+        assert_eq!(
+            seconds(&record["svid"]["expires_at"]),
+            seconds(&issued["expiresAt"])
+        );
+    }
+    let token = token["svid"].as_str().unwrap();
+    let digest = assay_host_verifier::crypto::sha256(&[token.as_bytes()]);
+    assert_eq!(jwt["svid"]["sha256"], hex::encode(digest));
+    assert_eq!(jwt["svid"]["audience"], json!(["reports"]));
+    let signature = token.rsplit('.').next().unwrap();
+    assert!(!text.contains(signature), "the token itself is not there");
+
+    let page = Page::read(&node.api.desk.server.metrics.render());
+    let count = |kind, occasion| {
+        let labels = [
+            ("kind", kind),
+            ("occasion", occasion),
+            ("outcome", "success"),
+        ];
+        page.value(names::SVIDS, &labels)
+    };
+    assert_eq!(count("x509", "login"), Some(1.0));
+    assert_eq!(count("x509", "renewal"), Some(0.0));
+    assert_eq!(
+        (count("x509", "session"), count("jwt", "session")),
+        (Some(1.0), Some(1.0))
+    );
 }
