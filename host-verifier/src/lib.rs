@@ -23,6 +23,8 @@ pub mod clock;
 pub mod config;
 pub mod crypto;
 pub mod document;
+#[cfg(feature = "service")]
+pub mod http;
 pub mod login;
 pub mod policy;
 pub mod random;

@@ -165,6 +165,47 @@ pub(super) fn bad_cursor() -> Problem {
         .hint("take `next` of the page before as it is, or leave the cursor out")
 }
 
+/// In which order a list comes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Order {
+    /// By name, page by page.
+    #[default]
+    Id,
+    /// The newest first, one page of them.
+    Newest,
+}
+
+/// Which page of a list, and in which order.
+#[derive(Debug, Clone, Default, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct OrderedQuery {
+    /// Most entries, 1 to 1000; default 100.
+    #[param(minimum = 1, maximum = 1000, example = 100)]
+    limit: Option<u32>,
+    /// `next` of the page before; leave it out for the first.
+    cursor: Option<String>,
+    /// `newest` has no further pages.
+    #[serde(default)]
+    #[param(inline)]
+    order: Order,
+}
+
+impl OrderedQuery {
+    /// The page, and whether it is of the newest.
+    ///
+    /// # Errors
+    ///
+    /// A [`Problem`] for a cursor in a list that has none.
+    pub fn read(self) -> Result<(PageQuery, Order), Problem> {
+        if self.order == Order::Newest && self.cursor.is_some() {
+            return Err(bad_cursor());
+        }
+        Ok((PageQuery::new(self.limit, self.cursor), self.order))
+    }
+}
+
 /// A page of a list.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct Page<T> {
@@ -176,6 +217,22 @@ pub struct Page<T> {
 }
 
 impl<T> Page<T> {
+    /// A list that is one page.
+    pub(super) fn whole<R>(records: Vec<R>) -> Self
+    where
+        T: From<R>,
+    {
+        Self {
+            items: records.into_iter().map(T::from).collect(),
+            next: None,
+        }
+    }
+
+    /// Leaves entries out; the next page is what it was.
+    pub(super) fn retain(&mut self, wanted: impl FnMut(&T) -> bool) {
+        self.items.retain(wanted);
+    }
+
     /// A page of `limit` entries, from a list that was asked for one more than that. `key` is that of an entry.
     pub(super) fn of<R>(
         mut records: Vec<R>,

@@ -1,19 +1,17 @@
 //! `assay audit`: what was decided and done, and whether the trail of it is whole.
 
-use std::collections::VecDeque;
-use std::fs::File;
-use std::io::{BufReader, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::audit_place::{Place, Records, Trail, last};
 use super::format::Format;
-use super::service::{Failure, finish, load, table};
+use super::service::{Failure, block_on, finish, table};
 use super::{audit_export, audit_rotate};
 use crate::attestor::tpm_quote::files::{Evidence, Piece};
 use crate::audit::{self, Head, VerifyError};
@@ -40,7 +38,7 @@ pub enum Command {
     List {
         /// Which trail
         #[command(flatten)]
-        place: Place,
+        trail: Trail,
         /// At most this many
         #[arg(long, default_value_t = 20)]
         limit: usize,
@@ -82,93 +80,6 @@ pub enum Command {
     },
 }
 
-/// Where a trail is.
-#[derive(Debug, Args)]
-#[group(required = true, multiple = true)]
-pub struct Place {
-    /// The verifier's configuration
-    #[arg(long, value_name = "FILE", env = "ASSAYD_CONFIG")]
-    config: Option<PathBuf>,
-    /// The file that is written, or a copy of it or of a closed one; goes before --config
-    #[arg(long, value_name = "FILE")]
-    file: Option<PathBuf>,
-}
-
-impl Place {
-    pub(super) fn path(&self) -> Result<PathBuf, Failure> {
-        match (&self.file, &self.config) {
-            (Some(file), _) => Ok(file.clone()),
-            (None, Some(config)) => Ok(load(config)?.data_dir.join(audit::FILE)),
-            (None, None) => Err(Failure::usage("--config or --file is needed")),
-        }
-    }
-
-    /// All files, the oldest first.
-    pub(super) fn open(&self) -> Result<Vec<(PathBuf, BufReader<File>)>, Failure> {
-        open_all(&self.path()?)
-    }
-
-    /// Every record, in order.
-    pub(super) fn records(&self, each: &mut dyn FnMut(Map<String, Value>)) -> Result<(), Failure> {
-        records_of(&self.path()?, each)
-    }
-
-    /// The last records, the newest first. Older files are not read when newer ones have enough.
-    fn last(&self, limit: usize) -> Result<VecDeque<Map<String, Value>>, Failure> {
-        let mut last = VecDeque::new();
-        for (path, file) in self.open()?.into_iter().rev() {
-            let mut own = VecDeque::new();
-            let wanted = limit - last.len();
-            records(&path, file, &mut |record| {
-                own.push_front(record);
-                own.truncate(wanted);
-            })?;
-            last.extend(own);
-            if last.len() >= limit {
-                break;
-            }
-        }
-        Ok(last)
-    }
-}
-
-fn open_all(active: &Path) -> Result<Vec<(PathBuf, BufReader<File>)>, Failure> {
-    audit::files::open(active).map_err(|(path, error)| {
-        let failure = Failure::usage(format!("{}: {error}", path.display()));
-        match error.kind() {
-            ErrorKind::NotFound => {
-                failure.hint("assayd makes it when it starts with this configuration")
-            }
-            _ => failure,
-        }
-    })
-}
-
-/// Every record of a trail, in order.
-pub(super) fn records_of(
-    active: &Path,
-    each: &mut dyn FnMut(Map<String, Value>),
-) -> Result<(), Failure> {
-    for (path, file) in open_all(active)? {
-        records(&path, file, each)?;
-    }
-    Ok(())
-}
-
-fn records(
-    path: &Path,
-    file: BufReader<File>,
-    each: &mut dyn FnMut(Map<String, Value>),
-) -> Result<(), Failure> {
-    audit::verify::read(file, &mut |line| {
-        serde_json::from_slice(line).map(&mut *each)
-    })
-    .map_err(|error| {
-        Failure::failed(format!("{}: {error}", path.display()))
-            .hint("`assay audit verify` says where the trail is broken")
-    })
-}
-
 #[derive(Debug, Serialize)]
 struct Verified {
     records: u64,
@@ -208,11 +119,15 @@ pub fn run(command: Command) -> ExitCode {
             })
         }
         Command::List {
-            place,
+            trail,
             limit,
             format,
         } => {
-            let last = place.last(limit);
+            let last = match trail.reach() {
+                Ok(Records::Api(remote)) => block_on(super::trail::last(&remote, limit)),
+                Ok(Records::File(path)) => last(&path, limit).map(Vec::from),
+                Err(failure) => Err(failure),
+            };
             let result = last.map(|last| last.iter().map(summary).collect::<Vec<_>>());
             finish(format, result, |records| {
                 let cell = |record: &Map<String, Value>, name: &str| {

@@ -7,9 +7,9 @@ use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::audit::Place;
+use super::audit_place::{Records, Trail, records_of};
 use super::format::Format;
-use super::service::{Failure, finish};
+use super::service::{Failure, block_on, finish};
 use crate::audit::ocsf;
 
 /// What a record becomes.
@@ -33,7 +33,7 @@ pub struct Options {
     since: Option<Timestamp>,
     /// Which trail
     #[command(flatten)]
-    place: Place,
+    trail: Trail,
     /// How to answer: one JSON object a line, or as JSON one list of them
     #[command(flatten)]
     format: Format,
@@ -51,6 +51,19 @@ impl Options {
             && self.since.is_none_or(late)
     }
 
+    /// The same of an event, of which the newest come first: what is older than this one is not wanted either.
+    fn wants_event(&self, event: &Value) -> bool {
+        let of = |name: &str| event.pointer(name);
+        let mut record = Map::new();
+        for (name, place) in [
+            ("seq", "/metadata/sequence"),
+            ("time", "/metadata/original_time"),
+        ] {
+            record.extend(of(place).map(|value| (name.to_owned(), value.clone())));
+        }
+        self.wants(&record)
+    }
+
     fn event(&self, record: &Map<String, Value>) -> Option<Value> {
         match self.shape {
             Shape::Ocsf => ocsf::event(record),
@@ -60,9 +73,21 @@ impl Options {
 
 /// Runs the command.
 pub(super) fn run(options: &Options) -> ExitCode {
+    let path = match options.trail.reach() {
+        Ok(Records::File(path)) => path,
+        Ok(Records::Api(remote)) => {
+            let wanted = |event: &Value| options.wants_event(event);
+            let events = block_on(super::trail::events(&remote, wanted));
+            return finish(options.format, events, |events| {
+                let lines: Vec<_> = events.iter().map(Value::to_string).collect();
+                lines.join("\n")
+            });
+        }
+        Err(failure) => return finish::<()>(options.format, Err(failure), |()| String::new()),
+    };
     if options.format.json() {
         let mut events = Vec::new();
-        let read = options.place.records(&mut |record| {
+        let read = records_of(&path, &mut |record| {
             if options.wants(&record) {
                 events.extend(options.event(&record));
             }
@@ -72,7 +97,7 @@ pub(super) fn run(options: &Options) -> ExitCode {
     // A line at a time: a trail may be longer than the memory.
     let mut out = BufWriter::new(io::stdout().lock());
     let mut written = Ok(());
-    let read = options.place.records(&mut |record| {
+    let read = records_of(&path, &mut |record| {
         if written.is_ok()
             && options.wants(&record)
             && let Some(event) = options.event(&record)

@@ -1,13 +1,14 @@
 //! `assay bundle`: what others need to trust this verifier.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Subcommand, ValueEnum};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use super::access::{Access, Reached};
 use super::format::Format;
-use super::service::{Failure, block_on, cluster_names, finish, load, open_store};
+use super::remote::Remote;
+use super::service::{Failure, block_on, cluster_names, finish, open_store};
 use crate::config::Config;
 use crate::crypto::{Curve, EcPublicKey, PublicKey};
 use crate::login::ChallengeKey;
@@ -22,9 +23,9 @@ pub enum Command {
     ///
     /// Reads what assayd has made, and makes nothing itself.
     Show {
-        /// The verifier's configuration
-        #[arg(long, value_name = "FILE", env = "ASSAYD_CONFIG")]
-        config: PathBuf,
+        /// Where the verifier is
+        #[command(flatten)]
+        access: Access,
         /// The bundle that SVIDs are verified with, as the store has it
         #[arg(long, value_enum, value_name = "FORMAT", conflicts_with_all = ["output", "json"])]
         format: Option<BundleFormat>,
@@ -45,17 +46,26 @@ pub enum BundleFormat {
     Jwks,
 }
 
-#[derive(Debug, Serialize)]
+/// A cluster that is served, of which the name counts.
+#[derive(Debug, Deserialize)]
+struct ServedCluster {
+    cluster: String,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all(deserialize = "camelCase"))]
 struct Bundle {
     trust_domain: String,
+    #[serde(default)]
     clusters: Vec<String>,
     challenge_key: ChallengeKeyShown,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all(deserialize = "camelCase"))]
 struct ChallengeKeyShown {
     /// Always `ecdsa-p256-sha256`.
-    algorithm: &'static str,
+    algorithm: String,
     /// Uncompressed SEC1 point, hex: what the provisioning record holds.
     sec1: String,
     /// SHA-256 of the SubjectPublicKeyInfo, hex.
@@ -66,16 +76,23 @@ struct ChallengeKeyShown {
 #[must_use]
 pub fn run(command: Command) -> ExitCode {
     let Command::Show {
-        config,
+        access,
         format,
         output,
     } = command;
-    let config = load(&config);
+    let reached = access.reach();
     if let Some(format) = format {
-        let document = config.and_then(|config| trust_bundle(&config, format));
+        let document = reached.and_then(|reached| match reached {
+            Reached::Store(config) => trust_bundle(&config, format),
+            Reached::Api(remote) => block_on(served_bundle(&remote, format)),
+        });
         return finish(output, document, |text| text.trim_end().to_owned());
     }
-    finish(output, config.and_then(challenge_key), |bundle| {
+    let bundle = reached.and_then(|reached| match reached {
+        Reached::Store(config) => challenge_key(*config),
+        Reached::Api(remote) => block_on(served_key(&remote)),
+    });
+    finish(output, bundle, |bundle| {
         format!(
             "trust domain:  {}\nclusters:      {}\nchallenge key: {}\n  spki sha256: {}",
             bundle.trust_domain,
@@ -101,11 +118,32 @@ fn challenge_key(config: Config) -> Result<Bundle, Failure> {
         clusters: block_on(cluster_names(&config))?,
         trust_domain: config.trust_domain,
         challenge_key: ChallengeKeyShown {
-            algorithm: "ecdsa-p256-sha256",
+            algorithm: "ecdsa-p256-sha256".to_owned(),
             sec1: hex::encode(point),
             spki_sha256: hex::encode(PublicKey::Ec(public).spki_sha256()),
         },
     })
+}
+
+async fn served_key(remote: &Remote) -> Result<Bundle, Failure> {
+    let mut bundle: Bundle = remote.get("/v1/bundle").await?;
+    let served: Vec<ServedCluster> = remote.get("/v1/policies").await?;
+    bundle.clusters = served.into_iter().map(|served| served.cluster).collect();
+    Ok(bundle)
+}
+
+async fn served_bundle(remote: &Remote, format: BundleFormat) -> Result<String, Failure> {
+    let path = match format {
+        BundleFormat::Jwks => "/keys",
+        BundleFormat::Spiffe | BundleFormat::Pem => "/v1/bundle/spiffe",
+    };
+    let document = remote.text(path).await?;
+    match format {
+        BundleFormat::Spiffe | BundleFormat::Jwks => Ok(document),
+        BundleFormat::Pem => svid::bundle::pem_of(&document).ok_or_else(|| {
+            Failure::failed("the server's bundle cannot be read").hint("--format spiffe shows it")
+        }),
+    }
 }
 
 fn trust_bundle(config: &Config, format: BundleFormat) -> Result<String, Failure> {

@@ -4,6 +4,7 @@
 //! errors go to stderr too, with a `hint:` line where there is something to do about them. Exit status: 0 done or accepted, 1 refused or failed, 2 bad usage or unreadable
 //! input.
 
+pub mod access;
 pub mod audit;
 pub mod bundle;
 pub mod completion;
@@ -21,11 +22,14 @@ pub mod session;
 pub mod token;
 
 mod audit_export;
+mod audit_place;
 mod audit_rotate;
 mod ek_files;
 mod pcr_file;
+mod remote;
 mod screen;
 mod stored;
+mod trail;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -1,14 +1,17 @@
 //! `assay node`: the nodes that ever logged in.
 
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Subcommand;
+use hyper::Method;
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 
+use super::access::{Access, Reached};
 use super::format::Format;
-use super::service::{Failure, author, block_on, changed, finish, load, open_store, table};
+use super::remote::{Page, encoded};
+use super::service::{Failure, author, block_on, changed, finish, open_store, table};
 use crate::audit::Change;
 use crate::store::{Ban, NodeRecord};
 
@@ -17,9 +20,9 @@ use crate::store::{Ban, NodeRecord};
 pub enum Command {
     /// Nodes, the last seen first
     List {
-        /// The verifier's configuration
-        #[arg(long, value_name = "FILE", env = "ASSAYD_CONFIG")]
-        config: PathBuf,
+        /// Where the verifier is
+        #[command(flatten)]
+        access: Access,
         /// At most this many
         #[arg(long, default_value_t = 100)]
         limit: u32,
@@ -33,9 +36,9 @@ pub enum Command {
     Evict {
         /// The node: SHA-256 of its EK, as `assay node list` shows it
         ek_hash: String,
-        /// The verifier's configuration
-        #[arg(long, value_name = "FILE", env = "ASSAYD_CONFIG")]
-        config: PathBuf,
+        /// Where the verifier is
+        #[command(flatten)]
+        access: Access,
         /// How to answer
         #[command(flatten)]
         format: Format,
@@ -49,18 +52,18 @@ pub enum Command {
         /// Why, for those who come after you
         #[arg(long, value_name = "TEXT")]
         reason: String,
-        /// The verifier's configuration
-        #[arg(long, value_name = "FILE", env = "ASSAYD_CONFIG")]
-        config: PathBuf,
+        /// Where the verifier is
+        #[command(flatten)]
+        access: Access,
         /// How to answer
         #[command(flatten)]
         format: Format,
     },
     /// Bans, the latest first, also of TPMs that never logged in
     Bans {
-        /// The verifier's configuration
-        #[arg(long, value_name = "FILE", env = "ASSAYD_CONFIG")]
-        config: PathBuf,
+        /// Where the verifier is
+        #[command(flatten)]
+        access: Access,
         /// At most this many
         #[arg(long, default_value_t = 100)]
         limit: u32,
@@ -72,16 +75,17 @@ pub enum Command {
     Unban {
         /// SHA-256 of its EK
         ek_hash: String,
-        /// The verifier's configuration
-        #[arg(long, value_name = "FILE", env = "ASSAYD_CONFIG")]
-        config: PathBuf,
+        /// Where the verifier is
+        #[command(flatten)]
+        access: Access,
         /// How to answer
         #[command(flatten)]
         format: Format,
     },
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all(deserialize = "camelCase"))]
 struct Banned {
     ek_hash: String,
     #[serde(flatten)]
@@ -93,7 +97,8 @@ struct Unbanned {
     unbanned: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all(deserialize = "camelCase"))]
 struct Shown {
     ek_hash: String,
     spiffe_id: String,
@@ -106,14 +111,16 @@ struct Shown {
 }
 
 /// A ban without whom it is of.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all(deserialize = "camelCase"))]
 struct Reason {
     banned_at: Timestamp,
     banned_by: String,
     reason: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all(deserialize = "camelCase"))]
 struct Boot {
     clock: u64,
     reset_count: u32,
@@ -166,16 +173,11 @@ impl From<Ban> for Banned {
 pub fn run(command: Command) -> ExitCode {
     match command {
         Command::List {
-            config,
+            access,
             limit,
             format,
         } => {
-            let result = load(&config).and_then(|config| {
-                block_on(async {
-                    let nodes = open_store(&config).await?.nodes(limit).await?;
-                    Ok(nodes.into_iter().map(Shown::from).collect::<Vec<_>>())
-                })
-            });
+            let result = access.reach().and_then(|site| block_on(list(site, limit)));
             finish(format, result, |nodes| {
                 let rows = nodes.iter().map(|n| {
                     [
@@ -196,19 +198,12 @@ pub fn run(command: Command) -> ExitCode {
         }
         Command::Evict {
             ek_hash,
-            config,
+            access,
             format,
         } => {
-            let result = load(&config).and_then(|config| {
-                block_on(changed(&config, async |store| {
-                    if store.evict_node(&ek_hash).await? {
-                        let change = Change::new("node.evict", "node", &ek_hash);
-                        return Ok((Evicted { evicted: ek_hash }, Some(change)));
-                    }
-                    Err(Failure::failed(format!("there is no node {ek_hash}"))
-                        .hint("`assay node list` shows all of them"))
-                }))
-            });
+            let result = access
+                .reach()
+                .and_then(|site| block_on(evict(site, ek_hash)));
             finish(format, result, |evicted| {
                 format!("evicted {}", evicted.evicted)
             })
@@ -216,22 +211,23 @@ pub fn run(command: Command) -> ExitCode {
         Command::Ban {
             ek_hash,
             reason,
-            config,
+            access,
             format,
-        } => finish(format, ban(&config, &ek_hash, &reason), |banned| {
-            format!("banned {}", banned.ek_hash)
-        }),
+        } => {
+            // What cannot be a ban is bad usage, whoever would be asked for it.
+            let ban = Ban::new(&ek_hash, Timestamp::now(), &author(), &reason)
+                .map_err(|error| Failure::usage(error.to_string()));
+            let result = ban.and_then(|ban| block_on(put_ban(access.reach()?, ban)));
+            finish(format, result, |banned| {
+                format!("banned {}", banned.ek_hash)
+            })
+        }
         Command::Bans {
-            config,
+            access,
             limit,
             format,
         } => {
-            let result = load(&config).and_then(|config| {
-                block_on(async {
-                    let bans = open_store(&config).await?.bans(limit).await?;
-                    Ok(bans.into_iter().map(Banned::from).collect::<Vec<_>>())
-                })
-            });
+            let result = access.reach().and_then(|site| block_on(bans(site, limit)));
             finish(format, result, |bans| {
                 let rows = bans.iter().map(|b| {
                     [
@@ -246,19 +242,12 @@ pub fn run(command: Command) -> ExitCode {
         }
         Command::Unban {
             ek_hash,
-            config,
+            access,
             format,
         } => {
-            let result = load(&config).and_then(|config| {
-                block_on(changed(&config, async |store| {
-                    if store.unban(&ek_hash).await? {
-                        let change = Change::new("node.unban", "node", &ek_hash);
-                        return Ok((Unbanned { unbanned: ek_hash }, Some(change)));
-                    }
-                    Err(Failure::failed(format!("EK {ek_hash} is not banned"))
-                        .hint("`assay node bans` shows all bans"))
-                }))
-            });
+            let result = access
+                .reach()
+                .and_then(|site| block_on(unban(site, ek_hash)));
             finish(format, result, |lifted| {
                 format!("unbanned {}", lifted.unbanned)
             })
@@ -266,16 +255,95 @@ pub fn run(command: Command) -> ExitCode {
     }
 }
 
-fn ban(config: &Path, ek_hash: &str, reason: &str) -> Result<Banned, Failure> {
-    let ban = Ban::new(ek_hash, Timestamp::now(), &author(), reason)
-        .map_err(|error| Failure::usage(error.to_string()))?;
-    let config = load(config)?;
-    block_on(changed(&config, async |store| {
-        if store.ban(&ban).await? {
-            let change = Change::new("node.ban", "node", ek_hash).detail(&ban.reason);
-            return Ok((ban.clone().into(), Some(change)));
+async fn list(site: Reached, limit: u32) -> Result<Vec<Shown>, Failure> {
+    match site {
+        Reached::Api(remote) => {
+            let path = format!("/v1/nodes?order=newest&limit={limit}");
+            Ok(remote.get::<Page<Shown>>(&path).await?.items)
         }
-        Err(Failure::failed(format!("EK {ek_hash} is banned already"))
-            .hint("`assay node bans` shows since when and why"))
-    }))
+        Reached::Store(config) => {
+            let nodes = open_store(&config).await?.nodes(limit).await?;
+            Ok(nodes.into_iter().map(Shown::from).collect())
+        }
+    }
+}
+
+async fn evict(site: Reached, ek_hash: String) -> Result<Evicted, Failure> {
+    let config = match site {
+        Reached::Store(config) => config,
+        Reached::Api(remote) => {
+            remote
+                .delete(&format!("/v1/nodes/{}", encoded(&ek_hash)))
+                .await?;
+            return Ok(Evicted { evicted: ek_hash });
+        }
+    };
+    changed(&config, async |store| {
+        if store.evict_node(&ek_hash).await? {
+            let change = Change::new("node.evict", "node", &ek_hash);
+            return Ok((Evicted { evicted: ek_hash }, Some(change)));
+        }
+        Err(Failure::failed(format!("there is no node {ek_hash}"))
+            .hint("`assay node list` shows all of them"))
+    })
+    .await
+}
+
+async fn put_ban(site: Reached, ban: Ban) -> Result<Banned, Failure> {
+    let config = match site {
+        Reached::Store(config) => config,
+        Reached::Api(remote) => {
+            let path = format!("/v1/nodes/{}/ban", encoded(&ban.ek_hash));
+            let reason = json!({"reason": ban.reason});
+            let told = remote.send(Method::POST, &path, Some(&reason), &[]).await?;
+            return Ok(Banned {
+                ek_hash: ban.ek_hash,
+                ban: told,
+            });
+        }
+    };
+    changed(&config, async |store| {
+        if store.ban(&ban).await? {
+            let change = Change::new("node.ban", "node", &ban.ek_hash).detail(&ban.reason);
+            return Ok((ban.into(), Some(change)));
+        }
+        Err(
+            Failure::failed(format!("EK {} is banned already", ban.ek_hash))
+                .hint("`assay node bans` shows since when and why"),
+        )
+    })
+    .await
+}
+
+async fn bans(site: Reached, limit: u32) -> Result<Vec<Banned>, Failure> {
+    match site {
+        Reached::Api(remote) => {
+            let path = format!("/v1/bans?limit={limit}");
+            Ok(remote.get::<Page<Banned>>(&path).await?.items)
+        }
+        Reached::Store(config) => {
+            let bans = open_store(&config).await?.bans(limit).await?;
+            Ok(bans.into_iter().map(Banned::from).collect())
+        }
+    }
+}
+
+async fn unban(site: Reached, ek_hash: String) -> Result<Unbanned, Failure> {
+    let config = match site {
+        Reached::Store(config) => config,
+        Reached::Api(remote) => {
+            let path = format!("/v1/nodes/{}/ban", encoded(&ek_hash));
+            remote.delete(&path).await?;
+            return Ok(Unbanned { unbanned: ek_hash });
+        }
+    };
+    changed(&config, async |store| {
+        if store.unban(&ek_hash).await? {
+            let change = Change::new("node.unban", "node", &ek_hash);
+            return Ok((Unbanned { unbanned: ek_hash }, Some(change)));
+        }
+        Err(Failure::failed(format!("EK {ek_hash} is not banned"))
+            .hint("`assay node bans` shows all bans"))
+    })
+    .await
 }

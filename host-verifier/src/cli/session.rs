@@ -1,15 +1,16 @@
 //! `assay session`: what was granted.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Subcommand;
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::access::{Access, Reached};
 use super::format::Format;
-use super::service::{Failure, block_on, changed, finish, load, open_store, table};
+use super::remote::Page;
+use super::service::{Failure, block_on, changed, finish, open_store, table};
 use crate::audit::Change;
 use crate::session::SessionId;
 use crate::store::SessionRecord;
@@ -20,9 +21,9 @@ use crate::telemetry::events::by_name;
 pub enum Command {
     /// Sessions that have not ended, the newest first
     List {
-        /// The verifier's configuration
-        #[arg(long, value_name = "FILE", env = "ASSAYD_CONFIG")]
-        config: PathBuf,
+        /// Where the verifier is
+        #[command(flatten)]
+        access: Access,
         /// At most this many
         #[arg(long, default_value_t = 100)]
         limit: u32,
@@ -34,9 +35,9 @@ pub enum Command {
     Show {
         /// The session, 32 hex digits
         id: SessionId,
-        /// The verifier's configuration
-        #[arg(long, value_name = "FILE", env = "ASSAYD_CONFIG")]
-        config: PathBuf,
+        /// Where the verifier is
+        #[command(flatten)]
+        access: Access,
         /// How to answer
         #[command(flatten)]
         format: Format,
@@ -47,9 +48,9 @@ pub enum Command {
     Revoke {
         /// The session, 32 hex digits
         id: SessionId,
-        /// The verifier's configuration
-        #[arg(long, value_name = "FILE", env = "ASSAYD_CONFIG")]
-        config: PathBuf,
+        /// Where the verifier is
+        #[command(flatten)]
+        access: Access,
         /// How to answer
         #[command(flatten)]
         format: Format,
@@ -57,7 +58,8 @@ pub enum Command {
 }
 
 /// A session as it is shown: the hash of its secret is not.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all(deserialize = "camelCase"))]
 struct Shown {
     id: String,
     spiffe_id: String,
@@ -102,17 +104,11 @@ impl From<SessionRecord> for Shown {
 pub fn run(command: Command) -> ExitCode {
     match command {
         Command::List {
-            config,
+            access,
             limit,
             format,
         } => {
-            let result = load(&config).and_then(|config| {
-                block_on(async {
-                    let store = open_store(&config).await?;
-                    let sessions = store.sessions(Timestamp::now(), limit).await?;
-                    Ok(sessions.into_iter().map(Shown::from).collect::<Vec<_>>())
-                })
-            });
+            let result = access.reach().and_then(|site| block_on(list(site, limit)));
             finish(format, result, |sessions| {
                 let rows = sessions.iter().map(|s| {
                     [
@@ -135,36 +131,64 @@ pub fn run(command: Command) -> ExitCode {
                 table(header, rows)
             })
         }
-        Command::Show { id, config, format } => {
-            let result = load(&config).and_then(|config| {
-                block_on(async {
-                    let session = open_store(&config).await?.session(id).await?;
-                    session.map(Shown::from).ok_or_else(|| {
-                        Failure::failed(format!("there is no session {id}"))
-                            .hint("`assay session list` shows those that have not ended")
-                    })
-                })
-            });
+        Command::Show { id, access, format } => {
+            let result = access.reach().and_then(|site| block_on(show(site, id)));
             finish(format, result, text)
         }
-        Command::Revoke { id, config, format } => {
-            let result = load(&config).and_then(|config| {
-                block_on(changed(&config, async |store| {
-                    if !store.revoke_session(id, Timestamp::now()).await? {
-                        let message = format!("there is no session {id} that lives");
-                        return Err(Failure::failed(message)
-                            .hint("`assay session list` shows those that have not ended"));
-                    }
-                    let revoked = id.to_string();
-                    let change = Change::new("session.revoke", "session", &revoked);
-                    Ok((Revoked { revoked }, Some(change)))
-                }))
-            });
+        Command::Revoke { id, access, format } => {
+            let result = access.reach().and_then(|site| block_on(revoke(site, id)));
             finish(format, result, |revoked| {
                 format!("revoked {}", revoked.revoked)
             })
         }
     }
+}
+
+async fn list(site: Reached, limit: u32) -> Result<Vec<Shown>, Failure> {
+    match site {
+        Reached::Api(remote) => {
+            let path = format!("/v1/sessions?order=newest&limit={limit}");
+            Ok(remote.get::<Page<Shown>>(&path).await?.items)
+        }
+        Reached::Store(config) => {
+            let store = open_store(&config).await?;
+            let sessions = store.sessions(Timestamp::now(), limit).await?;
+            Ok(sessions.into_iter().map(Shown::from).collect())
+        }
+    }
+}
+
+async fn show(site: Reached, id: SessionId) -> Result<Shown, Failure> {
+    let config = match site {
+        Reached::Api(remote) => return remote.get(&format!("/v1/sessions/{id}")).await,
+        Reached::Store(config) => config,
+    };
+    let session = open_store(&config).await?.session(id).await?;
+    session.map(Shown::from).ok_or_else(|| {
+        Failure::failed(format!("there is no session {id}"))
+            .hint("`assay session list` shows those that have not ended")
+    })
+}
+
+async fn revoke(site: Reached, id: SessionId) -> Result<Revoked, Failure> {
+    let revoked = id.to_string();
+    let config = match site {
+        Reached::Store(config) => config,
+        Reached::Api(remote) => {
+            remote.delete(&format!("/v1/sessions/{id}")).await?;
+            return Ok(Revoked { revoked });
+        }
+    };
+    changed(&config, async |store| {
+        if !store.revoke_session(id, Timestamp::now()).await? {
+            let message = format!("there is no session {id} that lives");
+            return Err(Failure::failed(message)
+                .hint("`assay session list` shows those that have not ended"));
+        }
+        let change = Change::new("session.revoke", "session", &revoked);
+        Ok((Revoked { revoked }, Some(change)))
+    })
+    .await
 }
 
 fn or_dash(at: Option<Timestamp>) -> String {

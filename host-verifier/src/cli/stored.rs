@@ -79,7 +79,7 @@ fn elsewhere(config: &Config, id: SessionId) -> Result<Failure, Failure> {
 
 fn in_trail(config: &Config, member: &str, value: &str) -> Result<Option<Record>, Failure> {
     let mut found = None;
-    super::audit::records_of(&config.data_dir.join(audit::FILE), &mut |record| {
+    super::audit_place::records_of(&config.data_dir.join(audit::FILE), &mut |record| {
         // Renewals and SVIDs of the session come later, and are not what it was decided by.
         let decided = ["granted", "denied"].map(Value::from);
         let login = record.get("outcome").is_some_and(|o| decided.contains(o));

@@ -1,15 +1,18 @@
 //! `assay token`: who may use the API with a bearer token.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Subcommand;
+use hyper::Method;
 use jiff::{SignedDuration, Timestamp};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 
+use super::access::{Access, Reached};
 use super::format::Format;
-use super::service::{Failure, block_on, changed, finish, load, open_store, table};
+use super::remote::encoded;
+use super::service::{Failure, block_on, changed, finish, open_store, table};
 use crate::api::auth::ApiToken;
 use crate::audit::Change;
 use crate::random::SystemRandom;
@@ -32,18 +35,18 @@ pub enum Command {
         /// How long it lasts, for instance 90d; left out, until it is revoked
         #[arg(long, value_parser = span)]
         ttl: Option<Duration>,
-        /// The verifier's configuration
-        #[arg(long, value_name = "FILE", env = "ASSAYD_CONFIG")]
-        config: PathBuf,
+        /// Where the verifier is
+        #[command(flatten)]
+        access: Access,
         /// How to answer
         #[command(flatten)]
         format: Format,
     },
     /// Tokens, without the tokens
     List {
-        /// The verifier's configuration
-        #[arg(long, value_name = "FILE", env = "ASSAYD_CONFIG")]
-        config: PathBuf,
+        /// Where the verifier is
+        #[command(flatten)]
+        access: Access,
         /// How to answer
         #[command(flatten)]
         format: Format,
@@ -52,9 +55,9 @@ pub enum Command {
     Revoke {
         /// The token's id, as `assay token list` shows it
         id: String,
-        /// The verifier's configuration
-        #[arg(long, value_name = "FILE", env = "ASSAYD_CONFIG")]
-        config: PathBuf,
+        /// Where the verifier is
+        #[command(flatten)]
+        access: Access,
         /// How to answer
         #[command(flatten)]
         format: Format,
@@ -62,7 +65,8 @@ pub enum Command {
 }
 
 /// A token as it is shown.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all(deserialize = "camelCase"))]
 struct Shown {
     id: String,
     name: String,
@@ -72,7 +76,7 @@ struct Shown {
     expires_at: Option<Timestamp>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 struct Created {
     token: String,
     #[serde(flatten)]
@@ -116,31 +120,16 @@ pub fn run(command: Command) -> ExitCode {
             role,
             name,
             ttl,
-            config,
+            access,
             format,
         } => {
-            let result = load(&config).and_then(|config| {
-                let now = Timestamp::now();
-                let issued = ApiToken::issue(&SystemRandom, now, &name, role, ttl, "command line");
-                let (token, record) = issued.map_err(|error| Failure::usage(error.to_string()))?;
-                let change = Change::new("token.create", "token", &record.id);
-                let change = change.detail(format!("{name}: {role}"));
-                block_on(changed(&config, async |store| {
-                    match store.add_api_token(&record).await? {
-                        true => Ok(((), Some(change))),
-                        false => Err(Failure::failed("the token is there already")),
-                    }
-                }))?;
-                Ok(Created {
-                    token: token.expose().to_owned(),
-                    shown: record.into(),
-                })
-            });
+            let reached = access.reach();
+            let result = reached.and_then(|site| block_on(create(site, &name, role, ttl)));
             // The token alone, so that it can be caught in a file or a variable.
             finish(format, result, |created| created.token.clone())
         }
-        Command::List { config, format } => {
-            let result = load(&config).and_then(|config| block_on(all(&config)));
+        Command::List { access, format } => {
+            let result = access.reach().and_then(|site| block_on(list(site)));
             finish(format, result, |tokens| {
                 let rows = tokens.iter().map(|token| {
                     [
@@ -156,23 +145,8 @@ pub fn run(command: Command) -> ExitCode {
                 table(["ID", "NAME", "ROLE", "EXPIRES", "MADE BY"], rows)
             })
         }
-        Command::Revoke { id, config, format } => {
-            let result = load(&config).and_then(|config| {
-                block_on(changed(&config, async |store| {
-                    let Some(token) = store.revoke_api_token(&id).await? else {
-                        return Err(Failure::failed(format!("there is no token {id}")).hint(
-                            "`assay token list` shows their ids; it is not the token itself",
-                        ));
-                    };
-                    let change = Change::new("token.revoke", "token", &token.id);
-                    let change = change.detail(&token.name);
-                    let revoked = Revoked {
-                        revoked: token.id,
-                        name: token.name,
-                    };
-                    Ok((revoked, Some(change)))
-                }))
-            });
+        Command::Revoke { id, access, format } => {
+            let result = access.reach().and_then(|site| block_on(revoke(site, id)));
             finish(format, result, |token| {
                 format!("{} ({}): revoked", token.revoked, token.name)
             })
@@ -180,9 +154,56 @@ pub fn run(command: Command) -> ExitCode {
     }
 }
 
-async fn all(config: &crate::config::Config) -> Result<Vec<Shown>, Failure> {
-    let store = open_store(config).await?;
+async fn create(
+    site: Reached,
+    name: &str,
+    role: Role,
+    ttl: Option<Duration>,
+) -> Result<Created, Failure> {
+    let config = match site {
+        Reached::Store(config) => config,
+        Reached::Api(remote) => {
+            let mut wanted = json!({"name": name, "role": role});
+            if let (Some(ttl), Some(members)) = (ttl, wanted.as_object_mut()) {
+                members.insert("ttlSeconds".to_owned(), ttl.as_secs().into());
+            }
+            return remote
+                .send(Method::POST, "/v1/tokens", Some(&wanted), &[])
+                .await;
+        }
+    };
+    let now = Timestamp::now();
+    let issued = ApiToken::issue(&SystemRandom, now, name, role, ttl, "command line");
+    let (token, record) = issued.map_err(|error| Failure::usage(error.to_string()))?;
+    let change = Change::new("token.create", "token", &record.id);
+    let change = change.detail(format!("{name}: {role}"));
+    changed(&config, async |store| {
+        match store.add_api_token(&record).await? {
+            true => Ok(((), Some(change))),
+            false => Err(Failure::failed("the token is there already")),
+        }
+    })
+    .await?;
+    Ok(Created {
+        token: token.expose().to_owned(),
+        shown: record.into(),
+    })
+}
+
+async fn list(site: Reached) -> Result<Vec<Shown>, Failure> {
     let mut tokens: Vec<Shown> = Vec::new();
+    let config = match site {
+        Reached::Store(config) => config,
+        Reached::Api(remote) => {
+            let mut keep = |token| {
+                tokens.push(token);
+                true
+            };
+            remote.each("/v1/tokens", &mut keep).await?;
+            return Ok(tokens);
+        }
+    };
+    let store = open_store(&config).await?;
     loop {
         let after = tokens.last().map(|token| token.id.clone());
         let page = store.api_tokens(&after.unwrap_or_default(), PAGE).await?;
@@ -193,4 +214,41 @@ async fn all(config: &crate::config::Config) -> Result<Vec<Shown>, Failure> {
             return Ok(tokens);
         }
     }
+}
+
+async fn revoke(site: Reached, id: String) -> Result<Revoked, Failure> {
+    let config = match site {
+        Reached::Store(config) => config,
+        Reached::Api(remote) => {
+            // The answer to a revocation is empty; the name is for whoever looks at the screen.
+            let mut name = None;
+            let mut find = |token: Shown| {
+                let found = token.id == id;
+                name = found.then_some(token.name);
+                !found
+            };
+            remote.each("/v1/tokens", &mut find).await?;
+            remote
+                .delete(&format!("/v1/tokens/{}", encoded(&id)))
+                .await?;
+            return Ok(Revoked {
+                revoked: id,
+                name: name.unwrap_or_default(),
+            });
+        }
+    };
+    changed(&config, async |store| {
+        let Some(token) = store.revoke_api_token(&id).await? else {
+            return Err(Failure::failed(format!("there is no token {id}"))
+                .hint("`assay token list` shows their ids; it is not the token itself"));
+        };
+        let change = Change::new("token.revoke", "token", &token.id);
+        let change = change.detail(&token.name);
+        let revoked = Revoked {
+            revoked: token.id,
+            name: token.name,
+        };
+        Ok((revoked, Some(change)))
+    })
+    .await
 }

@@ -205,6 +205,20 @@ fn jwk(key: &PublicKey) -> Value {
 }
 
 /// RFC 7468: lines of 64 characters.
+/// The certificates of a SPIFFE bundle's X.509 authorities, as PEM. `None` for what is no such document.
+#[must_use]
+pub fn pem_of(document: &str) -> Option<String> {
+    let bundle: Value = serde_json::from_str(document).ok()?;
+    let mut found = String::new();
+    for key in bundle.get("keys")?.as_array()? {
+        if key.get("use").and_then(Value::as_str) == Some("x509-svid") {
+            let certificate = key.get("x5c")?.get(0)?.as_str()?;
+            found += &pem(&STANDARD.decode(certificate).ok()?);
+        }
+    }
+    Some(found)
+}
+
 fn pem(der: &[u8]) -> String {
     let text = STANDARD.encode(der);
     let mut out = String::from("-----BEGIN CERTIFICATE-----\n");

@@ -40,6 +40,7 @@ mod ops;
 mod overlays;
 mod postgres;
 mod processes;
+mod remote;
 mod renewals;
 mod replicas;
 mod requests;

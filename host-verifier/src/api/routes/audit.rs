@@ -3,7 +3,6 @@
 //! Each replica has a trail of its own, so that a login is found at the replica that decided it.
 
 use std::io;
-use std::path::Path;
 use std::time::Duration;
 
 use axum::Json;
@@ -32,12 +31,18 @@ pub struct Decision {
     /// When it was decided.
     #[schema(value_type = String, format = DateTime)]
     time: Timestamp,
-    /// Which login, 32 hex digits.
-    #[serde(default)]
-    login_id: String,
+    /// Which login, 32 hex digits; of an operator's act, nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    login_id: Option<String>,
+    /// Which act, 16 hex digits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    act_id: Option<String>,
     /// The link it came over.
-    #[serde(default)]
-    link: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    link: Option<String>,
+    /// The head of a file that retention removes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    anchor: Option<String>,
     /// Of a login `granted` or `denied`, of a session `renewed`, of an SVID between two renewals `issued`; of an operator's act
     /// `done`, `refused` or `failed`.
     outcome: String,
@@ -194,19 +199,86 @@ pub(in crate::api) async fn list(
     State(api): State<ApiState>,
     Query(page): Query<PageQuery>,
 ) -> Result<Json<Page<Decision>>, Problem> {
+    let found = read(&api, &page, |line, before| {
+        let decision = serde_json::from_slice(line)?;
+        Ok(Found { decision, before })
+    })
+    .await?;
     let limit = page.limit()?;
+    Ok(Json(Page::of(found, limit, KIND, |found: &Found| {
+        key(found.before)
+    })))
+}
+
+/// A record as an event of the Open Cybersecurity Schema Framework.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(value_type = Object)]
+pub struct OcsfEvent(Value);
+
+/// An event and the place of the record before it; `None` for a record that is no event.
+struct FoundEvent {
+    event: Option<Value>,
+    before: Place,
+}
+
+impl From<FoundEvent> for OcsfEvent {
+    fn from(found: FoundEvent) -> Self {
+        Self(found.event.unwrap_or_default())
+    }
+}
+
+/// Records as events of OCSF 1.2.0, the newest first
+///
+/// A page may have fewer entries than it was asked for: what is no decision and no act is no event.
+#[utoipa::path(
+    get,
+    path = "/v1/audit/events",
+    tag = "audit",
+    operation_id = "listEvents",
+    params(PageQuery),
+    responses((status = 200, description = "A page.", body = Page<OcsfEvent>))
+)]
+pub(in crate::api) async fn events(
+    State(api): State<ApiState>,
+    Query(page): Query<PageQuery>,
+) -> Result<Json<Page<OcsfEvent>>, Problem> {
+    let found = read(&api, &page, |line, before| {
+        let record = serde_json::from_slice(line)?;
+        let event = audit::ocsf::event(&record);
+        Ok(FoundEvent { event, before })
+    })
+    .await?;
+    let mut page = Page::of(found, page.limit()?, KIND, |found: &FoundEvent| {
+        key(found.before)
+    });
+    page.retain(|event: &OcsfEvent| !event.0.is_null());
+    Ok(Json(page))
+}
+
+/// The records of a page, and one more.
+async fn read<T: Send + 'static>(
+    api: &ApiState,
+    page: &PageQuery,
+    each: impl Fn(&[u8], Place) -> serde_json::Result<T> + Send + 'static,
+) -> Result<Vec<T>, Problem> {
+    let limit = page.limit()? as usize + 1;
     let from = page.after(KIND)?.map(|key| place(&key)).transpose()?;
     let path = api.audit_trail.as_ref().clone();
-    let read = spawn_blocking(move || decisions(&path, from, limit + 1)).await;
-    let found = read.map_err(|error| Problem::internal(&error))?;
-    let found = found.map_err(|error| match error.kind() {
+    let read = spawn_blocking(move || {
+        let lines = backwards(&path, from, limit)?.into_iter();
+        let records = lines.map(|(line, before)| Ok(each(&line, before)?));
+        records.collect::<io::Result<Vec<_>>>()
+    });
+    let found = read.await.map_err(|error| Problem::internal(&error))?;
+    found.map_err(|error| match error.kind() {
         io::ErrorKind::InvalidInput => bad_cursor(),
         _ => unreadable(&error),
-    })?;
-    Ok(Json(Page::of(found, limit, KIND, |line| {
-        let Place { seq, end } = line.before;
-        [seq.to_be_bytes(), end.to_be_bytes()].concat()
-    })))
+    })
+}
+
+fn key(place: Place) -> Vec<u8> {
+    let Place { seq, end } = place;
+    [seq.to_be_bytes(), end.to_be_bytes()].concat()
 }
 
 /// A place out of a cursor.
@@ -219,16 +291,6 @@ fn place(key: &[u8]) -> Result<Place, Problem> {
         seq: number(key.get(..8))?,
         end: number(key.get(8..))?,
     })
-}
-
-fn decisions(path: &Path, from: Option<Place>, limit: u32) -> io::Result<Vec<Found>> {
-    let lines = backwards(path, from, limit as usize)?.into_iter();
-    lines
-        .map(|(line, before)| {
-            let decision = serde_json::from_slice(&line)?;
-            Ok(Found { decision, before })
-        })
-        .collect()
 }
 
 /// The decisions on one login, with every step

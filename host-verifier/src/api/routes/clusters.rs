@@ -90,7 +90,7 @@ pub struct StateQuery {
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 #[into_params(parameter_in = Query)]
 pub struct RemovalQuery {
-    /// This section only; left out, all of them.
+    /// These sections only, with commas between; left out, all of them.
     section: Option<String>,
     /// A remark for the history.
     #[serde(default)]
@@ -107,6 +107,8 @@ pub struct RemovalQuery {
 pub struct HistoryQuery {
     /// This section only.
     section: Option<String>,
+    /// Versions before this one; not with `cursor`.
+    before: Option<u64>,
     /// Most entries, 1 to 1000; default 100. A version is never divided.
     #[param(minimum = 1, maximum = 1000, example = 100)]
     limit: Option<u32>,
@@ -180,7 +182,8 @@ pub(in crate::api) async fn history(
     let page = PageQuery::new(query.limit, query.cursor);
     let limit = page.limit()?;
     let before = match page.after(HISTORY)? {
-        None => None,
+        None => query.before,
+        Some(_) if query.before.is_some() => return Err(bad_cursor()),
         Some(key) => Some(u64::from_be_bytes(
             key.try_into().map_err(|_| bad_cursor())?,
         )),
@@ -262,13 +265,8 @@ pub(in crate::api) async fn remove(
     headers: HeaderMap,
 ) -> Result<Done, Problem> {
     let by = by(&api, &principal, &headers, query.comment, query.dry_run)?;
-    let sections: Vec<_> = query
-        .section
-        .as_deref()
-        .map(section)
-        .transpose()?
-        .into_iter()
-        .collect();
+    let names = query.section.iter().flat_map(|names| names.split(','));
+    let sections = names.map(section).collect::<Result<Vec<_>, _>>()?;
     let changed = api.server.clusters.remove(&id, &sections, &by).await;
     told(&api, "cluster.remove", changed).await
 }

@@ -33,6 +33,7 @@ pub(super) fn all(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(sessions::show))
         .routes(routes!(nodes::list))
         .routes(routes!(nodes::show))
+        .routes(routes!(nodes::bans))
         .routes(routes!(nodes::eks))
         .routes(routes!(nodes::ek))
         .routes(routes!(policies::list))
@@ -44,6 +45,7 @@ pub(super) fn all(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(nodes::evict))
         .routes(routes!(nodes::ban, nodes::unban))
         .routes(routes!(audit::list))
+        .routes(routes!(audit::events))
         .routes(routes!(audit::show))
         .routes(routes!(audit::evidence));
     let admin = OpenApiRouter::new()

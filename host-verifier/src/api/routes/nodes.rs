@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::api::ApiState;
 use crate::api::auth::Principal;
 use crate::api::auth::acts::{Did, did};
-use crate::api::extract::{self, Page, PageQuery, Path, Query, bad_cursor};
+use crate::api::extract::{self, Order, OrderedQuery, Page, PageQuery, Path, Query, bad_cursor};
 use crate::api::problem::Problem;
 use crate::audit::Change;
 use crate::store::{Ban, NodeRecord};
@@ -141,19 +141,24 @@ impl From<NodeRecord> for EkView {
     }
 }
 
-/// Nodes, by the hash of their EK
+/// Nodes, by the hash of their EK or the last seen first
 #[utoipa::path(
     get,
     path = "/v1/nodes",
     tag = "nodes",
     operation_id = "listNodes",
-    params(PageQuery),
+    params(OrderedQuery),
     responses((status = 200, description = "A page.", body = Page<NodeView>))
 )]
 pub(in crate::api) async fn list(
     State(api): State<ApiState>,
-    Query(page): Query<PageQuery>,
+    Query(query): Query<OrderedQuery>,
 ) -> Result<Json<Page<NodeView>>, Problem> {
+    let (page, order) = query.read()?;
+    if order == Order::Newest {
+        let found = api.server.store.nodes(page.limit()?).await?;
+        return Ok(Json(Page::whole(found)));
+    }
     Ok(Json(records(&api, &page, NODES).await?))
 }
 
@@ -241,6 +246,53 @@ pub(in crate::api) async fn ban(
     }
 }
 
+/// A ban, and whom it is of.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BanEntry {
+    /// SHA-256 of the EK's SubjectPublicKeyInfo, hex.
+    ek_hash: String,
+    #[serde(flatten)]
+    ban: BanView,
+}
+
+impl From<Ban> for BanEntry {
+    fn from(ban: Ban) -> Self {
+        Self {
+            ek_hash: ban.ek_hash.clone(),
+            ban: ban.into(),
+        }
+    }
+}
+
+/// How many of the newest.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct LimitQuery {
+    /// Most entries, 1 to 1000; default 100.
+    #[param(minimum = 1, maximum = 1000, example = 100)]
+    limit: Option<u32>,
+}
+
+/// Bans, the latest first, also of TPMs that never logged in
+#[utoipa::path(
+    get,
+    path = "/v1/bans",
+    tag = "nodes",
+    operation_id = "listBans",
+    params(LimitQuery),
+    responses((status = 200, description = "The latest bans.", body = Page<BanEntry>))
+)]
+pub(in crate::api) async fn bans(
+    State(api): State<ApiState>,
+    Query(query): Query<LimitQuery>,
+) -> Result<Json<Page<BanEntry>>, Problem> {
+    let limit = PageQuery::new(query.limit, None).limit()?;
+    let found = api.server.store.bans(limit).await?;
+    Ok(Json(Page::whole(found)))
+}
+
 /// Lift a ban
 ///
 /// Sessions that it ended stay ended.
@@ -267,7 +319,7 @@ pub(in crate::api) async fn unban(
         )),
         false => Err(
             Problem::not_found("no-such-ban", format!("EK {id} is not banned"))
-                .hint("GET /v1/nodes shows the bans of those that ever logged in, `assay node bans` all of them"),
+                .hint("GET /v1/bans lists them"),
         ),
     }
 }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::api::ApiState;
 use crate::api::auth::acts::{Did, did};
-use crate::api::extract::{Page, PageQuery, Path, Query, bad_cursor};
+use crate::api::extract::{Order, OrderedQuery, Page, Path, Query, bad_cursor};
 use crate::api::problem::Problem;
 use crate::audit::Change;
 use crate::session::SessionId;
@@ -77,25 +77,30 @@ impl From<SessionRecord> for SessionView {
     }
 }
 
-/// Sessions that live, by id
+/// Sessions that live, by id or the newest first
 #[utoipa::path(
     get,
     path = "/v1/sessions",
     tag = "sessions",
     operation_id = "listSessions",
-    params(PageQuery),
+    params(OrderedQuery),
     responses((status = 200, description = "A page.", body = Page<SessionView>))
 )]
 pub(in crate::api) async fn list(
     State(api): State<ApiState>,
-    Query(page): Query<PageQuery>,
+    Query(query): Query<OrderedQuery>,
 ) -> Result<Json<Page<SessionView>>, Problem> {
+    let (page, order) = query.read()?;
     let limit = page.limit()?;
+    let now = api.server.clock.now().wall;
+    if order == Order::Newest {
+        let found = api.server.store.sessions(now, limit).await?;
+        return Ok(Json(Page::whole(found)));
+    }
     let after = match page.after(KIND)? {
         None => None,
         Some(key) => Some(SessionId(key.try_into().map_err(|_| bad_cursor())?)),
     };
-    let now = api.server.clock.now().wall;
     let found = api.server.store.session_page(now, after, limit + 1).await?;
     Ok(Json(Page::of(found, limit, KIND, |s| s.id.0.to_vec())))
 }

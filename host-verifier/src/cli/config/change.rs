@@ -4,9 +4,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use hyper::Method;
+use hyper::header::{HeaderName, HeaderValue, IF_MATCH};
 use jiff::Timestamp;
+use serde_json::json;
 
 use super::{Target, section};
+use crate::cli::remote::encoded;
 use crate::cli::service::{Failure, author, finish};
 use crate::document::{self, visible};
 use crate::policy::Section;
@@ -92,6 +96,21 @@ impl Terms {
     }
 }
 
+/// The configuration of a cluster in the API.
+pub(super) fn path(cluster: &str, rest: &str) -> String {
+    format!("/v1/clusters/{}/config{rest}", encoded(cluster))
+}
+
+/// On what terms, as a request has it.
+fn at(by: &By) -> Result<Vec<(HeaderName, HeaderValue)>, Failure> {
+    let tag = by.expected.map(|version| {
+        let tag = HeaderValue::try_from(format!("\"{version}\""));
+        tag.map(|tag| (IF_MATCH, tag))
+            .map_err(|error| Failure::usage(error.to_string()))
+    });
+    tag.into_iter().collect()
+}
+
 pub(super) fn set(command: Set) -> ExitCode {
     let Set::Cluster {
         target,
@@ -100,9 +119,24 @@ pub(super) fn set(command: Set) -> ExitCode {
     } = command;
     let result = documents(&files).and_then(|documents| {
         let by = terms.by();
-        target.site.change("cluster.set", async |clusters| {
-            clusters.set(&target.id, &documents, &by).await
-        })
+        target.site.change(
+            "cluster.set",
+            async |clusters| clusters.set(&target.id, &documents, &by).await,
+            async |remote| {
+                let texts = documents
+                    .iter()
+                    .map(|document| json!({"file": document.file, "text": document.text}));
+                let body = json!({
+                    "documents": texts.collect::<Vec<_>>(),
+                    "comment": by.comment,
+                    "dryRun": by.dry_run,
+                });
+                let path = path(&target.id, "");
+                remote
+                    .send(Method::PUT, &path, Some(&body), &at(&by)?)
+                    .await
+            },
+        )
     });
     finish(target.site.format, result, told)
 }
@@ -124,9 +158,19 @@ pub(super) fn remove(command: Remove) -> ExitCode {
         terms,
     } = command;
     let by = terms.by();
-    let result = target.site.change("cluster.remove", async |clusters| {
-        clusters.remove(&target.id, &sections, &by).await
-    });
+    let result = target.site.change(
+        "cluster.remove",
+        async |clusters| clusters.remove(&target.id, &sections, &by).await,
+        async |remote| {
+            let mut query = format!("?comment={}&dryRun={}", encoded(&by.comment), by.dry_run);
+            if !sections.is_empty() {
+                let names: Vec<_> = sections.iter().map(|section| section.name()).collect();
+                query += &format!("&section={}", names.join(","));
+            }
+            let path = path(&target.id, &query);
+            remote.send(Method::DELETE, &path, None, &at(&by)?).await
+        },
+    );
     finish(target.site.format, result, told)
 }
 
@@ -138,9 +182,22 @@ pub(super) fn rollback(command: Rollback) -> ExitCode {
         terms,
     } = command;
     let by = terms.by();
-    let result = target.site.change("cluster.rollback", async |clusters| {
-        clusters.rollback(&target.id, section, to, &by).await
-    });
+    let result = target.site.change(
+        "cluster.rollback",
+        async |clusters| clusters.rollback(&target.id, section, to, &by).await,
+        async |remote| {
+            let body = json!({
+                "to": to,
+                "section": section.map(Section::name),
+                "comment": by.comment,
+                "dryRun": by.dry_run,
+            });
+            let path = path(&target.id, "/rollback");
+            remote
+                .send(Method::POST, &path, Some(&body), &at(&by)?)
+                .await
+        },
+    );
     finish(target.site.format, result, told)
 }
 

@@ -12,8 +12,10 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
+use super::access::{Access, Reached};
 use super::format::Format;
-use super::service::{Failure, block_on, changed, load, open_store};
+use super::remote::Remote;
+use super::service::{Failure, block_on, changed, open_store};
 use crate::document::nearest;
 use crate::policy::Section;
 use crate::server::Clusters;
@@ -85,51 +87,63 @@ pub struct Target {
     /// The cluster
     #[arg(long, value_name = "ID")]
     id: String,
-    /// Where the store is, and how to answer
+    /// Where the verifier is, and how to answer
     #[command(flatten)]
     site: Site,
 }
 
-/// Where the store is, and how to answer.
+/// Where the verifier is, and how to answer.
 #[derive(Debug, Args)]
 pub struct Site {
-    /// The verifier's configuration
-    #[arg(long, value_name = "FILE", env = "ASSAYD_CONFIG")]
-    config: PathBuf,
+    /// Where
+    #[command(flatten)]
+    access: Access,
     /// How to answer
     #[command(flatten)]
     format: Format,
 }
 
 impl Site {
-    /// Runs something over the clusters of the store.
-    fn with<T>(
+    /// Asks the clusters of the store, or a verifier.
+    fn ask<T>(
         &self,
-        run: impl AsyncFnOnce(Clusters) -> Result<T, ChangeError>,
+        store: impl AsyncFnOnce(Clusters) -> Result<T, ChangeError>,
+        api: impl AsyncFnOnce(&Remote) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let config = load(&self.config)?;
+        let reached = self.access.reach()?;
         block_on(async {
-            let store = open_store(&config).await?;
-            let result = run(Clusters::new(Base::from(&config), store.clone())).await;
-            store.close().await;
+            let config = match reached {
+                Reached::Store(config) => config,
+                Reached::Api(remote) => return api(&remote).await,
+            };
+            let opened = open_store(&config).await?;
+            let result = store(Clusters::new(Base::from(config.as_ref()), opened.clone())).await;
+            opened.close().await;
             Ok(result?)
         })
     }
-}
 
-impl Site {
     /// Changes something of a cluster; `action` is what the audit trail calls it.
     fn change(
         &self,
         action: &'static str,
-        run: impl AsyncFnOnce(Clusters) -> Result<Changed, ChangeError>,
+        store: impl AsyncFnOnce(Clusters) -> Result<Changed, ChangeError>,
+        api: impl AsyncFnOnce(&Remote) -> Result<Changed, Failure>,
     ) -> Result<Changed, Failure> {
-        let config = load(&self.config)?;
-        block_on(changed(&config, async |store| {
-            let done = run(Clusters::new(Base::from(&config), store.clone())).await?;
-            let change = done.record(action);
-            Ok((done, change))
-        }))
+        let reached = self.access.reach()?;
+        block_on(async {
+            let config = match reached {
+                Reached::Store(config) => config,
+                Reached::Api(remote) => return api(&remote).await,
+            };
+            changed(&config, async |opened| {
+                let clusters = Clusters::new(Base::from(config.as_ref()), opened.clone());
+                let done = store(clusters).await?;
+                let change = done.record(action);
+                Ok((done, change))
+            })
+            .await
+        })
     }
 }
 

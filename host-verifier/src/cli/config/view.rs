@@ -5,7 +5,9 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use serde::Serialize;
 
+use super::change::path;
 use super::{Site, Target, section};
+use crate::cli::remote::{Page, Remote};
 use crate::cli::service::{Failure, finish, table};
 use crate::document::visible;
 use crate::policy::Section;
@@ -101,7 +103,10 @@ pub(super) fn get(command: Get) -> ExitCode {
     } = command;
     let result = target
         .site
-        .with(async |clusters| clusters.state(&target.id, section, version).await)
+        .ask(
+            async |clusters| clusters.state(&target.id, section, version).await,
+            async |remote| state(remote, &target.id, section, version).await,
+        )
         .and_then(|state| match (section, state.sections.as_slice()) {
             (
                 Some(_),
@@ -132,6 +137,23 @@ pub(super) fn get(command: Get) -> ExitCode {
             _ => overview(state),
         }
     })
+}
+
+/// A cluster's state over the API.
+async fn state(
+    remote: &Remote,
+    cluster: &str,
+    section: Option<Section>,
+    version: Option<u64>,
+) -> Result<ClusterState, Failure> {
+    let section = section.map(|section| format!("section={}", section.name()));
+    let version = version.map(|version| format!("version={version}"));
+    let query: Vec<_> = section.into_iter().chain(version).collect();
+    let query = match query.is_empty() {
+        true => String::new(),
+        false => format!("?{}", query.join("&")),
+    };
+    remote.get(&path(cluster, &query)).await
 }
 
 fn overview(state: &ClusterState) -> String {
@@ -184,7 +206,14 @@ pub(super) fn diff(command: Diff) -> ExitCode {
     } = command;
     let result = target
         .site
-        .with(async |clusters| clusters.diff(&target.id, section, from, to).await)
+        .ask(
+            async |clusters| clusters.diff(&target.id, section, from, to).await,
+            async |remote| {
+                let old = state(remote, &target.id, None, Some(from)).await?;
+                let new = state(remote, &target.id, None, to).await?;
+                Ok(new.since(&old, section))
+            },
+        )
         .map(|lines| Difference {
             cluster: target.id.clone(),
             section: section.name(),
@@ -247,9 +276,21 @@ pub(super) fn history(command: History) -> ExitCode {
         before,
         limit,
     } = command;
-    let result = target
-        .site
-        .with(async |clusters| clusters.history(&target.id, section, before, limit).await);
+    let result = target.site.ask(
+        async |clusters| clusters.history(&target.id, section, before, limit).await,
+        async |remote| {
+            let mut query = format!("/history?limit={limit}");
+            if let Some(section) = section {
+                query += &format!("&section={}", section.name());
+            }
+            if let Some(before) = before {
+                query += &format!("&before={before}");
+            }
+            let page: Page<HistoryEntry> = remote.get(&path(&target.id, &query)).await?;
+            // A page ends with a whole version.
+            Ok(page.items.into_iter().take(limit as usize).collect())
+        },
+    );
     finish(target.site.format, result, |entries| {
         let rows = entries.iter().map(
             |HistoryEntry {
@@ -282,7 +323,22 @@ pub(super) fn history(command: History) -> ExitCode {
 
 pub(super) fn list(command: List) -> ExitCode {
     let List::Clusters { site, after, limit } = command;
-    let result = site.with(async |clusters| clusters.list(after.as_deref(), limit).await);
+    let result = site.ask(
+        async |clusters| clusters.list(after.as_deref(), limit).await,
+        async |remote| {
+            let mut states = Vec::new();
+            let behind = |state: &ClusterState| after.as_ref().is_none_or(|a| state.cluster > *a);
+            let mut keep = |state| {
+                if behind(&state) {
+                    states.push(state);
+                }
+                states.len() < limit as usize
+            };
+            remote.each("/v1/clusters", &mut keep).await?;
+            states.truncate(limit as usize);
+            Ok(states)
+        },
+    );
     finish(site.format, result, |states| {
         let rows = states.iter().map(|state| {
             let sections = state.sections.iter().map(|s| match &s.origin {

@@ -7,9 +7,11 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::cli::access::Access;
 use crate::cli::format::Format;
-use crate::cli::service::{Failure, finish};
+use crate::cli::service::{Failure, block_on, finish};
 use crate::cli::stored::{Again, Record, Under, Which, find, judge_again};
+use crate::cli::trail;
 use crate::document::visible;
 use crate::session::SessionId;
 
@@ -28,9 +30,9 @@ pub struct Login {
     /// Judge the kept evidence again by this AgentAttestation document
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
-    /// The verifier's configuration
-    #[arg(long, value_name = "FILE", env = "ASSAYD_CONFIG")]
-    config: Option<PathBuf>,
+    /// Where the verifier is
+    #[command(flatten)]
+    access: Access,
 }
 
 /// What was decided.
@@ -55,12 +57,21 @@ fn explained(login: &Login) -> Result<Explained, Failure> {
         (None, None, Some(folder)) => Which::Folder(folder.clone()),
         (None, None, None) => return Err(Failure::usage("no login is named")),
     };
-    let record: Record = find(&which, login.config.as_deref())?;
+    let remote = match which {
+        Which::Folder(_) => None,
+        Which::Login(_) | Which::Session(_) => login.access.remote()?,
+    };
+    let config = login.access.config().filter(|_| remote.is_none());
+    let record: Record = match (&remote, &which) {
+        (Some(remote), Which::Login(id)) => block_on(trail::of_login(remote, id))?,
+        (Some(remote), Which::Session(id)) => block_on(trail::of_session(remote, *id))?,
+        _ => find(&which, config.as_deref())?,
+    };
     let again = match &login.policy {
         None => None,
         Some(policy) => {
             let under = Under {
-                config: login.config.as_deref(),
+                config: config.as_deref(),
                 policy: Some(policy),
                 at: None,
             };

@@ -1,7 +1,7 @@
 //! Changes: checked whole before anything is stored.
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{ChangeError, Clusters, check_name, sections};
 use crate::audit::Change;
@@ -41,7 +41,7 @@ pub struct By {
 }
 
 /// What a change did, or would do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Changed {
     /// The cluster.
@@ -59,7 +59,7 @@ pub struct Changed {
 }
 
 /// A section of a change.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SectionChange {
     /// Its name.

@@ -1,7 +1,7 @@
 //! What is in force, and what was.
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::change::last;
 use super::{ChangeError, Clusters, check_name};
@@ -9,7 +9,7 @@ use crate::policy::Section;
 use crate::store::{ConfigEntry, ConfigVersion};
 
 /// A cluster at one version.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ClusterState {
     /// The cluster.
@@ -21,7 +21,7 @@ pub struct ClusterState {
 }
 
 /// A section that is in force.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SectionState {
     /// Its name.
@@ -35,7 +35,7 @@ pub struct SectionState {
 }
 
 /// Where a section comes from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(tag = "origin", rename_all = "camelCase")]
 pub enum Origin {
     /// The store.
@@ -49,7 +49,7 @@ pub enum Origin {
 }
 
 /// A version of a section, in a history.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HistoryEntry {
     /// The section's name.
@@ -60,7 +60,7 @@ pub struct HistoryEntry {
 }
 
 /// A version of a section.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VersionState {
     /// Of the cluster.
@@ -270,11 +270,21 @@ impl Clusters {
     ) -> Result<Vec<DiffLine>, ChangeError> {
         let old = self.state(cluster, None, Some(from)).await?;
         let new = self.state(cluster, None, to).await?;
-        let text = |state: ClusterState| {
-            let mut sections = state.sections.into_iter();
+        Ok(new.since(&old, section))
+    }
+}
+
+impl ClusterState {
+    /// How a section differs from an earlier state; see [`Clusters::diff`].
+    #[must_use]
+    pub fn since(&self, earlier: &Self, section: Section) -> Vec<DiffLine> {
+        fn text(state: &ClusterState, section: Section) -> &str {
+            let mut sections = state.sections.iter();
             let found = sections.find(|s| s.section == section.name());
-            found.and_then(|s| s.document).unwrap_or_default()
-        };
-        Ok(super::diff::lines(&text(old), &text(new)))
+            found
+                .and_then(|s| s.document.as_deref())
+                .unwrap_or_default()
+        }
+        super::diff::lines(text(earlier, section), text(self, section))
     }
 }

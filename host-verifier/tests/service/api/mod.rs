@@ -7,7 +7,7 @@ mod bounds;
 mod certificates;
 mod clusters;
 mod document;
-mod programs;
+pub(crate) mod programs;
 mod settings;
 mod stores;
 mod svids;

@@ -19,8 +19,8 @@ fn init(dir: &Path) -> Output {
     )
 }
 
-/// A service of `site`, and where it listens.
-struct Service {
+/// A service, and where it listens.
+pub(crate) struct Service {
     process: Child,
     log: std::io::Lines<BufReader<std::process::ChildStderr>>,
     lines: Vec<Value>,
@@ -28,8 +28,13 @@ struct Service {
 
 impl Service {
     fn start(dir: &TempDir, environment: &[(&str, &str)]) -> Self {
+        Self::of(dir.path(), "site/assayd.yaml", environment)
+    }
+
+    /// Of a configuration in a directory.
+    pub(crate) fn of(dir: &Path, config: &str, environment: &[(&str, &str)]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_assayd"));
-        command.args(["serve", "--config", "site/assayd.yaml"]);
+        command.args(["serve", "--config", config]);
         for listener in ["api", "health", "metrics"] {
             command.args([
                 "--set",
@@ -39,7 +44,7 @@ impl Service {
         let mut process = command
             .envs(environment.iter().copied())
             .env("ASSAY_LOG", "info")
-            .current_dir(dir.path())
+            .current_dir(dir)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -54,7 +59,7 @@ impl Service {
     }
 
     /// The address of a listener, as the log tells it.
-    fn address(&mut self, listener: &str) -> String {
+    pub(crate) fn address(&mut self, listener: &str) -> String {
         loop {
             let known = self.lines.iter().find(|line| line["listener"] == listener);
             if let Some(line) = known {
@@ -67,7 +72,7 @@ impl Service {
     }
 
     /// SIGTERM; the whole log.
-    fn stop(mut self) -> String {
+    pub(crate) fn stop(mut self) -> String {
         let pid = rustix::process::Pid::from_child(&self.process);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
         let rest: Vec<_> = self.log.by_ref().map(Result::unwrap).collect();
