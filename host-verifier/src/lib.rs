@@ -25,6 +25,7 @@ pub mod crypto;
 pub mod document;
 #[cfg(feature = "service")]
 pub mod http;
+pub mod join_token;
 pub mod login;
 pub mod policy;
 pub mod random;
@@ -34,6 +35,7 @@ pub mod session;
 pub mod store;
 pub mod svid;
 pub mod telemetry;
+pub mod token_text;
 pub mod tpm;
 pub mod transport;
 pub mod x509;

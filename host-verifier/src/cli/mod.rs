@@ -12,6 +12,7 @@ pub mod config;
 pub mod ek;
 pub mod evidence;
 pub mod format;
+pub mod join_token;
 pub mod man;
 pub mod node;
 pub mod policy;
@@ -69,6 +70,9 @@ pub enum Command {
     /// Who may use the API with a token
     #[command(subcommand)]
     Token(token::Command),
+    /// Secrets that each let one node log in once
+    #[command(subcommand)]
+    JoinToken(join_token::Command),
     /// What was decided, and whether the trail of it is whole
     #[command(subcommand)]
     Audit(audit::Command),
@@ -104,6 +108,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Session(command) => session::run(command),
         Command::Node(command) => node::run(command),
         Command::Token(command) => token::run(command),
+        Command::JoinToken(command) => join_token::run(command),
         Command::Audit(command) => audit::run(command),
         Command::Provision(command) => provision::run(command),
         Command::Bundle(command) => bundle::run(command),

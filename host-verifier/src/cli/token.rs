@@ -103,7 +103,7 @@ impl From<ApiTokenRecord> for Shown {
 }
 
 /// A span of time as people write it. Days have 24 hours here.
-fn span(text: &str) -> Result<Duration, String> {
+pub(super) fn span(text: &str) -> Result<Duration, String> {
     let wrong =
         || format!("`{text}` is no span of time; write it with a unit, e.g. `12h` or `90d`");
     let span: jiff::Span = text.parse().map_err(|_| wrong())?;

@@ -22,9 +22,9 @@ use super::StoreError;
 pub enum Role {
     /// Look at sessions, nodes and policies.
     Viewer,
-    /// Read the audit trail and evidence, revoke sessions, evict nodes.
+    /// Read the audit trail and evidence, revoke sessions, evict and ban nodes, see and revoke join tokens.
     Operator,
-    /// Change the configuration; make and revoke tokens.
+    /// Change the configuration; make and revoke tokens; make join tokens, which give identities.
     Admin,
 }
 

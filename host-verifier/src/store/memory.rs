@@ -2,6 +2,7 @@
 
 mod api_tokens;
 mod authorities;
+mod join_tokens;
 mod paging;
 
 use std::collections::BTreeMap;
@@ -11,8 +12,8 @@ use jiff::Timestamp;
 
 use super::cluster_config::Versions;
 use super::{
-    ApiTokenRecord, Ban, Commit, Lifecycle, LoginRecord, NodeRecord, Renewable, SessionRecord,
-    SessionRenewal, Store, StoreError, check,
+    ApiTokenRecord, Ban, Commit, JoinTokenRecord, Lifecycle, LoginRecord, NodeRecord, Renewable,
+    SessionRecord, SessionRenewal, Store, StoreError, check,
 };
 use crate::session::SessionId;
 
@@ -28,6 +29,7 @@ pub(super) struct State {
     bans: BTreeMap<String, Ban>,
     pub(super) config: Versions,
     api_tokens: BTreeMap<String, ApiTokenRecord>,
+    join_tokens: BTreeMap<String, JoinTokenRecord>,
     authorities: authorities::All,
 }
 
@@ -150,7 +152,8 @@ impl Store for MemoryStore {
 
     async fn purge(&self, before: Timestamp) -> Result<u64, StoreError> {
         let mut state = self.state();
-        let count = |state: &State| state.challenges.len() + state.sessions.len();
+        let count =
+            |state: &State| state.challenges.len() + state.sessions.len() + state.join_tokens.len();
         let all = count(&state);
         state
             .challenges
@@ -158,6 +161,9 @@ impl Store for MemoryStore {
         state
             .sessions
             .retain(|_, session| session.expires_at >= before);
+        state
+            .join_tokens
+            .retain(|_, token| token.expires_at >= before);
         let gone = all - count(&state);
         Ok(u64::try_from(gone).unwrap_or(u64::MAX))
     }

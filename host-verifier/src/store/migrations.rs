@@ -40,6 +40,12 @@ const SQLITE: &[Step] = &[
         include_str!("../../migrations/sqlite/0005_svid_authorities.up.sql"),
         include_str!("../../migrations/sqlite/0005_svid_authorities.down.sql"),
     ),
+    (
+        6,
+        "join tokens",
+        include_str!("../../migrations/sqlite/0006_join_tokens.up.sql"),
+        include_str!("../../migrations/sqlite/0006_join_tokens.down.sql"),
+    ),
 ];
 
 const POSTGRES: &[Step] = &[
@@ -72,6 +78,12 @@ const POSTGRES: &[Step] = &[
         "svid authorities",
         include_str!("../../migrations/postgres/0005_svid_authorities.up.sql"),
         include_str!("../../migrations/postgres/0005_svid_authorities.down.sql"),
+    ),
+    (
+        6,
+        "join tokens",
+        include_str!("../../migrations/postgres/0006_join_tokens.up.sql"),
+        include_str!("../../migrations/postgres/0006_join_tokens.down.sql"),
     ),
 ];
 

@@ -8,6 +8,9 @@ pub mod authorities;
 #[cfg(feature = "service")]
 mod authority_rows;
 mod cluster_config;
+#[cfg(feature = "service")]
+mod join_token_rows;
+mod join_tokens;
 pub mod lifecycle;
 mod memory;
 #[cfg(feature = "service")]
@@ -29,6 +32,7 @@ pub use cluster_config::{
     ClusterConfigStore, ConfigChange, ConfigEntry, ConfigOutcome, ConfigVersion,
     digest as config_digest,
 };
+pub use join_tokens::{JoinTokenRecord, JoinTokenTaken, JoinTokens};
 pub use lifecycle::{Ban, BanError, Lifecycle, SessionRenewal};
 pub use memory::MemoryStore;
 pub use paging::Paging;
@@ -259,6 +263,7 @@ pub trait Store:
     Lifecycle
     + ClusterConfigStore
     + ApiTokens
+    + JoinTokens
     + Paging
     + AuthorityStore
     + Send
@@ -321,7 +326,7 @@ pub trait Store:
     /// [`StoreError`].
     async fn sessions(&self, now: Timestamp, limit: u32) -> Result<Vec<SessionRecord>, StoreError>;
 
-    /// Forgets sessions and challenges that ended before `before`; returns how many records.
+    /// Forgets sessions, challenges and join tokens that ended before `before`; returns how many records.
     ///
     /// # Errors
     ///

@@ -8,6 +8,7 @@
 
 mod api_tokens;
 mod authorities;
+mod join_tokens;
 mod lifecycle;
 mod paging;
 
@@ -260,6 +261,7 @@ impl Store for PostgresStore {
             "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at < $1 LIMIT $2)",
             "DELETE FROM answered_challenges WHERE digest IN \
                 (SELECT digest FROM answered_challenges WHERE expires_at < $1 LIMIT $2)",
+            "DELETE FROM join_tokens WHERE id IN (SELECT id FROM join_tokens WHERE expires_at < $1 LIMIT $2)",
         ] {
             loop {
                 let removed = within(async {

@@ -9,6 +9,7 @@ mod paging;
 mod writer;
 
 mod authorities;
+mod join_tokens;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -31,6 +31,7 @@ mod fake_tpm;
 mod faults;
 mod firmware;
 mod health;
+mod join_tokens;
 mod lifecycle;
 mod lifecycle_commands;
 mod links;

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use assay_host_verifier::session::SessionId;
 use assay_host_verifier::store::{
     ApiTokenRecord, ApiTokens, Authorities, AuthorityRecord, AuthorityStore, Ban,
-    ClusterConfigStore, Commit, ConfigChange, ConfigEntry, ConfigOutcome, ConfigVersion, Lifecycle,
-    LoginRecord, NodeRecord, Paging, SessionRecord, SessionRenewal, Store, StoreError,
+    ClusterConfigStore, Commit, ConfigChange, ConfigEntry, ConfigOutcome, ConfigVersion,
+    JoinTokenRecord, JoinTokenTaken, JoinTokens, Lifecycle, LoginRecord, NodeRecord, Paging,
+    SessionRecord, SessionRenewal, Store, StoreError,
 };
 use assay_host_verifier::svid::rotation::State;
 
@@ -95,6 +96,33 @@ impl<S: Seam> ApiTokens for SeamStore<S> {
 
     async fn revoke_api_token(&self, id: &str) -> Result<Option<ApiTokenRecord>, StoreError> {
         self.inner.revoke_api_token(id).await
+    }
+}
+
+#[async_trait::async_trait]
+impl<S: Seam> JoinTokens for SeamStore<S> {
+    async fn add_join_token(&self, token: &JoinTokenRecord) -> Result<bool, StoreError> {
+        self.inner.add_join_token(token).await
+    }
+
+    async fn take_join_token(
+        &self,
+        sha256: &[u8; 32],
+        now: jiff::Timestamp,
+    ) -> Result<JoinTokenTaken, StoreError> {
+        self.inner.take_join_token(sha256, now).await
+    }
+
+    async fn join_tokens(
+        &self,
+        after: &str,
+        limit: u32,
+    ) -> Result<Vec<JoinTokenRecord>, StoreError> {
+        self.inner.join_tokens(after, limit).await
+    }
+
+    async fn revoke_join_token(&self, id: &str) -> Result<Option<JoinTokenRecord>, StoreError> {
+        self.inner.revoke_join_token(id).await
     }
 }
 

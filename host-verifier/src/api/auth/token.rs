@@ -1,21 +1,17 @@
-//! Bearer tokens: `assay_` and 43 characters of base64url, which are 256 random bits. The prefix is for whoever looks for
-//! leaked secrets in files and logs.
+//! Bearer tokens: `assay_` and 256 random bits as text.
 
-use core::fmt;
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
-use zeroize::Zeroizing;
 
 use crate::random::{RandomError, SecureRandom, bytes};
 use crate::store::{ApiTokenRecord, Role};
+use crate::token_text::{SECRET, TokenText};
 
 /// What every token begins with.
 pub const PREFIX: &str = "assay_";
 /// Length of a token in characters.
-pub const LEN: usize = PREFIX.len() + 43;
+pub const LEN: usize = PREFIX.len() + SECRET;
 /// Longest name of a token, characters.
 pub const MAX_NAME: usize = 64;
 /// How long a token may be made to last.
@@ -24,14 +20,9 @@ pub const TTL: (Duration, Duration) = (
     Duration::from_secs(10 * 366 * 24 * 3600),
 );
 
-/// A token, which no log, error or debug output shows.
-pub struct ApiToken(Zeroizing<String>);
-
-impl fmt::Debug for ApiToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ApiToken(..)")
-    }
-}
+/// A token; see [`TokenText`].
+#[derive(Debug)]
+pub struct ApiToken(TokenText);
 
 /// Why a token is not made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -71,11 +62,7 @@ impl ApiToken {
             Some(ttl) if ttl < TTL.0 || ttl > TTL.1 => return Err(TokenError::Ttl),
             Some(ttl) => Some(whole(now.checked_add(ttl).map_err(|_| TokenError::Ttl)?)),
         };
-        let secret = Zeroizing::new(bytes::<32>(random)?);
-        let mut text = Zeroizing::new(String::with_capacity(LEN));
-        text.push_str(PREFIX);
-        URL_SAFE_NO_PAD.encode_string(secret.as_slice(), &mut text);
-        let token = Self(text);
+        let token = Self(TokenText::new(random, PREFIX)?);
         let record = ApiTokenRecord {
             id: hex::encode(bytes::<8>(random)?),
             sha256: token.sha256(),
@@ -91,25 +78,19 @@ impl ApiToken {
     /// Reads what somebody sent; `None` when it cannot be a token, so that the store is not asked for it.
     #[must_use]
     pub fn read(text: &str) -> Option<Self> {
-        let secret = text.strip_prefix(PREFIX)?;
-        let alphabet = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
-        (text.len() == LEN && secret.bytes().all(alphabet))
-            .then(|| Self(Zeroizing::new(text.to_owned())))
+        TokenText::read(text, PREFIX).map(Self)
     }
 
     /// What is stored of it, and what it is found by.
     #[must_use]
     pub fn sha256(&self) -> [u8; 32] {
-        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, self.0.as_bytes());
-        let mut out = [0; 32];
-        out.copy_from_slice(digest.as_ref());
-        out
+        self.0.sha256()
     }
 
     /// The token itself: for whoever asked for it, once.
     #[must_use]
     pub fn expose(&self) -> &str {
-        &self.0
+        self.0.expose()
     }
 }
 

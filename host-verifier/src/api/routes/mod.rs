@@ -4,6 +4,7 @@
 pub mod audit;
 pub mod bundle;
 pub mod clusters;
+pub mod join_tokens;
 pub mod nodes;
 pub mod policies;
 pub mod sessions;
@@ -44,6 +45,8 @@ pub(super) fn all(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(sessions::revoke))
         .routes(routes!(nodes::evict))
         .routes(routes!(nodes::ban, nodes::unban))
+        .routes(routes!(join_tokens::list))
+        .routes(routes!(join_tokens::revoke))
         .routes(routes!(audit::list))
         .routes(routes!(audit::events))
         .routes(routes!(audit::show))
@@ -51,6 +54,7 @@ pub(super) fn all(state: &ApiState) -> OpenApiRouter<ApiState> {
     let admin = OpenApiRouter::new()
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::revoke))
+        .routes(routes!(join_tokens::create))
         .routes(routes!(clusters::set, clusters::remove))
         .routes(routes!(clusters::rollback));
     gated(state, Access::Public, public)

@@ -89,6 +89,7 @@ fn purge(tx: &Transaction<'_>, before: jiff::Timestamp) -> Result<Written, Store
         "DELETE FROM sessions WHERE rowid IN (SELECT rowid FROM sessions WHERE expires_at < $1 LIMIT $2)",
         "DELETE FROM answered_challenges WHERE rowid IN \
             (SELECT rowid FROM answered_challenges WHERE expires_at < $1 LIMIT $2)",
+        "DELETE FROM join_tokens WHERE rowid IN (SELECT rowid FROM join_tokens WHERE expires_at < $1 LIMIT $2)",
     ] {
         let values = params![before.as_second(), PURGE.cast_signed()];
         let gone = execute(tx, statement, values)? as u64;

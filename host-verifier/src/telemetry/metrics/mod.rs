@@ -56,6 +56,8 @@ pub const ROUTES: &[&str] = &[
     "/v1/eks/{id}",
     "/v1/tokens",
     "/v1/tokens/{id}",
+    "/v1/join-tokens",
+    "/v1/join-tokens/{id}",
     "/v1/evidence/{id}",
     "/v1/audit",
     "/v1/audit/{id}",

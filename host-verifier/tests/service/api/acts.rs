@@ -175,6 +175,29 @@ async fn every_operation_that_changes_something_leaves_one_record_of_who_did_wha
         ("token", &id),
     )
     .await;
+    let wanted = Some(json!({"cluster": "lab", "bound": {"tpm_ek.public_hash": ek}}));
+    let (made_join, record) = change(
+        "POST",
+        "/v1/join-tokens",
+        "",
+        wanted,
+        "join-token.create",
+        ("join-token", ""),
+    )
+    .await;
+    let detail = record["detail"].as_str().unwrap();
+    let bound = format!("cluster lab until 2026-01-01T00:10:00Z, tpm_ek.public_hash={ek}");
+    assert_eq!(detail, bound);
+    let id = made_join["id"].as_str().unwrap().to_owned();
+    change(
+        "DELETE",
+        "/v1/join-tokens/{id}",
+        &id,
+        None,
+        "join-token.revoke",
+        ("join-token", &id),
+    )
+    .await;
     let (_, record) = change(
         "PUT",
         config,

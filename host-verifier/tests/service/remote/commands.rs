@@ -46,6 +46,16 @@ fn commands_say_the_same_over_the_api_as_beside_the_store() {
         &[
             "token", "create", "--role", "viewer", "--name", "ci", "--ttl", "90d",
         ],
+        &[
+            "join-token",
+            "create",
+            "--cluster",
+            "lab",
+            "--bind",
+            "tpm_ek.public_hash=3f",
+            "--comment",
+            "rack 7",
+        ],
     ] {
         assert!(office.beside(arguments).status.success(), "{arguments:?}");
     }
@@ -62,6 +72,8 @@ fn commands_say_the_same_over_the_api_as_beside_the_store() {
         vec!["node", "list"],
         vec!["node", "bans"],
         vec!["node", "unban", &nowhere],
+        vec!["join-token", "list"],
+        vec!["join-token", "revoke", "none"],
         vec!["token", "list"],
         vec!["token", "revoke", "none"],
         vec!["config", "list", "clusters"],
