@@ -125,6 +125,15 @@ impl Blobs {
         blobs.filter(|(_, bytes)| !bytes.is_empty())
     }
 
+    /// Those that a message names: its bytes have their SHA-256 in them, as a [`BlobRef`] is written. Whatever else was
+    /// sent ahead belongs to nothing.
+    pub fn named_by(&self, message: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+        self.iter().filter(|(_, bytes)| {
+            let digest = crate::crypto::sha256(&[bytes]);
+            message.windows(digest.len()).any(|part| part == digest)
+        })
+    }
+
     /// Forgets all.
     pub fn clear(&mut self) {
         self.blobs = Default::default();
@@ -235,6 +244,18 @@ mod tests {
             blobs.add(&chunk(0, MAX_BLOB, b"a")),
             Err(ChunkError::TooLong)
         );
+    }
+
+    #[test]
+    fn what_a_message_does_not_name_belongs_to_nothing() {
+        let mut blobs = Blobs::default();
+        blobs.put(0, b"stray").unwrap();
+        blobs.put(3, b"meant").unwrap();
+        let mut buffer = [0; 64];
+        let message = assay_common::protocol::encode(&reference(3, b"meant"), &mut buffer).unwrap();
+        let named: Vec<_> = blobs.named_by(message).collect();
+        assert_eq!(named, [(3, b"meant".as_slice())]);
+        assert_eq!(blobs.named_by(b"").count(), 0);
     }
 
     #[test]

@@ -202,6 +202,7 @@ impl LocalVerifier {
         };
         let session = self.sessions.get(&renew.session_id).cloned();
         let renewed = renewal::judge(&self.verifier, &env, session, renew, message);
+        let renewed = renewed.map_err(|refused| refused.denied);
         let renewed = renewed.and_then(|judged| {
             let svid = judged.order().map(|order| (self.issue)(&order));
             judged.issued(&self.verifier, &svid.unwrap_or_default())

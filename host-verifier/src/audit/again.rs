@@ -57,6 +57,8 @@ pub struct Judgement {
     pub checks: Vec<(&'static str, Check)>,
     /// What the policies make of it; `None` when the login does not hold together.
     pub decision: Option<Result<Authorized<Assumed>, Refusal>>,
+    /// The public area of the attestation key that is proven by it.
+    pub attestation_key: Option<Vec<u8>>,
 }
 
 /// The cluster that a login names.
@@ -74,6 +76,15 @@ pub fn cluster(kept: &Kept) -> Option<String> {
 /// Judges a login again.
 #[must_use]
 pub fn judge(kept: &Kept, question: &Question<'_>) -> Judgement {
+    let broken = |check, why| Judgement {
+        checks: vec![(check, Check::Failed(why))],
+        decision: None,
+        attestation_key: None,
+    };
+    if kept.reduced {
+        let why = "nothing was proven in it, or too much was sent: of what was said there are hashes and lengths only";
+        return broken("evidence", why.to_owned());
+    }
     let mut again = Again {
         kept,
         question,
@@ -90,13 +101,7 @@ pub fn judge(kept: &Kept, question: &Question<'_>) -> Judgement {
     let held = kept.said.iter().try_for_each(|said| again.take(said));
     let mut checks = Vec::new();
     match held {
-        Err((check, why)) => {
-            checks.push((check, Check::Failed(why)));
-            return Judgement {
-                checks,
-                decision: None,
-            };
-        }
+        Err((check, why)) => return broken(check, why),
         Ok(()) => checks.push((
             "transcript",
             Check::Passed(format!("{} messages", again.messages)),
@@ -119,9 +124,11 @@ pub fn judge(kept: &Kept, question: &Question<'_>) -> Judgement {
     }
     let mut outcomes = again.outcomes;
     narrow_to_decide(question.policies, &mut outcomes, question.at);
+    let key = again.facts.attestation_key;
     Judgement {
         checks,
         decision: Some(decide(question.policies, &outcomes)),
+        attestation_key: key.map(|key| key.public),
     }
 }
 

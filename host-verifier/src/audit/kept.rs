@@ -17,6 +17,8 @@ pub struct Kept {
     pub said: Vec<Said>,
     /// The methods whose response to a challenge was accepted then.
     pub answered: Vec<AttestorKind>,
+    /// Whether of some of it only hash and length were kept.
+    pub reduced: bool,
 }
 
 /// A piece of a login as it went over the line.
@@ -50,8 +52,12 @@ impl Kept {
             let member = record.get(name).and_then(Value::as_array);
             member.ok_or(KeptError(name))
         };
-        let mut said = Vec::new();
+        let (mut said, mut reduced) = (Vec::new(), false);
         for piece in list("evidence")? {
+            if piece.get("base64").is_none() && piece.get("sha256").is_some() {
+                reduced = true;
+                continue;
+            }
             said.push(piece_of(piece).ok_or(KeptError("evidence"))?);
         }
         let answered = list("steps")?.iter().filter_map(|step| {
@@ -66,6 +72,7 @@ impl Kept {
             time: text("time")?.parse().map_err(|_| KeptError("time"))?,
             answered: answered.collect(),
             said,
+            reduced,
         })
     }
 }

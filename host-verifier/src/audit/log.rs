@@ -5,17 +5,20 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
+use std::time::Duration;
 
 use serde::Serialize;
 use tokio::sync::oneshot;
 
+use super::budget::Budget;
 use super::disk::{Closed, Disk, Folder};
 use super::settings::Settings;
 use super::verify::{Head, VerifyError};
 use super::writer::Writer;
-use super::{MAX_LINE, start};
+use super::{MAX_LINE, Record, start};
 use crate::telemetry::health::State;
 use crate::telemetry::names;
 
@@ -102,7 +105,10 @@ enum Job {
 
 /// The sending end; cheap to clone. The default writes nothing, for harnesses.
 #[derive(Debug, Clone, Default)]
-pub struct AuditLog(Option<SyncSender<Job>>);
+pub struct AuditLog {
+    queue: Option<SyncSender<Job>>,
+    refused: Arc<Budget>,
+}
 
 impl AuditLog {
     /// Opens a trail, or begins it, and goes on behind its last record.
@@ -160,7 +166,10 @@ impl AuditLog {
             .name("audit".to_owned())
             .spawn(move || run(writer, &jobs));
         spawned.map_err(|error| failed(&path, &error))?;
-        Ok(Self(Some(queue)))
+        Ok(Self {
+            queue: Some(queue),
+            refused: Arc::default(),
+        })
     }
 
     /// Appends a record and returns when it is on the disk.
@@ -177,6 +186,13 @@ impl AuditLog {
         self.ask(|answer| Job::Record(body, answer))
             .await
             .map(|_| ())
+    }
+
+    /// Whether a refusal may be recorded with what was said in it; `now` is on the monotonic clock.
+    pub(crate) fn may_keep(&self, record: &Record, now: Duration) -> bool {
+        let bytes = record.evidence_len();
+        // Beside the rest of a record, which is not as long, it has to fit.
+        bytes < MAX_LINE / 4 && self.refused.take(&record.link, bytes, now)
     }
 
     /// Closes the file that is written and begins the next; `None` when there is nothing in it yet.
@@ -208,7 +224,7 @@ impl AuditLog {
     }
 
     async fn ask<T>(&self, job: impl FnOnce(Answer<T>) -> Job) -> Result<Option<T>, AuditError> {
-        let Some(queue) = &self.0 else {
+        let Some(queue) = &self.queue else {
             return Ok(None);
         };
         let (answer, answered) = oneshot::channel();

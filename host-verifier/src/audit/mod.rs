@@ -10,7 +10,7 @@
 //!   again without the node.
 //! * [`act`]: what operators did. [`notes`]: how a command gets that into the trail that a service writes.
 //! * [`again`]: judges a stored login again, at another time or under another policy.
-//! * [`kept`]: reads a record back.
+//! * [`kept`]: reads a record back. [`found`]: all records of one login. [`renewal`]: judges its renewals again.
 //! * [`log`]: the way to the writer.
 //! * [`disk`]: the files, and their names.
 //! * [`settings`]: how long they grow, and how long they are kept.
@@ -25,14 +25,17 @@
 
 pub mod act;
 pub mod again;
+pub mod budget;
 pub mod disk;
 pub mod files;
+pub mod found;
 pub mod kept;
 pub mod log;
 pub mod notes;
 pub mod ocsf;
 pub mod page;
 pub mod record;
+pub mod renewal;
 pub mod settings;
 mod start;
 pub mod verify;
@@ -42,7 +45,7 @@ pub use act::{Act, ActOutcome, Actor, ActorKind, Change, Target};
 pub use disk::{Closed, Disk, Folder};
 pub use log::{AuditError, AuditLog};
 pub use notes::Ledger;
-pub use record::{IssuedSvid, Outcome, Record, Trail};
+pub use record::{IssuedSvid, Kind, Outcome, Record, Trail};
 pub use settings::Settings;
 pub use verify::{Head, Summary, VerifyError, verify};
 

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! The node is the user, the device and the actor. What the schema has no place for is in `unmapped`, with the number and
-//! chain of the record, so that an event leads back to the trail. The evidence stays there.
+//! chain of the record, so that an event leads back to the trail. The evidence stays there, and what a renewal was judged by.
 
 mod acts;
 
@@ -160,7 +160,7 @@ fn message(outcome: &str, spiffe_id: Option<&str>, detail: Option<&str>) -> Stri
 }
 
 /// What an authentication's event has places for, and the evidence.
-const MAPPED: [&str; 11] = [
+const MAPPED: [&str; 12] = [
     "v",
     "time",
     "login_id",
@@ -172,6 +172,7 @@ const MAPPED: [&str; 11] = [
     "session_id",
     "ek_hash",
     "evidence",
+    "judged_by",
 ];
 
 /// What every event says of its record.

@@ -9,10 +9,24 @@ use serde_json::{Map, Value};
 
 use crate::blobs::Blobs;
 use crate::login::{Denied, Granted, Step};
-use crate::session::SessionId;
+use crate::session::{JudgedBy, SessionId};
 use crate::store::SessionRecord;
 use crate::svid::{JwtSvid, X509Svid};
 use crate::telemetry::events::by_name;
+
+/// What was decided on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// A login.
+    Login,
+    /// The renewal of a session.
+    Renewal,
+    /// An answer to a challenge that was answered before. It says nothing of the login whose challenge that was.
+    Replay,
+    /// An SVID for a session.
+    Svid,
+}
 
 /// How a login ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -35,7 +49,34 @@ struct Sent {
     from: &'static str,
     /// `message`, or `blob` and its number: a long field that the next message names.
     kind: String,
-    base64: String,
+    #[serde(flatten)]
+    bytes: Bytes,
+}
+
+/// What is kept of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+enum Bytes {
+    Whole {
+        base64: String,
+    },
+    /// Of what nobody has proven anything by: enough to recognise it, and not enough to fill a disk with.
+    Digest {
+        len: usize,
+        sha256: String,
+    },
+}
+
+impl Sent {
+    fn reduced(&mut self) {
+        if let Bytes::Whole { base64 } = &self.bytes {
+            let bytes = STANDARD.decode(base64).unwrap_or_default();
+            self.bytes = Bytes::Digest {
+                len: bytes.len(),
+                sha256: hex::encode(super::sha256(&bytes)),
+            };
+        }
+    }
 }
 
 /// An SVID that was issued, so that one that turns up somewhere leads back to who got it.
@@ -111,9 +152,9 @@ impl Trail {
         self.push("verifier", "message".to_owned(), challenge);
     }
 
-    /// Adds proofs, and the long fields that came ahead of them.
+    /// Adds proofs, and the long fields that they name of those that came ahead of them.
     pub fn proved(&mut self, proofs: &[u8], blobs: &Blobs) {
-        for (number, bytes) in blobs.iter() {
+        for (number, bytes) in blobs.named_by(proofs) {
             self.push("agent", format!("blob {number}"), bytes);
         }
         self.push("agent", "message".to_owned(), proofs);
@@ -128,8 +169,15 @@ impl Trail {
         self.evidence.push(Sent {
             from,
             kind,
-            base64: STANDARD.encode(bytes),
+            bytes: Bytes::Whole {
+                base64: STANDARD.encode(bytes),
+            },
         });
+    }
+
+    /// Whether a method has proven something.
+    fn proven(&self) -> bool {
+        self.steps.iter().any(|step| step.proven)
     }
 }
 
@@ -138,8 +186,13 @@ impl Trail {
 pub struct Record {
     /// When it was decided.
     pub time: Timestamp,
-    /// Which login; of a renewal that was refused, nothing.
+    /// On what.
+    pub kind: Kind,
+    /// Which login; nothing where that is not proven.
     pub login_id: String,
+    /// The login that a replayed answer was made for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub untrusted_login_id: Option<String>,
     /// The link it came over.
     pub link: String,
     /// The cluster that the agent named.
@@ -168,9 +221,15 @@ pub struct Record {
     /// The session's name. Its secret is nowhere.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session_id: Option<String>,
+    /// The session that somebody wanted to renew who has not proven to be its node.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub untrusted_session_id: Option<String>,
     /// SHA-256 of the EK.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ek_hash: Option<String>,
+    /// What a renewal was judged by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub judged_by: Option<JudgedBy>,
     /// The SVID that went with it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub svid: Option<IssuedSvid>,
@@ -182,7 +241,9 @@ impl Record {
     fn new(time: Timestamp, login_id: &str, link: &str, outcome: Outcome, trail: &Trail) -> Self {
         Self {
             time,
+            kind: Kind::Login,
             login_id: login_id.to_owned(),
+            untrusted_login_id: None,
             link: link.to_owned(),
             cluster: trail.cluster.clone(),
             outcome,
@@ -193,7 +254,9 @@ impl Record {
             attributes: None,
             spiffe_id: None,
             session_id: None,
+            untrusted_session_id: None,
             ek_hash: None,
+            judged_by: None,
             svid: None,
             steps: trail.steps.clone(),
             evidence: trail.evidence.clone(),
@@ -221,11 +284,12 @@ impl Record {
         }
     }
 
-    /// A login that was refused; `None` for one that was turned away before it had a name, which is no decision.
+    /// A login that was refused; `None` for one that was turned away before it had a name, which is no decision. Where no
+    /// method has proven anything, anybody may have sent it: of what was said it has hashes and lengths.
     #[must_use]
     pub fn denied(time: Timestamp, link: &str, denied: &Denied, trail: &Trail) -> Option<Self> {
         let explanation = denied.explanation.as_ref();
-        Some(Self {
+        let record = Self {
             code: Some(denied.code.to_string()),
             detail: Some(denied.detail.clone()),
             explanation: explanation.and_then(|e| serde_json::to_value(&e.policies).ok()),
@@ -236,12 +300,66 @@ impl Record {
                 Outcome::Denied,
                 trail,
             )
+        };
+        Some(match trail.proven() {
+            true => record,
+            false => record.reduced(),
         })
+    }
+
+    /// As an answer to a challenge that was answered before, by whomever: the record of the login is the one that was
+    /// written then.
+    #[must_use]
+    pub fn replayed(self) -> Self {
+        let login = self.login_id.clone();
+        Self {
+            kind: Kind::Replay,
+            login_id: String::new(),
+            untrusted_login_id: Some(login).filter(|login| !login.is_empty()),
+            ..self.reduced()
+        }
+    }
+
+    /// With hashes and lengths for what was said.
+    #[must_use]
+    pub fn reduced(mut self) -> Self {
+        self.evidence.iter_mut().for_each(Sent::reduced);
+        self
+    }
+
+    /// Bytes of what was said that it has whole, as they are written.
+    #[must_use]
+    pub fn evidence_len(&self) -> usize {
+        let lens = self.evidence.iter().map(|sent| match &sent.bytes {
+            Bytes::Whole { base64 } => base64.len(),
+            Bytes::Digest { .. } => 0,
+        });
+        lens.sum()
     }
 
     /// A session that was renewed.
     #[must_use]
-    pub fn renewed(time: Timestamp, link: &str, session: &SessionRecord, trail: &Trail) -> Self {
+    pub fn renewed(
+        time: Timestamp,
+        link: &str,
+        session: &SessionRecord,
+        judged_by: JudgedBy,
+        trail: &Trail,
+    ) -> Self {
+        Self {
+            kind: Kind::Renewal,
+            judged_by: Some(judged_by),
+            ..Self::of_session(time, link, session, Outcome::Renewed, trail)
+        }
+    }
+
+    fn of_session(
+        time: Timestamp,
+        link: &str,
+        session: &SessionRecord,
+        outcome: Outcome,
+        trail: &Trail,
+    ) -> Self {
         Self {
             login_id: session.login_id.clone(),
             cluster: Some(session.cluster.clone()),
@@ -249,7 +367,7 @@ impl Record {
             spiffe_id: Some(session.spiffe_id.clone()),
             session_id: Some(session.id.to_string()),
             ek_hash: Some(session.ek_hash.clone()),
-            ..Self::new(time, "", link, Outcome::Renewed, trail)
+            ..Self::new(time, "", link, outcome, trail)
         }
     }
 
@@ -263,26 +381,45 @@ impl Record {
     #[must_use]
     pub fn issued(time: Timestamp, link: &str, session: &SessionRecord, svid: IssuedSvid) -> Self {
         Self {
-            outcome: Outcome::Issued,
+            kind: Kind::Svid,
             svid: Some(svid),
-            ..Self::renewed(time, link, session, &Trail::default())
+            ..Self::of_session(time, link, session, Outcome::Issued, &Trail::default())
         }
     }
 
-    /// A renewal that was refused. Of its session only the name is known: nothing proved that it is the sender's.
+    /// A renewal that was refused to the session's node.
     #[must_use]
     pub fn renewal_denied(
         time: Timestamp,
         link: &str,
-        session: SessionId,
+        (session, judged_by): (&SessionRecord, JudgedBy),
         denied: &Denied,
         trail: &Trail,
     ) -> Self {
         Self {
+            kind: Kind::Renewal,
             code: Some(denied.code.to_string()),
             detail: Some(denied.detail.clone()),
-            session_id: Some(session.to_string()),
-            ..Self::new(time, "", link, Outcome::Denied, trail)
+            judged_by: Some(judged_by),
+            ..Self::of_session(time, link, session, Outcome::Denied, trail)
+        }
+    }
+
+    /// A renewal that was refused to somebody who named this session, and has proven nothing.
+    #[must_use]
+    pub fn stray_renewal(
+        time: Timestamp,
+        link: &str,
+        untrusted: SessionId,
+        denied: &Denied,
+        trail: &Trail,
+    ) -> Self {
+        Self {
+            kind: Kind::Renewal,
+            code: Some(denied.code.to_string()),
+            detail: Some(denied.detail.clone()),
+            untrusted_session_id: Some(untrusted.to_string()),
+            ..Self::new(time, "", link, Outcome::Denied, trail).reduced()
         }
     }
 }

@@ -9,11 +9,12 @@ use clap::Subcommand;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::audit_place::{Place, Records, Trail, last};
+use super::audit_place::{Place, Records, Trail, found, last};
 use super::format::Format;
 use super::service::{Failure, block_on, finish, table};
 use super::{audit_export, audit_rotate};
 use crate::attestor::tpm_quote::files::{Evidence, Piece};
+use crate::audit::found::LATER;
 use crate::audit::{self, Head, VerifyError};
 
 /// The commands.
@@ -155,7 +156,8 @@ pub fn run(command: Command) -> ExitCode {
             place,
             format,
         } => {
-            let result = find(&place, &login).and_then(|records| extract(&records, &out));
+            let record = place.path().and_then(|path| decided(&path, &login));
+            let result = record.and_then(|record| extract(&record, &out));
             finish(format, result, |written| {
                 format!(
                     "{}: evidence of login {}, nonce {}",
@@ -176,18 +178,22 @@ pub fn run(command: Command) -> ExitCode {
     }
 }
 
+/// The record that decided a login, with those that came later.
+fn decided(active: &Path, login: &str) -> Result<Map<String, Value>, Failure> {
+    let record = found(active, &login.to_lowercase())?.into_record();
+    let record = record.map_err(|error| Failure::failed(error.to_string()))?;
+    record.ok_or_else(|| {
+        Failure::failed(format!("there is no login {login}"))
+            .hint("`assay audit list` shows the last ones")
+    })
+}
+
+/// The records of a login, the one that decided it first.
 fn find(place: &Place, login: &str) -> Result<Vec<Map<String, Value>>, Failure> {
-    let mut found = Vec::new();
-    place.records(&mut |record| {
-        if record.get("login_id").and_then(Value::as_str) == Some(login) {
-            found.push(record);
-        }
-    })?;
-    match found.is_empty() {
-        true => Err(Failure::failed(format!("there is no login {login}"))
-            .hint("`assay audit list` shows the last ones")),
-        false => Ok(found),
-    }
+    let mut record = decided(&place.path()?, login)?;
+    let later = super::stored::later(&record);
+    record.remove(LATER);
+    Ok([vec![record], later].concat())
 }
 
 #[derive(Debug, Serialize)]
@@ -197,14 +203,15 @@ struct Written {
     nonce: String,
 }
 
-fn extract(records: &[Map<String, Value>], out: &Path) -> Result<Written, Failure> {
-    let record = records.first();
-    let sent = record
-        .and_then(|record| record.get("evidence"))
-        .and_then(Value::as_array);
+fn extract(record: &Map<String, Value>, out: &Path) -> Result<Written, Failure> {
+    let sent = record.get("evidence").and_then(Value::as_array);
     let mut kept = Vec::new();
     for sent in sent.into_iter().flatten() {
         let of = |name: &str| sent.get(name).and_then(Value::as_str).unwrap_or_default();
+        if sent.get("base64").is_none() && sent.get("sha256").is_some() {
+            let why = "nothing was proven in this login, so that only hashes and lengths of what was said are kept";
+            return Err(Failure::failed(why).hint("`assay audit show` has its steps"));
+        }
         let bytes = STANDARD
             .decode(of("base64"))
             .map_err(|error| Failure::failed(format!("evidence: {error}")))?;
@@ -226,9 +233,7 @@ fn extract(records: &[Map<String, Value>], out: &Path) -> Result<Written, Failur
     let path = out.join(super::stored::RECORD);
     std::fs::write(&path, whole)
         .map_err(|error| Failure::failed(format!("{}: {error}", path.display())))?;
-    let login = record
-        .and_then(|record| record.get("login_id"))
-        .and_then(Value::as_str);
+    let login = record.get("login_id").and_then(Value::as_str);
     Ok(Written {
         login_id: login.unwrap_or_default().to_owned(),
         folder: out.display().to_string(),
@@ -280,6 +285,7 @@ fn summary(record: &Map<String, Value>) -> Map<String, Value> {
         "steps",
         "explanation",
         "attributes",
+        "judged_by",
         "prev",
         "v",
     ];
@@ -324,12 +330,17 @@ fn text(record: &Map<String, Value>) -> String {
     }
     for sent in list("evidence") {
         let of = |name: &str| sent.get(name).and_then(Value::as_str).unwrap_or_default();
-        let bytes = of("base64").len() / 4 * 3;
-        lines.push(format!(
-            "  {:<8} {}, about {bytes} bytes",
-            of("from"),
-            of("kind")
-        ));
+        let (from, kind) = (of("from"), of("kind"));
+        lines.push(match sent.get("len").and_then(Value::as_u64) {
+            Some(len) => format!(
+                "  {from:<8} {kind}, {len} bytes with SHA-256 {}",
+                of("sha256")
+            ),
+            None => format!(
+                "  {from:<8} {kind}, about {} bytes",
+                of("base64").len() / 4 * 3
+            ),
+        });
     }
     lines.join("\n")
 }

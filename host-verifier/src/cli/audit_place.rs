@@ -11,7 +11,11 @@ use serde_json::{Map, Value};
 use super::access::{Access, Reached};
 use super::remote::Remote;
 use super::service::{Failure, load};
-use crate::audit;
+use crate::audit::found::Found;
+use crate::audit::{self, VerifyError};
+
+/// Most bytes of the records of one login that are held in memory.
+const MAX_FOUND: usize = 16 * 1024 * 1024;
 
 /// Where a trail is.
 #[derive(Debug, Args)]
@@ -37,11 +41,6 @@ impl Place {
     /// All files, the oldest first.
     pub(super) fn open(&self) -> Result<Vec<(PathBuf, BufReader<File>)>, Failure> {
         open_all(&self.path()?)
-    }
-
-    /// Every record, in order.
-    pub(super) fn records(&self, each: &mut dyn FnMut(Map<String, Value>)) -> Result<(), Failure> {
-        records_of(&self.path()?, each)
     }
 }
 
@@ -118,6 +117,21 @@ pub(super) fn records_of(
     Ok(())
 }
 
+/// What a trail says of a login or a session.
+pub(super) fn found(active: &Path, name: &str) -> Result<Found, Failure> {
+    let mut found = Found::of(name, MAX_FOUND);
+    for (path, file) in open_all(active)? {
+        audit::verify::read(file, &mut |line| found.take(line))
+            .map_err(|error| broken(&path, &error))?;
+    }
+    Ok(found)
+}
+
+fn broken(path: &Path, error: &VerifyError) -> Failure {
+    Failure::failed(format!("{}: {error}", path.display()))
+        .hint("`assay audit verify` says where the trail is broken")
+}
+
 fn records(
     path: &Path,
     file: BufReader<File>,
@@ -126,8 +140,5 @@ fn records(
     audit::verify::read(file, &mut |line| {
         serde_json::from_slice(line).map(&mut *each)
     })
-    .map_err(|error| {
-        Failure::failed(format!("{}: {error}", path.display()))
-            .hint("`assay audit verify` says where the trail is broken")
-    })
+    .map_err(|error| broken(path, &error))
 }

@@ -9,10 +9,12 @@ use serde_json::{Map, Value};
 use super::report::Report;
 use super::service::{Failure, block_on, load, open_store};
 use crate::audit::again::{self, Check, Question};
+use crate::audit::found::{LATER, OMITTED, kind_of};
 use crate::audit::kept::Kept;
-use crate::audit::{self, MAX_LINE};
+use crate::audit::renewal;
+use crate::audit::{self, Kind, MAX_LINE};
 use crate::config::Config;
-use crate::document;
+use crate::document::{self, visible};
 use crate::policy::{Explanation, PolicyDocument, PolicySet};
 use crate::server::Clusters;
 use crate::server::clusters::Base;
@@ -34,7 +36,7 @@ pub(super) enum Which {
     Folder(PathBuf),
 }
 
-/// Reads its last record.
+/// Reads the record that decided it; those that came later are its member [`LATER`].
 pub(super) fn find(which: &Which, config: Option<&Path>) -> Result<Record, Failure> {
     let loaded = |config: Option<&Path>| match config {
         Some(config) => load(config),
@@ -44,7 +46,7 @@ pub(super) fn find(which: &Which, config: Option<&Path>) -> Result<Record, Failu
         Which::Folder(folder) => from_folder(folder),
         Which::Login(login) => {
             let config = loaded(config)?;
-            let found = in_trail(&config, "login_id", login)?;
+            let found = in_trail(&config, login)?;
             found.ok_or_else(|| {
                 Failure::failed(format!("there is no login {login}"))
                     .hint("`assay audit list` shows the last ones")
@@ -52,7 +54,7 @@ pub(super) fn find(which: &Which, config: Option<&Path>) -> Result<Record, Failu
         }
         Which::Session(session) => {
             let config = loaded(config)?;
-            match in_trail(&config, "session_id", &session.to_string())? {
+            match in_trail(&config, &session.to_string())? {
                 Some(record) => Ok(record),
                 None => Err(elsewhere(&config, *session)?),
             }
@@ -77,17 +79,19 @@ fn elsewhere(config: &Config, id: SessionId) -> Result<Failure, Failure> {
     })
 }
 
-fn in_trail(config: &Config, member: &str, value: &str) -> Result<Option<Record>, Failure> {
-    let mut found = None;
-    super::audit_place::records_of(&config.data_dir.join(audit::FILE), &mut |record| {
-        // Renewals and SVIDs of the session come later, and are not what it was decided by.
-        let decided = ["granted", "denied"].map(Value::from);
-        let login = record.get("outcome").is_some_and(|o| decided.contains(o));
-        if login && record.get(member).and_then(Value::as_str) == Some(value) {
-            found = Some(record);
-        }
-    })?;
-    Ok(found)
+/// The record that decided it, with those that came later.
+fn in_trail(config: &Config, name: &str) -> Result<Option<Record>, Failure> {
+    let found = super::audit_place::found(&config.data_dir.join(audit::FILE), name)?;
+    found
+        .into_record()
+        .map_err(|error| Failure::failed(error.to_string()))
+}
+
+/// The records behind the deciding one.
+pub(super) fn later(record: &Record) -> Vec<Record> {
+    let later = record.get(LATER).and_then(Value::as_array);
+    let later = later.into_iter().flatten().filter_map(Value::as_object);
+    later.cloned().collect()
 }
 
 fn from_folder(folder: &Path) -> Result<Record, Failure> {
@@ -123,6 +127,9 @@ pub(super) struct Again {
     pub(super) explanation: Option<Explanation>,
     #[serde(skip)]
     pub(super) checks: Vec<(&'static str, Check)>,
+    /// Its renewals, by their time.
+    #[serde(skip)]
+    pub(super) renewals: Vec<(String, Check)>,
 }
 
 pub(super) fn judge_again(record: &Record, under: &Under<'_>) -> Result<Again, Failure> {
@@ -140,7 +147,10 @@ pub(super) fn judge_again(record: &Record, under: &Under<'_>) -> Result<Again, F
             &own
         }
         (None, Some(config)) => {
-            let cluster = again::cluster(&kept).unwrap_or_default();
+            // Where the hello was not kept, the record still says which it was.
+            let recorded = record.get("cluster").and_then(Value::as_str);
+            let cluster = again::cluster(&kept).or_else(|| recorded.map(str::to_owned));
+            let cluster = cluster.unwrap_or_default();
             served = block_on(async {
                 let store = open_store(config).await?;
                 let clusters = Clusters::new(Base::from(config), store);
@@ -178,6 +188,7 @@ pub(super) fn judge_again(record: &Record, under: &Under<'_>) -> Result<Again, F
         reason: broken.unwrap_or_default(),
         explanation: None,
         checks: judgement.checks,
+        renewals: renewal::judge(&later(record), judgement.attestation_key.as_deref()),
     };
     match judgement.decision {
         None => {}
@@ -230,6 +241,17 @@ pub(super) fn report(again: &Again, record: &Record) -> Report {
             false => report.fail("policy", &again.reason),
         }
     }
+    for (time, check) in &again.renewals {
+        match check {
+            Check::Passed(seen) => report.pass("renewal", &format!("{time}: {seen}")),
+            Check::Failed(why) => report.fail("renewal", &format!("{time}: {why}")),
+            Check::Skipped(why) => report.skip("renewal", &format!("{time}: {why}")),
+        }
+    }
+    let told = later_told(record);
+    if !told.is_empty() {
+        report.detail("later", told);
+    }
     for (name, value) in serde_json::to_value(again)
         .iter()
         .filter_map(Value::as_object)
@@ -246,4 +268,29 @@ pub(super) fn report(again: &Again, record: &Record) -> Report {
         }
     }
     report
+}
+
+/// What came after the decision, a line each, in words.
+pub(super) fn later_told(record: &Record) -> Vec<String> {
+    let mut lines: Vec<_> = later(record).iter().map(told).collect();
+    if let Some(omitted) = record.get(OMITTED).and_then(Value::as_u64) {
+        lines.push(format!("and {omitted} more records"));
+    }
+    lines
+}
+
+fn told(record: &Record) -> String {
+    let of = |name: &str| record.get(name).and_then(Value::as_str);
+    let proven = of("login_id").is_some_and(|id| !id.is_empty());
+    let what = match (kind_of(record), of("outcome")) {
+        (Some(Kind::Renewal), Some("renewed")) => "renewed",
+        (Some(Kind::Renewal), _) if proven => "renewal refused",
+        (Some(Kind::Renewal), _) => "renewal refused to somebody who named the session",
+        (Some(Kind::Replay), _) => "replayed answer refused",
+        (Some(Kind::Svid), _) => "SVID issued",
+        (Some(Kind::Login) | None, outcome) => outcome.unwrap_or("unknown"),
+    };
+    let mut line = format!("{}  {what}", of("time").unwrap_or_default());
+    line.extend(of("detail").map(|why| format!(": {}", visible(why))));
+    line
 }

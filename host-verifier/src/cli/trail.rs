@@ -1,10 +1,11 @@
 //! Records of the audit trail over the API, as the trail itself has them.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::remote::{Page, Remote};
 use super::service::Failure;
 use super::stored::Record;
+use crate::audit::found::LATER;
 use crate::session::SessionId;
 
 /// Most events that are held in memory to be put into their order.
@@ -41,24 +42,32 @@ pub(super) async fn events(
     Ok(events)
 }
 
-/// The record of the decision on a login, with its steps and what it said.
+/// The record of the decision on a login, with its steps and what it said, and those that came later.
 pub(super) async fn of_login(remote: &Remote, login: &str) -> Result<Record, Failure> {
     let login = super::remote::encoded(login);
     let decisions: Vec<Record> = remote.get(&format!("/v1/audit/{login}")).await?;
-    let decided = decisions.into_iter().map(record_of).rfind(|record| {
-        let outcome = record.get("outcome").and_then(Value::as_str);
-        matches!(outcome, Some("granted" | "denied"))
+    let pieces: Vec<Record> = remote.get(&format!("/v1/evidence/{login}")).await?;
+    let mut pieces: Vec<_> = pieces.into_iter().map(record_of).collect();
+    let mut records = decisions.into_iter().map(|decision| {
+        let mut record = record_of(decision);
+        let own = pieces
+            .iter_mut()
+            .find(|pieces| pieces.get("seq") == record.get("seq"));
+        if let Some(own) = own {
+            for name in ["evidence", "judged_by"] {
+                record.extend(own.remove(name).map(|value| (name.to_owned(), value)));
+            }
+        }
+        record
     });
-    let mut record = decided.ok_or_else(|| {
+    // The verifier has put the one that decided it first.
+    let mut record = records.next().ok_or_else(|| {
         Failure::failed(format!("login {login} is not decided here"))
             .hint("`assay audit list` shows the last ones; each replica has its own")
     })?;
-    let pieces: Vec<Map<String, Value>> = remote.get(&format!("/v1/evidence/{login}")).await?;
-    let own = pieces
-        .into_iter()
-        .find(|pieces| pieces.get("seq") == record.get("seq"));
-    if let Some(evidence) = own.and_then(|mut own| own.remove("evidence")) {
-        record.insert("evidence".to_owned(), evidence);
+    let later: Vec<_> = records.map(Value::Object).collect();
+    if !later.is_empty() {
+        record.insert(LATER.to_owned(), Value::Array(later));
     }
     Ok(record)
 }

@@ -38,6 +38,13 @@ impl Denied {
         }
     }
 
+    /// The refusal of an answer to a challenge that was answered before.
+    #[must_use]
+    pub fn already_answered(login_id: LoginId) -> Self {
+        let detail = "the challenge was answered before";
+        Self::new(Some(login_id), DenyCode::REFUSED, detail)
+    }
+
     /// With another waiting time, seconds.
     #[must_use]
     pub fn retry_after(self, retry_after_s: u32) -> Self {

@@ -47,7 +47,7 @@ pub use grant::{AwaitCommit, AwaitSvid, Granted, SvidOrder};
 pub use hello::AwaitHello;
 pub use key::ChallengeKey;
 pub use proofs::{AwaitNode, AwaitProofs};
-pub use renewal::{AwaitRenewal, Renewed};
+pub use renewal::{AwaitRenewal, RefusedRenewal, Renewed};
 pub use step::{Step, StepName};
 
 use crate::attestor::run::{AwaitResponse, RequirementId};

@@ -93,10 +93,7 @@ impl AwaitProofs {
     /// Ends the login because the challenge was answered before, elsewhere.
     #[must_use]
     pub fn already_answered(self) -> Turn {
-        let denied = self.denied(
-            DenyCode::REFUSED,
-            "the challenge was answered before".to_owned(),
-        );
+        let denied = Denied::already_answered(self.progress.id);
         plan::deny(self.progress, denied)
     }
 

@@ -21,9 +21,10 @@ use assay_common::tpm::public::Public;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Denied, Env, SvidOrder, Verifier, plan};
+use crate::attestor::tpm_quote::verify::VerifiedQuote;
 use crate::attestor::tpm_quote::{payload, verify};
 use crate::attestor::{AttestError, BootState, Fault};
-use crate::session::{RenewalBasis, SessionId};
+use crate::session::{JudgedBy, RenewalBasis, SessionId};
 use crate::store::{SessionRecord, SessionRenewal};
 use crate::svid::VerifiedKey;
 use crate::tpm::AttestationKey;
@@ -35,6 +36,7 @@ const SLACK: SignedDuration = SignedDuration::from_secs(10);
 #[derive(Debug)]
 pub struct AwaitRenewal {
     session: SessionRecord,
+    judged_by: JudgedBy,
     renewal: SessionRenewal,
     key: Option<VerifiedKey>,
     asked: RenewDigest,
@@ -47,6 +49,27 @@ pub struct Renewed {
     pub message: Vec<u8>,
     /// The session as it is now.
     pub session: SessionRecord,
+    /// What the renewal was judged by.
+    pub judged_by: JudgedBy,
+}
+
+/// A renewal that is refused.
+#[derive(Debug, Clone)]
+pub struct RefusedRenewal {
+    /// The refusal.
+    pub denied: Denied,
+    /// The session and what the renewal was judged by, if its quote is one of the session's key over the session's nonce.
+    /// `None`: nothing is known of who sent it.
+    pub proven: Option<Box<(SessionRecord, JudgedBy)>>,
+}
+
+impl From<Denied> for RefusedRenewal {
+    fn from(denied: Denied) -> Self {
+        Self {
+            denied,
+            proven: None,
+        }
+    }
 }
 
 /// The session that a renewal names; what it says is not proven.
@@ -66,35 +89,49 @@ pub fn judge(
     session: Option<SessionRecord>,
     renew: &Renew<'_>,
     message: &[u8],
-) -> Result<AwaitRenewal, Denied> {
+) -> Result<AwaitRenewal, RefusedRenewal> {
     let now = Timestamp::from_second(env.now.wall.as_second()).unwrap_or(env.now.wall);
     let login = |detail: String| Denied::new(None, DenyCode::LOGIN_REQUIRED, detail);
     let session = session
         .filter(|session| session.is_live(now))
         .ok_or_else(|| login("there is no such session, or it has ended".to_owned()))?;
     let Some(renewable) = &session.renewal else {
-        return Err(login("the session was granted without renewal".to_owned()));
+        return Err(login("the session was granted without renewal".to_owned()).into());
     };
     let basis = &renewable.basis;
     if basis.configuration != verifier.configuration_of(&session.cluster) {
         let detail = "the cluster's policies are not those of the login any more";
-        return Err(login(detail.to_owned()));
+        return Err(login(detail.to_owned()).into());
     }
     let expires_at = now
         .checked_add(verifier.session_ttl)
         .map_or(session.reattest_at, |end| end.min(session.reattest_at));
     if expires_at <= session.expires_at && session.expires_at == session.reattest_at {
-        return Err(login("it is time for a full login".to_owned()));
+        return Err(login("it is time for a full login".to_owned()).into());
     }
-    let nonce = renewal_nonce(&renew.session_id, &renewable.nonce, &renew.agent_nonce);
-    let boot = judge_quote(basis, &nonce, renew.quote, now).map_err(|error| {
+    let refused = |error: &AttestError| {
         let code = match error.fault {
             Fault::Malformed => DenyCode::MALFORMED,
             Fault::Internal => DenyCode::INTERNAL,
             _ => DenyCode::LOGIN_REQUIRED,
         };
         Denied::new(None, code, error.to_string())
-    })?;
+    };
+    let judged_by = JudgedBy {
+        at: now,
+        nonce: renewable.nonce,
+        basis: basis.clone(),
+    };
+    let quote = quoted(&judged_by, renew).map_err(|error| refused(&error))?;
+    let boot = match unchanged(&judged_by, &quote) {
+        Ok(boot) => boot,
+        Err(error) => {
+            return Err(RefusedRenewal {
+                denied: refused(&error),
+                proven: Some(Box::new((session, judged_by))),
+            });
+        }
+    };
     let internal = |detail: String| Denied::new(None, DenyCode::INTERNAL, detail);
     let key = basis.svid_key.as_deref().map(VerifiedKey::recall);
     let key = key
@@ -114,21 +151,28 @@ pub fn judge(
     };
     Ok(AwaitRenewal {
         session,
+        judged_by,
         renewal,
         key,
         asked: RenewDigest::of(message),
     })
 }
 
-/// Every check on the quote; returns where the TPM's clock and counters stand.
-fn judge_quote(
-    basis: &RenewalBasis,
-    nonce: &[u8],
-    untrusted: &[u8],
-    now: Timestamp,
-) -> Result<BootState, AttestError> {
+/// Judges a renewal again by what it was judged by; returns where the TPM's clock and counters stood.
+///
+/// # Errors
+///
+/// The first check that does not hold.
+pub fn judge_again(judged_by: &JudgedBy, renew: &Renew<'_>) -> Result<BootState, AttestError> {
+    unchanged(judged_by, &quoted(judged_by, renew)?)
+}
+
+/// The quote, once it is known to be of the session's key, over its nonce and of its PCRs.
+fn quoted(judged_by: &JudgedBy, renew: &Renew<'_>) -> Result<VerifiedQuote, AttestError> {
+    let JudgedBy { nonce, basis, .. } = judged_by;
+    let nonce = renewal_nonce(&renew.session_id, nonce, &renew.agent_nonce);
     let internal = |detail: String| AttestError::new(Fault::Internal, "renewal-basis", detail);
-    let payload = payload::parse(untrusted).ok_or_else(|| {
+    let payload = payload::parse(renew.quote).ok_or_else(|| {
         AttestError::new(
             Fault::Malformed,
             "payload-malformed",
@@ -140,7 +184,18 @@ fn judge_quote(
     let public = Public::parse(&basis.ak_public).map_err(|error| internal(error.to_string()))?;
     let key = AttestationKey::from_public(&public)?;
     let untrusted = verify::Untrusted::parse(payload.attest, payload.signature)?;
-    let quote = verify::verify(&untrusted, &key, nonce, &selection, payload.pcr_values)?;
+    Ok(verify::verify(
+        &untrusted,
+        &key,
+        &nonce,
+        &selection,
+        payload.pcr_values,
+    )?)
+}
+
+/// Whether the node is as it was, and the quote of now; returns where the TPM's clock and counters stand.
+fn unchanged(judged_by: &JudgedBy, quote: &VerifiedQuote) -> Result<BootState, AttestError> {
+    let JudgedBy { at: now, basis, .. } = judged_by;
     let refused = |check, detail: String| Err(AttestError::new(Fault::Refused, check, detail));
     if quote.values_sha256() != basis.values_sha256 {
         let detail = "the PCR values are not those of the login";
@@ -199,9 +254,18 @@ impl AwaitRenewal {
 
     /// The refusal of one that the store did not take: another renewal came first, or the session has just ended.
     #[must_use]
-    pub fn refused(&self) -> Denied {
+    pub fn refused(&self) -> RefusedRenewal {
         let detail = "the session has ended, or was renewed over the same nonce before";
-        Denied::new(None, DenyCode::LOGIN_REQUIRED, detail)
+        self.refused_with(Denied::new(None, DenyCode::LOGIN_REQUIRED, detail))
+    }
+
+    /// The refusal of one that is good, and cannot be gone through with.
+    #[must_use]
+    pub fn refused_with(&self, denied: Denied) -> RefusedRenewal {
+        RefusedRenewal {
+            denied,
+            proven: Some(Box::new((self.session.clone(), self.judged_by.clone()))),
+        }
     }
 
     /// It is stored, and the node may be told. `svid` is what was issued to the order, as for a login.
@@ -212,6 +276,7 @@ impl AwaitRenewal {
     pub fn issued(self, verifier: &Verifier, svid: &[u8]) -> Result<Renewed, Denied> {
         let Self {
             mut session,
+            judged_by,
             renewal,
             asked,
             ..
@@ -226,7 +291,11 @@ impl AwaitRenewal {
             let detail = "the renewal cannot be signed, or does not fit a message";
             Denied::new(None, DenyCode::INTERNAL, detail)
         })?;
-        Ok(Renewed { message, session })
+        Ok(Renewed {
+            message,
+            session,
+            judged_by,
+        })
     }
 }
 

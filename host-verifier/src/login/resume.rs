@@ -125,6 +125,47 @@ impl Saved {
         }
     }
 
+    /// The login's name.
+    pub(crate) const fn login_id(&self) -> LoginId {
+        LoginId(self.login_id)
+    }
+
+    /// What [`AwaitProofs::challenge_digest`] says of the challenge that waits for its answer. `None` when there is none.
+    pub(crate) fn challenge_digest(&self) -> Option<[u8; 32]> {
+        let last = self.rounds.last().filter(|round| round.answer.is_none())?;
+        let Ok(VerifierMessage::Challenge(signed)) = decode(&last.challenge) else {
+            return None;
+        };
+        let challenge: Challenge<'_> = decode(signed.body).ok()?;
+        Some(crate::crypto::sha256(&[&challenge.server_nonce]))
+    }
+
+    /// How much of the login's time is left, which is at most `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// Its time is over, or has not begun.
+    pub(crate) fn left(&self, timeout: Duration, now: &Moment) -> Result<Duration, Denied> {
+        let over = |detail: &str| Denied::new(Some(self.login_id()), DenyCode::EXPIRED, detail);
+        let left = self.deadline.saturating_sub(now.wall.as_millisecond());
+        let left = u64::try_from(left).map_err(|_| over("the login took too long"))?;
+        let left = Duration::from_millis(left);
+        // A calendar that was set back makes old logins young again, and the store may have forgotten which of their
+        // challenges were answered.
+        if left > timeout.saturating_add(CALENDARS_APART) {
+            return Err(over(
+                "the login began in the future: a verifier's calendar was set back",
+            ));
+        }
+        // No longer than a login that begins now: the verifiers' calendars need not agree.
+        Ok(left.min(timeout))
+    }
+
+    /// The refusal of a state that is not as it was written.
+    pub(crate) fn damaged(id: LoginId) -> Denied {
+        Denied::new(Some(id), DenyCode::INTERNAL, "a damaged login state")
+    }
+
     /// Makes the state again. `node` is what the store knows of the node, once it was asked for.
     ///
     /// # Errors
@@ -138,19 +179,8 @@ impl Saved {
     ) -> Result<Resumed, Denied> {
         let id = LoginId(self.login_id);
         let over = |detail: &str| Denied::new(Some(id), DenyCode::EXPIRED, detail);
-        let damaged = || Denied::new(Some(id), DenyCode::INTERNAL, "a damaged login state");
-        let left = self.deadline.saturating_sub(env.now.wall.as_millisecond());
-        let left = u64::try_from(left).map_err(|_| over("the login took too long"))?;
-        let left = Duration::from_millis(left);
-        // A calendar that was set back makes old logins young again, and the store may have forgotten which of their
-        // challenges were answered.
-        if left > verifier.login_timeout.saturating_add(CALENDARS_APART) {
-            return Err(over(
-                "the login began in the future: a verifier's calendar was set back",
-            ));
-        }
-        // No longer than a login that begins now: the verifiers' calendars need not agree.
-        let left = left.min(verifier.login_timeout);
+        let damaged = || Self::damaged(id);
+        let left = self.left(verifier.login_timeout, &env.now)?;
         let mut progress = AwaitHello::new(verifier).reopen(id, env, &self.hello)?;
         if self.configuration != progress.policies.digest() {
             return Err(over(

@@ -14,7 +14,7 @@ use crate::login::resume::{Answered, Resumed, Round, Said, Saved};
 use crate::login::{
     AwaitHello, AwaitProofs, AwaitSvid, Denied, Env, Granted, LoginId, Next, Step, Turn,
 };
-use crate::store::Commit;
+use crate::store::{Commit, StoreError};
 use crate::telemetry::events::Body;
 use crate::telemetry::metrics::{Held, LoginEnd, Occasion, SessionChange, StoreOperation, Tally};
 use crate::telemetry::{Event, names};
@@ -83,44 +83,69 @@ impl Course {
         }
     }
 
-    /// A login that another verifier began, or this one before it was restarted.
+    /// Takes up a login that another verifier began, or this one before it was restarted, with the answer to the challenge
+    /// that it waits with.
     ///
-    /// # Errors
-    ///
-    /// The refusal; it is recorded and logged.
+    /// The challenge is taken before anything is judged again: a state that was used before costs one look into the store.
     pub(crate) async fn resume(
         server: Server,
         link: &str,
         saved: &Saved,
-    ) -> Result<(Self, Box<AwaitProofs>), Denied> {
+        message: &[u8],
+        blobs: &Blobs,
+    ) -> (Self, Answer) {
         let said = saved.said();
         let mut course = Self::new(server, link, &said.hello);
+        let answer = course.taken_up(saved, said, message, blobs).await;
+        (course, answer)
+    }
+
+    async fn taken_up(
+        &mut self,
+        saved: &Saved,
+        said: Said,
+        message: &[u8],
+        blobs: &Blobs,
+    ) -> Answer {
+        let id = saved.login_id();
+        let timeout = self.server.verifier.current().login_timeout;
+        if let Err(denied) = saved.left(timeout, &self.server.clock.now()) {
+            return self.denied(denied).await;
+        }
+        let taken = match saved.challenge_digest() {
+            None => Err(Saved::damaged(id)),
+            Some(digest) => self
+                .take(&digest)
+                .await
+                .map_err(|error| Denied::new(Some(id), DenyCode::UNAVAILABLE, error.to_string())),
+        };
+        match taken {
+            Ok(true) => {}
+            Ok(false) => {
+                self.trail.proved(message, blobs);
+                return self.replayed(Denied::already_answered(id)).await;
+            }
+            Err(denied) => return self.denied(denied).await,
+        }
         for round in &said.rounds {
-            course.trail.asked(&round.challenge);
+            self.trail.asked(&round.challenge);
             if let Some(answer) = &round.answer {
                 let mut blobs = Blobs::default();
                 for (number, bytes) in &answer.blobs {
                     // Each was taken once; one that is refused now is missing when it is looked for.
                     let _ = blobs.put(*number, bytes);
                 }
-                course.trail.proved(&answer.proofs, &blobs);
+                self.trail.proved(&answer.proofs, &blobs);
             }
         }
-        course.said = said;
-        match course.reopen(saved).await {
+        self.said = said;
+        match self.reopen(saved).await {
             Ok(state) => {
-                let metrics = &course.server.metrics;
-                course.held.get_or_insert_with(|| metrics.login_in_flight());
-                Ok((course, state))
+                let metrics = &self.server.metrics;
+                self.held.get_or_insert_with(|| metrics.login_in_flight());
+                self.judge(state, message, blobs).await
             }
-            Err(denied) => match course.denied(denied).await {
-                Answer::Denied(denied) => Err(denied),
-                Answer::Asked { .. } | Answer::Granted(_) => Err(Denied::new(
-                    None,
-                    DenyCode::INTERNAL,
-                    "a refusal that is none",
-                )),
-            },
+            Err(denied) => self.denied(denied).await,
         }
     }
 
@@ -167,47 +192,56 @@ impl Course {
         self.follow(turn).await
     }
 
-    /// Judges an answer to the challenge that `state` waits for.
+    /// Judges an answer to the challenge that `state` waits for, if it is the first.
     pub(crate) async fn proofs(
         &mut self,
         state: Box<AwaitProofs>,
         message: &[u8],
         blobs: &Blobs,
     ) -> Answer {
-        self.trail.proved(message, blobs);
-        self.answered(message, blobs);
-        let digest = state.challenge_digest();
+        match self.take(&state.challenge_digest()).await {
+            Ok(true) => self.judge(state, message, blobs).await,
+            Ok(false) => {
+                self.trail.proved(message, blobs);
+                self.replayed(Denied::already_answered(state.login_id()))
+                    .await
+            }
+            Err(error) => {
+                self.trail.proved(message, blobs);
+                self.follow(state.unavailable(&error)).await
+            }
+        }
+    }
+
+    /// Takes a challenge; whether nobody has before.
+    async fn take(&mut self, digest: &[u8; 32]) -> Result<bool, StoreError> {
         let now = self.server.clock.now();
         self.worked.1 = now.monotonic;
-        let remembered = now
-            .wall
-            .checked_add(self.server.verifier.current().login_timeout);
-        let taken = match remembered {
-            Ok(until) => {
-                let call = self.server.store.take_challenge(&digest, until);
-                let metrics = &self.server.metrics;
-                metrics.store(StoreOperation::TakeChallenge, call).await
-            }
-            Err(_) => Ok(false),
+        let timeout = self.server.verifier.current().login_timeout;
+        let Ok(until) = now.wall.checked_add(timeout) else {
+            return Ok(false);
         };
-        let turn = match taken {
-            Ok(true) => {
-                let env = Env {
-                    now,
-                    random: self.server.random.as_ref(),
-                };
-                state.handle(&env, blobs, message)
-            }
-            Ok(false) => state.already_answered(),
-            Err(error) => state.unavailable(&error),
+        let call = self.server.store.take_challenge(digest, until);
+        let metrics = &self.server.metrics;
+        metrics.store(StoreOperation::TakeChallenge, call).await
+    }
+
+    /// Judges the answer to a challenge that was taken for it.
+    async fn judge(&mut self, state: Box<AwaitProofs>, message: &[u8], blobs: &Blobs) -> Answer {
+        self.trail.proved(message, blobs);
+        self.answered(message, blobs);
+        let env = Env {
+            now: self.server.clock.now(),
+            random: self.server.random.as_ref(),
         };
+        let turn = state.handle(&env, blobs, message);
         self.follow(turn).await
     }
 
     fn answered(&mut self, message: &[u8], blobs: &Blobs) {
         if let Some(round) = self.said.rounds.last_mut() {
             let blobs = blobs
-                .iter()
+                .named_by(message)
                 .filter_map(|(number, bytes)| Some((u8::try_from(number).ok()?, bytes.to_vec())));
             round.answer = Some(Answered {
                 at: self.server.clock.now().wall.as_millisecond(),
@@ -361,10 +395,8 @@ impl Course {
     /// Recorded first, too; but where that fails nothing is gained by not refusing.
     pub(crate) async fn denied(&mut self, denied: Denied) -> Answer {
         let now = self.server.clock.now().wall;
-        if let Some(record) = Record::denied(now, &self.link, &denied, &self.trail)
-            && let Err(error) = self.server.record(&record).await
-        {
-            tracing::error!(login_id = record.login_id, %error, "{}", names::AUDIT_FAILED);
+        if let Some(record) = Record::denied(now, &self.link, &denied, &self.trail) {
+            self.server.record_refusal(record).await;
         }
         let explanation = denied.explanation.as_ref().map(|e| json(&e.policies));
         tracing::warn!(
@@ -378,6 +410,30 @@ impl Course {
         );
         let body = Body::denied(denied.code.to_string(), denied.detail.clone());
         self.event(denied.login_id, body);
+        self.refused(denied)
+    }
+
+    /// An answer to a challenge that was answered before. Whoever sent it has seen the line, and that is all that is
+    /// known: the login went its own way, and neither its record nor its events are touched.
+    async fn replayed(&mut self, denied: Denied) -> Answer {
+        let now = self.server.clock.now().wall;
+        if let Some(record) = Record::denied(now, &self.link, &denied, &self.trail) {
+            self.server.record_refusal(record.replayed()).await;
+        }
+        tracing::warn!(
+            untrusted_login_id = denied.login_id.map(|id| id.to_string()),
+            link = self.link,
+            code = %denied.code,
+            detail = denied.detail,
+            "{}",
+            names::REPLAYED
+        );
+        let body = Body::denied(denied.code.to_string(), denied.detail.clone());
+        self.event(None, body);
+        self.refused(denied)
+    }
+
+    fn refused(&mut self, denied: Denied) -> Answer {
         let began = denied.login_id.map(|_| self.began);
         self.ended(LoginEnd::Denied(denied.code), began, self.worked());
         Answer::Denied(denied)

@@ -23,7 +23,7 @@ pub use conversation::LoginConversation;
 pub(crate) use issue::IssueFailed;
 pub use requests::{MAX_KEPT, Reply, RequestLogins};
 
-use crate::audit::{AuditError, AuditLog};
+use crate::audit::{AuditError, AuditLog, Record};
 use crate::clock::Clock;
 use crate::random::SecureRandom;
 use crate::store::Store;
@@ -221,6 +221,19 @@ impl Server {
         };
         self.health.report(Component::Audit, state);
         result
+    }
+
+    /// Records a refusal, with what was said as long as the peer's share lasts. Where it cannot be recorded nothing is
+    /// gained by not refusing.
+    pub(crate) async fn record_refusal(&self, record: Record) {
+        let now = self.clock.now().monotonic;
+        let record = match self.audit.may_keep(&record, now) {
+            true => record,
+            false => record.reduced(),
+        };
+        if let Err(error) = self.record(&record).await {
+            tracing::error!(login_id = record.login_id, %error, "{}", names::AUDIT_FAILED);
+        }
     }
 
     /// Tells of a node's report that it cannot log in.

@@ -4,7 +4,7 @@ use assay_common::protocol::{DenyCode, Renew};
 
 use super::Server;
 use crate::audit::{IssuedSvid, Record, Trail};
-use crate::login::{Denied, Env, Renewed, renewal};
+use crate::login::{Denied, Env, RefusedRenewal, Renewed, renewal};
 use crate::telemetry::events::Body;
 use crate::telemetry::metrics::{Occasion, SessionChange, StoreOperation};
 use crate::telemetry::{Event, names};
@@ -25,15 +25,24 @@ impl Server {
         let id = renewal::untrusted_session(renew);
         let (renewed, svid) = match self.renewed(renew, message).await {
             Ok((renewed, svid)) => (renewed, svid),
-            Err(denied) => {
-                let record =
-                    Record::renewal_denied(self.clock.now().wall, link, id, &denied, &trail);
+            Err(RefusedRenewal { denied, proven }) => {
+                let now = self.clock.now().wall;
+                let record = match proven {
+                    Some(proven) => {
+                        let (session, judged_by) = *proven;
+                        let of = (&session, judged_by);
+                        Record::renewal_denied(now, link, of, &denied, &trail)
+                    }
+                    None => Record::stray_renewal(now, link, id, &denied, &trail),
+                };
                 self.refused(link, &denied, record).await;
                 return Err(denied);
             }
         };
         let session = &renewed.session;
-        let record = Record::renewed(self.clock.now().wall, link, session, &trail).with_svid(svid);
+        let now = self.clock.now().wall;
+        let judged_by = renewed.judged_by.clone();
+        let record = Record::renewed(now, link, session, judged_by, &trail).with_svid(svid);
         if let Err(error) = self.record(&record).await {
             let denied = Denied::new(None, DenyCode::UNAVAILABLE, error.to_string());
             tracing::error!(session_id = %session.id, %error, "{}", names::AUDIT_FAILED);
@@ -57,7 +66,7 @@ impl Server {
         &self,
         renew: &Renew<'_>,
         message: &[u8],
-    ) -> Result<(Renewed, Option<IssuedSvid>), Denied> {
+    ) -> Result<(Renewed, Option<IssuedSvid>), RefusedRenewal> {
         let unavailable = |what: &dyn core::fmt::Display| {
             Denied::new(None, DenyCode::UNAVAILABLE, what.to_string())
         };
@@ -75,28 +84,31 @@ impl Server {
         let judged = renewal::judge(&verifier, &env, session, renew, message)?;
         let call = self.store.renew_session(judged.renewal());
         let stored = self.metrics.store(StoreOperation::RenewSession, call).await;
-        if !stored.map_err(|error| unavailable(&error))? {
+        if !stored.map_err(|error| judged.refused_with(unavailable(&error)))? {
             return Err(judged.refused());
         }
         let (chain, svid) = match judged.order() {
             None => (Vec::new(), None),
             Some(order) => {
                 let issued = self.issue(order, Occasion::Renewal).await;
-                let issued = issued.map_err(|error| unavailable(&error))?;
+                let issued = issued.map_err(|error| judged.refused_with(unavailable(&error)))?;
                 (issued.chain, Some(issued.record))
             }
         };
         Ok((judged.issued(&verifier, &chain)?, svid))
     }
 
-    /// Tells of a refusal. Where it cannot be recorded nothing is gained by not refusing.
+    /// Tells of a refusal.
     async fn refused(&self, link: &str, denied: &Denied, record: Record) {
-        if let Err(error) = self.record(&record).await {
-            tracing::error!(%error, "{}", names::AUDIT_FAILED);
-        }
+        let (session_id, untrusted) = (
+            record.session_id.clone(),
+            record.untrusted_session_id.clone(),
+        );
+        self.record_refusal(record).await;
         tracing::warn!(
             link,
-            session_id = record.session_id,
+            session_id,
+            untrusted_session_id = untrusted,
             code = %denied.code,
             detail = denied.detail,
             "{}",

@@ -14,7 +14,6 @@ use super::course::{Answer, Course};
 use crate::blobs::Blobs;
 use crate::crypto::sha256;
 use crate::login::{AwaitProofs, Denied};
-use crate::telemetry::names;
 
 /// Most logins that are kept in memory between two requests.
 pub const MAX_KEPT: usize = 4096;
@@ -121,9 +120,8 @@ impl RequestLogins {
                 Reply::end(Vec::new())
             }
             Err(error) => {
-                tracing::warn!(link, %error, "{}", names::MALFORMED);
                 let denied = Denied::new(None, DenyCode::MALFORMED, error.to_string());
-                Reply::denied(denied)
+                refused(server, link, denied).await
             }
         }
     }
@@ -137,14 +135,21 @@ impl RequestLogins {
         message: &[u8],
     ) -> Reply {
         let kept = self.kept().take(&sha256(&[state]));
-        let (mut course, state) = match kept {
-            Some(kept) => kept,
-            None => match resumed(server, link, state).await {
-                Ok(resumed) => resumed,
-                Err(denied) => return Reply::denied(denied),
+        let (course, answer) = match kept {
+            Some((mut course, state)) => {
+                let answer = course.proofs(state, message, blobs).await;
+                (course, answer)
+            }
+            None => match server.verifier.current().key.open(state) {
+                Some(saved) => Course::resume(server.clone(), link, &saved, message, blobs).await,
+                None => {
+                    let detail =
+                        "proofs with a state that no verifier of this trust domain has made";
+                    let denied = Denied::new(None, DenyCode::MALFORMED, detail);
+                    return refused(server, link, denied).await;
+                }
             },
         };
-        let answer = course.proofs(state, message, blobs).await;
         self.reply(course, answer)
     }
 
@@ -184,14 +189,11 @@ impl RequestLogins {
     }
 }
 
-async fn resumed(
-    server: &Server,
-    link: &str,
-    state: &[u8],
-) -> Result<(Course, Box<AwaitProofs>), Denied> {
-    let Some(saved) = server.verifier.current().key.open(state) else {
-        let detail = "proofs with a state that no verifier of this trust domain has made";
-        return Err(Denied::new(None, DenyCode::MALFORMED, detail));
-    };
-    Course::resume(server.clone(), link, &saved).await
+/// Refuses what belongs to no login: it is told to the log, the events and the metrics as any other refusal is.
+async fn refused(server: &Server, link: &str, denied: Denied) -> Reply {
+    let mut course = Course::new(server.clone(), link, &[]);
+    match course.denied(denied).await {
+        Answer::Denied(denied) => Reply::denied(denied),
+        answer => Reply::end(answer.message()),
+    }
 }

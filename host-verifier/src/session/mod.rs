@@ -4,7 +4,7 @@
 mod renewal;
 mod template;
 
-pub use renewal::RenewalBasis;
+pub use renewal::{JudgedBy, RenewalBasis};
 pub use template::{PathTemplate, RenderError, TemplateError, is_attribute_name};
 
 use core::str::FromStr;

@@ -37,6 +37,19 @@ pub struct RenewalBasis {
     pub svid_key: Option<Vec<u8>>,
 }
 
+/// What one renewal was judged by, so that it can be judged again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct JudgedBy {
+    /// When, whole seconds.
+    pub at: Timestamp,
+    /// What the renewal had to be over: the nonce of the grant or renewal before it.
+    #[serde(with = "hex_digest")]
+    pub nonce: [u8; 32],
+    /// What had been proven until then.
+    pub basis: RenewalBasis,
+}
+
 mod hex_digest {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 

@@ -10,6 +10,8 @@ pub const CONNECTED: &str = "Connected to agent";
 pub const RENEWED: &str = "Session renewed";
 /// A renewal was refused; with `code` and `detail`.
 pub const RENEWAL_DENIED: &str = "Renewal denied";
+/// An answer to a challenge that was answered before; with `untrusted_login_id`, `code` and `detail`.
+pub const REPLAYED: &str = "Login answer replayed";
 /// A login was refused; with `code`, `detail` and `explanation`.
 pub const DENIED: &str = "Login denied";
 /// A login ended without a result: the agent began again, reported trouble, or is gone.

@@ -32,6 +32,7 @@ mod faults;
 mod firmware;
 mod health;
 mod join_tokens;
+mod later_records;
 mod lifecycle;
 mod lifecycle_commands;
 mod links;

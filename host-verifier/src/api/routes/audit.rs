@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::http::header::{HeaderName, HeaderValue};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -17,7 +18,16 @@ use crate::api::ApiState;
 use crate::api::extract::{self, Page, PageQuery, Query, bad_cursor};
 use crate::api::problem::Problem;
 use crate::audit;
+
 use crate::audit::page::{Place, backwards};
+
+/// Most bytes of the records of one login that an answer is made of.
+const MAX_FOUND: usize = 4 * 1024 * 1024;
+/// How many records of a login an answer has no room for. The one that decided it is always there.
+const OMITTED: HeaderName = HeaderName::from_static("assay-omitted");
+
+/// The records of a login, the one that decided it first, and how many did not fit.
+type Records<T> = ([(HeaderName, HeaderValue); 1], Json<Vec<T>>);
 
 /// The cursors' first byte.
 const KIND: u8 = b'a';
@@ -31,9 +41,15 @@ pub struct Decision {
     /// When it was decided.
     #[schema(value_type = String, format = DateTime)]
     time: Timestamp,
-    /// Which login, 32 hex digits; of an operator's act, nothing.
+    /// What it was decided on: `login`, `renewal`, `svid`, or `replay` of an answer that was given before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<String>,
+    /// Which login, 32 hex digits; nothing where that is not proven, and of an operator's act.
     #[serde(skip_serializing_if = "Option::is_none")]
     login_id: Option<String>,
+    /// The login that a replayed answer was made for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    untrusted_login_id: Option<String>,
     /// Which act, 16 hex digits.
     #[serde(skip_serializing_if = "Option::is_none")]
     act_id: Option<String>,
@@ -77,6 +93,9 @@ pub struct Decision {
     /// The session.
     #[serde(skip_serializing_if = "Option::is_none")]
     session_id: Option<String>,
+    /// The session that somebody wanted to renew who has not proven to be its node.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    untrusted_session_id: Option<String>,
     /// SHA-256 of the EK.
     #[serde(skip_serializing_if = "Option::is_none")]
     ek_hash: Option<String>,
@@ -156,11 +175,16 @@ pub struct WholeDecision {
 pub struct Evidence {
     /// The decision's number in the trail.
     seq: u64,
-    /// Which login.
+    /// Which login; nothing where that is not proven.
+    #[serde(default)]
     login_id: String,
     /// Messages and long fields, in the order in which they came.
     #[serde(default)]
     evidence: Vec<Piece>,
+    /// What a renewal was judged by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    judged_by: Option<Value>,
 }
 
 /// A message or a long field.
@@ -170,8 +194,15 @@ pub struct Piece {
     from: String,
     /// `message`, or `blob` and its number: a long field that the next message names.
     kind: String,
-    /// The bytes.
-    base64: String,
+    /// The bytes. Of a refused login in which nothing was proven there are only `len` and `sha256`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    base64: Option<String>,
+    /// How many bytes they were.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    len: Option<u64>,
+    /// Their SHA-256, hex.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sha256: Option<String>,
 }
 
 /// A decision, and the place of the one before it.
@@ -294,6 +325,9 @@ fn place(key: &[u8]) -> Result<Place, Problem> {
 }
 
 /// The decisions on one login, with every step
+///
+/// The one that decided the login comes first; then its renewals, its SVIDs, and what somebody sent who has proven nothing, in
+/// the order in which they were recorded.
 #[utoipa::path(
     get,
     path = "/v1/audit/{id}",
@@ -301,18 +335,20 @@ fn place(key: &[u8]) -> Result<Place, Problem> {
     operation_id = "getDecision",
     params(("id" = String, Path, description = "The login, 32 hex digits.")),
     responses(
-        (status = 200, description = "What was decided.", body = Vec<WholeDecision>),
+        (status = 200, description = "What was decided.", body = Vec<WholeDecision>, headers(("assay-omitted" = u64, description = "Records that the answer has no room for."))),
         (status = 404, description = "This replica has decided no such login.", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(in crate::api) async fn show(
     State(api): State<ApiState>,
     extract::Path(id): extract::Path<String>,
-) -> Result<Json<Vec<WholeDecision>>, Problem> {
-    Ok(Json(search(&api, id).await?))
+) -> Result<Records<WholeDecision>, Problem> {
+    search(&api, id).await
 }
 
 /// What one login has said, for `assay evidence verify` and other tools
+///
+/// The login first, then what came after it, as `/v1/audit/{id}` has it.
 #[utoipa::path(
     get,
     path = "/v1/evidence/{id}",
@@ -320,20 +356,20 @@ pub(in crate::api) async fn show(
     operation_id = "getEvidence",
     params(("id" = String, Path, description = "The login, 32 hex digits.")),
     responses(
-        (status = 200, description = "The evidence.", body = Vec<Evidence>),
+        (status = 200, description = "The evidence.", body = Vec<Evidence>, headers(("assay-omitted" = u64, description = "Records that the answer has no room for."))),
         (status = 404, description = "This replica has decided no such login.", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(in crate::api) async fn evidence(
     State(api): State<ApiState>,
     extract::Path(id): extract::Path<String>,
-) -> Result<Json<Vec<Evidence>>, Problem> {
-    Ok(Json(search(&api, id).await?))
+) -> Result<Records<Evidence>, Problem> {
+    search(&api, id).await
 }
 
 /// The records of a login. The trail has no index, so all of its files are read: one search at a time, or a viewer with a loop
 /// would keep the disk from the writer.
-async fn search<T>(api: &ApiState, login: String) -> Result<Vec<T>, Problem>
+async fn search<T>(api: &ApiState, login: String) -> Result<Records<T>, Problem>
 where
     T: for<'de> Deserialize<'de> + Send + 'static,
 {
@@ -354,28 +390,24 @@ where
         .retry_after(Duration::from_secs(1)));
     };
     let path = api.audit_trail.as_ref().clone();
-    let needle = format!("\"login_id\":\"{login}\"").into_bytes();
+    let mut found = audit::found::Found::of(&login, MAX_FOUND);
     let read = spawn_blocking(move || {
         // It ends with the reading, also when nobody waits for that any more.
         let _search = search;
-        let mut found = Vec::new();
         let files = audit::files::open(&path).map_err(|(_, error)| error.to_string())?;
         for (_, file) in files {
-            audit::verify::read(file, &mut |line| {
-                // A quote inside of a value is escaped, so that only the member itself reads so.
-                if line.windows(needle.len()).any(|part| part == needle) {
-                    found.push(serde_json::from_slice(line)?);
-                }
-                Ok(())
-            })
-            .map_err(|error| error.to_string())?;
+            audit::verify::read(file, &mut |line| found.take(line))
+                .map_err(|error| error.to_string())?;
         }
-        Ok::<_, String>(found)
+        let (lines, omitted) = found.into_lines();
+        let records = lines.iter().map(|line| serde_json::from_slice(line));
+        let records = records.collect::<Result<Vec<T>, _>>();
+        Ok::<_, String>((records.map_err(|error| error.to_string())?, omitted))
     });
     let found = read.await.map_err(|error| Problem::internal(&error))?;
-    let found: Vec<T> = found.map_err(|error| unreadable(&error))?;
+    let (found, omitted) = found.map_err(|error| unreadable(&error))?;
     match found.is_empty() {
-        false => Ok(found),
+        false => Ok(([(OMITTED, omitted.into())], Json(found))),
         true => Err(
             Problem::not_found("no-such-login", format!("there is no login {login} here"))
                 .hint("GET /v1/audit lists the last ones; each replica has its own"),

@@ -7,10 +7,11 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::audit::found::LATER;
 use crate::cli::access::Access;
 use crate::cli::format::Format;
 use crate::cli::service::{Failure, block_on, finish};
-use crate::cli::stored::{Again, Record, Under, Which, find, judge_again};
+use crate::cli::stored::{Again, Record, Under, Which, find, judge_again, later_told};
 use crate::cli::trail;
 use crate::document::visible;
 use crate::session::SessionId;
@@ -78,13 +79,25 @@ fn explained(login: &Login) -> Result<Explained, Failure> {
             Some(judge_again(&record, &under)?)
         }
     };
-    let shown = record.into_iter();
-    let shown =
-        shown.filter(|(name, _)| !matches!(name.as_str(), "evidence" | "steps" | "prev" | "v"));
+    let mut shown = short(record);
+    if let Some(Value::Array(later)) = shown.get_mut(LATER) {
+        for record in later.iter_mut().filter_map(Value::as_object_mut) {
+            *record = short(core::mem::take(record));
+        }
+    }
     Ok(Explained {
-        record: shown.collect(),
+        record: shown,
         again,
     })
+}
+
+/// Without what makes a record long.
+fn short(record: Record) -> Record {
+    let long = ["evidence", "steps", "judged_by", "prev", "v"];
+    let members = record.into_iter();
+    members
+        .filter(|(name, _)| !long.contains(&name.as_str()))
+        .collect()
 }
 
 fn text(explained: &Explained) -> String {
@@ -124,6 +137,11 @@ fn text(explained: &Explained) -> String {
                 .map_or_else(|| value.to_string(), str::to_owned);
             lines.push(format!("  {} = {}", visible(name), visible(&value)));
         }
+    }
+    let later = later_told(&explained.record);
+    if !later.is_empty() {
+        lines.push("later:".to_owned());
+        lines.extend(later.iter().map(|line| format!("  {line}")));
     }
     if let Some(again) = &explained.again {
         lines.push(String::new());

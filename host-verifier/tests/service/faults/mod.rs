@@ -22,7 +22,7 @@ use crate::fake_tpm::FakeTpm;
 const BANKS: [(u16, u32); 1] = [(0x000b, 0x81)];
 
 /// An honest renewal over the nonce that the node was given.
-fn renew(tpm: &FakeTpm, session_id: [u8; 16], nonce: &[u8; 32]) -> Vec<u8> {
+pub(crate) fn renew(tpm: &FakeTpm, session_id: [u8; 16], nonce: &[u8; 32]) -> Vec<u8> {
     let agent_nonce = [9; 32];
     let over = renewal_nonce(&session_id, nonce, &agent_nonce);
     encode(&AgentMessage::Renew(Renew {
@@ -33,12 +33,22 @@ fn renew(tpm: &FakeTpm, session_id: [u8; 16], nonce: &[u8; 32]) -> Vec<u8> {
 }
 
 /// When a renewed session ends; `None` when the message is another.
-fn renewed_until(message: &[u8]) -> Option<u64> {
+pub(crate) fn renewed_until(message: &[u8]) -> Option<u64> {
     match decode::<VerifierMessage<'_>>(message).unwrap() {
         VerifierMessage::Renewed(signed) => {
             let renewal: Renewal<'_> = decode(signed.body).unwrap();
             Some(renewal.expires_at)
         }
         _ => None,
+    }
+}
+
+/// What the next renewal is over.
+pub(crate) fn next_nonce(message: &[u8]) -> [u8; 32] {
+    match decode::<VerifierMessage<'_>>(message).unwrap() {
+        VerifierMessage::Renewed(signed) => {
+            decode::<Renewal<'_>>(signed.body).unwrap().renewal_nonce
+        }
+        other => panic!("{other:?}"),
     }
 }

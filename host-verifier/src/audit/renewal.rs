@@ -1,0 +1,88 @@
+//! Judges the renewals of a stored login again.
+//!
+//! Each renewal is judged by what it was judged by, which its record has, and that has to follow from the one before it:
+//! the same key and PCRs, and the counters and the clock where the quote before left them. The first one's key is the
+//! key that the login has proven.
+
+use assay_common::protocol::{AgentMessage, decode};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::again::Check;
+use super::kept::{Kept, Said};
+use super::record::Kind;
+use crate::login::renewal;
+use crate::session::{JudgedBy, RenewalBasis};
+
+/// The renewals among the records behind a login, in their order: each with what becomes of it now. `attestation_key` is
+/// the public area of the key that the login has proven, as far as it could be judged.
+#[must_use]
+pub fn judge(later: &[Map<String, Value>], attestation_key: Option<&[u8]>) -> Vec<(String, Check)> {
+    let mut expected: Option<RenewalBasis> = None;
+    let renewed = later.iter().filter(|record| {
+        let outcome = record.get("outcome").and_then(Value::as_str);
+        super::found::kind_of(record) == Some(Kind::Renewal) && outcome == Some("renewed")
+    });
+    renewed
+        .map(|record| {
+            let time = record.get("time").and_then(Value::as_str);
+            let time = time.unwrap_or_default().to_owned();
+            if !record.contains_key("judged_by") {
+                expected = None;
+                let why = "recorded by a version that did not keep what it was judged by";
+                return (time, Check::Skipped(why.to_owned()));
+            }
+            let check = match one(record, expected.as_ref(), attestation_key) {
+                Ok(next) => {
+                    let seen = format!("the TPM's clock at {} ms", next.boot.clock);
+                    expected = Some(next);
+                    Check::Passed(seen)
+                }
+                Err(why) => {
+                    expected = None;
+                    Check::Failed(why)
+                }
+            };
+            (time, check)
+        })
+        .collect()
+}
+
+/// One renewal; returns what the next one was judged by.
+fn one(
+    record: &Map<String, Value>,
+    expected: Option<&RenewalBasis>,
+    attestation_key: Option<&[u8]>,
+) -> Result<RenewalBasis, String> {
+    let unreadable = |what: &str| format!("the record's `{what}` cannot be read");
+    let judged_by = record
+        .get("judged_by")
+        .ok_or_else(|| unreadable("judged_by"))?;
+    let judged_by = JudgedBy::deserialize(judged_by).map_err(|_| unreadable("judged_by"))?;
+    let kept = Kept::of(record).map_err(|error| error.to_string())?;
+    let renew = kept.said.iter().find_map(|said| match said {
+        Said::Agent(message) => match decode(message) {
+            Ok(AgentMessage::Renew(renew)) => Some(renew),
+            _ => None,
+        },
+        _ => None,
+    });
+    let renew = renew.ok_or_else(|| unreadable("evidence"))?;
+    let session = renewal::untrusted_session(&renew).to_string();
+    if record.get("session_id").and_then(Value::as_str) != Some(session.as_str()) {
+        return Err(format!("the message renews session {session}"));
+    }
+    let basis = &judged_by.basis;
+    if attestation_key.is_some_and(|key| key != basis.ak_public) {
+        return Err("judged by another key than the login has proven".to_owned());
+    }
+    if expected.is_some_and(|expected| expected != basis) {
+        return Err("not judged by what the renewal before it left".to_owned());
+    }
+    let boot = renewal::judge_again(&judged_by, &renew).map_err(|error| error.to_string())?;
+    Ok(RenewalBasis {
+        boot,
+        quoted_at: judged_by.at,
+        ..judged_by.basis
+    })
+}
