@@ -10,6 +10,7 @@ pub(crate) mod encode;
 mod hash;
 mod key;
 mod roca;
+pub mod seal;
 mod seen;
 mod verify;
 

@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use assay_common::login::{RenewDigest, Transcript, challenge_message, renewal_message};
 use assay_common::protocol::message::SIGNATURE_LEN;
-use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::encoding::{AsBigEndian, EcPrivateKeyBin};
 use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use zeroize::Zeroizing;
 
-use super::resume::Saved;
+use crate::crypto::seal::{KEY_LEN, SealError, SealingKey};
+use crate::crypto::sha256;
+use crate::random::SecureRandom;
 
 /// Name of the key's file in the data directory: PKCS#8, DER, mode 0600.
 pub const FILE: &str = "challenge-key.p8";
@@ -44,15 +45,15 @@ pub enum KeyError {
     Generate,
 }
 
-/// What the key for login states is derived for (RFC 5869, info).
-const STATE_LABEL: &[u8] = b"assay/login-state/v1";
+/// What the key that seals the keys of login states is derived for (RFC 5869, info), and what it seals.
+const STATE_KEY_LABEL: &[u8] = b"assay/login-state-key/v1";
 
 /// An ECDSA P-256 key, and what is derived from it. Clones are the same key.
 #[derive(Clone)]
 pub struct ChallengeKey {
     pair: Arc<EcdsaKeyPair>,
-    /// Seals logins between two messages. All verifiers that share the challenge key have it.
-    state: Arc<RandomizedNonceKey>,
+    /// Seals the keys of login states in the store. All verifiers that share the challenge key have it.
+    wrapping: Arc<SealingKey>,
 }
 
 impl core::fmt::Debug for ChallengeKey {
@@ -82,15 +83,14 @@ impl ChallengeKey {
     fn of(pair: EcdsaKeyPair) -> Option<Self> {
         let private: EcPrivateKeyBin<'_> = pair.private_key().as_be_bytes().ok()?;
         let salt = Salt::new(HKDF_SHA256, &[]);
-        let mut key = Zeroizing::new([0; 32]);
+        let mut key = Zeroizing::new([0; KEY_LEN]);
         salt.extract(private.as_ref())
-            .expand(&[STATE_LABEL], HKDF_SHA256)
+            .expand(&[STATE_KEY_LABEL], HKDF_SHA256)
             .and_then(|okm| okm.fill(key.as_mut_slice()))
             .ok()?;
-        let state = RandomizedNonceKey::new(&AES_256_GCM, key.as_slice()).ok()?;
         Some(Self {
             pair: Arc::new(pair),
-            state: Arc::new(state),
+            wrapping: Arc::new(SealingKey::from(key)),
         })
     }
 
@@ -149,30 +149,33 @@ impl ChallengeKey {
         self.pair.public_key().as_ref()
     }
 
-    /// Seals a login's state for whichever verifier has the same key: AES-256-GCM, a random nonce in front. `None` when the
-    /// library fails.
+    /// Names the verifiers that share the key, in what they share: SHA-256 of the public key.
     #[must_use]
-    pub fn seal(&self, state: &Saved) -> Option<Vec<u8>> {
-        // Sealed in place, so that no copy of the plain text is left behind.
-        let mut text = postcard::to_allocvec(state).ok()?;
-        let nonce = self
-            .state
-            .seal_in_place_append_tag(Aad::from(STATE_LABEL), &mut text)
-            .ok()?;
-        Some([nonce.as_ref().as_slice(), &text].concat())
+    pub fn family(&self) -> [u8; 32] {
+        sha256(&[self.public()])
     }
 
-    /// Opens what a verifier with the same key has sealed; `None` for anything else.
+    /// Seals a key of login states for the store, which holds it by this number.
+    ///
+    /// # Errors
+    ///
+    /// [`SealError`].
+    pub fn wrap_state_key(
+        &self,
+        number: u64,
+        key: &[u8; KEY_LEN],
+        random: &dyn SecureRandom,
+    ) -> Result<Vec<u8>, SealError> {
+        self.wrapping
+            .seal(&state_key_of(number), key.to_vec(), random)
+    }
+
+    /// Opens what [`Self::wrap_state_key`] has sealed; `None` for anything else.
     #[must_use]
-    pub fn open(&self, untrusted: &[u8]) -> Option<Saved> {
-        let (nonce, sealed) = untrusted.split_first_chunk::<NONCE_LEN>()?;
-        let mut text = Zeroizing::new(sealed.to_vec());
-        let nonce = Nonce::from(nonce);
-        let opened = self
-            .state
-            .open_in_place(nonce, Aad::from(STATE_LABEL), &mut text)
-            .ok()?;
-        postcard::from_bytes(opened).ok()
+    pub fn unwrap_state_key(&self, number: u64, untrusted: &[u8]) -> Option<SealingKey> {
+        let key = self.wrapping.open(&state_key_of(number), untrusted)?;
+        let key: [u8; KEY_LEN] = key.as_slice().try_into().ok()?;
+        Some(SealingKey::from(Zeroizing::new(key)))
     }
 
     /// Signs a challenge together with the transcript before it.
@@ -205,6 +208,10 @@ impl ChallengeKey {
             .map_err(|_| SignError)?;
         signature.as_ref().try_into().map_err(|_| SignError)
     }
+}
+
+fn state_key_of(number: u64) -> Vec<u8> {
+    [STATE_KEY_LABEL, &number.to_be_bytes()].concat()
 }
 
 fn file(path: &Path, source: std::io::Error) -> KeyError {

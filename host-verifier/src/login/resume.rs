@@ -4,7 +4,7 @@
 //! again. So there is one way that leads to a state, no state can be written down that was not reached, and a method
 //! needs no code for it. The price is paid only where a login really changes its verifier.
 //!
-//! The bytes hold secrets of the login: they leave the process sealed ([`ChallengeKey::seal`](super::ChallengeKey::seal)).
+//! The bytes hold secrets of the login: they leave the process sealed (`server::StateKeys`).
 //! That a challenge is answered once is no matter of this: the store that the verifiers share takes it.
 
 #![cfg_attr(
@@ -114,6 +114,18 @@ impl Saved {
             keys: keys.map(|(kind, keys)| (kind.0, *keys.secret)).collect(),
             rounds: said.rounds.clone(),
         }
+    }
+
+    /// As it is sealed. It holds secrets: to be sealed in place.
+    #[must_use]
+    pub fn to_bytes(&self) -> Option<Vec<u8>> {
+        postcard::to_allocvec(self).ok()
+    }
+
+    /// The inverse of [`Self::to_bytes`].
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        postcard::from_bytes(bytes).ok()
     }
 
     /// What was said.

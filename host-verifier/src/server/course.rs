@@ -174,11 +174,8 @@ impl Course {
     /// The login as it waits now, sealed. `None` when the library fails.
     pub(crate) fn sealed(&self, state: &AwaitProofs) -> Option<Vec<u8>> {
         let now = self.server.clock.now();
-        self.server
-            .verifier
-            .current()
-            .key
-            .seal(&Saved::of(state, &self.said, &now))
+        let saved = Saved::of(state, &self.said, &now);
+        self.server.state_keys.seal(&saved).ok()
     }
 
     /// Judges the hello.

@@ -7,6 +7,7 @@ mod issue;
 mod renewal;
 mod requests;
 pub mod start;
+pub mod state_keys;
 mod upkeep;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ pub use clusters::{Clusters, Live};
 pub use conversation::LoginConversation;
 pub(crate) use issue::IssueFailed;
 pub use requests::{MAX_KEPT, Reply, RequestLogins};
+pub use state_keys::StateKeys;
 
 use crate::audit::{AuditError, AuditLog, Record};
 use crate::clock::Clock;
@@ -55,6 +57,8 @@ pub struct Server {
     pub clusters: Clusters,
     /// What issues SVIDs.
     pub issuer: Arc<Issuer>,
+    /// What seals logins between two messages.
+    pub state_keys: StateKeys,
     /// State that outlives a login.
     pub store: Arc<dyn Store>,
     /// Time.
@@ -114,6 +118,7 @@ impl Server {
             tokio::select! {
                 () = server.purge() => {}
                 () = server.rotate() => {}
+                () = server.state_keys.follow() => {}
                 () = stopped(&mut purge_stop) => {}
             }
         });

@@ -11,6 +11,7 @@ use assay_common::protocol::{AgentMessage, DenyCode, decode};
 
 use super::Server;
 use super::course::{Answer, Course};
+use super::state_keys::OpenError;
 use crate::blobs::Blobs;
 use crate::crypto::sha256;
 use crate::login::{AwaitProofs, Denied};
@@ -140,12 +141,14 @@ impl RequestLogins {
                 let answer = course.proofs(state, message, blobs).await;
                 (course, answer)
             }
-            None => match server.verifier.current().key.open(state) {
-                Some(saved) => Course::resume(server.clone(), link, &saved, message, blobs).await,
-                None => {
-                    let detail =
-                        "proofs with a state that no verifier of this trust domain has made";
-                    let denied = Denied::new(None, DenyCode::MALFORMED, detail);
+            None => match server.state_keys.open_state(state).await {
+                Ok(saved) => Course::resume(server.clone(), link, &saved, message, blobs).await,
+                Err(error) => {
+                    let code = match error {
+                        OpenError::Foreign => DenyCode::MALFORMED,
+                        OpenError::Store(_) => DenyCode::UNAVAILABLE,
+                    };
+                    let denied = Denied::new(None, code, error.to_string());
                     return refused(server, link, denied).await;
                 }
             },

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
 use super::clusters::Base;
-use super::{Clusters, Live, Server};
+use super::state_keys::StateKeyError;
+use super::{Clusters, Live, Server, StateKeys};
 use crate::audit::{self, AuditError, AuditLog};
 use crate::clock::Clock;
 use crate::clock::SystemClock;
@@ -53,6 +54,9 @@ pub enum StartError {
     /// The keys of authorities cannot be used.
     #[error(transparent)]
     SvidKeys(#[from] keys::KeyError),
+    /// See [`StateKeyError`].
+    #[error(transparent)]
+    StateKeys(#[from] StateKeyError),
     /// There is no authority that could sign.
     #[error(transparent)]
     Authorities(#[from] RotateError),
@@ -96,10 +100,10 @@ impl StartError {
             Self::NoListeners => Some(
                 "add `listeners.api`, or an entry below `listeners.serial`, `listeners.unix` or `listeners.tcp`",
             ),
-            Self::Store(error) => error.hint(),
+            Self::Store(error) | Self::StateKeys(StateKeyError::Store(error)) => error.hint(),
             Self::SvidKeys(error) => error.hint(),
             Self::Authorities(error) => error.hint(),
-            Self::Key(_) | Self::Audit(_) | Self::Random(_) => None,
+            Self::Key(_) | Self::Audit(_) | Self::Random(_) | Self::StateKeys(_) => None,
         }
     }
 }
@@ -225,15 +229,20 @@ pub async fn server(config: &Config, events: EventSink) -> Result<Server, StartE
     let clusters = Clusters::new(Base::from(config), store.clone());
     // Before the first login: what is set in the store may be stricter than what the file says.
     clusters.refresh(&live, false).await?;
+    let random = Arc::new(SystemRandom);
+    let challenge = live.current().key.clone();
+    let state_keys =
+        StateKeys::open(store.clone(), challenge, clock.clone(), random.clone()).await?;
     Ok(Server {
         verifier: live,
+        state_keys,
         issuer: Arc::new(issuer(config, store.clone(), clock.as_ref()).await?),
         clusters,
         store,
         metrics,
         health: Health::starting(clock.clone()),
         clock,
-        random: Arc::new(SystemRandom),
+        random,
         events,
         audit: audit(&config.data_dir, config.audit.into())?,
         permits: Arc::new(Semaphore::new(config.logins_in_flight)),

@@ -4,6 +4,7 @@ mod api_tokens;
 mod authorities;
 mod join_tokens;
 mod paging;
+mod state_keys;
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -31,6 +32,7 @@ pub(super) struct State {
     api_tokens: BTreeMap<String, ApiTokenRecord>,
     join_tokens: BTreeMap<String, JoinTokenRecord>,
     authorities: authorities::All,
+    state_keys: state_keys::All,
 }
 
 impl State {

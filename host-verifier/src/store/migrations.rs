@@ -46,6 +46,12 @@ const SQLITE: &[Step] = &[
         include_str!("../../migrations/sqlite/0006_join_tokens.up.sql"),
         include_str!("../../migrations/sqlite/0006_join_tokens.down.sql"),
     ),
+    (
+        8,
+        "login state keys",
+        include_str!("../../migrations/sqlite/0008_login_state_keys.up.sql"),
+        include_str!("../../migrations/sqlite/0008_login_state_keys.down.sql"),
+    ),
 ];
 
 const POSTGRES: &[Step] = &[
@@ -84,6 +90,12 @@ const POSTGRES: &[Step] = &[
         "join tokens",
         include_str!("../../migrations/postgres/0006_join_tokens.up.sql"),
         include_str!("../../migrations/postgres/0006_join_tokens.down.sql"),
+    ),
+    (
+        8,
+        "login state keys",
+        include_str!("../../migrations/postgres/0008_login_state_keys.up.sql"),
+        include_str!("../../migrations/postgres/0008_login_state_keys.down.sql"),
     ),
 ];
 

@@ -23,6 +23,7 @@ mod rows;
 mod rules;
 #[cfg(feature = "service")]
 mod sqlite;
+pub mod state_keys;
 
 use jiff::Timestamp;
 
@@ -41,6 +42,7 @@ pub use postgres::PostgresStore;
 pub use rules::{Conflict, check};
 #[cfg(feature = "service")]
 pub use sqlite::SqliteStore;
+pub use state_keys::{StateKeyRecord, StateKeyStore};
 
 use crate::attestor::{Attribute, BootState};
 use crate::session::{RenewalBasis, SessionId};
@@ -266,6 +268,7 @@ pub trait Store:
     + JoinTokens
     + Paging
     + AuthorityStore
+    + StateKeyStore
     + Send
     + Sync
     + core::fmt::Debug

@@ -11,6 +11,7 @@ mod authorities;
 mod join_tokens;
 mod lifecycle;
 mod paging;
+mod state_keys;
 
 use core::future::Future;
 use core::ops::{Deref, DerefMut};

@@ -6,6 +6,7 @@ mod api_tokens;
 mod batch;
 mod lifecycle;
 mod paging;
+mod state_keys;
 mod writer;
 
 mod authorities;

@@ -92,6 +92,11 @@ pub const SVID_ISSUED: &str = "SVID issued";
 /// Authorities could not be brought up to date; tried again.
 pub const ROTATION_FAILED: &str = "Authorities could not be rotated";
 
+/// The keys of login states could not be read or changed; tried again.
+pub const STATE_KEYS_FAILED: &str = "Keys of login states could not be brought up to date";
+/// The store's record of a key of login states cannot be opened with the challenge key.
+pub const STATE_KEY_DAMAGED: &str = "Key of login states is damaged";
+
 /// Fields whose text is JSON already, because the logging library has no lists.
 pub const JSON_FIELDS: &[&str] = &[
     "providedMethods",

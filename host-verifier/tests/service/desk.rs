@@ -12,7 +12,7 @@ use assay_host_verifier::login::{ChallengeKey, Verifier};
 use assay_host_verifier::policy::{PolicyDocument, PolicySet};
 use assay_host_verifier::random::SystemRandom;
 use assay_host_verifier::server::clusters::Base;
-use assay_host_verifier::server::{Clusters, LoginConversation, Server};
+use assay_host_verifier::server::{Clusters, LoginConversation, Server, StateKeys};
 use assay_host_verifier::session::PathTemplate;
 use assay_host_verifier::store::{MemoryStore, Store};
 use assay_host_verifier::svid::keys::MemoryKeys;
@@ -84,6 +84,22 @@ fn issuer(store: Arc<MemoryStore>, clock: &ManualClock) -> Issuer {
     issuer
 }
 
+/// On a thread of its own, as above.
+pub(crate) fn state_keys(
+    store: Arc<MemoryStore>,
+    challenge: ChallengeKey,
+    clock: &Arc<ManualClock>,
+) -> StateKeys {
+    let opened = StateKeys::open(store, challenge, clock.clone(), Arc::new(SystemRandom));
+    std::thread::scope(|scope| {
+        let opened = scope.spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread().build();
+            runtime.unwrap().block_on(opened)
+        });
+        opened.join().unwrap().unwrap()
+    })
+}
+
 impl Desk {
     pub(crate) fn new(entries: &str) -> Self {
         Self::with_template(entries, "/node/{{tpm_ek.public_hash}}")
@@ -111,6 +127,7 @@ impl Desk {
             issues_svids: true,
         };
         let server = Server {
+            state_keys: state_keys(store.clone(), verifier.key.clone(), &clock),
             issuer: Arc::new(issuer(store.clone(), &clock)),
             audit: AuditLog::default(),
             verifier: verifier.into(),

@@ -52,6 +52,7 @@ mod seam;
 mod shared_store;
 mod site;
 mod slow_chips;
+mod state_keys;
 mod stored_logins;
 mod stores;
 mod svid;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use assay_common::protocol::DenyCode;
 use assay_host_verifier::blobs::Blobs;
 use assay_host_verifier::config::Config;
-use assay_host_verifier::login::{ChallengeKey, Verifier};
+use assay_host_verifier::login::Verifier;
 use assay_host_verifier::server::{Live, MAX_KEPT, Reply, RequestLogins};
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
@@ -104,7 +104,7 @@ async fn a_state_that_was_changed_or_sealed_by_others_is_none() {
     let desk = desk(&tpm);
     let one = RequestLogins::default();
     let (state, proofs) = at_the_end(&desk, &tpm, &one).await;
-    for at in [0, 11, 12, state.len() / 2, state.len() - 1] {
+    for at in [0, 7, 8, 39, 40, state.len() / 2, state.len() - 1] {
         let mut changed = state.clone();
         changed[at] ^= 1;
         assert_eq!(
@@ -112,18 +112,14 @@ async fn a_state_that_was_changed_or_sealed_by_others_is_none() {
             Some(DenyCode::MALFORMED)
         );
     }
-    for cut in [0, 11, 12, 28, state.len() - 1] {
+    for cut in [0, 7, 8, 40, 56, state.len() - 1] {
         let reply = turn(&desk, &one, &state[..cut], &proofs).await;
         assert_eq!(code(&reply), Some(DenyCode::MALFORMED));
     }
-    let saved = desk
-        .server
-        .verifier
-        .current()
-        .key
-        .open(&state)
-        .expect("sealed by us");
-    let foreign = ChallengeKey::generate().unwrap().seal(&saved).unwrap();
+    let keys = &desk.server.state_keys;
+    let saved = keys.open_state(&state).await.expect("sealed by us");
+    let foreign = Desk::new(&ek_and_quote(&[&tpm])).server.state_keys;
+    let foreign = foreign.seal(&saved).unwrap();
     assert_eq!(
         code(&turn(&desk, &one, &foreign, &proofs).await),
         Some(DenyCode::MALFORMED)
@@ -139,7 +135,8 @@ async fn a_state_holds_no_secret_that_can_be_read() {
     let (state, _) = at_the_end(&desk, &tpm, &RequestLogins::default()).await;
     // The hello is in it, and with it the cluster and the board.
     assert!(!state.windows(3).any(|window| window == b"lab"));
-    assert!(!format!("{:?}", desk.server.verifier.current().key.open(&state)).contains("keys"));
+    let opened = desk.server.state_keys.open_state(&state).await.unwrap();
+    assert!(!format!("{opened:?}").contains("keys"));
 }
 
 #[tokio::test]

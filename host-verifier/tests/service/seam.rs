@@ -7,7 +7,7 @@ use assay_host_verifier::store::{
     ApiTokenRecord, ApiTokens, Authorities, AuthorityRecord, AuthorityStore, Ban,
     ClusterConfigStore, Commit, ConfigChange, ConfigEntry, ConfigOutcome, ConfigVersion,
     JoinTokenRecord, JoinTokenTaken, JoinTokens, Lifecycle, LoginRecord, NodeRecord, Paging,
-    SessionRecord, SessionRenewal, Store, StoreError,
+    SessionRecord, SessionRenewal, StateKeyRecord, StateKeyStore, Store, StoreError,
 };
 use assay_host_verifier::svid::rotation::State;
 
@@ -170,6 +170,21 @@ impl<S: Seam> AuthorityStore for SeamStore<S> {
 
     async fn authorities(&self, trust_domain: &str) -> Result<Authorities, StoreError> {
         self.inner.authorities(trust_domain).await
+    }
+}
+
+#[async_trait::async_trait]
+impl<S: Seam> StateKeyStore for SeamStore<S> {
+    async fn add_state_key(&self, key: &StateKeyRecord) -> Result<bool, StoreError> {
+        self.inner.add_state_key(key).await
+    }
+
+    async fn state_keys(&self, family: &[u8; 32]) -> Result<Vec<StateKeyRecord>, StoreError> {
+        self.inner.state_keys(family).await
+    }
+
+    async fn remove_state_keys(&self, family: &[u8; 32], number: u64) -> Result<u64, StoreError> {
+        self.inner.remove_state_keys(family, number).await
     }
 }
 

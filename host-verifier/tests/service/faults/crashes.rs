@@ -22,6 +22,7 @@ use crate::desk::{Desk, ek_and_quote, granted};
 use crate::fake_tpm::FakeTpm;
 use crate::postgres;
 use crate::seam::{Call, Seam, SeamStore};
+use crate::state_keys::open;
 
 /// Every point of a login of two rounds and of a renewal, in order.
 const POINTS: [&str; 18] = [
@@ -282,6 +283,8 @@ async fn lives(store: &Arc<dyn Store>, points: usize) -> Option<String> {
         folder: tempfile::tempdir().unwrap(),
     };
     let fate = Fate::after(points);
+    let challenge = desk.server.verifier.current().key.clone();
+    desk.server.state_keys = open(store.clone(), challenge.clone(), &desk.clock).await;
     let trail = left.trail(0);
     let disk = |folder| MortalDisk {
         folder,
@@ -308,6 +311,7 @@ async fn lives(store: &Arc<dyn Store>, points: usize) -> Option<String> {
     assert_eq!(cut > 0, name == "amid Record", "{name}");
     desk.server.audit = audit;
     desk.server.store = store.clone();
+    desk.server.state_keys = open(store.clone(), challenge, &desk.clock).await;
     let logins = RequestLogins::default();
     left.check(&next, &tpm, &story, name).await;
 

@@ -132,6 +132,27 @@ fn a_process_that_dies_between_two_messages_is_not_missed() {
     }
 }
 
+/// A day without any verifier, and then one that starts an instant before the other: it changes the keys of login states at
+/// once, and nobody has had the time to learn of it.
+#[test]
+fn a_process_that_changes_the_keys_at_its_start_is_understood_at_once() {
+    let database = postgres::database();
+    let mut pair = Pair::new(&database);
+    let newest = "SELECT max(number) FROM login_state_keys";
+    for starts in [0, 1] {
+        let before: u64 = database.sql(newest).parse().unwrap();
+        database.sql("UPDATE login_state_keys SET made_at = made_at - 86400");
+        pair.replicas[starts].kill();
+        pair.replicas[starts].process.wait().unwrap();
+        pair.replicas[starts] = pair.houses[starts].serve(&[]);
+        assert_eq!(database.sql(newest), (before + 2).to_string());
+        // The one with the new keys asks first, then the other.
+        for first in [starts, starts + 1] {
+            pair.login(first);
+        }
+    }
+}
+
 #[test]
 fn of_two_processes_that_are_told_one_answer_one_grants() {
     let database = postgres::database();
