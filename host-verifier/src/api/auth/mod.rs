@@ -195,10 +195,6 @@ async fn by_token(
     peer: &Peer,
     header: &HeaderValue,
 ) -> Result<Principal, Problem> {
-    let attempts = &state.gatekeeper.tokens;
-    if let Some(wait) = attempts.wait(peer.key()) {
-        return Err(too_many(wait));
-    }
     let found = match bearer(header).and_then(ApiToken::read) {
         Some(token) => state.server.store.api_token(&token.sha256()).await?,
         None => None,
@@ -217,7 +213,7 @@ async fn by_token(
             },
         });
     }
-    if let Some(wait) = attempts.refused(peer.key()) {
+    if let Some(wait) = state.gatekeeper.tokens.refused(peer.key()) {
         return Err(too_many(wait));
     }
     // Neither what was sent nor its hash: a token that expired an hour ago may be somebody's password elsewhere.
