@@ -5,6 +5,7 @@ use core::time::Duration;
 use std::sync::Arc;
 use std::time::Instant;
 
+use axum::body::{Body, HttpBody};
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::StatusCode;
 use axum::middleware::Next;
@@ -12,8 +13,9 @@ use axum::response::{IntoResponse, Response};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use super::arrivals::Arrivals;
 use super::listener::Peers;
-use super::peer::Peer;
+use super::peer::{Peer, PeerKey};
 use super::problem::Problem;
 use super::rate::Rate;
 use crate::config::ApiLimits;
@@ -24,9 +26,10 @@ use crate::telemetry::metrics::Limit;
 #[derive(Debug, Clone)]
 pub(super) struct Admission {
     rate: Arc<Rate>,
+    /// Bodies that are on their way. What waits for its peer waits there, and takes no place from what can be worked on.
+    arrivals: Arc<Arrivals>,
     room: Arc<Semaphore>,
-    /// Who is in the room. A request is in it while its body is on the way, so that bodies that do not come would fill it:
-    /// a peer has a share, and the others always find a place.
+    /// Who is in the room: a peer has a share, and the others always find a place.
     peers: Peers,
     share: usize,
     time: Duration,
@@ -37,6 +40,7 @@ impl Admission {
     pub(super) fn new(limits: &ApiLimits, metrics: Metrics) -> Self {
         Self {
             rate: Arc::new(Rate::per_second(limits.requests_per_second)),
+            arrivals: Arc::new(Arrivals::new(limits)),
             room: Arc::new(Semaphore::new(limits.requests_in_flight)),
             peers: Peers::default(),
             share: limits.requests_in_flight - limits.requests_in_flight / 4,
@@ -82,6 +86,11 @@ async fn let_in(admission: &Admission, request: Request, next: Next) -> Response
         .retry_after(wait)
         .into_response();
     }
+    let key = peer.key();
+    let request = match whole(admission, key, request).await {
+        Ok(request) => request,
+        Err(problem) => return problem.into_response(),
+    };
     let Ok(_room) = admission.room.try_acquire() else {
         admission.metrics.rate_limited(Limit::Requests);
         return Problem::new(
@@ -93,26 +102,40 @@ async fn let_in(admission: &Admission, request: Request, next: Next) -> Response
         .retry_after(Duration::from_secs(1))
         .into_response();
     };
-    let Some(_place) = admission.peers.enter(peer.key(), admission.share) else {
+    let Some(_place) = admission.peers.enter(key, admission.share) else {
         admission.metrics.rate_limited(Limit::Peer);
         return Problem::new(
             StatusCode::TOO_MANY_REQUESTS,
             "too-many-requests",
             "too many requests of this address are being worked on",
         )
-        .hint("send bodies at once, or come back when Retry-After says")
+        .hint("come back when Retry-After says")
         .retry_after(Duration::from_secs(1))
         .into_response();
     };
     match timeout(admission.time, next.run(request)).await {
         Ok(response) => response,
-        // Most often the body does not come.
         Err(_) => Problem::new(
             StatusCode::REQUEST_TIMEOUT,
             "timeout",
             "the request took too long",
         )
-        .hint("send the body at once; a long list can be asked for in pages")
+        .hint("a long list can be asked for in pages")
         .into_response(),
     }
+}
+
+/// The request with its body, which has come to its end.
+async fn whole(admission: &Admission, peer: PeerKey, request: Request) -> Result<Request, Problem> {
+    if request.body().is_end_stream() {
+        return Ok(request);
+    }
+    let (parts, body) = request.into_parts();
+    let body = admission.arrivals.whole(peer, body).await;
+    let body = body.inspect_err(|problem| match problem.status() {
+        StatusCode::TOO_MANY_REQUESTS => admission.metrics.rate_limited(Limit::Peer),
+        StatusCode::SERVICE_UNAVAILABLE => admission.metrics.rate_limited(Limit::Requests),
+        _ => {}
+    })?;
+    Ok(Request::from_parts(parts, Body::from(body)))
 }

@@ -97,7 +97,7 @@ impl From<JsonRejection> for Problem {
     }
 }
 
-fn body_problem(status: StatusCode, detail: String) -> Problem {
+pub(super) fn body_problem(status: StatusCode, detail: String) -> Problem {
     let code = match status {
         StatusCode::PAYLOAD_TOO_LARGE => "body-too-long",
         StatusCode::UNSUPPORTED_MEDIA_TYPE => "bad-content-type",

@@ -1,7 +1,7 @@
 //! The HTTPS API: for agents, operators and whoever needs the trust bundle.
 //!
 //! * [`listener`], `connection`, [`tls`]: ports, connections and certificates, all bounded.
-//! * [`peer`]: who is at the other end. [`rate`], `admission`: how much of it.
+//! * [`peer`]: who is at the other end. [`rate`], `admission`, `arrivals`: how much of it.
 //! * [`auth`]: who may do what. [`routes`]: what is at each path, and for whom.
 //! * [`problem`]: errors. [`extract`], [`tagged`]: requests and answers. [`openapi`]: the document that describes all of it.
 //! * [`ops`]: health and metrics, on ports of their own.
@@ -10,6 +10,7 @@
 //! served: both are made from the same handlers.
 
 mod admission;
+mod arrivals;
 pub mod auth;
 mod connection;
 pub mod extract;
