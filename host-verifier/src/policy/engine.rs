@@ -319,7 +319,7 @@ fn fault<P>(set: &PolicySet, outcomes: &Outcomes<P>, policy: usize) -> Option<Fa
         let mut said = outcomes.modules(policy).iter();
         said.find_map(|verdict| match verdict.outcome {
             ModuleOutcome::Allow | ModuleOutcome::Deny | ModuleOutcome::Undefined => None,
-            ModuleOutcome::Error => Some(Fault::Misconfigured),
+            ModuleOutcome::Error | ModuleOutcome::Memory => Some(Fault::Misconfigured),
             ModuleOutcome::Timeout | ModuleOutcome::Busy => Some(Fault::Unavailable),
         })
     })

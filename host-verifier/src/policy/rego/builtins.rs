@@ -261,8 +261,11 @@ fn grown(name: &'static str, args: &[Value]) -> Result<Value, CallError> {
     }
     let (builtin, _) = BUILTINS.get(name).ok_or(CallError::Arguments(name))?;
     // The builtin wants the places of its arguments, for its errors; the engine adds that of the call itself.
+    let failed = |error: String| CallError::Builtin(super::dialect::one_line(&error));
+    let text = regorus::Source::from_contents("call".to_owned(), String::new());
     let source = Span {
-        source: source().ok_or(CallError::Arguments(name))?,
+        // It fails above the memory's limit, and says so.
+        source: text.map_err(|error| failed(error.to_string()))?,
         line: 0,
         col: 0,
         start: 0,
@@ -278,12 +281,7 @@ fn grown(name: &'static str, args: &[Value]) -> Result<Value, CallError> {
             })
         })
         .collect();
-    builtin(&source, &params, args, true)
-        .map_err(|error| CallError::Builtin(super::dialect::one_line(&error.to_string())))
-}
-
-fn source() -> Option<regorus::Source> {
-    regorus::Source::from_contents("call".to_owned(), String::new()).ok()
+    builtin(&source, &params, args, true).map_err(|error| failed(error.to_string()))
 }
 
 /// Takes what a value has as JSON, roughly, from what is left; `None` when it is more. Values share their parts, so one

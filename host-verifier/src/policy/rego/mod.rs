@@ -9,6 +9,7 @@
 //!       entrypoint: data.site.allow # data.<package>.allow if not given
 //!       dialect: auto               # v0, v1
 //!       timeout: 100ms
+//!       memory: 64MiB
 //! ```
 //!
 //! The module is asked when all other rules of its policy hold, over the document of [`input`], and can only say no.
@@ -17,7 +18,7 @@
 //! | the entry point is | the policy |
 //! |---|---|
 //! | `true`, and `deny` of the same package is empty or not there | goes on |
-//! | `false`, undefined, no boolean, an error, not decided in time | is not satisfied |
+//! | `false`, undefined, no boolean, an error, not decided in time or memory | is not satisfied |
 //!
 //! `deny` and `reasons`, when the package has them, are sets of texts for the operator; nobody else sees them. A `deny`
 //! that is not empty denies, whatever the entry point says.
@@ -33,10 +34,11 @@
 //! # Limits
 //!
 //! Text [`MAX_MODULE`], rules [`MAX_RULES`], input [`MAX_INPUT`], strings that a module builds [`MAX_BUILT`], time
-//! `timeout` (at most [`MAX_TIMEOUT`], and [`MAX_TOGETHER`] for all modules of a document). An evaluation has a thread of
-//! its own, so one that does not look at its clock, inside a comparison of huge values, costs its login and never
-//! another's. The interpreter's allocations are not counted, but bounded by the time in which they can be made: modules that
-//! do nothing but collect reached 23 MiB in 100 ms and 300 MiB in a second (release build, input of 100 KiB).
+//! `timeout` (at most [`MAX_TIMEOUT`], and [`MAX_TOGETHER`] for all modules of a document), memory `memory` (at most
+//! [`MAX_MEMORY`]). An evaluation has a thread of its own, so one that does not look at its clock, inside a comparison of huge
+//! values, costs its login and never another's. Its memory is what that thread allocates: the crate `rego-memory` counts it,
+//! and the interpreter looks at it between steps. One step adds what one builtin makes, [`MAX_BUILT`] as text and up to some
+//! tens of times that as values (`split` into characters), so an evaluation ends about 16 MiB above its limit at most.
 
 use core::time::Duration;
 
@@ -79,6 +81,13 @@ pub const MAX_BUILT: usize = 256 * 1024;
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_millis(100);
 /// Longest `timeout`.
 pub const MAX_TIMEOUT: Duration = Duration::from_secs(1);
+/// How much memory an evaluation may take unless the policy says otherwise, bytes.
+pub const DEFAULT_MEMORY: u64 = 64 * 1024 * 1024;
+/// The least and the most that `memory` can say, bytes. Less is not enough for the largest input; of the most, every thread that
+/// evaluates may take as much at once.
+pub const MEMORY: (u64, u64) = (16 * 1024 * 1024, MAX_MEMORY);
+/// See [`MEMORY`].
+pub const MAX_MEMORY: u64 = 256 * 1024 * 1024;
 /// Longest time of all modules of one document together: a login could meet each.
 pub const MAX_TOGETHER: Duration = Duration::from_secs(5);
 
@@ -108,6 +117,8 @@ pub struct Source<'a> {
     pub entrypoint: Option<&'a str>,
     /// How long an evaluation may take.
     pub timeout: Duration,
+    /// How much memory it may take, bytes.
+    pub memory: u64,
 }
 
 /// Why a module cannot be used.

@@ -21,6 +21,7 @@ use crate::document::{nearest, visible};
 const STEPS: NonZeroU32 = NonZeroU32::new(64).unwrap();
 /// What a wait may take beyond the evaluation's own time: threads that must be started first.
 const GRACE: Duration = Duration::from_millis(250);
+const MIB: u64 = 1024 * 1024;
 /// A day in 2026, for the evaluation that tries a module out.
 const SOME_DAY: i64 = 1_767_225_600;
 
@@ -31,6 +32,7 @@ pub struct Module {
     digest: String,
     dialect: Dialect,
     timeout: Duration,
+    memory: u64,
     allows_without_proof: bool,
     loaded: Arc<Loaded>,
 }
@@ -107,6 +109,7 @@ impl Module {
             digest: hex::encode(digest.as_ref()),
             dialect,
             timeout: source.timeout,
+            memory: source.memory,
             allows_without_proof: false,
             loaded: Arc::new(Loaded {
                 deny: beside("deny").filter(|path| *path != entrypoint),
@@ -125,10 +128,13 @@ impl Module {
         let patience = self.patience();
         let entrypoint = loaded.entrypoint.clone();
         // Whatever it says, the engine is prepared by it, and clones need not be.
+        let memory = self.memory;
         let prepared = pool::run(patience, move || {
-            loaded.engine.set_input(Value::new_object());
-            let _ = loaded.engine.eval_rule(entrypoint);
-            loaded
+            bounded(memory, || {
+                loaded.engine.set_input(Value::new_object());
+                let _ = loaded.engine.eval_rule(entrypoint);
+                loaded
+            })
         });
         if let Ok(loaded) = prepared {
             self.loaded = Arc::new(loaded);
@@ -148,6 +154,9 @@ impl Module {
             }
             ModuleOutcome::Timeout => {
                 "the module was tried over an input without claims: make it shorter, or its `timeout` longer"
+            }
+            ModuleOutcome::Memory => {
+                "the module was tried over an input without claims: have it collect less, or give it more `memory`"
             }
             ModuleOutcome::Busy => "too many modules run at once: try again",
         };
@@ -197,7 +206,10 @@ impl Module {
             Found::error(format!("an input of {} bytes", input.len()))
         } else {
             let loaded = self.loaded.clone();
-            let evaluated = pool::run(self.patience(), move || loaded.evaluate(&input, now));
+            let memory = self.memory;
+            let evaluated = pool::run(self.patience(), move || {
+                bounded(memory, || loaded.evaluate(&input, now, memory))
+            });
             evaluated.unwrap_or_else(|lost| match lost {
                 Lost::Busy => Found::of(ModuleOutcome::Busy),
                 Lost::Late => Found::of(ModuleOutcome::Timeout),
@@ -237,17 +249,28 @@ impl Found {
     }
 }
 
+/// Runs an evaluation, on the thread that it has for itself, so that the interpreter ends it when it takes more memory.
+fn bounded<T>(memory: u64, evaluation: impl FnOnce() -> T) -> T {
+    regorus::set_global_memory_limit(Some(rego_memory::INTERPRETER_LIMIT));
+    rego_memory::measured(memory, evaluation).0
+}
+
 /// What ends an evaluation early.
 enum Failed {
     Late,
+    TooLarge,
     Error(String),
 }
 
 impl Loaded {
-    fn evaluate(&self, input: &str, now: Timestamp) -> Found {
+    fn evaluate(&self, input: &str, now: Timestamp, memory: u64) -> Found {
         match self.ask(input, now) {
             Ok(found) => found,
             Err(Failed::Late) => Found::of(ModuleOutcome::Timeout),
+            Err(Failed::TooLarge) => Found {
+                detail: Some(format!("the limit is {} MiB", memory / MIB)),
+                ..Found::of(ModuleOutcome::Memory)
+            },
             Err(Failed::Error(detail)) => Found::error(detail),
         }
     }
@@ -282,11 +305,13 @@ impl Loaded {
 fn rule(engine: &mut Engine, path: &str) -> Result<Value, Failed> {
     engine.eval_rule(path.to_owned()).map_err(|error| {
         // Out of a function the limit comes as its text.
-        let late = error.downcast_ref::<LimitError>().is_some()
-            || error.to_string().contains("exceeded time limit");
-        match late {
-            true => Failed::Late,
-            false => Failed::Error(one_line(&error.to_string())),
+        let text = error.to_string();
+        match error.downcast_ref::<LimitError>() {
+            Some(LimitError::MemoryLimitExceeded { .. }) => Failed::TooLarge,
+            Some(LimitError::TimeLimitExceeded { .. }) => Failed::Late,
+            None if text.contains("exceeded time limit") => Failed::Late,
+            None if text.contains("exceeded memory limit") => Failed::TooLarge,
+            _ => Failed::Error(one_line(&text)),
         }
     })
 }

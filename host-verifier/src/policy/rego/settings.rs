@@ -8,7 +8,9 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer};
 use serde_saphyr::Spanned;
 
-use super::{DEFAULT_TIMEOUT, Dialect, MAX_TIMEOUT, Module, ModuleError, Source};
+use super::{
+    DEFAULT_MEMORY, DEFAULT_TIMEOUT, Dialect, MAX_TIMEOUT, MEMORY, Module, ModuleError, Source,
+};
 use crate::document::{self, DocumentError, Files, HINT, Place};
 
 /// The field, shape checked.
@@ -36,6 +38,10 @@ pub struct RegoSettings {
     #[serde(default)]
     #[schemars(with = "String")]
     timeout: Timeout,
+    /// How much memory an evaluation may take, from 16MiB to 256MiB. Default 64MiB.
+    #[serde(default)]
+    #[schemars(with = "String", regex(pattern = "^[0-9]+MiB$"))]
+    memory: Memory,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -73,6 +79,32 @@ impl<'de> Deserialize<'de> for Timeout {
             _ => Err(de::Error::custom(format_args!(
                 "`{text}` is no time for an evaluation{HINT}write something from `1ms` to `{}s`, with its unit",
                 MAX_TIMEOUT.as_secs()
+            ))),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Memory(u64);
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self(DEFAULT_MEMORY)
+    }
+}
+
+impl<'de> Deserialize<'de> for Memory {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        const MIB: u64 = 1024 * 1024;
+        let text = String::deserialize(deserializer)?;
+        let number = text.strip_suffix("MiB").and_then(|n| n.parse::<u64>().ok());
+        let bytes = number.and_then(|number| number.checked_mul(MIB));
+        match bytes {
+            Some(bytes) if (MEMORY.0..=MEMORY.1).contains(&bytes) => Ok(Self(bytes)),
+            _ => Err(de::Error::custom(format_args!(
+                "`{text}` is no memory for an evaluation{HINT}write something from `{}MiB` to `{}MiB`, with its unit",
+                MEMORY.0 / MIB,
+                MEMORY.1 / MIB
             ))),
         }
     }
@@ -133,6 +165,7 @@ impl RegoSettings {
             dialect: self.dialect.0,
             entrypoint: self.entrypoint.as_deref(),
             timeout: self.timeout.0,
+            memory: self.memory.0,
         };
         let error = match Module::load(&source) {
             Ok(module) => return Ok(Arc::new(module)),

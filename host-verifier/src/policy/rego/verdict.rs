@@ -23,6 +23,8 @@ pub enum ModuleOutcome {
     Error,
     /// It was not decided in time.
     Timeout,
+    /// It needed more memory than it may take.
+    Memory,
     /// Every thread that evaluates was busy for too long.
     Busy,
 }
@@ -65,6 +67,7 @@ impl fmt::Display for ModuleVerdict {
             ModuleOutcome::Undefined => "is undefined",
             ModuleOutcome::Error => "failed",
             ModuleOutcome::Timeout => "was not decided in time",
+            ModuleOutcome::Memory => "needs more memory than it may take",
             ModuleOutcome::Busy => "was not evaluated, too many modules run",
         })?;
         for text in self.detail.iter().chain(&self.reasons) {

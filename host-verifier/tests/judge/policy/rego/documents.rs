@@ -74,6 +74,16 @@ fn what_is_wrong_with_it_is_told_with_its_place_and_a_hint() {
             (7, 37),
             "`0s` is no time",
         ),
+        (
+            "rego: {file: m.rego, memory: 1GiB}",
+            (7, 36),
+            "`1GiB` is no memory for an evaluation",
+        ),
+        (
+            "rego: {file: m.rego, memory: 1MiB}",
+            (7, 36),
+            "`1MiB` is no memory",
+        ),
         ("rego: {file: m.rego, entrypont: x}", (7, 28), "entrypont"),
         (
             "rego:\n  module: |\n    package t\n    allow := rand.intn(\"a\", 1)\n",

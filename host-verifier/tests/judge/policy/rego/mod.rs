@@ -2,18 +2,20 @@
 //!
 //! * `documents`: the field in a policy's document.
 //! * `examples`: the modules that ship, and the published ones that they correct.
+//! * `memory`: how much a module may take.
 //! * `modules`: dialects, what is refused, limits, and what each answer means.
 //! * `narrowing`: modules among the other rules of a policy.
 
 mod documents;
 mod examples;
+mod memory;
 mod modules;
 mod narrowing;
 
 use core::time::Duration;
 
 use assay_host_verifier::policy::rego::{
-    Dialect, Module, ModuleError, ModuleOutcome, ModuleVerdict, Source,
+    DEFAULT_MEMORY, Dialect, Module, ModuleError, ModuleOutcome, ModuleVerdict, Source,
 };
 use jiff::Timestamp;
 use serde_json::Value;
@@ -34,6 +36,7 @@ pub(crate) fn source(text: &str) -> Source<'_> {
         dialect: Dialect::Auto,
         entrypoint: None,
         timeout: Duration::from_secs(1),
+        memory: DEFAULT_MEMORY,
     }
 }
 
