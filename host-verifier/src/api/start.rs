@@ -9,7 +9,8 @@ use tokio::task::JoinSet;
 
 use super::{ApiState, HttpListener, Tls, TlsError, ops, router};
 use crate::config::{Config, HttpSettings};
-use crate::server::{RequestLogins, Server, stopped};
+use crate::server::{Broken, RequestLogins, Server, stopped};
+use crate::telemetry::health::{Component, State};
 
 /// How often logins are looked for whose time is over.
 const EXPIRE_EVERY: Duration = Duration::from_secs(5);
@@ -77,9 +78,26 @@ impl HttpListeners {
         Ok(open)
     }
 
-    /// Serves all of them until `stop`, and then until they are drained. Health and metrics are told as long as anything
-    /// is: they stop last.
-    pub async fn serve(self, server: &Server, config: &Config, stop: watch::Receiver<bool>) {
+    /// Serves all of them until `stop`, and then until they are drained: what is being answered then is answered, and
+    /// `/ready` says at once that nothing new should come. Health and metrics are told as long as anything is: they stop
+    /// last.
+    ///
+    /// # Errors
+    ///
+    /// [`Broken`] when a listener ended by itself. A panic in what serves the API is this method's own.
+    pub async fn serve(
+        self,
+        server: &Server,
+        config: &Config,
+        stop: watch::Receiver<bool>,
+    ) -> Result<(), Broken> {
+        let drained = {
+            let (health, mut stop) = (server.health.clone(), stop.clone());
+            async move {
+                stopped(&mut stop).await;
+                health.drain();
+            }
+        };
         let (last, stop_last) = watch::channel(false);
         let mut others = JoinSet::new();
         for (listener, router) in [
@@ -91,27 +109,35 @@ impl HttpListeners {
                 others.spawn(listener.serve(router, metrics, stop_last.clone()));
             }
         }
-        match self.api {
-            Some(api) => {
-                let tls = api.tls().cloned();
-                let state = ApiState::new(server.clone(), config, tls.clone());
-                let logins = state.logins.clone();
-                let expired = expire(&logins, server, stop.clone());
-                let served = api.serve(router(state), server.metrics.clone(), stop.clone());
-                let kept = async {
-                    if let Some(tls) = tls {
-                        ops::keep_certificate(&tls, server, stop.clone()).await;
-                    }
-                };
-                tokio::join!(served, kept, expired);
-            }
-            None => {
-                let mut stop = stop;
-                let _ = stop.wait_for(|stop| *stop).await;
+        let api = async {
+            let Some(api) = self.api else {
+                return drained.await;
+            };
+            let tls = api.tls().cloned();
+            let state = ApiState::new(server.clone(), config, tls.clone());
+            let logins = state.logins.clone();
+            let expired = expire(&logins, server, stop.clone());
+            let served = api.serve(router(state), server.metrics.clone(), stop.clone());
+            let kept = async {
+                if let Some(tls) = tls {
+                    ops::keep_certificate(&tls, server, stop.clone()).await;
+                }
+            };
+            tokio::join!(served, kept, expired, drained);
+        };
+        tokio::select! {
+            () = api => {}
+            // They are told to end below, and not before.
+            Some(_) = others.join_next() => {
+                let task = "health and metrics".to_owned();
+                let why = State::Dead("its task ended".to_owned());
+                server.health.report_of(Component::Listeners, &task, why);
+                return Err(Broken { task });
             }
         }
         let _ = last.send(true);
         while others.join_next().await.is_some() {}
+        Ok(())
     }
 }
 

@@ -4,6 +4,7 @@ pub mod clusters;
 mod conversation;
 mod course;
 mod issue;
+mod lasting;
 mod renewal;
 mod requests;
 pub mod start;
@@ -22,6 +23,8 @@ use tokio::task::JoinSet;
 pub use clusters::{Clusters, Live};
 pub use conversation::LoginConversation;
 pub(crate) use issue::IssueFailed;
+pub use lasting::Broken;
+use lasting::Lasting;
 pub use requests::{MAX_KEPT, Reply, RequestLogins};
 pub use state_keys::StateKeys;
 
@@ -79,50 +82,52 @@ pub struct Server {
 
 impl Server {
     /// Serves all sources until `stop` becomes true. Links that are open then are dropped; their logins are given up.
-    pub async fn serve(&self, sources: Vec<Box<dyn LinkSource>>, stop: watch::Receiver<bool>) {
-        let mut tasks = JoinSet::new();
+    ///
+    /// # Errors
+    ///
+    /// [`Broken`], at once, when a task that must last for ever has ended: what is left would serve with something missing
+    /// that nobody notices.
+    pub async fn serve(
+        &self,
+        sources: Vec<Box<dyn LinkSource>>,
+        stop: watch::Receiver<bool>,
+    ) -> Result<(), Broken> {
+        let mut tasks = Lasting::new(stop.clone());
         for source in sources {
-            let (server, stop) = (self.clone(), stop.clone());
-            tasks.spawn(async move { server.serve_source(source.as_ref(), stop).await });
+            let (server, name, stop) = (self.clone(), source.name(), stop.clone());
+            tasks.spawn(Component::Listeners, name, async move {
+                server.serve_source(source.as_ref(), stop).await;
+            });
         }
-        let (server, mut upkeep_stop) = (self.clone(), stop.clone());
-        tasks.spawn(async move {
-            tokio::select! {
-                () = server.upkeep() => {}
-                () = stopped(&mut upkeep_stop) => {}
-            }
+        let server = self.clone();
+        tasks.spawn_endless(Component::Store, "upkeep", async move {
+            server.upkeep().await;
         });
-        let (server, mut follow_stop) = (self.clone(), stop.clone());
-        tasks.spawn(async move {
-            tokio::select! {
-                () = server.clusters.follow(&server.verifier) => {}
-                () = stopped(&mut follow_stop) => {}
-            }
+        let server = self.clone();
+        tasks.spawn_endless(Component::Config, "clusters", async move {
+            server.clusters.follow(&server.verifier).await;
         });
-        let (server, mut notes_stop) = (self.clone(), stop.clone());
-        tasks.spawn(async move {
-            tokio::select! {
-                () = server.take_notes() => {}
-                () = stopped(&mut notes_stop) => {}
-            }
+        let server = self.clone();
+        tasks.spawn_endless(Component::Config, "status", async move {
+            server.watch_config().await;
         });
-        let (server, mut config_stop) = (self.clone(), stop.clone());
-        tasks.spawn(async move {
-            tokio::select! {
-                () = server.watch_config() => {}
-                () = stopped(&mut config_stop) => {}
-            }
+        let server = self.clone();
+        tasks.spawn_endless(Component::Store, "purge", async move {
+            server.purge().await;
         });
-        let (server, mut purge_stop) = (self.clone(), stop);
-        tasks.spawn(async move {
-            tokio::select! {
-                () = server.purge() => {}
-                () = server.rotate() => {}
-                () = server.state_keys.follow() => {}
-                () = stopped(&mut purge_stop) => {}
-            }
+        let server = self.clone();
+        tasks.spawn_endless(Component::Audit, "notes", async move {
+            server.take_notes().await;
         });
-        while tasks.join_next().await.is_some() {}
+        let server = self.clone();
+        tasks.spawn_endless(Component::Store, "state keys", async move {
+            server.state_keys.follow().await;
+        });
+        let server = self.clone();
+        tasks.spawn_endless(Component::Authorities, "rotation", async move {
+            server.rotate().await;
+        });
+        tasks.last(&self.health).await
     }
 
     /// Serves one source until `stop`.
@@ -154,8 +159,11 @@ impl Server {
             match opened {
                 Ok(link) if source.exclusive() => {
                     wait = REOPEN.0;
+                    // In a task, as every link: a fault that what comes over it finds costs the link alone.
+                    let (server, own, permits) = (self.clone(), name.clone(), permits.clone());
+                    tasks.spawn(async move { server.serve_link(link, &own, permits).await });
                     tokio::select! {
-                        () = self.serve_link(link, &name, permits.clone()) => {}
+                        _ = tasks.join_next() => {}
                         () = stopped(&mut stop) => break,
                     }
                     // A port that opens and ends at once must not become a busy loop.

@@ -6,11 +6,12 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::Server;
 use crate::audit::AuditError;
+use crate::store::StoreError;
 use crate::telemetry::health::{ClockWatch, Component, State, probe};
 use crate::telemetry::metrics::{StoreOperation, UPKEEP_EVERY};
 use crate::telemetry::names;
 
-/// How long the store may take to answer the question whether it is there.
+/// How long the store may take to store something small.
 const STORE_LIMIT: Duration = Duration::from_secs(2);
 
 /// How often it is looked whether a command has left something to be recorded. It waits for that.
@@ -72,13 +73,31 @@ impl Server {
         }
     }
 
+    /// A database that only reads, or whose writer waits for another's lock or is gone, stores no login: only a write
+    /// tells. `ended` says that it is gone.
+    async fn probe_store(&self, ended: &mut bool) -> Result<(), String> {
+        let mut unique = [0; 32];
+        let filled = self.random.fill(&mut unique);
+        filled.map_err(|error| error.to_string())?;
+        let written = async {
+            let written = self.store.probe(&unique, self.clock.now().wall).await;
+            written.inspect_err(|error| *ended = matches!(error, StoreError::Closed))
+        };
+        probe(STORE_LIMIT, written).await
+    }
+
     /// One look at everything.
     async fn look(&self, calendar: &mut ClockWatch) {
         self.metrics.upkeep();
-        // No node has the empty hash, so this is one look into an index.
-        let asked = probe(STORE_LIMIT, self.store.node(""));
+        // Its writer is started with the store, and only then.
+        let mut ended = false;
+        let asked = self.probe_store(&mut ended);
         let store = self.metrics.store(StoreOperation::Probe, asked).await;
-        let store = store.map_or_else(State::Failing, |()| State::Ok);
+        let store = match store {
+            Ok(()) => State::Ok,
+            Err(why) if ended => State::Dead(why),
+            Err(why) => State::Failing(why),
+        };
         self.health.report(Component::Store, store);
         // A trail that failed once gets no logins that would show that it is well again: it is tried here.
         let trail = match self.audit.tend().await {

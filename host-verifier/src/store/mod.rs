@@ -285,6 +285,20 @@ pub trait Store:
         expires_at: Timestamp,
     ) -> Result<bool, StoreError>;
 
+    /// Writes something small, the way that logins do, and waits until it is durable: whether a login could be stored now.
+    /// `unique` is a value that nothing else has, random; the record is one of an answered challenge that is over, and the
+    /// next [`purge`](Self::purge) takes it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]: a login could not be stored.
+    async fn probe(&self, unique: &[u8; 32], now: Timestamp) -> Result<(), StoreError> {
+        match self.take_challenge(unique, now).await? {
+            true => Ok(()),
+            false => Err(StoreError::Damaged("challenge")),
+        }
+    }
+
     /// Stores a session and what its login says of the node, both or neither, if nothing stored contradicts
     /// ([`check`]) and the node is not banned.
     ///

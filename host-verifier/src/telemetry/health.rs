@@ -5,6 +5,7 @@
 //! must not have every replica killed.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -139,13 +140,14 @@ pub struct Health(Arc<Inner>);
 struct Inner {
     clock: Arc<dyn Clock>,
     parts: Mutex<BTreeMap<Component, Known>>,
+    draining: AtomicBool,
 }
 
 /// An answer of `/live` or `/ready`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {
-    /// `ok` or `failing`.
+    /// `ok`, `failing`, or of `/ready` `draining`: the service was told to stop and ends what it has begun.
     pub status: &'static str,
     /// The parts that keep it from being `ok`, and why, in a sentence for people. Empty when it is.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -191,6 +193,7 @@ impl Health {
         Self(Arc::new(Inner {
             clock,
             parts: Mutex::new(parts.into()),
+            draining: AtomicBool::new(false),
         }))
     }
 
@@ -225,10 +228,21 @@ impl Health {
         parts.get(&component).map_or(State::Ok, Known::state)
     }
 
+    /// The service was told to stop: from now on it is not ready, whatever its parts say.
+    pub fn drain(&self) {
+        self.0.draining.store(true, Ordering::Release);
+    }
+
     /// The answer of `/ready`: whether logins can be served.
     #[must_use]
     pub fn ready(&self) -> Answer {
-        self.answer(|state| matches!(state, State::Failing(_) | State::Dead(_)))
+        let mut answer = self.answer(|state| matches!(state, State::Failing(_) | State::Dead(_)));
+        if self.0.draining.load(Ordering::Acquire) {
+            answer.status = "draining";
+            let why = "the service ends, and takes nothing new".to_owned();
+            answer.not_ready.insert(0, why);
+        }
+        answer
     }
 
     /// The answer of `/live`: whether a restart would not help.

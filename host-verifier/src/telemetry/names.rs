@@ -46,6 +46,8 @@ pub const AUDIT_ROTATION_FAILED: &str = "Audit trail not rotated";
 pub const AUDIT_NOTE_REFUSED: &str = "Audit note refused";
 /// What commands left to be recorded could not be; tried again.
 pub const AUDIT_NOTES_FAILED: &str = "Audit notes not recorded";
+/// A part of the service ended by a fault of the program; the process ends too.
+pub const TASK_ENDED: &str = "A task has ended that must not";
 /// Old records could not be removed.
 pub const PURGE_FAILED: &str = "Old records could not be removed";
 /// A port is open; with `listener` and `address`.

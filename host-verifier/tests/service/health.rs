@@ -176,7 +176,7 @@ async fn a_service_that_serves_looks_after_itself() {
     .await
     .expect("ready");
     stop.send(true).unwrap();
-    serving.await.unwrap();
+    assert_eq!(serving.await.unwrap(), Ok(()));
     let page = Page::read(&desk.server.metrics.render());
     let probed = [("operation", "probe"), ("outcome", "success")];
     assert_eq!(page.value("assay_store_calls_total", &probed), Some(1.0));

@@ -273,7 +273,7 @@ async fn a_renewal_that_was_changed_or_exchanged_in_the_record_is_found() {
         .json(&["audit", "evidence", &login, "--out", "kept"]);
     let path = house.site.path("kept/record.json");
     let whole: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-    let mut verify = |bend: &dyn Fn(&mut Value)| {
+    let verify = |bend: &dyn Fn(&mut Value)| {
         let mut record = whole.clone();
         bend(&mut record);
         std::fs::write(&path, record.to_string()).unwrap();

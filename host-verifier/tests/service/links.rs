@@ -8,6 +8,7 @@ use assay_common::protocol::{
     AgentMessage, BlobRef, Chunk, FrameDecoder, FrameKind, MAX_CHUNK, MAX_VERIFIER_PACKET, Trouble,
     TroubleCode, write_frame,
 };
+use assay_host_verifier::server::Broken;
 use assay_host_verifier::transport::serial::SerialSource;
 use assay_host_verifier::transport::socket::{TcpAccept, TcpDial, UnixAccept, UnixDial};
 use assay_host_verifier::transport::{Link, LinkSource, memory};
@@ -100,7 +101,7 @@ fn frame(kind: FrameKind, body: &[u8]) -> Vec<u8> {
 struct Running {
     desk: Desk,
     stop: watch::Sender<bool>,
-    task: tokio::task::JoinHandle<()>,
+    task: tokio::task::JoinHandle<Result<(), Broken>>,
 }
 
 impl Running {
@@ -116,6 +117,7 @@ impl Running {
         tokio::time::timeout(PATIENCE, self.task)
             .await
             .expect("a clean stop")
+            .unwrap()
             .unwrap();
     }
 

@@ -42,6 +42,7 @@ mod ops;
 mod overlays;
 mod postgres;
 mod processes;
+mod readiness;
 mod remote;
 mod renewals;
 mod replicas;

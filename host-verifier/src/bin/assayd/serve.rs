@@ -1,6 +1,7 @@
 //! `assayd serve`: everything that the configuration names, until somebody says stop.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use assay_host_verifier::api::Tls;
 use assay_host_verifier::api::start::{HttpError, HttpListeners};
@@ -11,6 +12,7 @@ use assay_host_verifier::telemetry::{EventSink, names};
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::{JoinError, JoinHandle};
 
 use crate::Failure;
 use crate::notify::Supervisor;
@@ -76,19 +78,25 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<(), Failure> {
     let store = server.store.clone();
     let supervisor = Supervisor::from_environment();
     let alive = supervisor.watchdog(stopped.clone());
-    let serving = tokio::spawn(async move {
-        let http = http.serve(&server, &config, stopped.clone());
-        tokio::join!(server.serve(sources, stopped.clone()), http);
-    });
+    let server = Arc::new(server);
+    let links = {
+        let (server, stopped) = (server.clone(), stopped.clone());
+        tokio::spawn(async move { server.serve(sources, stopped).await })
+    };
+    let http = tokio::spawn(async move { http.serve(&server, &config, stopped).await });
     supervisor.ready();
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = tokio::signal::ctrl_c() => {}
-    }
-    tracing::info!("{}", names::STOPPING);
-    supervisor.stopping();
-    let _ = stop.send(true);
-    let served = serving.await;
+    let told = async {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+    };
+    let served = serve_until(told, links, http, || {
+        tracing::info!("{}", names::STOPPING);
+        supervisor.stopping();
+        let _ = stop.send(true);
+    })
+    .await;
     let _ = alive.await;
     store.close().await;
     // The last sink is gone with the server: the writer ends when it has written what is queued.
@@ -96,7 +104,44 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<(), Failure> {
         let _ = writer.await;
     }
     tracing::info!("{}", names::STOPPED);
-    served.map_err(|error| failed("the service ended", &error))
+    served
+}
+
+/// Waits until somebody says stop, or one of both can serve no more; ends the other in good order, and tells what it was.
+/// An exit status that is not 0 is what has a supervisor start the service anew.
+async fn serve_until<E: core::fmt::Display>(
+    told: impl Future<Output = ()>,
+    mut links: JoinHandle<Result<(), E>>,
+    mut http: JoinHandle<Result<(), E>>,
+    stop: impl FnOnce(),
+) -> Result<(), Failure> {
+    let broken = |error: &dyn core::fmt::Display| {
+        Failure::failed(format!("the service cannot go on: {error}"))
+            .hint("this is a fault of the program; the log has more")
+    };
+    let checked = |ended: Result<Result<(), E>, JoinError>| match ended {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(broken(&error)),
+        Err(error) => Err(broken(&error)),
+    };
+    // What ends before it was told to is broken, whatever it says of itself.
+    let early = |ended| checked(ended).and(Err(broken(&"it ended by itself")));
+    let mut ended = (None, None);
+    tokio::select! {
+        () = told => {}
+        one = &mut links => ended.0 = Some(early(one)),
+        one = &mut http => ended.1 = Some(early(one)),
+    }
+    stop();
+    let links = match ended.0 {
+        Some(ended) => ended,
+        None => checked(links.await),
+    };
+    let http = match ended.1 {
+        Some(ended) => ended,
+        None => checked(http.await),
+    };
+    links.and(http)
 }
 
 /// A connection is a file descriptor, and shells give 1024 of them. What the system allows is taken; what it does not,
@@ -106,4 +151,66 @@ fn raise_file_limit() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     let _ = setrlimit(Resource::Nofile, limit);
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use tokio::sync::watch;
+    use tokio::task::JoinHandle;
+
+    use super::serve_until;
+
+    /// Both ends end at `stop`; `ends` is what the first does instead.
+    async fn served(
+        ends: Option<fn() -> Result<(), String>>,
+        swapped: bool,
+    ) -> (Result<(), String>, bool) {
+        let (stop, stopped) = watch::channel(false);
+        let until_stop = |mut stop: watch::Receiver<bool>| async move {
+            stop.wait_for(|stop| *stop).await.unwrap();
+            Ok(())
+        };
+        let one: JoinHandle<Result<(), String>> = match ends {
+            Some(ends) => tokio::spawn(async move { ends() }),
+            None => tokio::spawn(until_stop(stopped.clone())),
+        };
+        let other = tokio::spawn(until_stop(stopped));
+        let (links, http) = match swapped {
+            false => (one, other),
+            true => (other, one),
+        };
+        let told = AtomicBool::new(false);
+        let never = ends.is_some();
+        let signal = async {
+            if never {
+                std::future::pending().await
+            }
+        };
+        let served = serve_until(signal, links, http, || {
+            told.store(true, Ordering::Relaxed);
+            stop.send(true).unwrap();
+        });
+        let served = served.await.map_err(|failure| failure.message);
+        (served, told.load(Ordering::Relaxed))
+    }
+
+    #[tokio::test]
+    async fn what_cannot_go_on_ends_the_other_in_good_order_and_is_told() {
+        assert_eq!(served(None, false).await, (Ok(()), true));
+        let faults: [(fn() -> Result<(), String>, &str); 3] = [
+            (|| std::panic::resume_unwind(Box::new("a fault")), "panic"),
+            (|| Err("purge: ended".to_owned()), "purge: ended"),
+            (|| Ok(()), "it ended by itself"),
+        ];
+        for swapped in [false, true] {
+            for (fault, said) in faults {
+                let (result, told) = served(Some(fault), swapped).await;
+                let message = result.unwrap_err();
+                assert!(message.contains(said) && told, "{message}");
+            }
+        }
+    }
 }

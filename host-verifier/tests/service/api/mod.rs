@@ -154,8 +154,8 @@ impl Api {
         let api = Arc::new(self);
         let served = api.clone();
         let task = tokio::spawn(async move {
-            open.serve(&served.desk.server, &served.config, stopped)
-                .await;
+            let served = open.serve(&served.desk.server, &served.config, stopped);
+            served.await.unwrap();
         });
         Served {
             api,

@@ -367,5 +367,5 @@ async fn health_and_metrics_tell_of_a_document_that_cannot_be_used() {
     told(&|state| *state == State::Ok).await;
     assert_eq!(value("assay_config_errors_total"), 1.0);
     stop.send(true).unwrap();
-    serving.await.unwrap();
+    serving.await.unwrap().unwrap();
 }
