@@ -131,6 +131,12 @@ impl Tls {
         self.current().client_cas
     }
 
+    /// The file of the server's certificate.
+    #[must_use]
+    pub fn certificate(&self) -> &Path {
+        &self.files.certificate
+    }
+
     /// When the first certificate of the server's chain ends.
     #[must_use]
     pub fn not_after(&self) -> Timestamp {

@@ -10,6 +10,7 @@ use super::course::{Answer, Course};
 use crate::blobs::Blobs;
 use crate::login::{AwaitProofs, Denied};
 use crate::telemetry::events::Body;
+use crate::telemetry::metrics::Limit;
 use crate::telemetry::names;
 use crate::transport::connection::Conversation;
 
@@ -63,6 +64,7 @@ impl LoginConversation {
         self.abandon("the agent began again");
         let mut course = Course::new(self.server.clone(), &self.link, message);
         let Ok(permit) = self.permits.clone().try_acquire_owned() else {
+            self.server.metrics.rate_limited(Limit::LoginsInFlight);
             let denied = Denied::new(None, DenyCode::OVERLOADED, "too many logins in flight");
             return course.denied(denied).await.message();
         };

@@ -16,7 +16,7 @@ use crate::login::{
 };
 use crate::store::{Commit, StoreError};
 use crate::telemetry::events::Body;
-use crate::telemetry::metrics::{Held, LoginEnd, Occasion, SessionChange, StoreOperation, Tally};
+use crate::telemetry::metrics::{Held, LoginEnd, Occasion, SessionChange, Tally};
 use crate::telemetry::{Event, names};
 
 /// One login, from its hello on.
@@ -159,8 +159,7 @@ impl Course {
             Resumed::Ready(state) => return Ok(state),
             Resumed::NeedsNode(ek_hash) => ek_hash,
         };
-        let call = self.server.store.node(&ek_hash);
-        let node = self.server.metrics.store(StoreOperation::Node, call).await;
+        let node = self.server.store.node(&ek_hash).await;
         let unavailable = |what: &dyn core::fmt::Display| {
             Denied::new(None, DenyCode::UNAVAILABLE, what.to_string())
         };
@@ -218,9 +217,7 @@ impl Course {
         let Ok(until) = now.wall.checked_add(timeout) else {
             return Ok(false);
         };
-        let call = self.server.store.take_challenge(digest, until);
-        let metrics = &self.server.metrics;
-        metrics.store(StoreOperation::TakeChallenge, call).await
+        self.server.store.take_challenge(digest, until).await
     }
 
     /// Judges the answer to a challenge that was taken for it.
@@ -273,8 +270,7 @@ impl Course {
                 }
                 Next::Recall(state) => {
                     self.steps(Some(state.login_id()), steps);
-                    let call = self.server.store.node(state.untrusted_subject());
-                    match self.server.metrics.store(StoreOperation::Node, call).await {
+                    match self.server.store.node(state.untrusted_subject()).await {
                         Ok(node) => {
                             let now = self.server.clock.now();
                             let env = Env {
@@ -288,9 +284,7 @@ impl Course {
                 }
                 Next::Commit(state) => {
                     self.steps(Some(state.login_id()), steps);
-                    let call = self.server.store.commit_login(state.record());
-                    let metrics = &self.server.metrics;
-                    match metrics.store(StoreOperation::CommitLogin, call).await {
+                    match self.server.store.commit_login(state.record()).await {
                         Ok(Commit::Stored) => match self.issue(state.stored()).await {
                             Ok((steps, granted, svid)) => {
                                 self.steps(Some(granted.login_id), steps);

@@ -1,7 +1,9 @@
 //! The service: links, logins and the store, wired together.
 
+mod authorities;
 pub mod clusters;
 mod conversation;
+mod counted;
 mod course;
 mod issue;
 mod lasting;
@@ -22,6 +24,7 @@ use tokio::task::JoinSet;
 
 pub use clusters::{Clusters, Live};
 pub use conversation::LoginConversation;
+pub use counted::Counted;
 pub(crate) use issue::IssueFailed;
 pub use lasting::Broken;
 use lasting::Lasting;
@@ -32,10 +35,10 @@ use crate::audit::{AuditError, AuditLog, Record};
 use crate::clock::Clock;
 use crate::random::SecureRandom;
 use crate::store::Store;
-use crate::svid::{Issuer, RotateError};
+use crate::svid::Issuer;
 use crate::telemetry::events::Body;
 use crate::telemetry::health::{Component, State};
-use crate::telemetry::metrics::{LinkKind, StoreOperation};
+use crate::telemetry::metrics::LinkKind;
 use crate::telemetry::{Event, EventSink, Health, Metrics, names};
 use crate::transport::connection::{self, LinkCounters};
 use crate::transport::{Link, LinkSource};
@@ -44,8 +47,6 @@ use crate::transport::{Link, LinkSource};
 pub const MAX_LINKS: usize = 256;
 /// How often records that have ended are removed.
 const PURGE_EVERY: Duration = Duration::from_secs(60);
-/// How often the authorities of SVIDs are looked at.
-const ROTATE_EVERY: Duration = Duration::from_secs(60);
 /// How long records are kept after they ended, so that a late answer is still recognised.
 const PURGE_AFTER: Duration = Duration::from_secs(300);
 /// Waiting times before a source is opened again: doubled from the first to the last.
@@ -62,7 +63,7 @@ pub struct Server {
     pub issuer: Arc<Issuer>,
     /// What seals logins between two messages.
     pub state_keys: StateKeys,
-    /// State that outlives a login.
+    /// State that outlives a login; a [`Counted`] one in a service.
     pub store: Arc<dyn Store>,
     /// Time.
     pub clock: Arc<dyn Clock>,
@@ -125,7 +126,7 @@ impl Server {
         });
         let server = self.clone();
         tasks.spawn_endless(Component::Authorities, "rotation", async move {
-            server.rotate().await;
+            server.keep_authorities().await;
         });
         tasks.last(&self.health).await
     }
@@ -278,26 +279,6 @@ impl Server {
         });
     }
 
-    async fn rotate(&self) {
-        let mut interval = tokio::time::interval(ROTATE_EVERY);
-        loop {
-            interval.tick().await;
-            let now = self.clock.now();
-            let state = match self.issuer.rotate(now).await {
-                Ok(()) => State::Ok,
-                Err(RotateError::Busy) => continue,
-                Err(error) => {
-                    tracing::warn!(%error, hint = error.hint(), "{}", names::ROTATION_FAILED);
-                    match self.issuer.ready(now.wall) {
-                        true => State::Degraded(error.to_string()),
-                        false => State::Failing(error.to_string()),
-                    }
-                }
-            };
-            self.health.report(Component::Authorities, state);
-        }
-    }
-
     async fn purge(&self) {
         let mut interval = tokio::time::interval(PURGE_EVERY);
         loop {
@@ -305,8 +286,7 @@ impl Server {
             let Ok(before) = self.clock.now().wall.checked_sub(PURGE_AFTER) else {
                 continue;
             };
-            let purge = self.store.purge(before);
-            if let Err(error) = self.metrics.store(StoreOperation::Purge, purge).await {
+            if let Err(error) = self.store.purge(before).await {
                 tracing::warn!(%error, "{}", names::PURGE_FAILED);
             }
         }

@@ -6,7 +6,7 @@ use super::Server;
 use crate::audit::{IssuedSvid, Record, Trail};
 use crate::login::{Denied, Env, RefusedRenewal, Renewed, renewal};
 use crate::telemetry::events::Body;
-use crate::telemetry::metrics::{Occasion, SessionChange, StoreOperation};
+use crate::telemetry::metrics::{Occasion, SessionChange};
 use crate::telemetry::{Event, names};
 
 impl Server {
@@ -82,8 +82,7 @@ impl Server {
         };
         let verifier = self.verifier.current();
         let judged = renewal::judge(&verifier, &env, session, renew, message)?;
-        let call = self.store.renew_session(judged.renewal());
-        let stored = self.metrics.store(StoreOperation::RenewSession, call).await;
+        let stored = self.store.renew_session(judged.renewal()).await;
         if !stored.map_err(|error| judged.refused_with(unavailable(&error)))? {
             return Err(judged.refused());
         }

@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 
 use super::clusters::Base;
 use super::state_keys::StateKeyError;
-use super::{Clusters, Live, Server, StateKeys};
+use super::{Clusters, Counted, Live, Server, StateKeys};
 use crate::audit::{self, AuditError, AuditLog};
 use crate::clock::Clock;
 use crate::clock::SystemClock;
@@ -226,6 +226,7 @@ pub async fn server(config: &Config, events: EventSink) -> Result<Server, StartE
     metrics.config_served(1);
     let live = Live::from(verifier(config)?);
     let store = store(config).await?;
+    let store: Arc<dyn Store> = Arc::new(Counted::new(store, metrics.clone()));
     let clusters = Clusters::new(Base::from(config), store.clone());
     // Before the first login: what is set in the store may be stricter than what the file says.
     clusters.refresh(&live, false).await?;

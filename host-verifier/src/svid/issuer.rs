@@ -67,6 +67,27 @@ impl Settings {
     }
 }
 
+/// How long those that sign go on; `None` for one that is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terms {
+    /// The own authority of X.509-SVIDs.
+    pub x509: Option<Term>,
+    /// The own authority of JWT-SVIDs.
+    pub jwt: Option<Term>,
+    /// The authority above that of X.509-SVIDs, as it was when its files could be read last. Another must be there before
+    /// it cuts the life of an own one short.
+    pub upstream: Option<Term>,
+}
+
+/// How long an authority that signs goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Term {
+    /// When another takes over, if one is there by then.
+    pub hands_over: Timestamp,
+    /// When it ends, and with it everything that it signed.
+    pub ends: Timestamp,
+}
+
 /// Why nothing was issued.
 #[derive(Debug, thiserror::Error)]
 pub enum IssueError {
@@ -160,6 +181,8 @@ struct Shared {
 struct Found {
     x509: OwnSet<X509Authority>,
     jwt: OwnSet<JwtAuthority>,
+    /// When the upstream authority ends, if there is one.
+    upstream_ends: Option<Timestamp>,
     bundle: Arc<Bundle>,
 }
 
@@ -181,6 +204,14 @@ impl<A: Own> OwnSet<A> {
     fn active(&self, now: Timestamp) -> Option<&Arc<A>> {
         self.all.get(rotation::active(now, &self.lives)?)
     }
+
+    fn term(&self, now: Timestamp) -> Option<Term> {
+        let life = self.lives.get(rotation::active(now, &self.lives)?)?;
+        Some(Term {
+            hands_over: life.hands_over(),
+            ends: life.not_after,
+        })
+    }
 }
 
 impl Issuer {
@@ -196,6 +227,7 @@ impl Issuer {
         let found = Found {
             x509: OwnSet::new(Vec::new(), |_| false),
             jwt: OwnSet::new(Vec::new(), |_| false),
+            upstream_ends: None,
             bundle: Arc::new(Bundle::new(&settings.trust_domain, &Authorities::default())),
         };
         Self {
@@ -290,6 +322,20 @@ impl Issuer {
     pub fn ready(&self, now: Timestamp) -> bool {
         let found = self.found();
         found.x509.active(now).is_some() && found.jwt.active(now).is_some()
+    }
+
+    /// How long the authorities go on that sign at `now`.
+    #[must_use]
+    pub fn terms(&self, now: Timestamp) -> Terms {
+        let found = self.found();
+        Terms {
+            x509: found.x509.term(now),
+            jwt: found.jwt.term(now),
+            upstream: found.upstream_ends.map(|ends| Term {
+                hands_over: ends.checked_sub(self.settings.ca_ttl).unwrap_or(ends),
+                ends,
+            }),
+        }
     }
 
     fn check_domain(&self, id: &SpiffeId<'_>) -> Result<(), IssueError> {

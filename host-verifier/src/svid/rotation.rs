@@ -99,9 +99,15 @@ impl Life {
         self.age(now) >= self.settle()
     }
 
-    /// Before five sixths of its life.
+    /// Until when it signs if another can by then: five sixths of its life.
+    #[must_use]
+    pub fn hands_over(&self) -> Timestamp {
+        let at = self.not_before.as_second() + self.span() / 6 * 5;
+        Timestamp::from_second(at).unwrap_or(self.not_after)
+    }
+
     fn fresh(&self, now: Timestamp) -> bool {
-        !self.outdated && self.age(now) < self.span() / 6 * 5
+        !self.outdated && now < self.hands_over()
     }
 
     /// Something signed by it still has some time to live.

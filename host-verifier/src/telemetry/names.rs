@@ -54,6 +54,8 @@ pub const PURGE_FAILED: &str = "Old records could not be removed";
 pub const LISTENING: &str = "Listening";
 /// The API's certificate or client authorities were replaced.
 pub const TLS_RELOADED: &str = "Certificate reloaded";
+/// The API's certificate has ended: agents refuse to talk to this verifier.
+pub const TLS_EXPIRED: &str = "Certificate has expired";
 /// The API's certificate was replaced by one that cannot be used; the one before goes on.
 pub const TLS_NOT_RELOADED: &str = "Certificate not reloaded";
 /// A TLS handshake failed.
@@ -93,6 +95,8 @@ pub const AUTHORITY_DAMAGED: &str = "Authority's record is damaged";
 pub const SVID_ISSUED: &str = "SVID issued";
 /// Authorities could not be brought up to date; tried again.
 pub const ROTATION_FAILED: &str = "Authorities could not be rotated";
+/// The same, and none is left that is valid: logins that name a key are denied as unavailable.
+pub const NO_AUTHORITY: &str = "No authority is valid";
 
 /// The keys of login states could not be read or changed; tried again.
 pub const STATE_KEYS_FAILED: &str = "Keys of login states could not be brought up to date";

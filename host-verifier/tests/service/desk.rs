@@ -12,7 +12,7 @@ use assay_host_verifier::login::{ChallengeKey, Verifier};
 use assay_host_verifier::policy::{PolicyDocument, PolicySet};
 use assay_host_verifier::random::SystemRandom;
 use assay_host_verifier::server::clusters::Base;
-use assay_host_verifier::server::{Clusters, LoginConversation, Server, StateKeys};
+use assay_host_verifier::server::{Clusters, Counted, LoginConversation, Server, StateKeys};
 use assay_host_verifier::session::PathTemplate;
 use assay_host_verifier::store::{MemoryStore, Store};
 use assay_host_verifier::svid::keys::MemoryKeys;
@@ -126,18 +126,19 @@ impl Desk {
             reattest_after: Duration::from_secs(24 * 3600),
             issues_svids: true,
         };
+        let metrics = Metrics::new(clock.clone());
         let server = Server {
             state_keys: state_keys(store.clone(), verifier.key.clone(), &clock),
             issuer: Arc::new(issuer(store.clone(), &clock)),
             audit: AuditLog::default(),
             verifier: verifier.into(),
             clusters: Clusters::new(base, store.clone()),
-            store: store.clone(),
+            store: Arc::new(Counted::new(store.clone(), metrics.clone())),
             clock: clock.clone(),
             random: Arc::new(SystemRandom),
             events: sink,
             permits: Arc::new(Semaphore::new(4)),
-            metrics: Metrics::new(clock.clone()),
+            metrics,
             health: Health::starting(clock.clone()),
         };
         Self {

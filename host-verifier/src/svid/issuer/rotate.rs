@@ -71,9 +71,13 @@ impl Issuer {
                 Err(error) => trouble = trouble.or(Some(error)),
             }
         }
-        if let Err(error) = upstream {
-            trouble = trouble.or(Some(error.into()));
-        }
+        let upstream_ends = match upstream {
+            Ok(upstream) => upstream.map(|upstream| upstream.ends()),
+            Err(error) => {
+                trouble = trouble.or(Some(error.into()));
+                before.upstream_ends
+            }
+        };
         match self.remove_ended(&stored, &signers, now).await {
             Ok(removed) => changed |= removed,
             Err(error) => trouble = trouble.or(Some(error)),
@@ -91,7 +95,12 @@ impl Issuer {
             trouble = trouble.or(result.err());
         }
         let bundle = self.bundle_of(&before, &stored);
-        self.shared().found = Arc::new(Found { x509, jwt, bundle });
+        self.shared().found = Arc::new(Found {
+            x509,
+            jwt,
+            upstream_ends,
+            bundle,
+        });
         trouble.map_or(Ok(()), Err)
     }
 

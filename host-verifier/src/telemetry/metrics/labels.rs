@@ -32,7 +32,7 @@ labels! {
         TakeChallenge = "take_challenge",
         /// A login is stored.
         CommitLogin = "commit_login",
-        /// A node is looked up.
+        /// A node is looked up, evicted or banned.
         Node = "node",
         /// A session is looked up or revoked.
         Session = "session",
@@ -46,6 +46,10 @@ labels! {
         Token = "token",
         /// An operator's list.
         List = "list",
+        /// An authority is published, noted or removed, or all of them are read.
+        Authority = "authority",
+        /// A key that seals logins between two messages is read, made or removed.
+        StateKey = "state_key",
         /// The check behind `/ready`.
         Probe = "probe",
     }
@@ -68,8 +72,6 @@ labels! {
         Unix = "unix",
         /// A TCP connection.
         Tcp = "tcp",
-        /// A login over HTTPS.
-        Https = "https",
     }
 
     /// When an SVID is issued.
@@ -82,12 +84,14 @@ labels! {
         Session = "session",
     }
 
-    /// An authority that signs.
+    /// Who signs.
     Authority {
         /// X.509-SVIDs.
         X509 = "x509",
         /// JWT-SVIDs.
         Jwt = "jwt",
+        /// The certificates of those that sign X.509-SVIDs.
+        Upstream = "upstream",
     }
 
     /// Why something was turned away before it was looked at.
@@ -112,7 +116,6 @@ impl LinkKind {
         match source.split_once(':') {
             Some(("unix", _)) => Self::Unix,
             Some(("tcp", _)) => Self::Tcp,
-            Some(("https", _)) => Self::Https,
             _ => Self::Serial,
         }
     }

@@ -38,7 +38,7 @@ use crate::clock::{Clock, SystemClock};
 /// How often samples must be folded into their histograms ([`Metrics::upkeep`]) where nobody reads the page.
 pub const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
-/// The routes of the HTTP interface, as templates. A request for anything else counts as [`labels::OTHER`].
+/// The routes of the API, as templates. A request for anything else counts as [`labels::OTHER`].
 pub const ROUTES: &[&str] = &[
     "/v1/login",
     "/v1/clusters",
@@ -69,9 +69,6 @@ pub const ROUTES: &[&str] = &[
     "/openapi.json",
     "/.well-known/openid-configuration",
     "/keys",
-    "/live",
-    "/ready",
-    "/metrics",
 ];
 
 /// How a login ended.
@@ -271,10 +268,15 @@ impl Metrics {
         self.0.series.config_errors.increment(1);
     }
 
-    /// When an authority's signing key ends.
-    pub fn authority_expires(&self, authority: Authority, at: Timestamp) {
+    /// The authority that signs: when another should take over, and when it ends.
+    pub fn authority(&self, authority: Authority, hands_over: Timestamp, ends: Timestamp) {
         let labels = [("authority", authority.text())];
-        gauge(&self.0.recorder, names::AUTHORITY_EXPIRY, &labels).set(seconds(at));
+        for (name, at) in [
+            (names::AUTHORITY_ROTATION, hands_over),
+            (names::AUTHORITY_EXPIRY, ends),
+        ] {
+            gauge(&self.0.recorder, name, &labels).set(seconds(at));
+        }
     }
 
     /// When the certificate of the HTTPS listener ends.

@@ -53,7 +53,7 @@ metrics! {
     LINKS_OPEN = "assay_links_open", Gauge,
         "Links that are open, by kind.";
     SESSIONS = "assay_sessions_total", Counter,
-        "Changes of sessions: granted, renewed, revoked.";
+        "Changes of sessions: granted, renewed, revoked by name over the API. A ban ends sessions that are not counted.";
     SVIDS = "assay_svids_total", Counter,
         "SVIDs, by kind (x509, jwt), occasion (login, renewal, session: asked for by a session's holder) and outcome.";
     AUDIT_RECORDS = "assay_audit_records_total", Counter,
@@ -68,8 +68,10 @@ metrics! {
         "Version of the configuration that is served.";
     CONFIG_ERRORS = "assay_config_errors_total", Counter,
         "Configurations that were refused or could not be loaded.";
+    AUTHORITY_ROTATION = "assay_authority_rotation_timestamp_seconds", Gauge,
+        "When another should take over from the authority that signs, by authority: x509 and jwt at five sixths of its life, upstream one ca.ttl before its end.";
     AUTHORITY_EXPIRY = "assay_authority_expiry_timestamp_seconds", Gauge,
-        "When the authority that signs ends, by authority (x509, jwt). Not there while there is none.";
+        "When the authority that signs ends, by authority (x509, jwt, upstream). Not there until there is one.";
     TLS_EXPIRY = "assay_tls_certificate_expiry_timestamp_seconds", Gauge,
         "When the certificate of the HTTPS listener ends. Not there without one.";
     HTTP_REQUESTS = "assay_http_requests_total", Counter,

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use assay_host_verifier::api::document;
+use assay_host_verifier::telemetry::metrics::ROUTES;
 use serde_json::Value;
 
 use super::Api;
@@ -16,6 +18,17 @@ fn references<'a>(value: &'a Value, found: &mut BTreeSet<&'a str>) {
         Value::Array(values) => values.iter().for_each(|value| references(value, found)),
         _ => {}
     }
+}
+
+/// A route that is not in the metrics' list counts as `other`, and one that is nowhere else never counts.
+#[tokio::test]
+async fn every_path_has_a_series_of_its_own() {
+    let document = serde_json::to_value(document(&Api::new().state())).unwrap();
+    let paths = document["paths"].as_object().unwrap().keys();
+    let mut served: BTreeSet<_> = paths.map(String::as_str).collect();
+    served.insert("/openapi.json");
+    let counted: BTreeSet<_> = ROUTES.iter().copied().collect();
+    assert_eq!(counted, served);
 }
 
 #[tokio::test]

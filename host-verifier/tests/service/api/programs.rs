@@ -7,9 +7,12 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
+use assay_host_verifier::telemetry::metrics::names;
+use jiff::Timestamp;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::metrics::page::Page;
 use crate::processes::{assayd, text};
 
 fn init(dir: &Path) -> Output {
@@ -176,6 +179,25 @@ fn a_fresh_directory_serves_https_health_and_metrics_with_no_other_set_up() {
     );
     assert_eq!(status, "201", "{made}");
     let made: Value = serde_json::from_str(&made).unwrap();
+
+    // What the service did so far, it has counted: the authorities that it made, and each call of its store.
+    let (page, _) = curl(&dir, &[&format!("http://{metrics}/metrics")]);
+    let page = Page::read(&page);
+    for authority in ["x509", "jwt"] {
+        let of = |name| page.value(name, &[("authority", authority)]).unwrap();
+        let (ends, hands_over) = (of(names::AUTHORITY_EXPIRY), of(names::AUTHORITY_ROTATION));
+        let life = 24.0 * 3600.0 + 60.0;
+        assert_eq!(ends - hands_over, life / 6.0, "{authority}");
+        assert!(of(names::AUTHORITY_EXPIRY) > Timestamp::now().as_second() as f64);
+    }
+    for operation in ["list", "token", "config", "authority", "probe"] {
+        let labels = [("operation", operation), ("outcome", "success")];
+        let calls = page.value(names::STORE_CALLS, &labels);
+        assert!(calls >= Some(1.0), "{operation}: {calls:?}");
+    }
+    let asked = |status| [("route", "/v1/nodes"), ("status", status)];
+    let requests = |status| page.value(names::HTTP_REQUESTS, &asked(status));
+    assert_eq!((requests("2xx"), requests("4xx")), (Some(2.0), Some(1.0)));
 
     let log = service.stop();
     for secret in [token, &viewer, made["token"].as_str().unwrap()] {

@@ -1,6 +1,7 @@
 //! What is counted, and what never becomes a label.
 
 pub(crate) mod page;
+mod store;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -28,8 +29,12 @@ const FAILURE: &str = names::SPIRE_NODE_FAILURE;
 fn every_metric_is_there_from_the_start_with_all_its_series_at_zero() {
     let metrics = Metrics::default();
     let page = Page::read(&metrics.render());
-    // These two are not there until there is something to expire.
-    let later = [names::AUTHORITY_EXPIRY, names::TLS_EXPIRY];
+    // These are not there until there is something to expire.
+    let later = [
+        names::AUTHORITY_ROTATION,
+        names::AUTHORITY_EXPIRY,
+        names::TLS_EXPIRY,
+    ];
     for metric in names::ALL {
         let there = page.metrics().contains(metric.name);
         assert_eq!(there, !later.contains(&metric.name), "{}", metric.name);
@@ -47,11 +52,17 @@ fn every_metric_is_there_from_the_start_with_all_its_series_at_zero() {
     }
     assert_eq!(page.value(names::SPIRE_WORKLOAD_FAILURE, &[]), Some(0.0));
 
-    metrics.authority_expires(Authority::X509, "2026-05-01T00:00:00Z".parse().unwrap());
+    let (hands_over, ends) = ("2026-04-30T20:00:00Z", "2026-05-01T00:00:00Z");
+    metrics.authority(
+        Authority::X509,
+        hands_over.parse().unwrap(),
+        ends.parse().unwrap(),
+    );
     metrics.tls_expires("2026-06-01T00:00:00Z".parse().unwrap());
     let page = Page::read(&metrics.render());
-    let x509 = page.value(names::AUTHORITY_EXPIRY, &[("authority", "x509")]);
-    assert_eq!(x509, Some(1_777_593_600.0));
+    let x509 = |name| page.value(name, &[("authority", "x509")]);
+    assert_eq!(x509(names::AUTHORITY_EXPIRY), Some(1_777_593_600.0));
+    assert_eq!(x509(names::AUTHORITY_ROTATION), Some(1_777_579_200.0));
     assert_eq!(page.value(names::TLS_EXPIRY, &[]), Some(1_780_272_000.0));
     assert_eq!(
         page.value(names::AUTHORITY_EXPIRY, &[("authority", "jwt")]),
@@ -150,6 +161,21 @@ async fn a_login_is_in_flight_while_its_challenge_is_out() {
 fn close(link: &mut assay_host_verifier::server::LoginConversation) {
     use assay_host_verifier::transport::connection::Conversation;
     link.closed();
+}
+
+#[tokio::test]
+async fn a_login_beyond_those_in_flight_is_counted_as_turned_away() {
+    let tpm = FakeTpm::new();
+    let desk = Desk::new(&ek_only("rack", &[&tpm]));
+    let turned_away = || read(&desk).value(names::RATE_LIMITED, &[("limit", "logins_in_flight")]);
+    let mut held = Vec::new();
+    for _ in 0..desk.server.permits.available_permits() {
+        held.push(desk.at_round_0().await);
+    }
+    assert_eq!(turned_away(), Some(0.0));
+    let answer = desk.login(&tpm).await;
+    assert!(matches!(answer, Answer::Denied(DenyCode::OVERLOADED, _)));
+    assert_eq!(turned_away(), Some(1.0));
 }
 
 #[tokio::test]

@@ -105,8 +105,9 @@ fn page() -> BTreeMap<String, BTreeMap<String, Vec<String>>> {
     let metrics = Metrics::default();
     let end = "2030-01-01T00:00:00Z".parse().unwrap();
     metrics.tls_expires(end);
-    metrics.authority_expires(Authority::X509, end);
-    metrics.authority_expires(Authority::Jwt, end);
+    metrics.authority(Authority::X509, end, end);
+    metrics.authority(Authority::Jwt, end, end);
+    metrics.authority(Authority::Upstream, end, end);
     let mut samples: BTreeMap<String, BTreeMap<String, Vec<String>>> = BTreeMap::new();
     for line in metrics
         .render()
