@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use assay_common::protocol::DenyCode;
 use assay_host_verifier::audit;
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
 use super::house::{House, Replica, Wire};
+use super::{renew, renewed_until};
 use crate::agent::Answer;
 use crate::desk::granted;
 use crate::fake_tpm::FakeTpm;
@@ -70,6 +72,56 @@ fn a_full_disk_refuses_logins_until_there_is_room() {
     assert_eq!(recorded, told);
     let stored = house.site.json(&["session", "list"]).to_string();
     assert!(told.iter().all(|id| stored.contains(id)), "{stored}");
+}
+
+#[test]
+fn a_renewal_on_a_full_disk_is_refused_and_prolongs_nothing_that_is_not_recorded() {
+    let mut tpm = FakeTpm::new();
+    let house = House::new(&[&tpm], "");
+    let replica = house.serve(&[]);
+    let trail = house.site.path("data").join(audit::FILE);
+    let written = || std::fs::metadata(&trail).unwrap().len();
+    let mut renewed = 0;
+    for bytes in [0, 4096, written() + 100] {
+        tpm.clock += 1;
+        let session = granted(house.login(&replica, &tpm));
+        let (_, nonce, _) = session.renewal.clone().unwrap();
+        tpm.clock += 1;
+        let message = renew(&tpm, session.session_id, &nonce);
+        let mut wire = Wire::connect(replica.address).unwrap();
+        room(&replica, Some(bytes));
+        for _ in 0..2 {
+            let heard = wire.turn(&[], &message).unwrap();
+            assert_eq!(heard.status, 503, "{bytes}");
+            let mut agent = house.agent();
+            let answer = agent.hear(&heard.message);
+            let unavailable = matches!(answer, Answer::Denied(DenyCode::UNAVAILABLE, _));
+            assert!(unavailable, "{bytes}: {answer:?}");
+        }
+        room(&replica, None);
+        // The same message is good once there is room, unless the store had taken it: then a login is.
+        let began = Instant::now();
+        loop {
+            let heard = wire.turn(&[], &message).unwrap();
+            if renewed_until(&heard.message).is_some() {
+                renewed += 1;
+                break;
+            }
+            if heard.status != 503 {
+                assert_eq!(heard.status, 403, "{bytes}");
+                break;
+            }
+            assert!(began.elapsed() < Duration::from_secs(30), "{bytes}");
+        }
+        tpm.clock += 1;
+        granted(house.login(&replica, &tpm));
+    }
+    println!("{renewed} of 3 renewals went through when there was room");
+    assert_eq!(house.site.json(&["audit", "verify"])["unfinished_bytes"], 0);
+    let records = house.site.json(&["audit", "list"]);
+    let recorded = records.as_array().unwrap().iter();
+    let recorded = recorded.filter(|record| record["outcome"] == "renewed");
+    assert_eq!(recorded.count(), renewed);
 }
 
 /// A login that ends in a refusal: its status and its code.

@@ -4,7 +4,7 @@
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use assay_common::protocol::envelope::{LoginAnswer, LoginRequest, POSTCARD};
@@ -57,17 +57,24 @@ impl House {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut log = BufReader::new(process.stderr.take().unwrap()).lines();
-        let address = loop {
-            let line = log.next().expect("assayd comes up").unwrap();
-            let line: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line}"));
-            if line["listener"] == "api" {
-                break line["address"].as_str().unwrap().parse().unwrap();
-            }
-        };
+        let lines = BufReader::new(process.stderr.take().unwrap()).lines();
+        let log = Log::default();
+        let ear = log.clone();
         // A full pipe would hold the process.
-        std::thread::spawn(move || log.for_each(drop));
-        Replica { process, address }
+        std::thread::spawn(move || {
+            let parsed = |line: String| serde_json::from_str(&line).unwrap_or(Value::String(line));
+            lines
+                .map_while(Result::ok)
+                .for_each(|line| ear.hear(parsed(line)));
+            ear.hear(Value::Null);
+        });
+        let mut replica = Replica {
+            process,
+            address: ([127, 0, 0, 1], 0).into(),
+            log,
+        };
+        replica.address = replica.listens("api").parse().unwrap();
+        replica
     }
 
     /// An agent that pins this site's key.
@@ -97,13 +104,61 @@ impl House {
     }
 }
 
+/// What a process has logged so far; `null` at its end.
+#[derive(Clone, Default)]
+struct Log(Arc<(Mutex<Vec<Value>>, Condvar)>);
+
+impl Log {
+    fn hear(&self, line: Value) {
+        let (lines, heard) = &*self.0;
+        lines.lock().unwrap().push(line);
+        heard.notify_all();
+    }
+
+    /// The first line that fits, once it is there.
+    fn wait_for(&self, fits: impl Fn(&Value) -> bool) -> Value {
+        let (lines, heard) = &*self.0;
+        let mut known = lines.lock().unwrap();
+        loop {
+            if let Some(line) = known.iter().find(|line| fits(line)) {
+                return line.clone();
+            }
+            assert!(
+                !known.contains(&Value::Null),
+                "assayd has ended: {known:#?}"
+            );
+            let (next, late) = heard.wait_timeout(known, Duration::from_secs(60)).unwrap();
+            assert!(!late.timed_out(), "never logged: {next:#?}");
+            known = next;
+        }
+    }
+}
+
 /// A process that serves a site.
 pub(super) struct Replica {
     pub(super) process: Child,
     pub(super) address: SocketAddr,
+    log: Log,
 }
 
 impl Replica {
+    /// The address of a port, once it is open.
+    pub(super) fn listens(&self, listener: &str) -> String {
+        let line = self.log.wait_for(|line| line["listener"] == listener);
+        line["address"].as_str().unwrap().to_owned()
+    }
+
+    /// The first line with this message, once it is there.
+    pub(super) fn logged(&self, message: &str) -> Value {
+        self.log.wait_for(|line| line["msg"] == message)
+    }
+
+    /// How many lines with this message there are.
+    pub(super) fn count(&self, message: &str) -> usize {
+        let lines = self.log.0.0.lock().unwrap();
+        lines.iter().filter(|line| line["msg"] == message).count()
+    }
+
     /// SIGKILL.
     pub(super) fn kill(&mut self) {
         self.process.kill().unwrap();

@@ -7,10 +7,12 @@ mod crashes;
 mod databases;
 mod disks;
 mod documents;
+mod expiry;
 mod house;
 mod idle;
 mod kills;
 mod replicas;
+mod resets;
 
 use assay_common::login::renewal_nonce;
 use assay_common::protocol::{AgentMessage, Renew, Renewal, VerifierMessage, decode};

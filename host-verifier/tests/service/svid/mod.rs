@@ -10,7 +10,8 @@ mod keys;
 mod lives;
 mod replicas;
 mod rotation;
-mod upstream;
+mod steps;
+pub(crate) mod upstream;
 mod x509;
 
 use std::path::{Path, PathBuf};

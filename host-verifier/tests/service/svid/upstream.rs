@@ -14,12 +14,12 @@ use jiff::Timestamp;
 
 use super::{DAY, Folder, HOUR, Office, memory_keys};
 
-const CA: &str = "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\n\
+pub(crate) const CA: &str = "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\n\
     subjectKeyIdentifier=hash\n";
 
 impl Folder {
     /// `name.key` and a root `name.pem`.
-    fn root(&self, name: &str, kind: &str, extensions: &str, days: u32) {
+    pub(crate) fn root(&self, name: &str, kind: &str, extensions: &str, days: u32) {
         self.key(name, kind, "");
         self.write("ext.cnf", format!("[ext]\n{extensions}"));
         self.openssl(&format!(
@@ -53,7 +53,12 @@ impl Folder {
         std::fs::set_permissions(self.path(&format!("{name}.key")), mode).unwrap();
     }
 
-    fn upstream(&self, certificate: &str, key: &str, bundle: Option<&str>) -> UpstreamDisk {
+    pub(crate) fn upstream(
+        &self,
+        certificate: &str,
+        key: &str,
+        bundle: Option<&str>,
+    ) -> UpstreamDisk {
         let bundle = bundle.map(|name| self.path(name));
         UpstreamDisk::new(self.path(certificate), self.path(key), bundle)
     }
