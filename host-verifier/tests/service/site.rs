@@ -95,6 +95,14 @@ impl Site {
         }
     }
 
+    /// Sends one message over a connection of its own; the answer.
+    pub(crate) fn ask(&self, message: &[u8]) -> Vec<u8> {
+        let mut line = std::os::unix::net::UnixStream::connect(self.path("agent.sock")).unwrap();
+        line.set_read_timeout(Some(Duration::from_secs(20)))
+            .unwrap();
+        exchange(&mut line, message)
+    }
+
     /// A whole login over the socket, as the provisioning record says.
     pub(crate) fn login(&self, tpm: &FakeTpm) -> Answer {
         let output = self.assay(&[

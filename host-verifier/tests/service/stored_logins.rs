@@ -16,6 +16,7 @@ use tempfile::TempDir;
 use crate::agent::{Answer, EK};
 use crate::desk::{Desk, asked_of, ek_and_quote, ek_only, granted, policies, tell};
 use crate::fake_tpm::FakeTpm;
+use crate::faults::renew;
 use crate::site::Site;
 use crate::vendor::{Vendor, certified_payload};
 
@@ -264,6 +265,33 @@ async fn the_next_policy_is_tried_when_a_module_says_no() {
     let (desk, folder) = office(&entries);
     granted(desk.login(&tpm).await);
     assert_eq!(last_record(&folder)["policy"], "fallback");
+}
+
+#[test]
+fn a_session_that_was_renewed_is_explained_by_its_login() {
+    let mut tpm = FakeTpm::new();
+    let site = Site::new(&[&tpm]);
+    let daemon = site.serve();
+    let opened = granted(site.login(&tpm));
+    let session = hex::encode(opened.session_id);
+    let (_, nonce, _) = opened.renewal.unwrap();
+    tpm.clock += 1;
+    let message = renew(&tpm, opened.session_id, &nonce);
+    site.ask(&message);
+    // A second renewal over the same nonce is refused, and what it names proves nothing.
+    site.ask(&message);
+    let listed = site.json(&["audit", "list"]);
+    let outcomes: Vec<_> = (0..3).map(|at| listed[at]["outcome"].as_str()).collect();
+    assert_eq!(outcomes, [Some("denied"), Some("renewed"), Some("granted")]);
+    let login = listed[2]["login_id"].as_str().unwrap();
+    for which in [["--session", &session], ["--login", login]] {
+        let explained = site.json(&[&["policy", "explain"], &which[..]].concat());
+        assert_eq!(explained["outcome"], "granted", "{which:?}");
+        assert_eq!(explained["explanation"][0]["policy"], "rack", "{which:?}");
+    }
+    let judged = site.json(&["evidence", "verify", "--login", login]);
+    assert_eq!(judged["accepted"], true, "{judged}");
+    daemon.terminate();
 }
 
 #[test]
