@@ -14,10 +14,15 @@ const FORMAT: u32 = 1;
 /// Where manufactured TPMs are kept: `manufactured-<format>` in cargo's target folder.
 #[must_use]
 pub fn folder() -> PathBuf {
+    target().join(format!("manufactured-{FORMAT}"))
+}
+
+/// Cargo's target folder.
+#[must_use]
+pub fn target() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR")
         .map_or_else(|| board::workspace_root().join("target"), PathBuf::from);
-    let target = std::path::absolute(&target).unwrap_or(target);
-    target.join(format!("manufactured-{FORMAT}"))
+    std::path::absolute(&target).unwrap_or(target)
 }
 
 /// A TPM by `recipe`, copied into `into` (absolute). Made on first use, by whichever process comes first.

@@ -1,5 +1,6 @@
 //! Boards in QEMU, unmodified, at a real `assayd`.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Duration;
@@ -349,11 +350,56 @@ fn a_qemu_that_cannot_load_the_overlay_is_reported_and_the_other_board_serves() 
     let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(document["board"], "mps2-an386");
     assert!(document["spi"]["bytes"].as_u64().unwrap() > 3_000);
+    what_a_demo_leaves(&document);
     // Asked for by name, the other one is an error and nothing else.
     let output = demo(&["--board", "stm32f405"]);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success());
     assert!(said.contains("does not export get_system_memory"), "{said}");
+}
+
+/// The three commands that a demo ends with, typed as they stand there.
+fn what_a_demo_leaves(document: &serde_json::Value) {
+    let commands = document["commands"].as_array().unwrap();
+    let told: Vec<_> = commands
+        .iter()
+        .map(|command| {
+            let output = Command::new("sh")
+                .args(["-c", command.as_str().unwrap()])
+                .current_dir(board::workspace_root())
+                .output()
+                .unwrap();
+            assert!(output.status.success(), "{command}: {output:?}");
+            String::from_utf8(output.stdout).unwrap()
+        })
+        .collect();
+    let [nodes, sessions, explained] = told.as_slice() else {
+        panic!("{commands:?}")
+    };
+    let of = |pointer: &str| document.pointer(pointer).and_then(|value| value.as_str());
+    let (identity, session) = (of("/spiffe_id").unwrap(), of("/session/id").unwrap());
+    let ek = of("/tpm/ek_hash").unwrap();
+    assert_eq!(nodes.lines().count(), 2, "this demo's node alone: {nodes}");
+    assert!(nodes.contains(ek) && nodes.contains(identity), "{nodes}");
+    assert_eq!(sessions.lines().count(), 2, "{sessions}");
+    assert!(sessions.contains(session), "{sessions}");
+    for part in [
+        "granted",
+        session,
+        identity,
+        "bare_metal: satisfied, and the first: it won",
+        "tpm_quote  requiredAttestors  satisfied",
+    ] {
+        assert!(explained.contains(part), "{part}: {explained}");
+    }
+    // Keys are in it.
+    let config = commands[0].as_str().unwrap().rsplit(' ').next().unwrap();
+    let folder = board::workspace_root().join(config.trim_matches('\''));
+    let mode = std::fs::metadata(folder.parent().unwrap())
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o077, 0, "{mode:o}");
 }
 
 #[test]

@@ -193,6 +193,16 @@ pub struct OrderedQuery {
 }
 
 impl OrderedQuery {
+    /// For lists with further parameters.
+    #[must_use]
+    pub const fn new(limit: Option<u32>, cursor: Option<String>, order: Order) -> Self {
+        Self {
+            limit,
+            cursor,
+            order,
+        }
+    }
+
     /// The page, and whether it is of the newest.
     ///
     /// # Errors

@@ -21,6 +21,9 @@ use crate::telemetry::events::by_name;
 pub enum Command {
     /// Sessions that have not ended, the newest first
     List {
+        /// Also those that have ended, until they are forgotten, some five minutes later
+        #[arg(long)]
+        all: bool,
         /// Where the verifier is
         #[command(flatten)]
         access: Access,
@@ -99,36 +102,38 @@ impl From<SessionRecord> for Shown {
     }
 }
 
+impl Shown {
+    fn state(&self, now: Timestamp) -> &'static str {
+        match self.revoked_at {
+            Some(_) => "revoked",
+            None if self.expires_at <= now => "ended",
+            None => "active",
+        }
+    }
+}
+
 /// Runs a command.
 #[must_use]
 pub fn run(command: Command) -> ExitCode {
     match command {
         Command::List {
+            all,
             access,
             limit,
             format,
         } => {
-            let result = access.reach().and_then(|site| block_on(list(site, limit)));
-            finish(format, result, |sessions| {
-                let rows = sessions.iter().map(|s| {
-                    [
-                        s.id.clone(),
-                        s.spiffe_id.clone(),
-                        s.policy.clone(),
-                        or_dash(s.renewed_at),
-                        s.expires_at.to_string(),
-                        s.reattest_at.to_string(),
-                    ]
-                });
-                let header = [
-                    "ID",
-                    "SPIFFE ID",
-                    "POLICY",
-                    "RENEWED",
-                    "EXPIRES",
-                    "LOGIN DUE",
-                ];
-                table(header, rows)
+            let now = Timestamp::now();
+            let mut ended = false;
+            let result = access.reach().and_then(|site| {
+                block_on(async {
+                    let sessions = list(&site, all, limit).await?;
+                    ended = !all && sessions.is_empty() && !list(&site, true, 1).await?.is_empty();
+                    Ok(sessions)
+                })
+            });
+            finish(format, result, |sessions| match ended {
+                true => "none that lives; --all shows those that have ended".to_owned(),
+                false => shown(sessions, now),
             })
         }
         Command::Show { id, access, format } => {
@@ -144,15 +149,18 @@ pub fn run(command: Command) -> ExitCode {
     }
 }
 
-async fn list(site: Reached, limit: u32) -> Result<Vec<Shown>, Failure> {
+async fn list(site: &Reached, all: bool, limit: u32) -> Result<Vec<Shown>, Failure> {
     match site {
         Reached::Api(remote) => {
-            let path = format!("/v1/sessions?order=newest&limit={limit}");
+            let path = format!("/v1/sessions?order=newest&ended={all}&limit={limit}");
             Ok(remote.get::<Page<Shown>>(&path).await?.items)
         }
         Reached::Store(config) => {
-            let store = open_store(&config).await?;
-            let sessions = store.sessions(Timestamp::now(), limit).await?;
+            let store = open_store(config).await?;
+            let sessions = match all {
+                true => store.kept_sessions(limit).await?,
+                false => store.sessions(Timestamp::now(), limit).await?,
+            };
             Ok(sessions.into_iter().map(Shown::from).collect())
         }
     }
@@ -189,6 +197,30 @@ async fn revoke(site: Reached, id: SessionId) -> Result<Revoked, Failure> {
         Ok((Revoked { revoked }, Some(change)))
     })
     .await
+}
+
+fn shown(sessions: &[Shown], now: Timestamp) -> String {
+    let rows = sessions.iter().map(|s| {
+        [
+            s.id.clone(),
+            s.spiffe_id.clone(),
+            s.policy.clone(),
+            s.state(now).to_owned(),
+            or_dash(s.renewed_at),
+            s.expires_at.to_string(),
+            s.reattest_at.to_string(),
+        ]
+    });
+    let header = [
+        "ID",
+        "SPIFFE ID",
+        "POLICY",
+        "STATE",
+        "RENEWED",
+        "EXPIRES",
+        "LOGIN DUE",
+    ];
+    table(header, rows)
 }
 
 fn or_dash(at: Option<Timestamp>) -> String {

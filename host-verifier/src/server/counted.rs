@@ -56,6 +56,7 @@ counted! {
         Node: evict_node(ek_hash: &str) -> bool;
         Session: session(id: SessionId) -> Option<SessionRecord>;
         List: sessions(now: Timestamp, limit: u32) -> Vec<SessionRecord>;
+        List: kept_sessions(limit: u32) -> Vec<SessionRecord>;
         Purge: purge(before: Timestamp) -> u64;
         [
             // Whoever asks waits for so long and no longer, and counts with that.

@@ -58,6 +58,13 @@ impl MemoryStore {
     }
 }
 
+fn newest<'a>(sessions: impl Iterator<Item = &'a SessionRecord>, limit: u32) -> Vec<SessionRecord> {
+    let mut sessions: Vec<_> = sessions.cloned().collect();
+    sessions.sort_by(|a, b| b.issued_at.cmp(&a.issued_at).then_with(|| a.id.cmp(&b.id)));
+    sessions.truncate(limit as usize);
+    sessions
+}
+
 #[async_trait::async_trait]
 impl Store for MemoryStore {
     async fn take_challenge(
@@ -146,10 +153,11 @@ impl Store for MemoryStore {
             .sessions
             .values()
             .filter(|session| session.is_live(now));
-        let mut sessions: Vec<_> = live.cloned().collect();
-        sessions.sort_by(|a, b| b.issued_at.cmp(&a.issued_at).then_with(|| a.id.cmp(&b.id)));
-        sessions.truncate(limit as usize);
-        Ok(sessions)
+        Ok(newest(live, limit))
+    }
+
+    async fn kept_sessions(&self, limit: u32) -> Result<Vec<SessionRecord>, StoreError> {
+        Ok(newest(self.state().sessions.values(), limit))
     }
 
     async fn purge(&self, before: Timestamp) -> Result<u64, StoreError> {

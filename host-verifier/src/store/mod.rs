@@ -343,6 +343,13 @@ pub trait Store:
     /// [`StoreError`].
     async fn sessions(&self, now: Timestamp, limit: u32) -> Result<Vec<SessionRecord>, StoreError>;
 
+    /// At most `limit` sessions that are not forgotten yet, also those that have ended, the newest first.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    async fn kept_sessions(&self, limit: u32) -> Result<Vec<SessionRecord>, StoreError>;
+
     /// Forgets sessions, challenges and join tokens that ended before `before`; returns how many records.
     ///
     /// # Errors

@@ -256,6 +256,19 @@ impl Store for PostgresStore {
         .await
     }
 
+    async fn kept_sessions(&self, limit: u32) -> Result<Vec<SessionRecord>, StoreError> {
+        within(async {
+            let mut held = self.connection().await?;
+            let rows = sqlx::query(rows::KEPT_SESSIONS)
+                .bind(i64::from(limit))
+                .fetch_all(&mut *held)
+                .await?;
+            held.done();
+            rows.iter().map(read_session).collect()
+        })
+        .await
+    }
+
     async fn purge(&self, before: Timestamp) -> Result<u64, StoreError> {
         let mut gone = 0;
         for statement in [

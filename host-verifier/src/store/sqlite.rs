@@ -150,6 +150,14 @@ impl Store for SqliteStore {
         rows.iter().map(read_session).collect()
     }
 
+    async fn kept_sessions(&self, limit: u32) -> Result<Vec<SessionRecord>, StoreError> {
+        let rows = sqlx::query(rows::KEPT_SESSIONS)
+            .bind(i64::from(limit))
+            .fetch_all(&self.pool)
+            .await?;
+        rows.iter().map(read_session).collect()
+    }
+
     async fn purge(&self, before: Timestamp) -> Result<u64, StoreError> {
         let mut all = 0;
         loop {

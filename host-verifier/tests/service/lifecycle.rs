@@ -137,6 +137,10 @@ async fn a_revoked_session_is_over_for_every_reader(store: Arc<dyn Store>) {
     );
     let live = store.sessions(at(2000), 10).await.unwrap();
     assert_eq!(live.iter().map(|s| s.id.0[0]).collect::<Vec<_>>(), [2]);
+    let kept = store.kept_sessions(10).await.unwrap();
+    let kept: Vec<_> = kept.iter().map(|s| (s.id.0[0], s.revoked_at)).collect();
+    assert_eq!(kept, [(2, None), (1, Some(at(2000)))], "the newest first");
+    assert_eq!(store.kept_sessions(1).await.unwrap().len(), 1);
     assert!(
         !store
             .revoke_session(SessionId([9; 16]), at(1))

@@ -47,7 +47,12 @@ fn a_session_is_revoked_once_and_is_shown_as_revoked() {
         shown.contains(&format!("\nrevoked:    {revoked}\n")),
         "{shown}"
     );
-    assert_eq!(told(&site, &["session", "list"]), "none\n");
+    let none = "none that lives; --all shows those that have ended\n";
+    assert_eq!(told(&site, &["session", "list"]), none);
+    assert_eq!(site.json(&["session", "list"]), serde_json::json!([]));
+    let all = told(&site, &["session", "list", "--all"]);
+    let line = all.lines().find(|line| line.starts_with(&id)).unwrap();
+    assert!(line.contains(" revoked "), "{all}");
     let (status, said) = refused(&site, &["session", "revoke", &id]);
     assert_eq!(status, Some(1));
     let expected = format!(
@@ -61,6 +66,9 @@ fn a_session_is_revoked_once_and_is_shown_as_revoked() {
     let listed = told(&site, &["session", "list"]);
     assert!(listed.contains(&again) && !listed.contains(&id), "{listed}");
     assert!(listed.contains("LOGIN DUE"), "{listed}");
+    assert!(listed.contains(" active "), "{listed}");
+    let all = told(&site, &["session", "list", "--all"]);
+    assert!(all.contains(&again) && all.contains(&id), "{all}");
     assert_eq!(daemon.terminate().0.code(), Some(0));
 }
 

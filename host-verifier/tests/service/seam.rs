@@ -238,6 +238,10 @@ impl<S: Seam> Store for SeamStore<S> {
         self.inner.sessions(now, limit).await
     }
 
+    async fn kept_sessions(&self, limit: u32) -> Result<Vec<SessionRecord>, StoreError> {
+        self.inner.kept_sessions(limit).await
+    }
+
     async fn purge(&self, before: jiff::Timestamp) -> Result<u64, StoreError> {
         self.inner.purge(before).await
     }

@@ -12,7 +12,7 @@ mod verifier;
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -27,7 +27,7 @@ use crate::scenario::rig::Terms;
 
 pub use svid::SvidSeen;
 pub use tap::{Seen, Tap};
-pub use verifier::{AgentLine, Assayd, VerifierEvent};
+pub use verifier::{AgentLine, Assayd, VerifierEvent, program};
 
 /// Longest life of a machine: every scenario of a rig in a row, with a session's length in it.
 const DEADLINE: Duration = Duration::from_secs(600);
@@ -41,6 +41,8 @@ pub struct Options {
     pub icount: Option<u8>,
     /// How long a session lasts; `None` for an hour.
     pub session: Option<Duration>,
+    /// Where the verifier's configuration and data go; `None` for beside everything else.
+    pub verifier: Option<PathBuf>,
 }
 
 /// A board in QEMU that logs in at an `assayd`.
@@ -77,7 +79,10 @@ impl Live {
             Mode::QemuEmulator
         };
         let swtpm = tpm.start(&folder.join("tpm"), mode).context("swtpm")?;
-        let assayd = Assayd::start(tpm, folder, options.session)?;
+        let assayd = match &options.verifier {
+            None => Assayd::start(tpm, folder, options.session)?,
+            Some(own) => Assayd::start_in(own, folder, tpm, options.session)?,
+        };
         let record = assayd.record()?;
         let mut launch = Launch::new(machine, image, &swtpm)
             .overlay(options.overlay.clone())

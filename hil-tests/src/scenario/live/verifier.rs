@@ -91,7 +91,10 @@ pub enum AgentLine {
 /// A running `assayd`; ends with its owner.
 pub struct Assayd {
     child: Child,
+    /// Configuration, data and log.
     folder: PathBuf,
+    /// Sockets, whose paths must be short.
+    sockets: PathBuf,
     line: AgentLine,
     /// The one that it was started with first.
     policy: String,
@@ -101,7 +104,11 @@ pub struct Assayd {
 }
 
 /// A program of this workspace: beside the running one, where cargo puts all binaries of a profile.
-fn program(name: &str) -> Result<PathBuf> {
+///
+/// # Errors
+///
+/// When it is not built.
+pub fn program(name: &str) -> Result<PathBuf> {
     let here = std::env::current_exe().context("where this program is")?;
     let found = here
         .ancestors()
@@ -123,12 +130,29 @@ impl Assayd {
     /// When it does not start, with its log.
     pub fn start(tpm: &ManufacturedTpm, folder: &Path, session: Option<Duration>) -> Result<Self> {
         let policy = loopback::policy(&[&tpm.root_ca(), &tpm.intermediate_ca()], true);
-        Self::on(
-            &policy,
-            folder,
-            AgentLine::Socket,
-            session.unwrap_or(SESSION),
-        )
+        let session = session.unwrap_or(SESSION);
+        Self::on(&policy, folder, folder, AgentLine::Socket, session)
+    }
+
+    /// As [`Self::start`], with all that lasts in `folder`, which can be moved after [`Self::settle`], and its sockets in
+    /// another.
+    ///
+    /// # Errors
+    ///
+    /// When it does not start, with its log.
+    pub fn start_in(
+        folder: &Path,
+        sockets: &Path,
+        tpm: &ManufacturedTpm,
+        session: Option<Duration>,
+    ) -> Result<Self> {
+        let cas = ["root.pem", "intermediate.pem"].map(Path::new);
+        for (name, ca) in cas.iter().zip([tpm.root_ca(), tpm.intermediate_ca()]) {
+            fs::copy(ca, folder.join(name))?;
+        }
+        let policy = loopback::policy(&cas, true);
+        let session = session.unwrap_or(SESSION);
+        Self::on(&policy, folder, sockets, AgentLine::Socket, session)
     }
 
     /// Starts a verifier with a policy document; a session lasts an hour.
@@ -137,17 +161,24 @@ impl Assayd {
     ///
     /// When it does not start, with its log.
     pub fn with_policy(policy: &str, folder: &Path, line: AgentLine) -> Result<Self> {
-        Self::on(policy, folder, line, SESSION)
+        Self::on(policy, folder, folder, line, SESSION)
     }
 
-    fn on(policy: &str, folder: &Path, line: AgentLine, session: Duration) -> Result<Self> {
-        let folder = std::path::absolute(folder)?;
+    fn on(
+        policy: &str,
+        folder: &Path,
+        sockets: &Path,
+        line: AgentLine,
+        session: Duration,
+    ) -> Result<Self> {
+        let (folder, sockets) = (std::path::absolute(folder)?, std::path::absolute(sockets)?);
         fs::create_dir_all(&folder)?;
-        configure(&folder, &line, policy, session)?;
-        let (child, events) = spawn(&folder)?;
+        configure(&folder, &sockets, &line, policy, session)?;
+        let (child, events) = spawn(&folder, &sockets)?;
         let mut assayd = Self {
             child,
             folder,
+            sockets,
             line,
             policy: policy.to_owned(),
             events,
@@ -174,7 +205,7 @@ impl Assayd {
     ///
     /// When it does not start, with its log.
     pub fn start_again(&mut self) -> Result<()> {
-        (self.child, self.events) = spawn(&self.folder)?;
+        (self.child, self.events) = spawn(&self.folder, &self.sockets)?;
         self.wait_until_it_listens()
     }
 
@@ -187,8 +218,27 @@ impl Assayd {
         self.stop()?;
         let policy = terms.policy.unwrap_or(&self.policy);
         let session = terms.session.unwrap_or(SESSION);
-        configure(&self.folder, &self.line, policy, session)?;
+        configure(&self.folder, &self.sockets, &self.line, policy, session)?;
         self.start_again()
+    }
+
+    /// Ends it for good; its configuration then names nothing outside its folder.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be killed, or the configuration cannot be written.
+    pub fn settle(&mut self) -> Result<()> {
+        self.stop()?;
+        for left in ["events", SOCKET] {
+            let _ = fs::remove_file(self.folder.join(left));
+        }
+        configure(
+            &self.folder,
+            Path::new(""),
+            &self.line,
+            &self.policy,
+            SESSION,
+        )
     }
 
     fn wait_until_it_listens(&mut self) -> Result<()> {
@@ -199,7 +249,7 @@ impl Assayd {
             }
             match self.line {
                 AgentLine::Socket => {
-                    if let Ok(stream) = UnixStream::connect(self.folder.join(SOCKET)) {
+                    if let Ok(stream) = UnixStream::connect(self.socket()) {
                         self.first = Mutex::new(Some(stream));
                         return Ok(());
                     }
@@ -242,7 +292,7 @@ impl Assayd {
     /// Where agents connect.
     #[must_use]
     pub fn socket(&self) -> PathBuf {
-        self.folder.join(SOCKET)
+        self.sockets.join(SOCKET)
     }
 
     /// The provisioning record for its nodes, made by `assay provision record`.
@@ -295,25 +345,30 @@ impl Drop for Assayd {
 }
 
 /// Writes `assayd`'s files.
-fn configure(folder: &Path, line: &AgentLine, policy: &str, session: Duration) -> Result<()> {
+fn configure(
+    folder: &Path,
+    sockets: &Path,
+    line: &AgentLine,
+    policy: &str,
+    session: Duration,
+) -> Result<()> {
     fs::write(folder.join("policy.yaml"), policy)?;
     let listener = match line {
-        AgentLine::Socket => format!("unix:\n    - path: {}", folder.join(SOCKET).display()),
+        AgentLine::Socket => format!("unix:\n    - path: {}", sockets.join(SOCKET).display()),
         AgentLine::Serial { port, baud } => {
             format!("serial:\n    - path: {port}\n      baud: {baud}")
         }
     };
     let yaml = format!(
-        "trustDomain: {TRUST_DOMAIN}\ndataDir: {}\nlisteners:\n  {listener}\nclusters:\n  {CLUSTER}: policy.yaml\nsession:\n  ttl: {}s\n",
-        folder.join("data").display(),
+        "trustDomain: {TRUST_DOMAIN}\ndataDir: data\nlisteners:\n  {listener}\nclusters:\n  {CLUSTER}: policy.yaml\nsession:\n  ttl: {}s\n",
         session.as_secs(),
     );
     fs::write(folder.join(CONFIG), yaml)?;
     Ok(())
 }
 
-fn spawn(folder: &Path) -> Result<(Child, Receiver<VerifierEvent>)> {
-    let events = folder.join("events");
+fn spawn(folder: &Path, sockets: &Path) -> Result<(Child, Receiver<VerifierEvent>)> {
+    let events = sockets.join("events");
     // Left over from the process before.
     let _ = fs::remove_file(&events);
     let listener = UnixListener::bind(&events)?;

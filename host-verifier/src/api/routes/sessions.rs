@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::{Extension, Json};
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::api::ApiState;
@@ -77,25 +77,53 @@ impl From<SessionRecord> for SessionView {
     }
 }
 
+/// Which sessions, and in which order.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(in crate::api) struct SessionQuery {
+    /// Most entries, 1 to 1000; default 100.
+    #[param(minimum = 1, maximum = 1000, example = 100)]
+    limit: Option<u32>,
+    /// `next` of the page before; leave it out for the first.
+    cursor: Option<String>,
+    /// `newest` has no further pages.
+    #[serde(default)]
+    #[param(inline)]
+    order: Order,
+    /// Also those that have ended and are not forgotten yet; only of the newest.
+    #[serde(default)]
+    ended: bool,
+}
+
 /// Sessions that live, by id or the newest first
 #[utoipa::path(
     get,
     path = "/v1/sessions",
     tag = "sessions",
     operation_id = "listSessions",
-    params(OrderedQuery),
+    params(SessionQuery),
     responses((status = 200, description = "A page.", body = Page<SessionView>))
 )]
 pub(in crate::api) async fn list(
     State(api): State<ApiState>,
-    Query(query): Query<OrderedQuery>,
+    Query(query): Query<SessionQuery>,
 ) -> Result<Json<Page<SessionView>>, Problem> {
+    let ended = query.ended;
+    let query = OrderedQuery::new(query.limit, query.cursor, query.order);
     let (page, order) = query.read()?;
     let limit = page.limit()?;
     let now = api.server.clock.now().wall;
     if order == Order::Newest {
-        let found = api.server.store.sessions(now, limit).await?;
+        let found = match ended {
+            true => api.server.store.kept_sessions(limit).await?,
+            false => api.server.store.sessions(now, limit).await?,
+        };
         return Ok(Json(Page::whole(found)));
+    }
+    if ended {
+        let detail = "sessions that have ended are listed by order=newest only";
+        return Err(Problem::bad_request("bad-query", detail));
     }
     let after = match page.after(KIND)? {
         None => None,

@@ -48,6 +48,7 @@ async fn each_call_of_the_store_counts_once_under_its_operation() {
     store.revoke_session(id, now).await.unwrap();
     store.nodes(1).await.unwrap();
     store.sessions(now, 1).await.unwrap();
+    store.kept_sessions(1).await.unwrap();
     store.bans(1).await.unwrap();
     store.session_page(now, None, 1).await.unwrap();
     store.node_page("", 1).await.unwrap();
@@ -79,7 +80,7 @@ async fn each_call_of_the_store_counts_once_under_its_operation() {
     let expected = [
         ("node", 4.0),
         ("session", 2.0),
-        ("list", 6.0),
+        ("list", 7.0),
         ("purge", 1.0),
         ("take_challenge", 1.0),
         ("token", 3.0),
@@ -90,7 +91,7 @@ async fn each_call_of_the_store_counts_once_under_its_operation() {
     let page = Page::read(&metrics.render());
     let samples = format!("{}_count", names::STORE_DURATION);
     let of = [("operation", "list")];
-    assert_eq!(page.value(&samples, &of), Some(6.0), "and timed");
+    assert_eq!(page.value(&samples, &of), Some(7.0), "and timed");
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! `hil demo`: boots a board in QEMU and shows its login step by step, its SVID, and the renewal of its session.
 
 mod renewal;
+mod traces;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use assay_hil_tests::scenario::live::{Live, Options, Seen, VerifierEvent};
 use serde_json::{Value, json};
 
 use self::renewal::{renewal, show_svid, svid_document};
+use self::traces::Traces;
 
 /// The board of the demo.
 const BOARD: &str = "stm32f405";
@@ -74,11 +76,13 @@ pub(crate) fn run(demo: &Demo) -> Result<()> {
     let folder = tempfile::Builder::new().prefix("assay-").tempdir()?;
     let tpm = cache::copy(&Recipe::with([demo.ek]), &folder.path().join("made"))?;
     say("starting assayd on SQLite, and the board in QEMU\n");
+    let traces = Traces::new(&board.name)?;
     let options = Options {
         session: Some(SESSION),
+        verifier: Some(traces.folder().to_owned()),
         ..Options::default()
     };
-    let live = Live::start(&board, &image, &tpm, folder.path(), &options)?;
+    let mut live = Live::start(&board, &image, &tpm, folder.path(), &options)?;
 
     let mut commands = Vec::new();
     let end = live.finish(LOGIN_LIMIT, &mut |event| {
@@ -140,6 +144,13 @@ pub(crate) fn run(demo: &Demo) -> Result<()> {
         }
         fill(&mut document, "renewal", Some(renewal.document()));
     }
+    live.assayd.settle()?;
+    let session = document.pointer("/session/id").and_then(Value::as_str);
+    let commands = traces.keep(session.context("a session has a name")?)?;
+    if !demo.json {
+        commands.show();
+    }
+    fill(&mut document, "commands", Some(json!(commands.0)));
     if demo.json {
         println!("{}", serde_json::to_string_pretty(&document)?);
     }
