@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::attestor::Attribute;
 use crate::policy::{Issuance, PolicySet};
-use crate::session::PathTemplate;
+use crate::session::NamingError;
 
 /// A cluster as it is served.
 #[derive(Debug, Clone)]
@@ -29,12 +29,20 @@ impl From<PolicySet> for Cluster {
 }
 
 impl super::Verifier {
-    /// The template for a node of `cluster` with these attributes: the cluster's own, or else the service's.
-    #[must_use]
-    pub fn template_for(&self, cluster: &str, attributes: &[Attribute]) -> &PathTemplate {
+    /// The SPIFFE ID of a node of `cluster` with these attributes, by the cluster's own template, or else the service's.
+    ///
+    /// # Errors
+    ///
+    /// [`NamingError`].
+    pub fn spiffe_id(
+        &self,
+        cluster: &str,
+        attributes: &[Attribute],
+    ) -> Result<String, NamingError> {
         let issuance = self.clusters.get(cluster).and_then(|c| c.issuance.as_ref());
-        issuance.map_or(&self.path_template, |issuance| {
+        let template = issuance.map_or(&self.path_template, |issuance| {
             &issuance.template(attributes).path
-        })
+        });
+        template.spiffe_id(&self.trust_domain, attributes)
     }
 }

@@ -1,6 +1,5 @@
 //! The end of a login that succeeded: a session, stored first and told afterwards, and the SVID that comes with it.
 
-use assay_common::identity::SpiffeId;
 use assay_common::protocol::{
     DenyCode, Grant, MAX_VERIFIER_MESSAGE, SealedGrant, SvidGrant, VerifierMessage, encode,
 };
@@ -117,12 +116,9 @@ fn draw(progress: &Progress, authorized: &Authorized, env: &Env<'_>) -> Result<D
             Err(error) => return Err((denial::code_of(error.fault), error.to_string())),
         },
     };
-    let path = verifier
-        .template_for(&progress.cluster, authorized.attributes())
-        .render(authorized.attributes())
+    let spiffe_id = verifier
+        .spiffe_id(&progress.cluster, authorized.attributes())
         .map_err(|error| misconfigured(error.to_string()))?;
-    let spiffe_id = format!("spiffe://{}{path}", verifier.trust_domain);
-    SpiffeId::parse(&spiffe_id).map_err(|error| misconfigured(format!("{spiffe_id}: {error}")))?;
 
     let id: [u8; 16] = crate::random::bytes(env.random).map_err(|e| internal(e.to_string()))?;
     let mut secret = Zeroizing::new([0; 32]);

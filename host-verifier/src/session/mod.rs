@@ -1,9 +1,11 @@
 //! Sessions: what a node holds after a login. A session has an id (public, in logs), a secret (the node and nobody
 //! else; the store has its hash), a lifetime, the attributes that the winning policy vouches for, and a SPIFFE ID.
 
+mod naming;
 mod renewal;
 mod template;
 
+pub use naming::NamingError;
 pub use renewal::{JudgedBy, RenewalBasis};
 pub use template::{PathTemplate, RenderError, TemplateError, is_attribute_name};
 

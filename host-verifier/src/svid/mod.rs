@@ -1,7 +1,7 @@
 //! SPIFFE identities: the authorities that sign them, X.509-SVIDs, JWT-SVIDs, and the bundle that others trust them by.
 //!
 //! Everything here knows nothing of logins, transports and the API. Whoever has decided that a node may have an identity asks
-//! the [`Issuer`]; who may have which is decided elsewhere, with [`policy`] to name it.
+//! the [`Issuer`]; who may have which is decided elsewhere, and [`crate::session::PathTemplate`] names it.
 //!
 //! * [`keys`]: where private keys are: on disk, in memory, later in an HSM or a cloud's KMS.
 //! * [`rotation`]: which authority signs now and when the next is made; a pure function of time.
@@ -20,7 +20,6 @@ pub mod csr;
 pub mod issuer;
 pub mod jwt;
 pub mod keys;
-pub mod policy;
 pub mod rotation;
 pub mod upstream;
 pub mod x509;

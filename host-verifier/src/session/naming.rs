@@ -1,24 +1,16 @@
-//! Which SPIFFE ID a node gets: an `SVIDIssuancePolicy` applied to what was attested.
-//!
-//! The document names templates only; lifetimes are the service's (`svid.x509Ttl`, `svid.jwtTtl`).
+//! The SPIFFE ID of a node: a path template filled in with what was attested, in a trust domain.
 
 use assay_common::identity::{SpiffeId, SpiffeIdError};
 
+use super::{PathTemplate, RenderError};
 use crate::attestor::Attribute;
-use crate::policy::Issuance;
-use crate::session::RenderError;
 
 /// Why a node gets no SPIFFE ID.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NamingError {
     /// The template cannot be filled in.
-    #[error("pathTemplate `{template}`: {error}")]
-    Render {
-        /// The template as written.
-        template: String,
-        /// Why.
-        error: RenderError,
-    },
+    #[error(transparent)]
+    Render(#[from] RenderError),
     /// What comes out is no SPIFFE ID, for its length.
     #[error("{id}: {error}")]
     Id {
@@ -29,35 +21,29 @@ pub enum NamingError {
     },
 }
 
-/// The SPIFFE ID of a node with these attributes.
-///
-/// # Errors
-///
-/// [`NamingError`]. A template that cannot be filled in is an error, never a reason to try another one.
-pub fn spiffe_id(
-    issuance: &Issuance,
-    trust_domain: &str,
-    attributes: &[Attribute],
-) -> Result<String, NamingError> {
-    let template = issuance.template(attributes);
-    let path = template
-        .path
-        .render(attributes)
-        .map_err(|error| NamingError::Render {
-            template: template.text.clone(),
-            error,
-        })?;
-    let id = format!("spiffe://{trust_domain}{path}");
-    match SpiffeId::parse(&id) {
-        Ok(_) => Ok(id),
-        Err(error) => Err(NamingError::Id { id, error }),
+impl PathTemplate {
+    /// The SPIFFE ID of a node with these attributes.
+    ///
+    /// # Errors
+    ///
+    /// [`NamingError`]. A template that cannot be filled in is an error, never a reason to try another one.
+    pub fn spiffe_id(
+        &self,
+        trust_domain: &str,
+        attributes: &[Attribute],
+    ) -> Result<String, NamingError> {
+        let id = format!("spiffe://{trust_domain}{}", self.render(attributes)?);
+        match SpiffeId::parse(&id) {
+            Ok(_) => Ok(id),
+            Err(error) => Err(NamingError::Id { id, error }),
+        }
     }
 }
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
-    use super::{NamingError, spiffe_id};
+    use super::NamingError;
     use crate::attestor::Attribute;
     use crate::policy::IssuanceDocument;
     use crate::session::RenderError;
@@ -87,7 +73,8 @@ spec:
                 value: (*value).to_owned(),
             })
             .collect();
-        spiffe_id(&issuance, "example.org", &attributes)
+        let template = &issuance.template(&attributes).path;
+        template.spiffe_id("example.org", &attributes)
     }
 
     #[test]
@@ -117,11 +104,7 @@ spec:
             ("tpm_ek.manufacturer", "id:A"),
         ]);
         let missing = RenderError::Missing("tpm_ek.model".to_owned());
-        assert!(
-            matches!(&result, Err(NamingError::Render { template, error })
-                if template == "/a/{{tpm_ek.model}}" && *error == missing),
-            "{result:?}"
-        );
+        assert_eq!(result, Err(missing.into()));
     }
 
     #[test]
