@@ -4,6 +4,7 @@
 //! unknown field gets through.
 
 mod files;
+mod list;
 mod words;
 
 use core::fmt;
@@ -12,6 +13,7 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 
 pub use files::{FileError, Files};
+pub(crate) use list::OneOrMany;
 pub(crate) use words::HINT;
 
 /// Longest document, bytes.

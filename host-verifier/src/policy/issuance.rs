@@ -19,15 +19,21 @@ use core::fmt;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, Deserializer, MapAccess, Visitor};
 use serde_saphyr::Spanned;
 
 use crate::attestor::Attribute;
-use crate::document::{self, DocumentError, HINT};
+use crate::document::{self, DocumentError, HINT, OneOrMany};
 use crate::session::{PathTemplate, is_attribute_name};
 
 /// Most overrides in one document.
 const MAX_OVERRIDES: usize = 64;
+/// The values of an attribute. The document's own length bounds them.
+const VALUES: OneOrMany = OneOrMany {
+    expected: "a quoted value or a list of them",
+    most: usize::MAX,
+    empty: Some(("the list of values is empty", "list the values that fit")),
+};
 
 /// An `SVIDIssuancePolicy` document, shape checked.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -207,7 +213,7 @@ impl<'de> Deserialize<'de> for When {
                             "`{name}` is no attribute name{HINT}an attribute begins with its method, as in `tpm_ek.public_hash`"
                         )));
                     }
-                    let Values(mut values) = map.next_value()?;
+                    let mut values = map.next_value_seed(VALUES)?;
                     values.sort();
                     all.push((name, values));
                 }
@@ -221,39 +227,5 @@ impl<'de> Deserialize<'de> for When {
             }
         }
         deserializer.deserialize_any(Table)
-    }
-}
-
-/// One value or several.
-struct Values(Vec<String>);
-
-impl<'de> Deserialize<'de> for Values {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct OneOrMany;
-        impl<'de> Visitor<'de> for OneOrMany {
-            type Value = Values;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a quoted value or a list of them")
-            }
-
-            fn visit_str<E: de::Error>(self, value: &str) -> Result<Values, E> {
-                Ok(Values(vec![value.to_owned()]))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Values, A::Error> {
-                let mut values = Vec::new();
-                while let Some(value) = seq.next_element()? {
-                    values.push(value);
-                }
-                if values.is_empty() {
-                    return Err(de::Error::custom(format_args!(
-                        "the list of values is empty{HINT}list the values that fit"
-                    )));
-                }
-                Ok(Values(values))
-            }
-        }
-        deserializer.deserialize_any(OneOrMany)
     }
 }

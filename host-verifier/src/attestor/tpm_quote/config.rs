@@ -6,7 +6,7 @@ use assay_common::tpm::pcr::{PCR_COUNT, PcrIndex, PcrMask};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{
     Deserialize, Deserializer,
-    de::{self, MapAccess, SeqAccess, Visitor},
+    de::{self, MapAccess, Visitor},
 };
 
 use super::{
@@ -15,12 +15,18 @@ use super::{
 };
 use crate::{
     attestor::{Attestor, ConfigError, MethodConfig},
-    document::Files,
+    document::{Files, OneOrMany},
     tpm::strong_hash_algorithm,
 };
 
 /// Most good values for one PCR.
 const MAX_VALUES: usize = 256;
+/// The values of a PCR.
+const VALUES: OneOrMany = OneOrMany {
+    expected: "a quoted value in hex, or a list of them",
+    most: MAX_VALUES,
+    empty: None,
+};
 
 /// `config:` of a `tpm_quote` entry.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -82,7 +88,8 @@ impl<'de> Deserialize<'de> for Pcrs {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pcrs, A::Error> {
                 let mut pcrs = BTreeMap::new();
-                while let Some((Index(index), Values(values))) = map.next_entry()? {
+                while let Some(Index(index)) = map.next_key()? {
+                    let values = map.next_value_seed(VALUES)?;
                     // 0 and "0" are two keys to a parser and one PCR here.
                     if pcrs.insert(index, values).is_some() {
                         return Err(de::Error::custom(format_args!("PCR {index} stands twice")));
@@ -151,38 +158,6 @@ impl<'de> Deserialize<'de> for Index {
             }
         }
         deserializer.deserialize_any(Number)
-    }
-}
-
-/// One value or a list of values.
-struct Values(Vec<String>);
-
-impl<'de> Deserialize<'de> for Values {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct OneOrMany;
-        impl<'de> Visitor<'de> for OneOrMany {
-            type Value = Values;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a quoted value in hex, or a list of them")
-            }
-
-            fn visit_str<E: de::Error>(self, value: &str) -> Result<Values, E> {
-                Ok(Values(vec![value.to_owned()]))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Values, A::Error> {
-                let mut values = Vec::new();
-                while let Some(value) = seq.next_element()? {
-                    if values.len() == MAX_VALUES {
-                        return Err(de::Error::invalid_length(MAX_VALUES + 1, &self));
-                    }
-                    values.push(value);
-                }
-                Ok(Values(values))
-            }
-        }
-        deserializer.deserialize_any(OneOrMany)
     }
 }
 
