@@ -81,12 +81,14 @@ impl ChangeError {
             Self::Nothing => "name at least one section or document",
             Self::Remark(_) => "shorten it, and leave line breaks out",
             Self::Conflict { .. } => {
-                "look at what changed (`assay config diff cluster`), then say so with the present version"
+                "look at what changed (`assay config diff cluster`, GET /v1/clusters/{id}/config), then say so with the present version"
             }
             Self::Contended(_) => "try again",
-            Self::UnknownCluster(_) => "`assay config list clusters` shows those that are",
+            Self::UnknownCluster(_) => {
+                "`assay config list clusters` and GET /v1/clusters show those that are"
+            }
             Self::NoVersion { .. } | Self::NoSection { .. } => {
-                "`assay config history cluster` shows what was set"
+                "`assay config history cluster` and GET /v1/clusters/{id}/config/history show what was set"
             }
         };
         Some(hint.to_owned())

@@ -117,7 +117,7 @@ fn a_cluster_is_set_shown_compared_and_rolled_back() {
     );
     assert_eq!(
         config(&["set", "two.yaml", "--expect", "0"], 1),
-        "error: cluster `lab` is at version 1, not 0\nhint: look at what changed (`assay config diff cluster`), then say so with the present version\n"
+        "error: cluster `lab` is at version 1, not 0\nhint: look at what changed (`assay config diff cluster`, GET /v1/clusters/{id}/config), then say so with the present version\n"
     );
     assert_eq!(
         config(&["set", "wrong.yaml"], 2),
@@ -249,13 +249,13 @@ fn a_cluster_is_set_shown_compared_and_rolled_back() {
     );
     assert_eq!(
         config(&["rollback", "--to", "9"], 1),
-        "error: cluster `lab` has no version 9; its last is 4\nhint: `assay config history cluster` shows what was set\n"
+        "error: cluster `lab` has no version 9; its last is 4\nhint: `assay config history cluster` and GET /v1/clusters/{id}/config/history show what was set\n"
     );
     let told = config(&["get", "--section", "AgentAtestation"], 2);
     assert!(told.contains("did you mean `AgentAttestation`?"), "{told}");
     assert_eq!(
         run(&site, &["config", "history", "cluster", "--id", "none"], 1),
-        "error: cluster `none` is not configured\nhint: `assay config list clusters` shows those that are\n"
+        "error: cluster `none` is not configured\nhint: `assay config list clusters` and GET /v1/clusters show those that are\n"
     );
 
     let json = site.json(&["config", "get", "cluster", "--id", "lab"]);
