@@ -10,7 +10,6 @@ mod keys;
 mod lives;
 mod replicas;
 mod rotation;
-mod steps;
 pub(crate) mod upstream;
 mod x509;
 

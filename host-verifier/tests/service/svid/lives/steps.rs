@@ -11,7 +11,7 @@ use assay_host_verifier::svid::rotation::State;
 use assay_host_verifier::svid::{IssueError, Settings};
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Folder, HOUR, Office, id, memory_keys};
+use crate::svid::{Folder, HOUR, Office, id, memory_keys};
 
 const MINUTE: i64 = 60;
 const DAY: i64 = 24 * 3600;
