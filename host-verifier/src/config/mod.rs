@@ -3,6 +3,7 @@
 mod api;
 mod audit;
 mod datastore;
+mod listeners;
 mod model;
 pub mod overlay;
 mod postgres_url;

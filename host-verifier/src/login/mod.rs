@@ -25,6 +25,7 @@ pub mod cluster;
 pub mod denial;
 pub mod grant;
 pub mod hello;
+mod judging;
 pub mod key;
 pub mod plan;
 pub mod proofs;

@@ -2,18 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use assay_common::login::{Direction, Transcript};
+use assay_common::login::Direction;
 use assay_common::policy::{AttestorKind, AttestorSet};
 use assay_common::protocol::{AgentMessage, DenyCode, Proofs, decode};
 
 use super::hello::name;
+use super::judging::{AskedItem, judge_item, judge_svid_key, judging_order, unanswered};
 use super::step::{Step, StepName};
-use super::{Denied, Env, LoginId, Next, Progress, SvidKey, Turn, plan, svid_key};
-use crate::attestor::run::{self, Attested, RequirementId};
-use crate::attestor::{AttestError, Facts, Fault, LoginContext};
+use super::{Denied, Env, LoginId, Next, Progress, Turn, plan};
 use crate::blobs::Blobs;
-use crate::policy::Outcome;
-use crate::policy::engine::is_wanted;
 use crate::store::NodeRecord;
 
 /// A login whose last challenge is not answered yet.
@@ -253,183 +250,4 @@ impl AwaitNode {
         );
         plan::deny(self.progress, denied)
     }
-}
-
-struct AskedItem<'a> {
-    kind: AttestorKind,
-    request: &'a [u8],
-    payload: &'a [u8],
-    transcript: &'a Transcript,
-    blobs: &'a Blobs,
-}
-
-/// The methods in the order in which they stand on one another; by number where they do not.
-fn judging_order(
-    progress: &Progress,
-    answers: &BTreeMap<AttestorKind, &[u8]>,
-) -> Vec<AttestorKind> {
-    let needs = |kind: AttestorKind| -> AttestorSet {
-        let own = progress
-            .policies
-            .requirements()
-            .filter(|(_, a)| a.kind() == kind);
-        own.fold(AttestorSet::EMPTY, |set, (_, a)| set.union(a.stands_on()))
-    };
-    let mut open: Vec<_> = answers.keys().copied().collect();
-    let mut order = Vec::with_capacity(open.len());
-    while !open.is_empty() {
-        let waiting: AttestorSet = open.iter().copied().collect();
-        let ready = |kind: &AttestorKind| needs(*kind).intersection(waiting).is_empty();
-        // Methods that stand on each other in a circle cannot be satisfied; they are judged as they come.
-        let next = open.iter().position(ready).unwrap_or(0);
-        order.push(open.remove(next));
-    }
-    order
-}
-
-/// A key that is refused ends the login when all else is proven: a node that cannot have what it asked for is not told that
-/// all is well. One that names no key after all gets a session without an SVID.
-fn judge_svid_key(
-    progress: &mut Progress,
-    asked_at: &Transcript,
-    answer: Option<&[u8]>,
-    round: u8,
-) {
-    let step = match answer {
-        None => {
-            progress.svid_key = SvidKey::None;
-            Step::failed(StepName::SvidKey, "not answered")
-        }
-        Some(payload) => match svid_key::judge(asked_at, payload) {
-            Ok(key) => {
-                progress.svid_key = SvidKey::Offered(Box::new(key));
-                Step::ok(StepName::SvidKey)
-            }
-            Err(error) => {
-                let step = Step::failed(StepName::SvidKey, error.to_string());
-                progress.svid_key = SvidKey::Refused(error);
-                step
-            }
-        },
-    };
-    progress.steps.push(step.round(round));
-}
-
-fn judge_item(progress: &mut Progress, env: &Env<'_>, item: &AskedItem<'_>) {
-    let entries: Vec<_> = progress
-        .policies
-        .requirements()
-        .filter(|(entry, attestor)| {
-            attestor.kind() == item.kind
-                && is_wanted(&progress.policies, &progress.outcomes, *entry)
-        })
-        .map(|(entry, attestor)| (entry, attestor.clone()))
-        .collect();
-    for (entry, attestor) in entries {
-        let response = progress.pending.remove(&entry);
-        let step = if response.is_some() {
-            StepName::Response
-        } else {
-            StepName::Evidence
-        };
-        let Some(keys) = progress.keys.get(&item.kind) else {
-            continue;
-        };
-        let cx = LoginContext {
-            now: env.now.wall,
-            transcript: item.transcript,
-            request: item.request,
-            blobs: item.blobs,
-            facts: &progress.facts,
-            last_boot: progress.last_boot(),
-            keys: &keys.keys,
-        };
-        let judged = match response {
-            Some(response) => response
-                .finish(&cx, item.payload)
-                .map(run::Progress::Proven),
-            None => run::judge(entry, attestor.as_ref(), &cx, item.payload),
-        };
-        let mut remark = None;
-        let result = match judged {
-            Ok(run::Progress::Pending(response)) => {
-                remark = response.remark();
-                progress.pending.insert(entry, response);
-                Ok(())
-            }
-            Ok(run::Progress::Proven(attested)) => settle(progress, attested),
-            Err(error) => Err(error),
-        };
-        let noted = match &result {
-            Ok(()) => Step::ok(step)
-                .detail(remark.unwrap_or_default())
-                .proven(!progress.pending.contains_key(&entry)),
-            Err(error) => Step::failed(step, error.to_string()).fault(error.fault),
-        };
-        note(progress, item.kind, entry, noted);
-        if let Err(error) = result {
-            progress.outcomes.record(entry, Outcome::Failed(error));
-        }
-    }
-}
-
-/// Takes a proof into the login. There is one record of facts per login: a proof that disagrees with an earlier one
-/// is refused, so two TPMs cannot stand behind one login.
-fn settle(progress: &mut Progress, attested: Attested) -> Result<(), AttestError> {
-    let Facts {
-        subject,
-        attestation_key,
-        boot,
-        quoted,
-    } = &attested.claims().facts;
-    let own = &progress.facts;
-    let differs = disagree(own.subject.as_ref(), subject.as_ref())
-        || disagree(own.attestation_key.as_ref(), attestation_key.as_ref())
-        || disagree(own.boot.as_ref(), boot.as_ref())
-        || disagree(own.quoted.as_ref(), quoted.as_ref());
-    if differs {
-        let detail = "the proof speaks of another TPM or key than one before it in the same login";
-        return Err(AttestError::new(Fault::Refused, "facts-differ", detail));
-    }
-    progress.facts = Facts {
-        subject: own.subject.clone().or_else(|| subject.clone()),
-        attestation_key: own
-            .attestation_key
-            .clone()
-            .or_else(|| attestation_key.clone()),
-        boot: own.boot.or(*boot),
-        quoted: own.quoted.clone().or_else(|| quoted.clone()),
-    };
-    progress.outcomes.satisfied(attested);
-    Ok(())
-}
-
-fn disagree<T: PartialEq>(one: Option<&T>, other: Option<&T>) -> bool {
-    matches!((one, other), (Some(one), Some(other)) if one != other)
-}
-
-fn unanswered(progress: &mut Progress, kind: AttestorKind) {
-    let entries: Vec<_> = progress
-        .policies
-        .requirements()
-        .filter(|(_, attestor)| attestor.kind() == kind)
-        .map(|(entry, _)| entry)
-        .collect();
-    for entry in entries {
-        progress.pending.remove(&entry);
-        progress.outcomes.record(entry, Outcome::NotAnswered);
-    }
-    progress
-        .steps
-        .push(Step::failed(StepName::Evidence, "not answered").method(kind));
-}
-
-fn note(progress: &mut Progress, kind: AttestorKind, entry: RequirementId, step: Step) {
-    let policy = progress
-        .policies
-        .policies()
-        .get(entry.policy)
-        .map_or("", |p| p.name());
-    let step = step.method(kind).policy(policy);
-    progress.steps.push(step);
 }

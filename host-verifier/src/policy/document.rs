@@ -35,14 +35,14 @@ use serde::Deserialize;
 use serde::de::Deserializer;
 use serde_saphyr::Spanned;
 
-use super::environment::{EnvironmentName, Environments};
+use super::entry::{PolicyEntry, Slot};
+use super::environment::EnvironmentName;
 use super::hints::{not_built, policy_error};
 use super::rego::{MAX_TOGETHER, Module, RegoSettings};
-use super::requirement::{Kind, Requirement};
 use super::what_if::StandIn;
 use super::{
-    CombinationError, Entry, Environment, Lists, MAX_COMBINATIONS, MAX_POLICIES, MAX_REQUIRED,
-    Policy, PolicyError, PolicySet, Rules, check_set, schema,
+    Entry, Environment, Lists, MAX_POLICIES, Policy, PolicyError, PolicySet, Rules, check_set,
+    schema,
 };
 use crate::attestor::Attestor;
 use crate::document::{self, DocumentError, Files, Place};
@@ -84,46 +84,11 @@ struct Spec {
     rego: Option<Spanned<RegoSettings>>,
 }
 
-type Entries = Spanned<Vec<Spanned<Requirement>>>;
-type Combination = Spanned<Vec<Spanned<Kind>>>;
-
-/// A policy: satisfied when all that it has holds.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-#[schemars(rename = "Policy", extend("anyOf" = [{"required": ["requiredAttestors"]}, {"required": ["anyOf"]}]))]
-struct PolicyEntry {
-    /// Unique in the document; logs and sessions show it.
-    #[schemars(with = "String", length(min = 1))]
-    name: Spanned<String>,
-    /// The environments that it is for. Default: all.
-    #[serde(default, deserialize_with = "given")]
-    #[schemars(with = "schema::EnvironmentTexts")]
-    environment: Option<Spanned<Environments>>,
-    /// All of these are needed.
-    #[serde(default, deserialize_with = "given")]
-    #[schemars(with = "Vec<schema::Entry>", length(min = 1, max = MAX_REQUIRED))]
-    required_attestors: Option<Entries>,
-    /// `minAttestors` of these are needed.
-    #[serde(default, deserialize_with = "given")]
-    #[schemars(with = "Vec<schema::Entry>", length(min = 1, max = MAX_REQUIRED))]
-    any_of: Option<Entries>,
-    /// How many of `anyOf` are needed. Default 1.
-    #[serde(default, deserialize_with = "given")]
-    #[schemars(with = "u64", range(min = 1, max = MAX_REQUIRED))]
-    min_attestors: Option<Spanned<u64>>,
-    /// One of these lists of methods is needed in full; the methods are entries of this policy.
-    #[serde(default, deserialize_with = "given")]
-    #[schemars(with = "Vec<Vec<schema::Method>>", length(min = 1, max = MAX_COMBINATIONS), inner(length(min = 1)))]
-    required_attestor_combinations: Option<Spanned<Vec<Combination>>>,
-    /// A Rego module that the policy must pass as well.
-    #[serde(default, deserialize_with = "given")]
-    #[schemars(with = "RegoSettings")]
-    rego: Option<Spanned<RegoSettings>>,
-}
-
 /// A field that is there has a value: nothing after the colon is not the same as no field, since a list that was
 /// commented out would widen a policy.
-fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(d: D) -> Result<Option<T>, D::Error> {
+pub(super) fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    d: D,
+) -> Result<Option<T>, D::Error> {
     T::deserialize(d).map(Some)
 }
 
@@ -151,13 +116,6 @@ pub struct CheckedPolicy {
     pub modules: Vec<Arc<Module>>,
     /// The place of its name.
     pub at: Place,
-}
-
-/// An entry on its way to an attestor; `None` for a method that is not built.
-struct Slot {
-    kind: AttestorKind,
-    at: Place,
-    attestor: Option<Arc<dyn Attestor>>,
 }
 
 impl PolicyDocument {
@@ -349,89 +307,5 @@ impl PolicyDocument {
             _ => None,
         };
         policy_error(file, error, at.unwrap_or(spec.policies.referenced).into())
-    }
-}
-
-impl PolicyEntry {
-    fn environments(&self) -> &[Environment] {
-        self.environment.as_ref().map_or(&[], |list| &list.value.0)
-    }
-
-    fn lists(&self) -> Lists<&Spanned<Requirement>> {
-        fn list(list: Option<&Entries>) -> Option<Vec<&Spanned<Requirement>>> {
-            Some(list?.value.iter().collect())
-        }
-        let combinations = self.required_attestor_combinations.as_ref().map(|all| {
-            let all = all.value.iter();
-            all.map(|set| set.value.iter().map(|kind| kind.value.0).collect())
-                .collect()
-        });
-        Lists {
-            required: list(self.required_attestors.as_ref()),
-            any_of: list(self.any_of.as_ref()),
-            min_attestors: self.min_attestors.as_ref().map(|min| min.value),
-            combinations,
-        }
-    }
-
-    /// An error of this policy, at the place of what it is about.
-    fn error(&self, file: &str, error: &PolicyError) -> DocumentError {
-        let method = |kind: AttestorKind| {
-            let lists = self.lists();
-            let entries: Vec<_> = lists.entries().copied().collect();
-            let last = entries.iter().rev().find(|e| e.value.kind.value.0 == kind);
-            last.map(|entry| entry.value.kind.referenced)
-        };
-        let combinations = self.required_attestor_combinations.as_ref();
-        let at = match error {
-            PolicyError::Empty(_) => self.required_attestors.as_ref().map(|list| list.referenced),
-            PolicyError::EmptyAnyOf(_) => self.any_of.as_ref().map(|list| list.referenced),
-            PolicyError::MinWithoutAnyOf(_)
-            | PolicyError::MinIsZero(_)
-            | PolicyError::MinTooLarge { .. } => self.min_attestors.as_ref().map(|m| m.referenced),
-            PolicyError::NoCombinations(_) | PolicyError::TooManyCombinations(_) => {
-                combinations.map(|all| all.referenced)
-            }
-            PolicyError::Combination { index, why, .. } => {
-                let set = combinations.and_then(|all| all.value.get(*index));
-                set.map(|set| match why {
-                    CombinationError::Twice(kind) | CombinationError::NoEntry(kind) => {
-                        let mut methods = set.value.iter().rev();
-                        let method = methods.find(|method| method.value.0 == *kind);
-                        method.map_or(set.referenced, |method| method.referenced)
-                    }
-                    _ => set.referenced,
-                })
-            }
-            PolicyError::DuplicateAttestor(_, kind)
-            | PolicyError::StandsAlone { kind, .. }
-            | PolicyError::Unused(_, kind) => method(*kind),
-            _ => None,
-        };
-        policy_error(file, error, at.unwrap_or(self.name.referenced).into())
-    }
-}
-
-impl Slot {
-    fn new(
-        file: &str,
-        files: Files<'_>,
-        one: &Spanned<Requirement>,
-    ) -> Result<Self, DocumentError> {
-        let kind = one.value.kind.value.0;
-        let config = one.value.config.as_ref();
-        let attestor = config.map(|config| config.build_in(files)).transpose();
-        Ok(Self {
-            kind,
-            at: one.value.kind.referenced.into(),
-            attestor: attestor.map_err(|error| {
-                let mut document =
-                    DocumentError::new(file, format!("{kind}: {error}")).at(one.referenced.into());
-                document.hint = Some(error.hint.unwrap_or_else(|| {
-                    format!("correct `{}` in the `config` of this entry", error.field)
-                }));
-                document
-            })?,
-        })
     }
 }

@@ -20,6 +20,7 @@ pub mod rules;
 pub mod section;
 pub mod what_if;
 
+mod entry;
 mod hints;
 mod requirement;
 mod schema;

@@ -1,8 +1,7 @@
-//! `listeners.api`, `listeners.health`, `listeners.metrics`, `api` and `limits.api`: where HTTP is served, to whom, and how
-//! much of it.
+//! The sections as they are written, and the checks that turn them into [`HttpSettings`].
 
-use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use assay_common::identity::SpiffeId;
@@ -10,135 +9,23 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_saphyr::Spanned;
 
-use super::model::Report;
-use super::schema::SpanText;
-use super::values::Span;
+use super::{
+    ApiClient, ApiLimits, ApiListener, ClientName, DEFAULT_API, DEFAULT_HEALTH, DEFAULT_METRICS,
+    HttpSettings, TlsFiles,
+};
+use crate::config::model::Report;
+use crate::config::schema::SpanText;
+use crate::config::values::Span;
 use crate::document::DocumentError;
 use crate::store::Role;
-
-/// Where the API listens unless the configuration says otherwise: port 8443 of every address.
-pub const DEFAULT_API: SocketAddr =
-    SocketAddr::new(core::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8443);
-/// Where `/live` and `/ready` are served unless the configuration says otherwise: on this machine only.
-pub const DEFAULT_HEALTH: SocketAddr =
-    SocketAddr::new(core::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
-/// Where `/metrics` is served unless the configuration says otherwise: on this machine only.
-pub const DEFAULT_METRICS: SocketAddr =
-    SocketAddr::new(core::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9988);
 
 /// Most entries of `api.clients`.
 const MAX_CLIENTS: usize = 1024;
 
-/// What is served over HTTP. A listener that is not named is not opened.
-#[derive(Debug, Clone, Default)]
-pub struct HttpSettings {
-    /// The API, over TLS.
-    pub api: Option<ApiListener>,
-    /// `/live` and `/ready`, in the clear.
-    pub health: Option<SocketAddr>,
-    /// `/metrics`, in the clear.
-    pub metrics: Option<SocketAddr>,
-    /// Who may do what with a client certificate, besides those who hold a token.
-    pub clients: Vec<ApiClient>,
-    /// How much of it.
-    pub limits: ApiLimits,
-}
-
-impl HttpSettings {
-    /// Whether nothing is served over HTTP.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.api.is_none() && self.health.is_none() && self.metrics.is_none()
-    }
-}
-
-/// `listeners.api`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ApiListener {
-    /// Where it listens. Port 0 is one that the system chooses; the log says which.
-    pub address: SocketAddr,
-    /// The server's certificate.
-    pub tls: TlsFiles,
-}
-
-/// The files of a TLS server. They are read again when they change.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TlsFiles {
-    /// PEM: the server's certificate, then the intermediates that lead to its root.
-    pub certificate: PathBuf,
-    /// PEM: its private key, in PKCS#8, PKCS#1 or SEC1.
-    pub key: PathBuf,
-    /// PEM: the authorities of client certificates. Without it none is asked for.
-    pub client_cas: Option<PathBuf>,
-}
-
-/// One entry of `api.clients`: a name in a client certificate, and what its holder may do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ApiClient {
-    /// The name.
-    pub name: ClientName,
-    /// What it may do.
-    pub role: Role,
-}
-
-/// A name in the subject alternative names of a client certificate, compared as a whole.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum ClientName {
-    /// A URI that is a SPIFFE ID.
-    SpiffeId(String),
-    /// A DNS name, in lower case.
-    DnsName(String),
-}
-
-/// `limits.api`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ApiLimits {
-    /// Most connections of one listener.
-    pub connections: usize,
-    /// Most connections of one peer: an IPv4 address, or the 64-bit prefix of an IPv6 address.
-    pub connections_per_peer: usize,
-    /// Most requests that are worked on at once; of one peer, three quarters of them.
-    pub requests_in_flight: usize,
-    /// Requests of one peer per second, and as many connections.
-    pub requests_per_second: u32,
-    /// Longest body of a request, bytes.
-    pub body_bytes: usize,
-    /// Longest head of a request, bytes.
-    pub header_bytes: usize,
-    /// How long a TLS handshake may take.
-    pub handshake_timeout: Duration,
-    /// How long the head of a request may take from its first byte.
-    pub header_timeout: Duration,
-    /// How long a request may take from its head to the head of its answer; the answer's body may take as long again.
-    pub request_timeout: Duration,
-    /// How long a connection may have nothing to do.
-    pub idle_timeout: Duration,
-    /// How long requests may go on when the service stops.
-    pub drain_timeout: Duration,
-}
-
-impl Default for ApiLimits {
-    fn default() -> Self {
-        Self {
-            connections: 16_384,
-            connections_per_peer: 512,
-            requests_in_flight: 512,
-            requests_per_second: 500,
-            body_bytes: 1024 * 1024,
-            header_bytes: 16 * 1024,
-            handshake_timeout: Duration::from_secs(10),
-            header_timeout: Duration::from_secs(10),
-            request_timeout: Duration::from_secs(30),
-            idle_timeout: Duration::from_secs(120),
-            drain_timeout: Duration::from_secs(20),
-        }
-    }
-}
-
 /// The API, over TLS.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ListenerSource {
+pub(in crate::config) struct ListenerSource {
     /// Address and port. Default 0.0.0.0:8443.
     #[schemars(with = "Option<String>")]
     address: Option<Spanned<SocketAddr>>,
@@ -165,7 +52,7 @@ struct TlsSource {
 /// A port that is served in the clear: on this machine, unless the address says otherwise.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct PlainSource {
+pub(in crate::config) struct PlainSource {
     /// Address and port. Default 127.0.0.1, port 8080 (health) or 9988 (metrics).
     #[schemars(with = "Option<String>")]
     address: Option<Spanned<SocketAddr>>,
@@ -174,7 +61,7 @@ pub(super) struct PlainSource {
 /// Who may use the API.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ApiSource {
+pub(in crate::config) struct ApiSource {
     /// Names in client certificates, and what their holders may do.
     #[schemars(with = "Option<Vec<ClientSource>>", length(max = 1024))]
     clients: Option<Spanned<Vec<Spanned<ClientSource>>>>,
@@ -197,7 +84,7 @@ struct ClientSource {
 /// Limits of the API.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub(super) struct LimitsSource {
+pub(in crate::config) struct LimitsSource {
     /// Most connections of one listener.
     #[schemars(with = "Option<usize>")]
     connections: Option<Spanned<usize>>,
@@ -234,15 +121,15 @@ pub(super) struct LimitsSource {
 }
 
 /// The sections that this file reads.
-pub(super) struct Sources<'a> {
-    pub(super) api: Option<&'a Spanned<ListenerSource>>,
-    pub(super) health: Option<&'a Spanned<PlainSource>>,
-    pub(super) metrics: Option<&'a Spanned<PlainSource>>,
-    pub(super) settings: &'a ApiSource,
-    pub(super) limits: &'a LimitsSource,
+pub(in crate::config) struct Sources<'a> {
+    pub(in crate::config) api: Option<&'a Spanned<ListenerSource>>,
+    pub(in crate::config) health: Option<&'a Spanned<PlainSource>>,
+    pub(in crate::config) metrics: Option<&'a Spanned<PlainSource>>,
+    pub(in crate::config) settings: &'a ApiSource,
+    pub(in crate::config) limits: &'a LimitsSource,
 }
 
-pub(super) fn check(
+pub(in crate::config) fn check(
     report: &Report<'_>,
     sources: &Sources<'_>,
     base: &Path,
