@@ -6,6 +6,7 @@
 //!
 //! The tap only listens: it cuts the bytes of both directions into frames and notes when each went by.
 
+mod event;
 mod svid;
 mod tap;
 mod verifier;
@@ -25,9 +26,10 @@ use crate::manufacture::ManufacturedTpm;
 use crate::qemu::{Event, Launch, OverlayOptions, Qemu};
 use crate::scenario::rig::Terms;
 
+pub use event::VerifierEvent;
 pub use svid::SvidSeen;
 pub use tap::{Seen, Tap};
-pub use verifier::{AgentLine, Assayd, VerifierEvent, program};
+pub use verifier::{AgentLine, Assayd, program};
 
 /// Longest life of a machine: every scenario of a rig in a row, with a session's length in it.
 const DEADLINE: Duration = Duration::from_secs(600);
