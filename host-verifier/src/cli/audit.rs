@@ -203,7 +203,8 @@ struct Written {
     nonce: String,
 }
 
-fn extract(record: &Map<String, Value>, out: &Path) -> Result<Written, Failure> {
+/// The TPM's evidence in a record.
+pub(super) fn evidence_of(record: &Map<String, Value>) -> Result<Evidence, Failure> {
     let sent = record.get("evidence").and_then(Value::as_array);
     let mut kept = Vec::new();
     for sent in sent.into_iter().flatten() {
@@ -225,11 +226,15 @@ fn extract(record: &Map<String, Value>, out: &Path) -> Result<Written, Failure> 
             (None, _) => Piece::Verifier(bytes),
         }
     });
-    let evidence = Evidence::of(pieces).map_err(|error| Failure::failed(error.to_string()))?;
+    Evidence::of(pieces).map_err(|error| Failure::failed(error.to_string()))
+}
+
+fn extract(record: &Map<String, Value>, out: &Path) -> Result<Written, Failure> {
+    let evidence = evidence_of(record)?;
     evidence
         .write(out)
         .map_err(|error| Failure::failed(error.to_string()))?;
-    let whole = serde_json::to_vec(&record).map_err(|e| Failure::failed(e.to_string()))?;
+    let whole = serde_json::to_vec(record).map_err(|e| Failure::failed(e.to_string()))?;
     let path = out.join(super::stored::RECORD);
     std::fs::write(&path, whole)
         .map_err(|error| Failure::failed(format!("{}: {error}", path.display())))?;

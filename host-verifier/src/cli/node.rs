@@ -30,6 +30,17 @@ pub enum Command {
         #[command(flatten)]
         format: Format,
     },
+    /// One node: its identity, keys and counters, and why it may not log in, if it may not
+    Show {
+        /// The node: SHA-256 of its EK, as `assay node list` shows it
+        ek_hash: String,
+        /// Where the verifier is
+        #[command(flatten)]
+        access: Access,
+        /// How to answer
+        #[command(flatten)]
+        format: Format,
+    },
     /// Forget a node and its sessions, so that another TPM can take its identity
     ///
     /// Also for a TPM that was cleared on purpose: its counters begin again, which is refused otherwise.
@@ -196,6 +207,15 @@ pub fn run(command: Command) -> ExitCode {
                 table(header, rows)
             })
         }
+        Command::Show {
+            ek_hash,
+            access,
+            format,
+        } => {
+            let reached = access.reach();
+            let result = reached.and_then(|site| block_on(show(site, &ek_hash)));
+            finish(format, result, text)
+        }
         Command::Evict {
             ek_hash,
             access,
@@ -266,6 +286,45 @@ async fn list(site: Reached, limit: u32) -> Result<Vec<Shown>, Failure> {
             Ok(nodes.into_iter().map(Shown::from).collect())
         }
     }
+}
+
+async fn show(site: Reached, ek_hash: &str) -> Result<Shown, Failure> {
+    let config = match site {
+        Reached::Api(remote) => {
+            let path = format!("/v1/nodes/{}", encoded(ek_hash));
+            return remote.get(&path).await;
+        }
+        Reached::Store(config) => config,
+    };
+    let node = open_store(&config).await?.node(ek_hash).await?;
+    node.map(Shown::from).ok_or_else(|| {
+        Failure::failed(format!("there is no node {ek_hash}"))
+            .hint("`assay node list` shows all of them")
+    })
+}
+
+fn text(node: &Shown) -> String {
+    let mut lines = vec![
+        format!("ek hash:    {}", node.ek_hash),
+        format!("spiffe id:  {}", node.spiffe_id),
+        format!("cluster:    {}", node.cluster),
+        format!("ak name:    {}", node.ak_name),
+        format!("first seen: {}", node.first_seen),
+        format!("last seen:  {}", node.last_seen),
+    ];
+    if let Some(boot) = &node.boot {
+        lines.push(format!(
+            "tpm:        firmware {}, {} resets, {} restarts since, on for {} ms",
+            boot.firmware_version, boot.reset_count, boot.restart_count, boot.clock
+        ));
+    }
+    if let Some(ban) = &node.ban {
+        lines.push(format!(
+            "banned:     {} by {}: {}",
+            ban.banned_at, ban.banned_by, ban.reason
+        ));
+    }
+    lines.join("\n")
 }
 
 async fn evict(site: Reached, ek_hash: String) -> Result<Evicted, Failure> {

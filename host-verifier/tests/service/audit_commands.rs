@@ -90,3 +90,91 @@ fn a_trail_that_was_changed_is_named_by_its_check_and_stops_the_service() {
     let said = String::from_utf8(started.stderr).unwrap();
     assert!(said.contains("assay audit verify"), "{said}");
 }
+
+#[test]
+fn the_evidence_of_a_login_is_an_archive_that_tar_and_tpm2_tools_read() {
+    let tpm = FakeTpm::new();
+    let site = Site::new(&[&tpm]);
+    let daemon = site.serve();
+    granted(site.login(&tpm));
+    let login = site.json(&["audit", "list"])[0]["login_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let export =
+        |out: &str| ["evidence", "export", "--login", &login, "--out", out].map(str::to_owned);
+    let run = |out: &str| {
+        let arguments = export(out);
+        let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+        site.assay(&[&arguments[..], &["--json"]].concat())
+    };
+    let first = run("one.tar");
+    assert!(first.status.success(), "{first:?}");
+    let told: serde_json::Value = serde_json::from_slice(&first.stdout).unwrap();
+    let again = run("one.tar");
+    assert_eq!(again.status.code(), Some(1), "what is there stays");
+    assert!(run("two.tar").status.success());
+    let read = |name: &str| std::fs::read(site.path(name)).unwrap();
+    assert_eq!(read("one.tar"), read("two.tar"));
+
+    let tool = |program: &str, arguments: &[&str]| {
+        let output = std::process::Command::new(program)
+            .args(arguments)
+            .current_dir(site.dir.path())
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{program} {arguments:?}: {output:?}"
+        );
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let listed = tool("tar", &["--list", "--file", "one.tar"]);
+    let listed: Vec<_> = listed.lines().collect();
+    let files: Vec<_> = told["files"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|f| f.as_str().unwrap())
+        .collect();
+    assert_eq!(listed, files);
+    assert!(
+        listed.contains(&format!("{login}/record.json").as_str()),
+        "{listed:?}"
+    );
+    tool("tar", &["--extract", "--file", "one.tar"]);
+    // The same files as a folder has that the trail wrote.
+    site.json(&["audit", "evidence", &login, "--out", "kept"]);
+    let mut count = 0;
+    for file in std::fs::read_dir(site.path("kept")).unwrap() {
+        let name = file.unwrap().file_name();
+        let unpacked = site.path(&login).join(&name);
+        let kept = std::fs::read(site.path("kept").join(&name)).unwrap();
+        assert_eq!(std::fs::read(unpacked).unwrap(), kept, "{name:?}");
+        count += 1;
+    }
+    assert_eq!(count, files.len());
+    let file = |name: &str| format!("{login}/{name}");
+    tool(
+        "tpm2_print",
+        &["-t", "TPM2B_PUBLIC", "-f", "pem", &file("ak.pub")],
+    );
+    let ak = file("ak.pub");
+    let (attest, signature, pcrs) = (file("attest.bin"), file("signature.bin"), file("pcrs.bin"));
+    let nonce = told["nonce"].as_str().unwrap();
+    let check = [
+        "-u", &ak, "-g", "sha256", "-m", &attest, "-s", &signature, "-f", &pcrs,
+    ];
+    tool("tpm2_checkquote", &[&check[..], &["-q", nonce]].concat());
+    // And judged again, without the service and its trail.
+    let judged = site.assay(&[
+        "evidence",
+        "verify",
+        "--evidence",
+        &login,
+        "--policy",
+        "lab.yaml",
+    ]);
+    assert!(judged.status.success(), "{judged:?}");
+    assert_eq!(daemon.terminate().0.code(), Some(0));
+}

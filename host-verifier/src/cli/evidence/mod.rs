@@ -1,6 +1,8 @@
-//! `assay evidence`: judge evidence offline.
+//! `assay evidence`: judge evidence offline, and hand it on.
 
+mod export;
 mod login;
+mod tar;
 mod tpm_quote;
 
 use std::process::ExitCode;
@@ -15,6 +17,11 @@ pub enum Command {
     /// With `--login` or `--evidence`, a whole stored login: its transcript, the verifier's signatures, every proof, the policies.
     /// Exit status: 0 it would be granted, 1 refused, 2 unreadable input.
     Verify(Verify),
+    /// The evidence of one login as a tar archive of files that `assay evidence verify` and tpm2-tools read
+    ///
+    /// attest.bin, signature.bin, ak.pub, ek.pub, ek.der, pcrs.txt, pcrs.bin, nonce.hex, record.json, below a folder with the
+    /// login's name. The same login always makes the same archive.
+    Export(export::Export),
 }
 
 /// A whole login, or files of one method.
@@ -42,7 +49,10 @@ pub enum Method {
 /// Runs a command below `assay evidence`.
 #[must_use]
 pub fn run(command: Command) -> ExitCode {
-    let Command::Verify(Verify { method, login }) = command;
+    let Verify { method, login } = match command {
+        Command::Verify(verify) => verify,
+        Command::Export(options) => return export::run(&options),
+    };
     match method {
         Some(Method::TpmQuote(quote)) => tpm_quote::run(&quote),
         None => login::run(&login),

@@ -59,6 +59,7 @@ fn commands_say_the_same_over_the_api_as_beside_the_store() {
     ] {
         assert!(office.beside(arguments).status.success(), "{arguments:?}");
     }
+    let (node, banned) = (tpm.ek_hash(), other.ek_hash());
     let (unknown, nowhere) = ("ab".repeat(16), "ab".repeat(32));
     let spare = ["cluster", "--id", "spare"];
     let config =
@@ -70,6 +71,9 @@ fn commands_say_the_same_over_the_api_as_beside_the_store() {
         vec!["session", "show", &unknown],
         vec!["session", "revoke", &unknown],
         vec!["node", "list"],
+        vec!["node", "show", &node],
+        vec!["node", "show", &banned],
+        vec!["node", "show", &nowhere],
         vec!["node", "bans"],
         vec!["node", "unban", &nowhere],
         vec!["join-token", "list"],

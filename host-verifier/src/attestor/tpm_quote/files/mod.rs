@@ -168,8 +168,36 @@ impl Evidence {
         Ok(())
     }
 
-    /// Writes `attest.bin`, `signature.bin`, `ak.pub` and `ek.pub` (TPM2B_PUBLIC), `ek.der`, `pcrs.txt` (`index hex`
+    /// By name: `attest.bin`, `signature.bin`, `ak.pub` and `ek.pub` (TPM2B_PUBLIC), `ek.der`, `pcrs.txt` (`index hex`
     /// lines), `pcrs.bin` (the same as `tpm2_quote --pcr` writes them), `nonce.hex`.
+    #[must_use]
+    pub fn files(&self) -> Vec<(&'static str, Vec<u8>)> {
+        let lines: String = self
+            .pcrs
+            .iter()
+            .map(|(_, index, value)| format!("{index} {}\n", hex::encode(value)))
+            .collect();
+        let mut files = vec![
+            ("attest.bin", self.attest.clone()),
+            ("signature.bin", self.signature.clone()),
+            ("ak.pub", sized(&self.ak_public)),
+            ("ek.pub", sized(&self.ek_public)),
+        ];
+        if !self.ek_certificate.is_empty() {
+            files.push(("ek.der", self.ek_certificate.clone()));
+        }
+        files.extend([
+            ("pcrs.txt", lines.into_bytes()),
+            ("pcrs.bin", pcr_file::serialize(&self.pcrs)),
+            (
+                "nonce.hex",
+                format!("{}\n", hex::encode(self.nonce)).into_bytes(),
+            ),
+        ]);
+        files
+    }
+
+    /// Writes [`Evidence::files`] into a folder, which is made if it is not there.
     ///
     /// # Errors
     ///
@@ -179,28 +207,11 @@ impl Evidence {
             io::Error::new(error.kind(), format!("{}: {error}", path.display()))
         };
         fs::create_dir_all(folder).map_err(|error| named(folder, error))?;
-        let put = |name: &str, bytes: &[u8]| {
+        for (name, bytes) in self.files() {
             let path = folder.join(name);
-            fs::write(&path, bytes).map_err(|error| named(&path, error))
-        };
-        put("attest.bin", &self.attest)?;
-        put("signature.bin", &self.signature)?;
-        put("ak.pub", &sized(&self.ak_public))?;
-        put("ek.pub", &sized(&self.ek_public))?;
-        if !self.ek_certificate.is_empty() {
-            put("ek.der", &self.ek_certificate)?;
+            fs::write(&path, bytes).map_err(|error| named(&path, error))?;
         }
-        let lines: String = self
-            .pcrs
-            .iter()
-            .map(|(_, index, value)| format!("{index} {}\n", hex::encode(value)))
-            .collect();
-        put("pcrs.txt", lines.as_bytes())?;
-        put("pcrs.bin", &pcr_file::serialize(&self.pcrs))?;
-        put(
-            "nonce.hex",
-            format!("{}\n", hex::encode(self.nonce)).as_bytes(),
-        )
+        Ok(())
     }
 }
 
