@@ -76,7 +76,7 @@ pub struct New {
     /// The identity that its node gets; left out: what the cluster's issuance policy makes
     #[arg(long, value_name = "ID")]
     spiffe_id: Option<String>,
-    /// What the node must prove by other methods in the same login, e.g. tpm_ek.public_hash=3f1b…; may be repeated
+    /// What the node must prove by other methods in the same login, e.g. tpm_ek.public_hash=HASH; may be repeated
     #[arg(long, value_name = "ATTRIBUTE=VALUE", value_parser = pair)]
     bind: Vec<(String, String)>,
     /// What it is for
