@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod audit;
+pub mod authority;
 pub mod bundle;
 pub mod completion;
 pub mod config;
@@ -82,6 +83,9 @@ pub enum Command {
     /// What others need to trust this verifier
     #[command(subcommand)]
     Bundle(bundle::Command),
+    /// The authorities that the bundle is made of
+    #[command(subcommand)]
+    Authority(authority::Command),
     /// What makes a shell complete this command line
     Completion(completion::Options),
     /// The manual, a page for each command
@@ -112,6 +116,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Audit(command) => audit::run(command),
         Command::Provision(command) => provision::run(command),
         Command::Bundle(command) => bundle::run(command),
+        Command::Authority(command) => authority::run(command),
         Command::Completion(options) => completion::run(&options),
         Command::Man(options) => man::run(&options),
     }

@@ -12,7 +12,6 @@ use super::clusters::Base;
 use super::state_keys::StateKeyError;
 use super::{Clusters, Counted, Live, Server, StateKeys};
 use crate::audit::{self, AuditError, AuditLog};
-use crate::clock::Clock;
 use crate::clock::SystemClock;
 use crate::config::{Config, Datastore, KeyManagerConfig, Listener, SocketMode};
 use crate::login::key::KeyError;
@@ -161,18 +160,14 @@ pub async fn store(config: &Config) -> Result<Arc<dyn Store>, StartError> {
     })
 }
 
-/// What issues SVIDs, with authorities that can sign: those of the key manager and the store, or new ones.
+/// What issues SVIDs, without authorities yet: see [`authorities`].
 ///
 /// # Errors
 ///
 /// [`StartError`].
-pub async fn issuer(
-    config: &Config,
-    store: Arc<dyn Store>,
-    clock: &dyn Clock,
-) -> Result<Issuer, StartError> {
+pub fn issuer(config: &Config, store: Arc<dyn Store>) -> Result<Issuer, StartError> {
     let keys: Arc<dyn KeyManager> = match &config.svid.key_manager {
-        KeyManagerConfig::Memory => Arc::new(MemoryKeys::new(&SystemRandom)?),
+        KeyManagerConfig::Memory => Arc::new(MemoryKeys::named(&config.data_dir, &SystemRandom)?),
         KeyManagerConfig::Disk { path } => Arc::new(DiskKeys::open(path, &SystemRandom)?),
     };
     let upstream = config.svid.upstream.as_ref().map(|files| {
@@ -180,16 +175,26 @@ pub async fn issuer(
         UpstreamDisk::new(files.certificate.clone(), files.key.clone(), bundle)
     });
     let settings = config.svid.settings.clone();
-    let issuer = Issuer::new(settings, keys, upstream, store, Arc::new(SystemRandom));
-    let now = clock.now();
-    match issuer.rotate(now).await {
+    let random = Arc::new(SystemRandom);
+    Ok(Issuer::new(settings, keys, upstream, store, random))
+}
+
+/// Gives a service authorities that can sign: those of the key manager and the store, or new ones. The last step of a start:
+/// what is published stands in every verifier's bundle, so a service that cannot serve must not have published any.
+///
+/// # Errors
+///
+/// [`StartError`].
+pub async fn authorities(server: &Server) -> Result<(), StartError> {
+    let now = server.clock.now();
+    match server.issuer.prepare(now).await {
         // What did not work is tried again; what is there can sign meanwhile.
-        Err(error) if issuer.ready(now.wall) => {
+        Err(error) if server.issuer.ready(now.wall) => {
             tracing::warn!(%error, "{}", names::ROTATION_FAILED);
         }
         result => result?,
     }
-    Ok(issuer)
+    Ok(())
 }
 
 /// The audit trail of a data directory.
@@ -215,7 +220,7 @@ pub fn audit(data_dir: &Path, settings: audit::Settings) -> Result<AuditLog, Sta
     Ok(log)
 }
 
-/// A service with the system's clock and randomness.
+/// A service with the system's clock and randomness. It issues SVIDs after [`authorities`].
 ///
 /// # Errors
 ///
@@ -237,7 +242,7 @@ pub async fn server(config: &Config, events: EventSink) -> Result<Server, StartE
     Ok(Server {
         verifier: live,
         state_keys,
-        issuer: Arc::new(issuer(config, store.clone(), clock.as_ref()).await?),
+        issuer: Arc::new(issuer(config, store.clone())?),
         clusters,
         store,
         metrics,

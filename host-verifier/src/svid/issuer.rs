@@ -13,6 +13,8 @@
 
 mod rotate;
 
+pub use rotate::MAX_OF_REPLICA;
+
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -127,6 +129,9 @@ pub enum RotateError {
     /// See [`StoreError`].
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// This verifier has left too many authorities behind.
+    #[error("{MAX_OF_REPLICA} authorities of this verifier are in the bundle")]
+    TooManyOwn,
     /// See [`KeyError`].
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -147,6 +152,9 @@ impl RotateError {
                 error.hint()
             }
             Self::Key(error) | Self::Authority(AuthorityError::Key(error)) => error.hint(),
+            Self::TooManyOwn => Some(
+                "it starts anew over and over: keep its keys with keyManager disk, and remove what nobody needs with `assay authority remove`",
+            ),
             #[cfg(feature = "service")]
             Self::Store(error) => error.hint(),
             _ => None,

@@ -1,6 +1,7 @@
 //! A folder with a configuration, and the real programs over it.
 
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -60,7 +61,14 @@ impl Site {
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
-    /// Starts assayd and waits for its socket.
+    /// Starts assayd, which must not come up; what it says.
+    pub(crate) fn refused(&self) -> Output {
+        let output = crate::processes::assayd(&["--config", "assayd.yaml"], self.dir.path());
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        output
+    }
+
+    /// Starts assayd and waits until it says that it is ready.
     pub(crate) fn serve(&self) -> Daemon {
         self.serve_logging("info")
     }
@@ -69,18 +77,26 @@ impl Site {
     pub(crate) fn serve_logging(&self, filter: &str) -> Daemon {
         // What a killed process left is no sign of life.
         let _ = std::fs::remove_file(self.path("agent.sock"));
+        let _ = std::fs::remove_file(self.path("notify.sock"));
+        let notified = UnixDatagram::bind(self.path("notify.sock")).unwrap();
+        notified
+            .set_read_timeout(Some(Duration::from_secs(20)))
+            .unwrap();
         let process = Command::new(env!("CARGO_BIN_EXE_assayd"))
             .arg("--config")
             .arg(self.path("assayd.yaml"))
             .args(["--events", "-"])
             .env("ASSAY_LOG", filter)
+            .env("NOTIFY_SOCKET", self.path("notify.sock"))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         let daemon = Daemon { process };
-        self.wait_for_socket();
+        let mut said = [0; 64];
+        let length = notified.recv(&mut said).expect("assayd comes up");
+        assert!(said[..length].starts_with(b"READY=1"), "{said:?}");
         daemon
     }
 

@@ -64,6 +64,7 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<(), Failure> {
     let server = start::server(&config, events).await?;
     let sources = start::sources(&config).await?;
     let http = HttpListeners::bind(&config.http).await?;
+    start::authorities(&server).await?;
     let links: Vec<_> = sources.iter().map(|source| source.name()).collect();
     let clusters: Vec<_> = config.clusters.keys().cloned().collect();
     tracing::info!(

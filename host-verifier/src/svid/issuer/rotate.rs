@@ -23,6 +23,10 @@ const GRACE: Duration = Duration::from_secs(3600);
 /// hour must clear up too.
 const KEEP_ENDED: usize = 32;
 
+/// Most authorities of one verifier, those whose keys it has lost counted in. With more than these it makes no others, so that
+/// one verifier that starts anew over and over takes no other's place in the bundle.
+pub const MAX_OF_REPLICA: usize = 64;
+
 /// What the files of the upstream authority gave: nothing where none is configured.
 type Upstream = Result<Option<Arc<UpstreamAuthority>>, UpstreamError>;
 type Signers = BTreeMap<String, Arc<dyn Signer>>;
@@ -35,12 +39,29 @@ impl Issuer {
     ///
     /// [`RotateError`]: the first of what went wrong. Authorities that are there go on signing.
     pub async fn rotate(&self, now: Moment) -> Result<(), RotateError> {
+        self.turn(now, true).await
+    }
+
+    /// [`Self::rotate`] at the start, before anything can be asked for: an authority that is made counts as one that never
+    /// signed until the next rotation. Should the service end before, it withdraws the authority when it starts again.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::rotate`].
+    pub async fn prepare(&self, now: Moment) -> Result<(), RotateError> {
+        self.turn(now, false).await
+    }
+
+    async fn turn(&self, now: Moment, signs: bool) -> Result<(), RotateError> {
         let _rotating = self.begin().ok_or(RotateError::Busy)?;
         let mut trouble = None;
         let before = self.found();
         let signers = self.signers().await?;
         let mut stored = self.stored().await?;
         if self.publish_again(&before, &stored, now.wall).await? {
+            stored = self.stored().await?;
+        }
+        if self.withdraw(&stored, &signers).await? {
             stored = self.stored().await?;
         }
         let upstream = match &self.upstream {
@@ -51,7 +72,11 @@ impl Issuer {
         let mut changed = false;
         let mut x509 = self.own_x509(&before, &stored, &signers, &upstream);
         if rotation::due(now.wall, &x509.lives) {
-            match self.make_x509(&upstream, now.wall).await {
+            let made = match self.room(&stored) {
+                Ok(()) => self.make_x509(&upstream, now.wall).await,
+                Err(error) => Err(error),
+            };
+            match made {
                 Ok(made) => {
                     changed = true;
                     x509.all.push(Arc::new(made));
@@ -62,7 +87,11 @@ impl Issuer {
         }
         let mut jwt = self.own_jwt(&before, &stored, &signers);
         if rotation::due(now.wall, &jwt.lives) {
-            match self.make_jwt(now.wall).await {
+            let made = match self.room(&stored) {
+                Ok(()) => self.make_jwt(now.wall).await,
+                Err(error) => Err(error),
+            };
+            match made {
                 Ok(made) => {
                     changed = true;
                     jwt.all.push(Arc::new(made));
@@ -88,11 +117,13 @@ impl Issuer {
                 Err(error) => trouble = trouble.or(Some(error)),
             }
         }
-        for result in [
-            self.tell_states(&x509, &stored, now.wall).await,
-            self.tell_states(&jwt, &stored, now.wall).await,
-        ] {
-            trouble = trouble.or(result.err());
+        if signs {
+            for result in [
+                self.tell_states(&x509, &stored, now.wall).await,
+                self.tell_states(&jwt, &stored, now.wall).await,
+            ] {
+                trouble = trouble.or(result.err());
+            }
         }
         let bundle = self.bundle_of(&before, &stored);
         self.shared().found = Arc::new(Found {
@@ -132,6 +163,38 @@ impl Issuer {
             }
         }
         Ok(changed)
+    }
+
+    /// Removes own authorities that never signed and whose keys are gone: nobody misses them, and a service that ends again
+    /// and again before it serves would fill the store with them, until no verifier could publish one.
+    async fn withdraw(&self, stored: &Authorities, signers: &Signers) -> Result<bool, RotateError> {
+        let replica = self.keys.replica();
+        let never_signed = |record: &&AuthorityRecord| {
+            record.replica == replica
+                && record.state == State::Prepared
+                && !signers.contains_key(&record.id)
+        };
+        let mut changed = false;
+        for record in stored.records.iter().filter(never_signed) {
+            let domain = &self.settings.trust_domain;
+            let removed = self
+                .store
+                .remove_authority(domain, &record.id, Timestamp::MAX)
+                .await?;
+            changed |= removed;
+            tracing::info!(authority = record.id, "{}", names::AUTHORITY_REMOVED);
+        }
+        Ok(changed)
+    }
+
+    /// Whether this verifier may make another.
+    fn room(&self, stored: &Authorities) -> Result<(), RotateError> {
+        let replica = self.keys.replica();
+        let own = stored.records.iter().filter(|r| r.replica == replica);
+        match own.count() < MAX_OF_REPLICA {
+            true => Ok(()),
+            false => Err(RotateError::TooManyOwn),
+        }
     }
 
     fn own_x509(

@@ -63,7 +63,7 @@ impl DiskKeys {
             }
         }
         Ok(Self {
-            replica: replica(dir, random)?,
+            replica: replica(&dir.join(REPLICA), random)?,
             dir: dir.to_owned(),
             keys: Mutex::new(keys),
             _lock: lock,
@@ -124,16 +124,15 @@ fn load(path: &Path) -> Result<LocalKey, KeyError> {
     Ok(key)
 }
 
-/// The name of the directory's owner, made once.
-fn replica(dir: &Path, random: &dyn SecureRandom) -> Result<String, KeyError> {
-    let path = dir.join(REPLICA);
-    let text = match read_private(&path) {
+/// A verifier's name, made once.
+pub(super) fn replica(path: &Path, random: &dyn SecureRandom) -> Result<String, KeyError> {
+    let text = match read_private(path) {
         Ok(text) => text,
         Err(KeyError::File { source, .. }) if source.kind() == ErrorKind::NotFound => {
             let name = random::bytes::<16>(random)
-                .map_err(|error| failed(&path, io::Error::other(error.to_string())))?;
-            place(&path, hex::encode(name).as_bytes())?;
-            read_private(&path)?
+                .map_err(|error| failed(path, io::Error::other(error.to_string())))?;
+            place(path, hex::encode(name).as_bytes())?;
+            read_private(path)?
         }
         Err(error) => return Err(error),
     };

@@ -1,10 +1,14 @@
 //! Keys that end with their process.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{KeyError, KeyManager, KeyType, LocalKey, Signer};
 use crate::random::{self, RandomError, SecureRandom};
+
+/// The file with the verifier's name.
+const NAME: &str = "svid-replica";
 
 /// Keys in memory. After a restart new authorities are made; the old ones stay in the bundle until they have expired.
 #[derive(Debug)]
@@ -22,6 +26,19 @@ impl MemoryKeys {
     pub fn new(random: &dyn SecureRandom) -> Result<Self, RandomError> {
         Ok(Self {
             replica: hex::encode(random::bytes::<16>(random)?),
+            keys: Mutex::default(),
+        })
+    }
+
+    /// No keys yet, of a verifier whose name is kept in a directory although its keys are not: so it finds what it left in the
+    /// store when it ended without having signed anything.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError`]: the name cannot be read or made.
+    pub fn named(dir: &Path, random: &dyn SecureRandom) -> Result<Self, KeyError> {
+        Ok(Self {
+            replica: super::disk::replica(&dir.join(NAME), random)?,
             keys: Mutex::default(),
         })
     }

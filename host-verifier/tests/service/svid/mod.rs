@@ -11,6 +11,7 @@ mod lives;
 mod replicas;
 mod rotation;
 pub(crate) mod upstream;
+mod withdrawals;
 mod x509;
 
 use std::path::{Path, PathBuf};
