@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::blobs::Blobs;
+use crate::login::piece::Piece;
 use crate::login::{Denied, Granted, Step};
 use crate::session::{JudgedBy, SessionId};
 use crate::store::SessionRecord;
@@ -58,25 +58,26 @@ struct Sent {
 #[serde(untagged)]
 enum Bytes {
     Whole {
-        base64: String,
+        #[serde(serialize_with = "as_base64")]
+        base64: Piece,
     },
     /// Of what nobody has proven anything by: enough to recognise it, and not enough to fill a disk with.
-    Digest {
-        len: usize,
-        sha256: String,
-    },
+    Digest { len: usize, sha256: String },
 }
 
 impl Sent {
     fn reduced(&mut self) {
-        if let Bytes::Whole { base64 } = &self.bytes {
-            let bytes = STANDARD.decode(base64).unwrap_or_default();
+        if let Bytes::Whole { base64: bytes } = &self.bytes {
             self.bytes = Bytes::Digest {
                 len: bytes.len(),
-                sha256: hex::encode(super::sha256(&bytes)),
+                sha256: hex::encode(super::sha256(bytes)),
             };
         }
     }
+}
+
+fn as_base64<S: serde::Serializer>(bytes: &Piece, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&STANDARD.encode(&**bytes))
 }
 
 /// An SVID that was issued, so that one that turns up somewhere leads back to who got it.
@@ -138,9 +139,9 @@ pub struct Trail {
 impl Trail {
     /// Begins with an agent's hello.
     #[must_use]
-    pub fn begin(hello: &[u8]) -> Self {
+    pub fn begin(hello: Piece) -> Self {
         let mut trail = Self::default();
-        if let Ok(AgentMessage::Hello(hello)) = decode(hello) {
+        if let Ok(AgentMessage::Hello(hello)) = decode(&hello) {
             trail.cluster = Some(hello.cluster.to_owned());
         }
         trail.push("agent", "message".to_owned(), hello);
@@ -148,14 +149,14 @@ impl Trail {
     }
 
     /// Adds what the verifier asked.
-    pub fn asked(&mut self, challenge: &[u8]) {
+    pub fn asked(&mut self, challenge: Piece) {
         self.push("verifier", "message".to_owned(), challenge);
     }
 
-    /// Adds proofs, and the long fields that they name of those that came ahead of them.
-    pub fn proved(&mut self, proofs: &[u8], blobs: &Blobs) {
-        for (number, bytes) in blobs.named_by(proofs) {
-            self.push("agent", format!("blob {number}"), bytes);
+    /// Adds proofs, and the long fields that they name.
+    pub fn proved(&mut self, proofs: Piece, blobs: &[(u8, Piece)]) {
+        for (number, bytes) in blobs {
+            self.push("agent", format!("blob {number}"), bytes.clone());
         }
         self.push("agent", "message".to_owned(), proofs);
     }
@@ -165,14 +166,9 @@ impl Trail {
         self.steps.extend_from_slice(steps);
     }
 
-    fn push(&mut self, from: &'static str, kind: String, bytes: &[u8]) {
-        self.evidence.push(Sent {
-            from,
-            kind,
-            bytes: Bytes::Whole {
-                base64: STANDARD.encode(bytes),
-            },
-        });
+    fn push(&mut self, from: &'static str, kind: String, bytes: Piece) {
+        let bytes = Bytes::Whole { base64: bytes };
+        self.evidence.push(Sent { from, kind, bytes });
     }
 
     /// Whether a method has proven something.
@@ -331,7 +327,7 @@ impl Record {
     #[must_use]
     pub fn evidence_len(&self) -> usize {
         let lens = self.evidence.iter().map(|sent| match &sent.bytes {
-            Bytes::Whole { base64 } => base64.len(),
+            Bytes::Whole { base64: bytes } => bytes.len().div_ceil(3) * 4,
             Bytes::Digest { .. } => 0,
         });
         lens.sum()

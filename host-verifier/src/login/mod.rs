@@ -27,6 +27,7 @@ pub mod grant;
 pub mod hello;
 mod judging;
 pub mod key;
+pub mod piece;
 pub mod plan;
 pub mod proofs;
 pub mod renewal;

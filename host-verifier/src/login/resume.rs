@@ -23,6 +23,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroize;
 
+use super::piece::Piece;
 use super::{AwaitHello, AwaitProofs, Denied, Env, LoginId, MethodKeys, Progress, Verifier, hello};
 use crate::blobs::Blobs;
 use crate::clock::Moment;
@@ -41,7 +42,7 @@ pub struct Saved {
     deadline: i64,
     /// The policies that were asked for.
     configuration: String,
-    hello: Vec<u8>,
+    hello: Piece,
     /// Every method's secret.
     keys: Vec<(u8, [u8; 32])>,
     rounds: Vec<Round>,
@@ -51,7 +52,7 @@ pub struct Saved {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Round {
     /// The message as it was sent.
-    pub(crate) challenge: Vec<u8>,
+    pub(crate) challenge: Piece,
     /// What was answered; of the last round, nothing yet.
     pub(crate) answer: Option<Answered>,
 }
@@ -62,9 +63,9 @@ pub(crate) struct Answered {
     /// When, Unix milliseconds.
     pub(crate) at: i64,
     /// The message.
-    pub(crate) proofs: Vec<u8>,
+    pub(crate) proofs: Piece,
     /// The long fields that came ahead of it.
-    pub(crate) blobs: Vec<(u8, Vec<u8>)>,
+    pub(crate) blobs: Vec<(u8, Piece)>,
 }
 
 impl Drop for Saved {
@@ -85,8 +86,21 @@ impl core::fmt::Debug for Saved {
 #[derive(Debug, Clone)]
 pub(crate) struct Said {
     pub(crate) began: Timestamp,
-    pub(crate) hello: Vec<u8>,
+    pub(crate) hello: Piece,
     pub(crate) rounds: Vec<Round>,
+}
+
+impl Said {
+    /// Bytes of all of it.
+    pub(crate) fn len(&self) -> usize {
+        let answered = |answer: &Answered| {
+            let blobs = answer.blobs.iter().map(|(_, bytes)| bytes.len());
+            answer.proofs.len() + blobs.sum::<usize>()
+        };
+        let round =
+            |round: &Round| round.challenge.len() + round.answer.as_ref().map_or(0, answered);
+        self.hello.len() + self.rounds.iter().map(round).sum::<usize>()
+    }
 }
 
 /// A login taken up again.

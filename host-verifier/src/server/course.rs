@@ -10,6 +10,7 @@ use super::Server;
 use crate::audit::{IssuedSvid, Record, Trail};
 use crate::blobs::Blobs;
 use crate::clock::Moment;
+use crate::login::piece::Piece;
 use crate::login::resume::{Answered, Resumed, Round, Said, Saved};
 use crate::login::{
     AwaitHello, AwaitProofs, AwaitSvid, Denied, Env, Granted, LoginId, Next, Step, Turn,
@@ -18,6 +19,9 @@ use crate::store::{Commit, StoreError};
 use crate::telemetry::events::Body;
 use crate::telemetry::metrics::{Held, LoginEnd, Occasion, SessionChange, Tally};
 use crate::telemetry::{Event, names};
+
+/// What a login takes of memory besides what was said in it, bytes; more than was measured.
+pub(super) const WEIGHT: usize = 16 * 1024;
 
 /// One login, from its hello on.
 #[derive(Debug)]
@@ -67,17 +71,18 @@ impl Course {
     /// A login that begins with this hello.
     pub(crate) fn new(server: Server, link: &str, hello: &[u8]) -> Self {
         let began = server.clock.now();
+        let hello = Piece::from(hello);
         Self {
             began,
             server,
             link: link.to_owned(),
-            trail: Trail::begin(hello),
+            trail: Trail::begin(hello.clone()),
             tally: Tally::default(),
             worked: (Duration::ZERO, began.monotonic),
             held: None,
             said: Said {
                 began: began.wall,
-                hello: hello.to_vec(),
+                hello,
                 rounds: Vec::new(),
             },
         }
@@ -122,20 +127,15 @@ impl Course {
         match taken {
             Ok(true) => {}
             Ok(false) => {
-                self.trail.proved(message, blobs);
+                self.trail.proved(message.into(), &named(message, blobs));
                 return self.replayed(Denied::already_answered(id)).await;
             }
             Err(denied) => return self.denied(denied).await,
         }
         for round in &said.rounds {
-            self.trail.asked(&round.challenge);
+            self.trail.asked(round.challenge.clone());
             if let Some(answer) = &round.answer {
-                let mut blobs = Blobs::default();
-                for (number, bytes) in &answer.blobs {
-                    // Each was taken once; one that is refused now is missing when it is looked for.
-                    let _ = blobs.put(*number, bytes);
-                }
-                self.trail.proved(&answer.proofs, &blobs);
+                self.trail.proved(answer.proofs.clone(), &answer.blobs);
             }
         }
         self.said = said;
@@ -198,12 +198,12 @@ impl Course {
         match self.take(&state.challenge_digest()).await {
             Ok(true) => self.judge(state, message, blobs).await,
             Ok(false) => {
-                self.trail.proved(message, blobs);
+                self.trail.proved(message.into(), &named(message, blobs));
                 self.replayed(Denied::already_answered(state.login_id()))
                     .await
             }
             Err(error) => {
-                self.trail.proved(message, blobs);
+                self.trail.proved(message.into(), &named(message, blobs));
                 self.follow(state.unavailable(&error)).await
             }
         }
@@ -222,7 +222,6 @@ impl Course {
 
     /// Judges the answer to a challenge that was taken for it.
     async fn judge(&mut self, state: Box<AwaitProofs>, message: &[u8], blobs: &Blobs) -> Answer {
-        self.trail.proved(message, blobs);
         self.answered(message, blobs);
         let env = Env {
             now: self.server.clock.now(),
@@ -232,17 +231,22 @@ impl Course {
         self.follow(turn).await
     }
 
+    /// Notes an answer, for the trail and for whoever goes on.
     fn answered(&mut self, message: &[u8], blobs: &Blobs) {
+        let (proofs, blobs) = (Piece::from(message), named(message, blobs));
+        self.trail.proved(proofs.clone(), &blobs);
         if let Some(round) = self.said.rounds.last_mut() {
-            let blobs = blobs
-                .named_by(message)
-                .filter_map(|(number, bytes)| Some((u8::try_from(number).ok()?, bytes.to_vec())));
             round.answer = Some(Answered {
                 at: self.server.clock.now().wall.as_millisecond(),
-                proofs: message.to_vec(),
-                blobs: blobs.collect(),
+                proofs,
+                blobs,
             });
         }
+    }
+
+    /// What it may take of memory while it waits, bytes: what was said, once as it came and once as what was read of it.
+    pub(super) fn weight(&self) -> usize {
+        WEIGHT + 2 * self.said.len()
     }
 
     /// Ends the login because its time is over.
@@ -258,9 +262,10 @@ impl Course {
             turn = match next {
                 Next::Ask(message, state) => {
                     self.steps(Some(state.login_id()), steps);
-                    self.trail.asked(&message);
+                    let challenge = Piece::from(message.as_slice());
+                    self.trail.asked(challenge.clone());
                     self.said.rounds.push(Round {
-                        challenge: message.clone(),
+                        challenge,
                         answer: None,
                     });
                     self.worked.0 = self.worked();
@@ -478,4 +483,12 @@ fn json(value: &impl serde::Serialize) -> String {
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The long fields that a message names, of those that came.
+fn named(message: &[u8], blobs: &Blobs) -> Vec<(u8, Piece)> {
+    let named = blobs.named_by(message);
+    let named =
+        named.filter_map(|(number, bytes)| Some((u8::try_from(number).ok()?, bytes.into())));
+    named.collect()
 }

@@ -28,7 +28,7 @@ pub use counted::Counted;
 pub(crate) use issue::IssueFailed;
 pub use lasting::Broken;
 use lasting::Lasting;
-pub use requests::{MAX_KEPT, Reply, RequestLogins};
+pub use requests::{KEPT_BYTES, MAX_KEPT, Reply, RequestLogins};
 pub use state_keys::StateKeys;
 
 use crate::audit::{AuditError, AuditLog, Record};

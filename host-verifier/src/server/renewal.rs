@@ -21,7 +21,7 @@ impl Server {
         renew: &Renew<'_>,
         message: &[u8],
     ) -> Result<Vec<u8>, Denied> {
-        let trail = Trail::begin(message);
+        let trail = Trail::begin(message.into());
         let id = renewal::untrusted_session(renew);
         let (renewed, svid) = match self.renewed(renew, message).await {
             Ok((renewed, svid)) => (renewed, svid),

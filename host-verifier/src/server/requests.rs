@@ -1,7 +1,7 @@
 //! Logins over requests and answers: no link remembers what was said, so the state travels with the agent.
 //!
 //! The verifier that asked keeps the state in memory too, since making it again costs the work of judging again. That
-//! memory is a cache: bounded, its oldest entry goes when it is full, and a login that is not in it is taken up from what
+//! memory is a cache: bounded in bytes, its oldest entries go when it is full, and a login that is not in it is taken up from what
 //! the agent brings. So logins that were begun and left cost nothing but time, and none stands in another's way.
 
 use std::collections::{BTreeMap, HashMap};
@@ -10,14 +10,16 @@ use std::sync::{Mutex, PoisonError};
 use assay_common::protocol::{AgentMessage, DenyCode, decode};
 
 use super::Server;
-use super::course::{Answer, Course};
+use super::course::{Answer, Course, WEIGHT};
 use super::state_keys::OpenError;
 use crate::blobs::Blobs;
 use crate::crypto::sha256;
 use crate::login::{AwaitProofs, Denied};
 
-/// Most logins that are kept in memory between two requests.
-pub const MAX_KEPT: usize = 4096;
+/// Most bytes of logins that are kept in memory between two requests.
+pub const KEPT_BYTES: usize = 64 * 1024 * 1024;
+/// Most logins that these can be.
+pub const MAX_KEPT: usize = KEPT_BYTES / WEIGHT;
 
 /// What came of a request.
 #[derive(Debug)]
@@ -55,35 +57,56 @@ pub struct RequestLogins(Mutex<Kept>);
 /// By the digest of the state that was handed out: whoever takes a login out must have been told it.
 #[derive(Debug, Default)]
 struct Kept {
-    logins: HashMap<[u8; 32], (u64, Course, Box<AwaitProofs>)>,
+    logins: HashMap<[u8; 32], Entry>,
     /// The digests in the order in which they came.
     order: BTreeMap<u64, [u8; 32]>,
     next: u64,
+    /// Bytes of all entries.
+    weight: usize,
+}
+
+#[derive(Debug)]
+struct Entry {
+    number: u64,
+    weight: usize,
+    course: Course,
+    state: Box<AwaitProofs>,
 }
 
 impl Kept {
     fn put(&mut self, digest: [u8; 32], course: Course, state: Box<AwaitProofs>) {
         self.next += 1;
-        self.order.insert(self.next, digest);
-        self.logins.insert(digest, (self.next, course, state));
-        while self.logins.len() > MAX_KEPT
-            && let Some((_, oldest)) = self.order.pop_first()
+        let (number, weight) = (self.next, course.weight());
+        let entry = Entry {
+            number,
+            weight,
+            course,
+            state,
+        };
+        self.order.insert(number, digest);
+        // Every state is sealed under a key of its own: no two are the same.
+        self.logins.insert(digest, entry);
+        self.weight += weight;
+        while self.weight > KEPT_BYTES
+            && let Some((_, oldest)) = self.order.first_key_value()
         {
-            self.logins.remove(&oldest);
+            let oldest = *oldest;
+            drop(self.take(&oldest));
         }
     }
 
     fn take(&mut self, digest: &[u8; 32]) -> Option<(Course, Box<AwaitProofs>)> {
-        let (number, course, state) = self.logins.remove(digest)?;
-        self.order.remove(&number);
-        Some((course, state))
+        let entry = self.logins.remove(digest)?;
+        self.order.remove(&entry.number);
+        self.weight -= entry.weight;
+        Some((entry.course, entry.state))
     }
 
     /// Drops what nobody came back for.
     fn expire(&mut self, now: core::time::Duration) -> Vec<(Course, Box<AwaitProofs>)> {
         let late = |digest: &[u8; 32]| {
             let login = self.logins.get(digest);
-            login.is_none_or(|(_, _, state)| state.deadline() < now)
+            login.is_none_or(|entry| entry.state.deadline() < now)
         };
         let mut over: Vec<_> = self
             .order

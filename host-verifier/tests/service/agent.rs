@@ -6,8 +6,8 @@ use assay_common::method::tpm_quote::{QuotePayload, QuoteRequest};
 use assay_common::policy::AttestorKind;
 use assay_common::protocol::version::VersionRange;
 use assay_common::protocol::{
-    AgentMessage, Challenge, DenyCode, Grant, Hello, Item, Items, MAX_AGENT_MESSAGE, Proofs,
-    SealedGrant, SvidGrant, VerifierMessage, decode,
+    AgentMessage, BlobRef, Challenge, DenyCode, Grant, Hello, Item, Items, MAX_AGENT_MESSAGE,
+    Proofs, SealedGrant, SvidGrant, VerifierMessage, decode,
 };
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
 
@@ -232,11 +232,21 @@ pub(crate) fn ek_payload(tpm: &FakeTpm) -> Vec<u8> {
 }
 
 pub(crate) fn ek_payload_of(ek_public: &[u8], ak_public: &[u8]) -> Vec<u8> {
+    ek_payload_with(ek_public, ak_public, &[])
+}
+
+/// With these blobs, numbered from 0, as certificates that may help.
+pub(crate) fn ek_payload_with(ek_public: &[u8], ak_public: &[u8], chain: &[&[u8]]) -> Vec<u8> {
+    let named = chain.iter().zip(0..).map(|(bytes, blob)| BlobRef {
+        blob,
+        len: u32::try_from(bytes.len()).unwrap(),
+        sha256: assay_host_verifier::crypto::sha256(&[bytes]),
+    });
     encode(&EkPayload {
         ek_public,
         ak_public,
         ek_certificate: None,
-        ek_chain: Default::default(),
+        ek_chain: named.collect(),
     })
 }
 

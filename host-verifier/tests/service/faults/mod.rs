@@ -8,6 +8,7 @@ mod databases;
 mod disks;
 mod documents;
 mod expiry;
+mod half_open;
 mod house;
 mod idle;
 mod kills;
