@@ -1,5 +1,5 @@
 //! Records as events of the Open Cybersecurity Schema Framework, version 1.2.0: class Authentication (3002) for what nodes
-//! ask for, Entity Management (3004, [`acts`]) for what operators do.
+//! ask for, Entity Management (3004, `acts`) for what operators do.
 //!
 //! ```text
 //!   outcome granted          Logon, Success

@@ -16,7 +16,7 @@ pub struct Access {
     /// The verifier's configuration; or in ASSAYD_CONFIG
     #[arg(long, value_name = "FILE", conflicts_with = "server")]
     config: Option<PathBuf>,
-    /// A running verifier, e.g. https://assay.example.org:8443; or in ASSAY_SERVER
+    /// The URL of a running verifier; or in ASSAY_SERVER
     #[arg(long, value_name = "URL")]
     server: Option<String>,
     /// A file with a token for it; or in ASSAY_TOKEN_FILE

@@ -1,6 +1,6 @@
 //! Operators' acts become records of the audit trail, here and nowhere else: what a route changed, and what was refused.
 //!
-//! A handler says in its answer what it did ([`Did`]). One that does not, and changed something nevertheless, is recorded by
+//! A handler says in its answer what it did (`Did`). One that does not, and changed something nevertheless, is recorded by
 //! method and path: no route can forget it.
 //!
 //! # Why not every refused attempt has a record
