@@ -344,7 +344,7 @@ async fn a_purge_of_many_records_goes_in_steps_and_lets_logins_through() {
     let path = dir.path().join(SQLITE_FILE);
     let store = SqliteStore::open(&path).await.unwrap();
     let rows = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 12000) \
-        INSERT INTO answered_challenges SELECT unhex(printf('%064x', i)), i FROM n";
+        INSERT INTO answered_challenges SELECT randomblob(32), i FROM n";
     let made = std::process::Command::new("sqlite3")
         .arg(&path)
         .arg(rows)
