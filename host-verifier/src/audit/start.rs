@@ -7,7 +7,8 @@ use super::disk::{Disk, Folder, Names};
 use super::log::{AuditError, failed};
 use super::settings::Settings;
 use super::verify::{Head, VerifyError, Walker, read_line};
-use super::writer::Writer;
+use super::writer::{Writer, time_of};
+use crate::clock::Settled;
 
 /// The writer of a trail in a folder, and how many bytes of an unfinished record were cut off.
 pub(super) fn open(path: &Path, settings: Settings) -> Result<(Writer<Folder>, u64), AuditError> {
@@ -22,10 +23,12 @@ pub(super) fn open(path: &Path, settings: Settings) -> Result<(Writer<Folder>, u
     };
     let names = Names::of(path);
     let closed = disk.closed().map_err(fail)?;
+    let mut last = Vec::new();
     let mut walker = match closed.last() {
         None => Walker::default(),
         Some(newest) => {
             let line = disk.last_line(*newest).map_err(fail)?;
+            last.clone_from(&line);
             let end = Walker::behind(&line, newest.last);
             end.map_err(|error| broken(&names.closed(*newest), error))?
         }
@@ -41,6 +44,8 @@ pub(super) fn open(path: &Path, settings: Settings) -> Result<(Writer<Folder>, u
                 break read;
             };
             walker.take(record).map_err(|error| broken(path, error))?;
+            last.clear();
+            last.extend_from_slice(record);
             end += read;
         }
     };
@@ -53,7 +58,8 @@ pub(super) fn open(path: &Path, settings: Settings) -> Result<(Writer<Folder>, u
         true => walker.base().seq + 1,
         false => first,
     };
-    let writer = writer(path, disk, settings, walker.head(), first, end);
+    let mut writer = writer(path, disk, settings, walker.head(), first, end);
+    writer.newest = time_of(&last);
     Ok((writer, cut))
 }
 
@@ -66,7 +72,12 @@ pub(super) fn writer<D: Disk>(
     first: u64,
     end: u64,
 ) -> Writer<D> {
+    // The hour before anything is removed by its age begins now.
+    let mut settled = Settled::default();
+    settled.observe(settings.clock.now());
     Writer {
+        settled,
+        newest: None,
         path: path.to_owned(),
         disk,
         head,

@@ -27,6 +27,7 @@ use super::log::AuditError;
 use super::notes::{self, AT_ONCE};
 use super::settings::Settings;
 use super::verify::Head;
+use crate::clock::Settled;
 use crate::config::Keep;
 use crate::telemetry::names;
 
@@ -45,6 +46,20 @@ pub(super) struct Writer<D> {
     pub(super) failed: bool,
     /// Size at which a rotation that failed is tried again.
     pub(super) rotate_at: u64,
+    /// Whether anything may be removed by its age.
+    pub(super) settled: Settled,
+    /// When the last record was written, as it says itself.
+    pub(super) newest: Option<Timestamp>,
+}
+
+/// When a record was written.
+pub(super) fn time_of(record: &[u8]) -> Option<Timestamp> {
+    #[derive(Deserialize)]
+    struct Timed {
+        time: Timestamp,
+    }
+    let timed: Timed = serde_json::from_slice(record).ok()?;
+    Some(timed.time)
 }
 
 /// The members of a file's last record that retention looks at.
@@ -67,6 +82,8 @@ impl<D: Disk> Writer<D> {
             torn: self.torn,
             failed: self.failed,
             rotate_at: self.rotate_at,
+            settled: self.settled,
+            newest: self.newest,
         }
     }
 
@@ -94,6 +111,9 @@ impl<D: Disk> Writer<D> {
             Ok(()) => {
                 self.head = head;
                 self.end += lines.len() as u64;
+                if let Keep::For(_) = self.settings.files.keep {
+                    self.newest = bodies.last().and_then(|body| time_of(body)).or(self.newest);
+                }
                 Ok(head)
             }
             Err(error) => {
@@ -143,10 +163,19 @@ impl<D: Disk> Writer<D> {
     }
 
     /// Removes what need not be kept, the oldest first.
+    ///
+    /// By age only while the calendar is settled ([`Settled`]), and as seen from the last record: a trail to which nothing
+    /// is added does not grow old.
     pub(super) fn retain(&mut self) -> Result<(), AuditError> {
-        if self.settings.files.keep == Keep::All {
-            return Ok(());
+        let moment = self.settings.clock.now();
+        let settled = self.settled.observe(moment);
+        match self.settings.files.keep {
+            Keep::All => return Ok(()),
+            Keep::For(_) if !settled => return Ok(()),
+            Keep::For(_) | Keep::Files(_) => {}
         }
+        let now = moment.wall;
+        let seen_from = self.newest.map_or(now, |newest| newest.min(now));
         loop {
             let closed = self.disk.closed().map_err(|e| self.rotation(&e))?;
             let Some(oldest) = closed.first().copied() else {
@@ -163,10 +192,9 @@ impl<D: Disk> Writer<D> {
                     last.seq
                 ))));
             }
-            let now = self.settings.clock.now().wall;
             let why = match self.settings.files.keep {
                 Keep::Files(kept) if closed.len() > kept => format!("{kept} files are kept"),
-                Keep::For(age) if old(last.time, now, age) => {
+                Keep::For(age) if old(last.time, seen_from, age) => {
                     format!("kept for {} hours", age.as_secs() / 3600)
                 }
                 _ => return Ok(()),

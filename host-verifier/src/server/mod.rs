@@ -32,7 +32,7 @@ pub use requests::{KEPT_BYTES, MAX_KEPT, Reply, RequestLogins};
 pub use state_keys::StateKeys;
 
 use crate::audit::{AuditError, AuditLog, Record};
-use crate::clock::Clock;
+use crate::clock::{Clock, Settled};
 use crate::random::SecureRandom;
 use crate::store::Store;
 use crate::svid::Issuer;
@@ -281,14 +281,25 @@ impl Server {
 
     async fn purge(&self) {
         let mut interval = tokio::time::interval(PURGE_EVERY);
+        let mut settled = Settled::default();
         loop {
             interval.tick().await;
-            let Ok(before) = self.clock.now().wall.checked_sub(PURGE_AFTER) else {
-                continue;
-            };
-            if let Err(error) = self.store.purge(before).await {
-                tracing::warn!(%error, "{}", names::PURGE_FAILED);
-            }
+            self.purge_ended(&mut settled).await;
+        }
+    }
+
+    /// Removes from the store what has ended; nothing while the calendar is not settled, which `settled` remembers from
+    /// one call to the next. To be called every minute.
+    pub async fn purge_ended(&self, settled: &mut Settled) {
+        let now = self.clock.now();
+        if !settled.observe(now) {
+            return;
+        }
+        let Ok(before) = now.wall.checked_sub(PURGE_AFTER) else {
+            return;
+        };
+        if let Err(error) = self.store.purge(before).await {
+            tracing::warn!(%error, "{}", names::PURGE_FAILED);
         }
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::clock::{Clock, Moment};
+use crate::clock::{Clock, Moment, STEP};
 
 /// A part of the service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -294,8 +294,6 @@ pub async fn probe<T, E: core::fmt::Display>(
     }
 }
 
-/// A calendar that moved by more than this against the monotonic clock was set.
-const STEP: Duration = Duration::from_secs(5);
 /// How long a step is reported.
 const REPORTED: Duration = Duration::from_secs(600);
 /// Before this the calendar cannot be right, and with it no certificate can be judged: the year of this program.
@@ -312,9 +310,7 @@ impl ClockWatch {
     /// How the calendar is at `now`; to be asked every few seconds.
     pub fn observe(&mut self, now: Moment) -> State {
         if let Some(last) = self.last {
-            let passed = now.monotonic.saturating_sub(last.monotonic);
-            let moved = now.wall.duration_since(last.wall)
-                - jiff::SignedDuration::try_from(passed).unwrap_or(jiff::SignedDuration::MAX);
+            let moved = now.moved_since(&last);
             if moved.unsigned_abs() > STEP {
                 self.step = Some((now.monotonic, moved));
             }

@@ -108,16 +108,61 @@ async fn files_are_kept_as_long_as_their_last_record_is_young() {
     archive.clock.advance(Duration::from_secs(599));
     log.tend().await.unwrap();
     assert_eq!(archive.names().len(), 3);
-    // Nobody logs in, and still the first file goes when its time has come.
+    // As seen from the last record nothing is old enough, however late it is.
     archive.clock.advance(Duration::from_secs(2));
     log.tend().await.unwrap();
+    assert_eq!(archive.names().len(), 3);
+    archive.write(&log, 4..5).await;
     assert_eq!(archive.names(), ["audit-3-4.jsonl", "audit.jsonl"]);
     let left = archive.verify(&[]).unwrap();
     assert_eq!(
         (left.base.seq, left.head.seq),
-        (2, 5),
-        "the fifth is the anchor"
+        (2, 6),
+        "the sixth is the anchor"
     );
+}
+
+#[tokio::test]
+async fn a_calendar_that_steps_removes_no_record_before_somebody_could_see_it() {
+    const YEAR: i64 = 8760 * 3600;
+    let archive = Archive::new(Keep::For(Duration::from_secs(3600)));
+    let log = archive.open();
+    let step = |seconds: i64| {
+        let to = archive.clock.now().wall + jiff::SignedDuration::from_secs(seconds);
+        archive.clock.set_wall(to);
+    };
+    archive.write(&log, 0..4).await;
+    // Long enough for the start to be over, and not for the records to be old.
+    for _ in 0..59 {
+        archive.clock.advance(Duration::from_secs(61));
+        log.tend().await.unwrap();
+    }
+    archive.write(&log, 4..5).await;
+    assert_eq!(archive.names().len(), 3);
+    step(YEAR);
+    // A login under the wrong calendar: all others are a year old now, as seen from it.
+    archive.write(&log, 5..6).await;
+    archive.clock.advance(Duration::from_secs(3000));
+    archive.write(&log, 6..7).await;
+    assert!(archive.names().len() >= 3, "{:?}", archive.names());
+    assert_eq!(archive.logins().len(), 7);
+    // Somebody mends it; that is a step, too.
+    step(-YEAR);
+    archive.write(&log, 7..8).await;
+    assert_eq!(archive.logins().len(), 8);
+    drop(log);
+    // A service that starts under a wrong calendar removes nothing either.
+    step(YEAR);
+    let log = archive.open();
+    archive.write(&log, 8..9).await;
+    archive.clock.advance(Duration::from_secs(3599));
+    archive.write(&log, 9..10).await;
+    assert_eq!(archive.logins().len(), 10);
+    // Nobody did: what is older than an hour goes.
+    archive.clock.advance(Duration::from_secs(2));
+    archive.write(&log, 10..11).await;
+    assert!(archive.logins().len() < 10, "{:?}", archive.names());
+    assert!(archive.verify(&[]).is_ok());
 }
 
 #[tokio::test]

@@ -1,8 +1,13 @@
 //! A calendar that is set back or on, in the middle of a login and around a renewal.
 
+use std::time::Duration;
+
 use assay_common::protocol::DenyCode;
 use assay_host_verifier::blobs::Blobs;
+use assay_host_verifier::clock::Settled;
 use assay_host_verifier::server::{Reply, RequestLogins};
+use assay_host_verifier::session::SessionId;
+use assay_host_verifier::store::Store;
 use jiff::{SignedDuration, Timestamp};
 
 use super::renew;
@@ -94,4 +99,34 @@ async fn a_calendar_that_steps_prolongs_no_session() {
         tpm.clock += 1000;
         granted(desk.login(&tpm).await);
     }
+}
+
+#[tokio::test]
+async fn a_calendar_that_steps_purges_no_session_before_somebody_could_see_it() {
+    let tpm = FakeTpm::new();
+    let desk = Desk::new(&ek_and_quote(&[&tpm]));
+    let session = SessionId(granted(desk.login(&tpm).await).session_id);
+    let there = async || desk.store.session(session).await.unwrap().is_some();
+    let mut settled = Settled::default();
+    let minutes = async |count: u32, settled: &mut Settled| {
+        for _ in 0..count {
+            desk.clock.advance(Duration::from_secs(60));
+            desk.server.purge_ended(settled).await;
+        }
+    };
+    desk.server.purge_ended(&mut settled).await;
+    // A service that starts under a wrong calendar.
+    step(&desk, 8760 * HOUR);
+    minutes(59, &mut settled).await;
+    assert!(there().await);
+    step(&desk, -8760 * HOUR);
+    minutes(59, &mut settled).await;
+    assert!(there().await);
+    // And one that steps under it.
+    step(&desk, 8760 * HOUR);
+    minutes(59, &mut settled).await;
+    assert!(there().await);
+    // Nobody did anything about it.
+    minutes(2, &mut settled).await;
+    assert!(!there().await);
 }
