@@ -21,20 +21,27 @@ pub struct Place {
     pub end: u64,
 }
 
-/// At most `limit` records, without their line feeds, the newest first, from the one at `from` or the last; each with the
-/// place of the one before it.
+/// Most bytes of the records of a page. It has room for several of the longest.
+pub const MAX_BYTES: usize = 4 * MAX_LINE;
+
+/// Some records, and whether a page of them is full though they are fewer than were asked for.
+#[derive(Debug)]
+pub struct Records {
+    /// Without their line feeds, each with the place of the one before it.
+    pub lines: Vec<(Vec<u8>, Place)>,
+    /// Whether they were cut off at [`MAX_BYTES`].
+    pub cut: bool,
+}
+
+/// At most `limit` records of at most [`MAX_BYTES`], the newest first, from the one at `from` or the last.
 ///
 /// # Errors
 ///
 /// The system's; [`io::ErrorKind::InvalidInput`] when `from` is no place of this trail, [`io::ErrorKind::InvalidData`] when a
 /// line is no record.
-pub fn backwards(
-    active: &Path,
-    from: Option<Place>,
-    limit: usize,
-) -> io::Result<Vec<(Vec<u8>, Place)>> {
+pub fn backwards(active: &Path, from: Option<Place>, limit: usize) -> io::Result<Records> {
     let mut from = from;
-    let mut found = Vec::new();
+    let (mut found, mut bytes) = (Vec::new(), 0_usize);
     let files = files::open(active).map_err(|(_, error)| error)?;
     for (_, reader) in files.into_iter().rev() {
         let mut file = reader.into_inner();
@@ -58,13 +65,23 @@ pub fn backwards(
                 seq: seq.saturating_sub(1),
                 end: start,
             };
+            bytes = bytes.saturating_add(line.len());
             found.push((line, before));
+            if bytes > MAX_BYTES && found.len() < limit {
+                return Ok(Records {
+                    lines: found,
+                    cut: true,
+                });
+            }
         }
         if found.len() >= limit {
             break;
         }
     }
-    Ok(found)
+    Ok(Records {
+        lines: found,
+        cut: false,
+    })
 }
 
 /// The number of a file's first record; `None` where there is none yet.
@@ -169,14 +186,14 @@ mod tests {
     use std::io::ErrorKind;
     use std::path::Path;
 
-    use super::{BLOCK, Place, backwards};
+    use super::{BLOCK, MAX_BYTES, Place, backwards};
 
     fn record(seq: u64, more: usize) -> String {
         format!("{{\"seq\":{seq},\"x\":\"{}\"}}\n", "x".repeat(more))
     }
 
     fn numbers(path: &Path, from: Option<Place>, limit: usize) -> (Vec<u64>, Option<Place>) {
-        let found = backwards(path, from, limit).unwrap();
+        let found = backwards(path, from, limit).unwrap().lines;
         let numbers = found.iter().map(|(line, _)| super::number(line).unwrap());
         (numbers.collect(), found.last().map(|(_, place)| *place))
     }
@@ -227,6 +244,20 @@ mod tests {
         assert_eq!(numbers(&path, next, 9).0, [1]);
         assert_eq!(numbers(&path, Some(Place { seq: 0, end: 0 }), 9).0, [0; 0]);
         assert_eq!(numbers(&path, None, 9).0, [6, 5, 4, 3, 2, 1]);
+    }
+
+    #[test]
+    fn a_page_has_an_end_in_bytes_and_the_next_goes_on_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("audit.jsonl");
+        let records: Vec<_> = (1..=11).map(|seq| record(seq, MAX_BYTES / 5)).collect();
+        std::fs::write(&path, records.concat()).unwrap();
+        let first = backwards(&path, None, 100).unwrap();
+        assert_eq!((first.lines.len(), first.cut), (5, true));
+        let next = first.lines.last().map(|(_, place)| *place);
+        assert_eq!(numbers(&path, next, 100).0, [6, 5, 4, 3, 2]);
+        let few = backwards(&path, None, 3).unwrap();
+        assert_eq!((few.lines.len(), few.cut), (3, false));
     }
 
     #[test]

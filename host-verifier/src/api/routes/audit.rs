@@ -12,6 +12,7 @@ use axum::http::header::{HeaderName, HeaderValue};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::spawn_blocking;
 
 use crate::api::ApiState;
@@ -19,15 +20,17 @@ use crate::api::extract::{self, Page, PageQuery, Query, bad_cursor};
 use crate::api::problem::Problem;
 use crate::audit;
 
-use crate::audit::page::{Place, backwards};
+use crate::audit::page::{Place, Records, backwards};
 
 /// Most bytes of the records of one login that an answer is made of.
 const MAX_FOUND: usize = 4 * 1024 * 1024;
+/// How long a request waits for its turn to read the trail.
+const TURN: Duration = Duration::from_secs(2);
 /// How many records of a login an answer has no room for. The one that decided it is always there.
 const OMITTED: HeaderName = HeaderName::from_static("assay-omitted");
 
 /// The records of a login, the one that decided it first, and how many did not fit.
-type Records<T> = ([(HeaderName, HeaderValue); 1], Json<Vec<T>>);
+type Answer<T> = ([(HeaderName, HeaderValue); 1], Json<Vec<T>>);
 
 /// The cursors' first byte.
 const KIND: u8 = b'a';
@@ -35,6 +38,7 @@ const KIND: u8 = b'a';
 /// A decision or an operator's act, in short. Names in the trail have underscores, in answers they have not.
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all(serialize = "camelCase"))]
+#[schema(rename_all = "camelCase")]
 pub struct Decision {
     /// Its number in the trail, from 1.
     seq: u64,
@@ -59,8 +63,8 @@ pub struct Decision {
     /// The head of a file that retention removes.
     #[serde(skip_serializing_if = "Option::is_none")]
     anchor: Option<String>,
-    /// Of a login `granted` or `denied`, of a session `renewed`, of an SVID between two renewals `issued`; of an operator's act
-    /// `done`, `refused` or `failed`.
+    /// Of a login `granted` or `denied`, of a renewal `renewed` or `denied`, of an SVID between two renewals `issued`, of a file
+    /// of the trail `removed`; of an operator's act `done`, `refused` or `failed`.
     outcome: String,
     /// What an operator did, as in `node.ban`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -131,6 +135,7 @@ pub struct TargetView {
 /// An SVID that was issued.
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all(serialize = "camelCase"))]
+#[schema(rename_all = "camelCase")]
 pub struct SvidView {
     /// `x509` or `jwt`.
     kind: String,
@@ -161,7 +166,7 @@ pub struct WholeDecision {
     attributes: Option<Value>,
     /// What each policy made of it, where a refusal came to that.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<Vec<Object>>)]
     explanation: Option<Value>,
     /// Every step.
     #[serde(default)]
@@ -172,6 +177,7 @@ pub struct WholeDecision {
 /// What a login has said, byte for byte.
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all(serialize = "camelCase"))]
+#[schema(rename_all = "camelCase")]
 pub struct Evidence {
     /// The decision's number in the trail.
     seq: u64,
@@ -218,6 +224,8 @@ impl From<Found> for Decision {
 }
 
 /// Decisions and acts, the newest first
+///
+/// A page ends after 4 MiB of records, too; `next` leads on.
 #[utoipa::path(
     get,
     path = "/v1/audit",
@@ -230,12 +238,11 @@ pub(in crate::api) async fn list(
     State(api): State<ApiState>,
     Query(page): Query<PageQuery>,
 ) -> Result<Json<Page<Decision>>, Problem> {
-    let found = read(&api, &page, |line, before| {
+    let (found, limit) = read(&api, &page, |line, before| {
         let decision = serde_json::from_slice(line)?;
         Ok(Found { decision, before })
     })
     .await?;
-    let limit = page.limit()?;
     Ok(Json(Page::of(found, limit, KIND, |found: &Found| {
         key(found.before)
     })))
@@ -260,7 +267,8 @@ impl From<FoundEvent> for OcsfEvent {
 
 /// Records as events of OCSF 1.2.0, the newest first
 ///
-/// A page may have fewer entries than it was asked for: what is no decision and no act is no event.
+/// A page may have fewer entries than it was asked for: what is no decision and no act is no event, and a page ends after
+/// 4 MiB of records.
 #[utoipa::path(
     get,
     path = "/v1/audit/events",
@@ -273,37 +281,57 @@ pub(in crate::api) async fn events(
     State(api): State<ApiState>,
     Query(page): Query<PageQuery>,
 ) -> Result<Json<Page<OcsfEvent>>, Problem> {
-    let found = read(&api, &page, |line, before| {
+    let (found, limit) = read(&api, &page, |line, before| {
         let record = serde_json::from_slice(line)?;
         let event = audit::ocsf::event(&record);
         Ok(FoundEvent { event, before })
     })
     .await?;
-    let mut page = Page::of(found, page.limit()?, KIND, |found: &FoundEvent| {
-        key(found.before)
-    });
+    let mut page = Page::of(found, limit, KIND, |found: &FoundEvent| key(found.before));
     page.retain(|event: &OcsfEvent| !event.0.is_null());
     Ok(Json(page))
 }
 
-/// The records of a page, and one more.
+/// The records of a page, with one more where there are more, and how many the page has.
 async fn read<T: Send + 'static>(
     api: &ApiState,
     page: &PageQuery,
     each: impl Fn(&[u8], Place) -> serde_json::Result<T> + Send + 'static,
-) -> Result<Vec<T>, Problem> {
-    let limit = page.limit()? as usize + 1;
+) -> Result<(Vec<T>, u32), Problem> {
+    let limit = page.limit()?;
     let from = page.after(KIND)?.map(|key| place(&key)).transpose()?;
+    let turn = turn(api).await?;
     let path = api.audit_trail.as_ref().clone();
     let read = spawn_blocking(move || {
-        let lines = backwards(&path, from, limit)?.into_iter();
-        let records = lines.map(|(line, before)| Ok(each(&line, before)?));
-        records.collect::<io::Result<Vec<_>>>()
+        let _turn = turn;
+        let Records { lines, cut } = backwards(&path, from, limit as usize + 1)?;
+        let limit = match cut {
+            // The last one begins the next page.
+            true => u32::try_from(lines.len().saturating_sub(1)).unwrap_or(limit),
+            false => limit,
+        };
+        let records = lines.iter().map(|(line, before)| Ok(each(line, *before)?));
+        Ok((records.collect::<io::Result<Vec<_>>>()?, limit))
     });
     let found = read.await.map_err(|error| Problem::internal(&error))?;
-    found.map_err(|error| match error.kind() {
+    found.map_err(|error: io::Error| match error.kind() {
         io::ErrorKind::InvalidInput => bad_cursor(),
         _ => unreadable(&error),
+    })
+}
+
+/// One reads the trail at a time: it has no index, and viewers with a loop would keep the disk from the writer.
+async fn turn(api: &ApiState) -> Result<OwnedSemaphorePermit, Problem> {
+    let turn = api.audit_search.clone().acquire_owned();
+    let turn = tokio::time::timeout(TURN, turn).await;
+    turn.ok().and_then(Result::ok).ok_or_else(|| {
+        Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "busy",
+            "the audit trail is being read for somebody else",
+        )
+        .hint("wait as long as Retry-After says")
+        .retry_after(Duration::from_secs(1))
     })
 }
 
@@ -342,7 +370,7 @@ fn place(key: &[u8]) -> Result<Place, Problem> {
 pub(in crate::api) async fn show(
     State(api): State<ApiState>,
     extract::Path(id): extract::Path<String>,
-) -> Result<Records<WholeDecision>, Problem> {
+) -> Result<Answer<WholeDecision>, Problem> {
     search(&api, id).await
 }
 
@@ -363,13 +391,12 @@ pub(in crate::api) async fn show(
 pub(in crate::api) async fn evidence(
     State(api): State<ApiState>,
     extract::Path(id): extract::Path<String>,
-) -> Result<Records<Evidence>, Problem> {
+) -> Result<Answer<Evidence>, Problem> {
     search(&api, id).await
 }
 
-/// The records of a login. The trail has no index, so all of its files are read: one search at a time, or a viewer with a loop
-/// would keep the disk from the writer.
-async fn search<T>(api: &ApiState, login: String) -> Result<Records<T>, Problem>
+/// The records of a login, out of all files of the trail.
+async fn search<T>(api: &ApiState, login: String) -> Result<Answer<T>, Problem>
 where
     T: for<'de> Deserialize<'de> + Send + 'static,
 {
@@ -380,20 +407,12 @@ where
             "a login has 32 lower-case hex digits",
         ));
     }
-    let Ok(search) = api.audit_search.clone().try_acquire_owned() else {
-        return Err(Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "busy",
-            "the audit trail is being searched for somebody else",
-        )
-        .hint("wait as long as Retry-After says, or read /v1/audit page by page")
-        .retry_after(Duration::from_secs(1)));
-    };
+    let turn = turn(api).await?;
     let path = api.audit_trail.as_ref().clone();
     let mut found = audit::found::Found::of(&login, MAX_FOUND);
     let read = spawn_blocking(move || {
         // It ends with the reading, also when nobody waits for that any more.
-        let _search = search;
+        let _turn = turn;
         let files = audit::files::open(&path).map_err(|(_, error)| error.to_string())?;
         for (_, file) in files {
             audit::verify::read(file, &mut |line| found.take(line))

@@ -4,7 +4,7 @@ use assay_host_verifier::audit::{self, AuditLog};
 use assay_host_verifier::store::Role;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Api, ask, bearer, json as body, peer};
 use crate::desk::granted;
@@ -98,4 +98,52 @@ async fn a_login_is_shown_with_its_steps_and_its_evidence_byte_for_byte() {
 
     let (status, problem) = get(format!("/v1/audit/{}", "0".repeat(32))).await;
     assert_eq!((status, &problem["code"]), (404, &"no-such-login".into()));
+}
+
+#[tokio::test]
+async fn answers_have_an_end_in_bytes_and_the_decision_is_always_in_them() {
+    const LOGIN: &str = "0123456789abcdef0123456789abcdef";
+    let (api, _) = decided().await;
+    let long = "x".repeat(400_000);
+    let record = |kind: &str, outcome: &str| {
+        json!({"time": "2026-01-01T00:00:00Z", "kind": kind, "outcome": outcome, "login_id": LOGIN, "link": "desk",
+               "steps": [], "evidence": [{"from": "agent", "kind": "message", "base64": long}]})
+    };
+    let audit = &api.desk.server.audit;
+    for _ in 0..20 {
+        audit.append(&record("login", "denied")).await.unwrap();
+    }
+    audit.append(&record("login", "granted")).await.unwrap();
+    let router = api.router();
+    let operator = bearer(&api.token(Role::Operator).await);
+    let get = async |path: String| {
+        let asked = peer("192.0.2.1:1");
+        let answer = ask(&router, asked, "GET", &path, Some(&operator), None).await;
+        assert_eq!(answer.status(), 200, "{path}");
+        let omitted = answer.headers().get("assay-omitted").cloned();
+        let bytes = axum::body::to_bytes(answer.into_body(), 8 << 20).await;
+        let value: Value = serde_json::from_slice(&bytes.unwrap()).unwrap();
+        (value, omitted)
+    };
+    for path in ["/v1/audit/{LOGIN}", "/v1/evidence/{LOGIN}"] {
+        let (found, omitted) = get(path.replace("{LOGIN}", LOGIN)).await;
+        let found = found.as_array().unwrap();
+        assert!((5..15).contains(&found.len()), "{path}: {}", found.len());
+        assert_eq!(found[0]["seq"], 24, "{path}: what decided comes first");
+        let omitted: usize = omitted.unwrap().to_str().unwrap().parse().unwrap();
+        assert_eq!(found.len() + omitted, 21, "{path}");
+    }
+    // The list is read page by page to its end, though each page is cut off.
+    let (mut seen, mut path) = (Vec::new(), "/v1/audit?limit=1000".to_owned());
+    loop {
+        let (page, _) = get(path).await;
+        let items = page["items"].as_array().unwrap();
+        assert!(items.len() < 15, "{}", items.len());
+        seen.extend(items.iter().map(|item| item["seq"].as_u64().unwrap()));
+        let Some(next) = page["next"].as_str() else {
+            break;
+        };
+        path = format!("/v1/audit?limit=1000&cursor={next}");
+    }
+    assert_eq!(seen, (1..=24).rev().collect::<Vec<_>>());
 }
