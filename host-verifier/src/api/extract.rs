@@ -1,15 +1,17 @@
 //! What requests say, strictly: unknown parameters and members are errors, and every error is a [`Problem`].
 
 use axum::body::Bytes;
-use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Request};
-use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::object;
 use super::problem::Problem;
 
 /// Most entries of a page.
@@ -53,7 +55,19 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let axum::Json(value) = axum::Json::from_request(request, state).await?;
+        if !is_json(request.headers()) {
+            let detail = "the body is not said to be application/json";
+            let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+            return Err(body_problem(status, detail.to_owned()));
+        }
+        let Raw(body) = Raw::from_request(request, state).await?;
+        let value = object::from_slice(&body);
+        let value = value.map_err(|error| {
+            body_problem(
+                StatusCode::BAD_REQUEST,
+                format!("the body is none of its kind: {error}"),
+            )
+        })?;
         Ok(Self(value))
     }
 }
@@ -86,15 +100,14 @@ impl From<PathRejection> for Problem {
     }
 }
 
-impl From<JsonRejection> for Problem {
-    fn from(rejection: JsonRejection) -> Self {
-        // axum tells a body that is JSON of another shape from one that is none; to the caller both are wrong the same way.
-        let status = match rejection.status() {
-            StatusCode::UNPROCESSABLE_ENTITY => StatusCode::BAD_REQUEST,
-            other => other,
-        };
-        body_problem(status, rejection.body_text())
-    }
+fn is_json(headers: &HeaderMap) -> bool {
+    let value = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let essence = value
+        .and_then(|value| value.split(';').next())
+        .map(str::trim);
+    essence.is_some_and(|essence| essence.eq_ignore_ascii_case("application/json"))
 }
 
 pub(super) fn body_problem(status: StatusCode, detail: String) -> Problem {

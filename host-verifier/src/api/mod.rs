@@ -16,6 +16,7 @@ mod connection;
 pub mod extract;
 pub mod listener;
 pub mod login;
+mod object;
 pub mod openapi;
 pub mod ops;
 pub mod peer;
@@ -59,7 +60,7 @@ pub struct ApiState {
     pub logins: Arc<RequestLogins>,
     /// The file of the audit trail.
     pub audit_trail: Arc<PathBuf>,
-    /// One search through it at a time.
+    /// One reads it at a time.
     audit_search: Arc<Semaphore>,
     gatekeeper: Gatekeeper,
 }

@@ -9,7 +9,7 @@ use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{
     Components, ContactBuilder, ContentBuilder, Info, InfoBuilder, OpenApi, OpenApiBuilder, Ref,
-    ResponseBuilder,
+    RefOr, ResponseBuilder,
 };
 
 use super::ApiState;
@@ -92,6 +92,7 @@ pub(super) fn operations(document: &mut OpenApi) -> impl Iterator<Item = &mut Op
 
 /// Adds the errors that every operation may answer with. Its own come before them.
 pub(super) fn add_problems(operation: &mut Operation, access: Access) {
+    let has_body = operation.request_body.is_some();
     let common = [
         ("400", "The request cannot be read.", true),
         (
@@ -105,6 +106,14 @@ pub(super) fn add_problems(operation: &mut Operation, access: Access) {
             matches!(access, Access::Role(_)),
         ),
         (
+            "408",
+            "The request took too long, most often its body.",
+            true,
+        ),
+        ("413", "The body is too long.", has_body),
+        ("415", "The body is of another media type.", has_body),
+        ("500", "Something of ours; the log says what.", true),
+        (
             "429",
             "Too many requests or refused credentials from this address; see `Retry-After`.",
             true,
@@ -116,19 +125,22 @@ pub(super) fn add_problems(operation: &mut Operation, access: Access) {
         ),
     ];
     for (status, description, _) in common.into_iter().filter(|(.., applies)| *applies) {
-        let response = ResponseBuilder::new()
-            .description(description)
-            .content(
-                MEDIA_TYPE,
-                ContentBuilder::new()
-                    .schema(Some(Ref::from_schema_name("Problem")))
-                    .build(),
-            )
+        let content = ContentBuilder::new()
+            .schema(Some(Ref::from_schema_name("Problem")))
             .build();
         let responses = &mut operation.responses.responses;
-        responses
-            .entry(status.to_owned())
-            .or_insert_with(|| response.into());
+        // Where an operation answers with this status itself, it may be either.
+        if let Some(RefOr::T(own)) = responses.get_mut(status) {
+            own.content
+                .entry(MEDIA_TYPE.to_owned())
+                .or_insert(RefOr::T(content));
+            continue;
+        }
+        let response = ResponseBuilder::new()
+            .description(description)
+            .content(MEDIA_TYPE, content)
+            .build();
+        responses.insert(status.to_owned(), response.into());
     }
 }
 

@@ -68,14 +68,18 @@ impl ClientCertificate {
     pub fn new(leaf: &CertificateDer<'_>, verified_by: [u8; 32]) -> Option<Self> {
         let certificate = Certificate::from_der(leaf).ok()?;
         let names = certificate.extensions().subject_alt_name.as_deref();
-        let names = names
-            .unwrap_or_default()
+        let names = names.unwrap_or_default();
+        // "A SVID must contain exactly one URI SAN" (X.509-SVID, section 2): of one with more nobody knows whose it is, and
+        // it has no name here.
+        let uris = names
             .iter()
-            .filter_map(|name| match name {
-                GeneralName::Uri(uri) => Some(ClientName::SpiffeId(uri.clone())),
-                GeneralName::Dns(name) => Some(ClientName::DnsName(name.to_ascii_lowercase())),
-                _ => None,
-            });
+            .filter(|name| matches!(name, GeneralName::Uri(_)));
+        let names = if uris.count() > 1 { &[] } else { names };
+        let names = names.iter().filter_map(|name| match name {
+            GeneralName::Uri(uri) => Some(ClientName::SpiffeId(uri.clone())),
+            GeneralName::Dns(name) => Some(ClientName::DnsName(name.to_ascii_lowercase())),
+            _ => None,
+        });
         Some(Self {
             names: names.collect(),
             not_after: Timestamp::from_second(certificate.not_after().0).unwrap_or(Timestamp::MAX),

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{Asked, Base64};
+use crate::api::object;
 use crate::blobs::Blobs;
 use crate::server::Reply;
 
@@ -132,7 +133,7 @@ struct JsonTrouble {
 
 impl JsonRequest {
     pub(super) fn read(body: &[u8]) -> Result<Asked, String> {
-        let request: Self = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+        let request: Self = object::from_slice(body).map_err(|error| error.to_string())?;
         let mut blobs = Blobs::default();
         for JsonBlob { blob, bytes } in &request.blobs {
             blobs

@@ -59,7 +59,7 @@ struct Asked {
 
 /// One message of a login, and the verifier's answer
 ///
-/// The body is the envelope as postcard, or as the JSON below. The `state` of an answer goes into the next request as it
+/// The body is the envelope as postcard, or as the JSON below, and so is the answer. The `state` of an answer goes into the next request as it
 /// came; any verifier of the trust domain takes it. A refusal carries the message `denied` and a status that says what
 /// kind it is.
 #[utoipa::path(
@@ -69,19 +69,18 @@ struct Asked {
     operation_id = "login",
     request_body(content(
         (JsonRequest = "application/json"),
-        (Vec<u8> = "application/postcard"),
+        (Postcard = "application/postcard"),
     )),
     responses(
-        (status = 200, description = "A challenge, a grant or a renewal.", body = JsonAnswer),
+        (status = 200, description = "A challenge, a grant or a renewal.", content((JsonAnswer = "application/json"), (Postcard = "application/postcard"))),
         (status = 204, description = "A report of trouble was noted."),
-        (status = 400, description = "The message breaks the protocol, or no version is in common.", body = JsonAnswer),
-        (status = 403, description = "Refused: by a proof, by every policy, or a full login is required.", body = JsonAnswer),
-        (status = 404, description = "The cluster is not known here.", body = JsonAnswer),
-        (status = 408, description = "The login took too long; begin again.", body = JsonAnswer),
-        (status = 415, description = "The body is of another media type.", body = Problem),
-        (status = 429, description = "Too many logins at once; Retry-After says when to come back.", body = JsonAnswer),
-        (status = 500, description = "The verifier has a fault or is misconfigured.", body = JsonAnswer),
-        (status = 503, description = "The verifier cannot decide now; Retry-After says when to come back.", body = JsonAnswer),
+        (status = 400, description = "The message breaks the protocol, or no version is in common.", content((JsonAnswer = "application/json"), (Postcard = "application/postcard"))),
+        (status = 403, description = "Refused: by a proof, by every policy, or a full login is required.", content((JsonAnswer = "application/json"), (Postcard = "application/postcard"))),
+        (status = 404, description = "The cluster is not known here.", content((JsonAnswer = "application/json"), (Postcard = "application/postcard"))),
+        (status = 408, description = "The login took too long; begin again.", content((JsonAnswer = "application/json"), (Postcard = "application/postcard"))),
+        (status = 429, description = "Too many logins at once; Retry-After says when to come back.", content((JsonAnswer = "application/json"), (Postcard = "application/postcard"))),
+        (status = 500, description = "The verifier has a fault or is misconfigured.", content((JsonAnswer = "application/json"), (Postcard = "application/postcard"))),
+        (status = 503, description = "The verifier cannot decide now; Retry-After says when to come back.", content((JsonAnswer = "application/json"), (Postcard = "application/postcard"))),
     )
 )]
 pub(super) async fn login(
@@ -185,6 +184,12 @@ const fn status_of(denied: &Denied) -> StatusCode {
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
+
+/// An envelope in postcard: `LoginRequest` and `LoginAnswer` of the protocol.
+#[derive(utoipa::ToSchema)]
+#[schema(value_type = String, format = Binary)]
+#[expect(dead_code, reason = "describes what is read and written as bytes")]
+struct Postcard(Vec<u8>);
 
 /// Base64 with padding, as JSON carries bytes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, utoipa::ToSchema)]

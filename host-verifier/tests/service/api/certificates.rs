@@ -180,3 +180,13 @@ fn a_key_that_everybody_may_read_is_refused() {
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o640)).unwrap();
     assay_host_verifier::api::Tls::load(files).unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_of_two_identities_is_nobodys() {
+    let served = Api::new().serve().await;
+    for (name, words) in [("operator", "2 200"), ("twofold", "2 403")] {
+        let (certificate, key) = (format!("{name}.crt"), format!("{name}.key"));
+        let with = ["--cert", &certificate, "--key", &key];
+        assert_eq!(served.get("/v1/nodes", &with).await.1, words, "{name}");
+    }
+}

@@ -1,6 +1,7 @@
 //! The HTTPS API: over real TLS with curl and openssl where TLS or HTTP is what is tested, by calling the router where it is not.
 
 mod acts;
+mod answers;
 mod audit;
 mod auth;
 mod bounds;
@@ -62,6 +63,7 @@ pub(crate) fn pki() -> &'static Path {
             leaf server ca DNS:localhost,IP:127.0.0.1 serverAuth
             leaf renewed ca DNS:localhost,IP:127.0.0.1,DNS:renewed serverAuth
             leaf operator ca URI:spiffe://example.org/operator clientAuth
+            leaf twofold ca URI:spiffe://example.org/other,URI:spiffe://example.org/operator clientAuth
             leaf viewer ca DNS:viewer.example.org clientAuth
             leaf stranger ca DNS:stranger.example.org clientAuth
             leaf foreign other URI:spiffe://example.org/operator clientAuth
