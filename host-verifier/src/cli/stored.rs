@@ -243,9 +243,9 @@ pub(super) fn report(again: &Again, record: &Record) -> Report {
     }
     for (time, check) in &again.renewals {
         match check {
-            Check::Passed(seen) => report.pass("renewal", &format!("{time}: {seen}")),
-            Check::Failed(why) => report.fail("renewal", &format!("{time}: {why}")),
-            Check::Skipped(why) => report.skip("renewal", &format!("{time}: {why}")),
+            Check::Passed(seen) => report.pass("renewal", format!("{time}: {seen}")),
+            Check::Failed(why) => report.fail("renewal", format!("{time}: {why}")),
+            Check::Skipped(why) => report.skip("renewal", format!("{time}: {why}")),
         }
     }
     let told = later_told(record);

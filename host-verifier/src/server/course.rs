@@ -406,7 +406,9 @@ impl Course {
         );
         let body = Body::denied(denied.code.to_string(), denied.detail.clone());
         self.event(denied.login_id, body);
-        self.refused(denied)
+        let began = denied.login_id.map(|_| self.began);
+        self.ended(LoginEnd::Denied(denied.code), began, self.worked());
+        Answer::Denied(denied)
     }
 
     /// An answer to a challenge that was answered before. Whoever sent it has seen the line, and that is all that is
@@ -426,12 +428,8 @@ impl Course {
         );
         let body = Body::denied(denied.code.to_string(), denied.detail.clone());
         self.event(None, body);
-        self.refused(denied)
-    }
-
-    fn refused(&mut self, denied: Denied) -> Answer {
-        let began = denied.login_id.map(|_| self.began);
-        self.ended(LoginEnd::Denied(denied.code), began, self.worked());
+        // How long the login took is not known of what is played back.
+        self.ended(LoginEnd::Denied(denied.code), None, self.worked());
         Answer::Denied(denied)
     }
 

@@ -43,6 +43,7 @@ mod overlays;
 mod postgres;
 mod processes;
 mod readiness;
+mod refused_evidence;
 mod remote;
 mod renewals;
 mod replicas;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use assay_host_verifier::audit::{AuditError, AuditLog, Head};
+use assay_host_verifier::clock::Clock;
 use assay_host_verifier::config::Keep;
 
 use super::Archive;
