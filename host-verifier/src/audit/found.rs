@@ -52,6 +52,7 @@ impl Names {
         match self.kind.as_str() {
             "login" => return Some(Kind::Login),
             "renewal" => return Some(Kind::Renewal),
+            "repeat" => return Some(Kind::Repeat),
             "replay" => return Some(Kind::Replay),
             "svid" => return Some(Kind::Svid),
             "" => {}

@@ -22,6 +22,9 @@ pub enum Kind {
     Login,
     /// The renewal of a session.
     Renewal,
+    /// A renewal that was decided on before, and asked for with the same message again: the answer was told again. It says
+    /// nothing of who asked.
+    Repeat,
     /// An answer to a challenge that was answered before. It says nothing of the login whose challenge that was.
     Replay,
     /// An SVID for a session.
@@ -345,6 +348,15 @@ impl Record {
         Self {
             kind: Kind::Renewal,
             judged_by: Some(judged_by),
+            ..Self::of_session(time, link, session, Outcome::Renewed, trail)
+        }
+    }
+
+    /// The answer to a renewal that was told again.
+    #[must_use]
+    pub fn repeated(time: Timestamp, link: &str, session: &SessionRecord, trail: &Trail) -> Self {
+        Self {
+            kind: Kind::Repeat,
             ..Self::of_session(time, link, session, Outcome::Renewed, trail)
         }
     }

@@ -4,6 +4,7 @@
 //! the same key and PCRs, and the counters and the clock where the quote before left them. The first one's key is the
 //! key that the login has proven.
 
+use assay_common::login::RenewDigest;
 use assay_common::protocol::{AgentMessage, decode};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -19,33 +20,71 @@ use crate::session::{JudgedBy, RenewalBasis};
 #[must_use]
 pub fn judge(later: &[Map<String, Value>], attestation_key: Option<&[u8]>) -> Vec<(String, Check)> {
     let mut expected: Option<RenewalBasis> = None;
-    let renewed = later.iter().filter(|record| {
-        let outcome = record.get("outcome").and_then(Value::as_str);
-        super::found::kind_of(record) == Some(Kind::Renewal) && outcome == Some("renewed")
-    });
-    renewed
-        .map(|record| {
-            let time = record.get("time").and_then(Value::as_str);
-            let time = time.unwrap_or_default().to_owned();
-            if !record.contains_key("judged_by") {
-                expected = None;
+    let mut judged = Vec::new();
+    for record in later {
+        let judged_by = match kind(record) {
+            (Some(Kind::Renewal), Some("renewed")) => {
                 let why = "recorded by a version that did not keep what it was judged by";
-                return (time, Check::Skipped(why.to_owned()));
+                record
+                    .contains_key("judged_by")
+                    .then_some(record)
+                    .ok_or(why)
             }
-            let check = match one(record, expected.as_ref(), attestation_key) {
-                Ok(next) => {
-                    let seen = format!("the TPM's clock at {} ms", next.boot.clock);
-                    expected = Some(next);
-                    Check::Passed(seen)
+            (Some(Kind::Repeat), _) => {
+                let asked = asked(record);
+                let before = expected.as_ref().and_then(|basis| basis.renewed_for);
+                if asked.is_some() && asked == before {
+                    continue;
                 }
-                Err(why) => {
-                    expected = None;
-                    Check::Failed(why)
-                }
-            };
-            (time, check)
-        })
-        .collect()
+                // It was stored, and could not be told: its refusal has what it was judged by, if that could be written.
+                let refused = |one: &&Map<String, Value>| {
+                    kind(one) == (Some(Kind::Renewal), Some("denied"))
+                        && one.contains_key("judged_by")
+                        && self::asked(one) == asked
+                };
+                let why = "told again; what it was judged by could not be written when it was first asked for";
+                let first = later.iter().find(refused);
+                first.filter(|_| asked.is_some()).ok_or(why)
+            }
+            _ => continue,
+        };
+        let check = match judged_by.map(|first| one(first, expected.as_ref(), attestation_key)) {
+            Err(why) => {
+                expected = None;
+                Check::Skipped(why.to_owned())
+            }
+            Ok(Ok(next)) => {
+                let seen = format!("the TPM's clock at {} ms", next.boot.clock);
+                expected = Some(next);
+                Check::Passed(seen)
+            }
+            Ok(Err(why)) => {
+                expected = None;
+                Check::Failed(why)
+            }
+        };
+        let time = record.get("time").and_then(Value::as_str);
+        judged.push((time.unwrap_or_default().to_owned(), check));
+    }
+    judged
+}
+
+/// What a record is of, and how that ended.
+fn kind(record: &Map<String, Value>) -> (Option<Kind>, Option<&str>) {
+    let outcome = record.get("outcome").and_then(Value::as_str);
+    (super::found::kind_of(record), outcome)
+}
+
+/// SHA-256 of the message with which a record's renewal was asked for.
+fn asked(record: &Map<String, Value>) -> Option<[u8; 32]> {
+    let kept = Kept::of(record).ok()?;
+    kept.said.iter().find_map(|said| match said {
+        Said::Agent(message) => match decode(message) {
+            Ok(AgentMessage::Renew(_)) => Some(*RenewDigest::of(message).as_bytes()),
+            _ => None,
+        },
+        _ => None,
+    })
 }
 
 /// One renewal; returns what the next one was judged by.
@@ -62,12 +101,12 @@ fn one(
     let kept = Kept::of(record).map_err(|error| error.to_string())?;
     let renew = kept.said.iter().find_map(|said| match said {
         Said::Agent(message) => match decode(message) {
-            Ok(AgentMessage::Renew(renew)) => Some(renew),
+            Ok(AgentMessage::Renew(renew)) => Some((renew, RenewDigest::of(message))),
             _ => None,
         },
         _ => None,
     });
-    let renew = renew.ok_or_else(|| unreadable("evidence"))?;
+    let (renew, asked) = renew.ok_or_else(|| unreadable("evidence"))?;
     let session = renewal::untrusted_session(&renew).to_string();
     if record.get("session_id").and_then(Value::as_str) != Some(session.as_str()) {
         return Err(format!("the message renews session {session}"));
@@ -83,6 +122,7 @@ fn one(
     Ok(RenewalBasis {
         boot,
         quoted_at: judged_by.at,
+        renewed_for: Some(*asked.as_bytes()),
         ..judged_by.basis
     })
 }

@@ -288,6 +288,7 @@ fn told(record: &Record) -> String {
         (Some(Kind::Renewal), _) => "renewal refused to somebody who named the session",
         (Some(Kind::Replay), _) => "replayed answer refused",
         (Some(Kind::Svid), _) => "SVID issued",
+        (Some(Kind::Repeat), _) => "renewal told again",
         (Some(Kind::Login) | None, outcome) => outcome.unwrap_or("unknown"),
     };
     let mut line = format!("{}  {what}", of("time").unwrap_or_default());

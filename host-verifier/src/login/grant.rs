@@ -187,6 +187,7 @@ fn renewable(
             quoted_at: now,
             configuration: progress.verifier.configuration_of(&progress.cluster),
             svid_key: key.map(|key| key.spki_der().to_vec()),
+            renewed_for: None,
         },
     }))
 }

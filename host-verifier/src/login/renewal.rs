@@ -13,6 +13,13 @@
 //! have advanced by half of the time that has passed since the last one. TPMs count to within a third
 //! ([TPM2.0 1.83 Part 1] 36.3), so an honest one is never that late.
 
+//!
+//! # When the answer is lost
+//!
+//! The nonce is taken before the node has the next one. Where the answer does not arrive, or cannot be given since the SVID or
+//! the audit trail fails, the node asks with the same message again, and gets what came of it then: within [`REPEAT`], the
+//! same end, the same nonce, and the SVID anew. Nothing is prolonged twice, and another message over the old nonce is refused.
+
 use assay_common::login::{RenewDigest, renewal_nonce};
 use assay_common::protocol::{
     DenyCode, MAX_VERIFIER_MESSAGE, Renew, Renewal, SignedRenewal, VerifierMessage, encode,
@@ -31,6 +38,9 @@ use crate::tpm::AttestationKey;
 
 /// How far a TPM's clock may be behind, beyond the half that is allowed anyway: the time that the messages took.
 const SLACK: SignedDuration = SignedDuration::from_secs(10);
+
+/// For how long after a renewal the same message gets the same answer.
+pub const REPEAT: SignedDuration = SignedDuration::from_secs(120);
 
 /// A renewal whose proof is judged, and that waits to be stored.
 #[derive(Debug)]
@@ -51,6 +61,14 @@ pub struct Renewed {
     pub session: SessionRecord,
     /// What the renewal was judged by.
     pub judged_by: JudgedBy,
+}
+
+/// A renewal that was stored before, and is asked for again with the same message.
+#[derive(Debug)]
+pub struct Repeated {
+    session: SessionRecord,
+    key: Option<VerifiedKey>,
+    asked: RenewDigest,
 }
 
 /// A renewal that is refused.
@@ -76,6 +94,70 @@ impl From<Denied> for RefusedRenewal {
 #[must_use]
 pub const fn untrusted_session(renew: &Renew<'_>) -> SessionId {
     SessionId(renew.session_id)
+}
+
+/// The renewal that this very message came to before, if it did within [`REPEAT`] and the session has not changed since. What
+/// the message proves was judged then.
+///
+/// # Errors
+///
+/// The refusal, when what is stored of it cannot be read.
+pub fn repeated(
+    verifier: &Verifier,
+    env: &Env<'_>,
+    session: Option<&SessionRecord>,
+    message: &[u8],
+) -> Result<Option<Repeated>, Denied> {
+    let now = env.now.wall;
+    let asked = RenewDigest::of(message);
+    let Some(session) = session.filter(|session| session.is_live(now)) else {
+        return Ok(None);
+    };
+    let (Some(renewable), Some(renewed_at)) = (&session.renewal, session.renewed_at) else {
+        return Ok(None);
+    };
+    let basis = &renewable.basis;
+    // A calendar that is set back makes no renewal young again for longer than that.
+    let recent = now.duration_since(renewed_at).abs() <= REPEAT;
+    let same = basis.renewed_for.as_ref() == Some(asked.as_bytes());
+    if !recent || !same || basis.configuration != verifier.configuration_of(&session.cluster) {
+        return Ok(None);
+    }
+    let key = basis.svid_key.as_deref().map(VerifiedKey::recall);
+    let key = key
+        .transpose()
+        .map_err(|error| Denied::new(None, DenyCode::INTERNAL, error.to_string()))?;
+    Ok(Some(Repeated {
+        session: session.clone(),
+        key,
+        asked,
+    }))
+}
+
+impl Repeated {
+    /// The SVID to issue; `None` when the session's login named no key.
+    #[must_use]
+    pub fn order(&self) -> Option<SvidOrder<'_>> {
+        self.key.as_ref().map(|key| SvidOrder {
+            spiffe_id: &self.session.spiffe_id,
+            key,
+            expires_at: self.session.expires_at,
+        })
+    }
+
+    /// The session as the renewal left it, and the message for the node.
+    ///
+    /// # Errors
+    ///
+    /// As [`AwaitRenewal::issued`].
+    pub fn issued(
+        self,
+        verifier: &Verifier,
+        svid: &[u8],
+    ) -> Result<(SessionRecord, Vec<u8>), Denied> {
+        let message = message(verifier, &self.session, &self.asked, svid).ok_or_else(unsigned)?;
+        Ok((self.session, message))
+    }
 }
 
 /// Judges a renewal by what the store knows of its session. `message` is the whole message that `renew` was read from.
@@ -144,6 +226,7 @@ pub fn judge(
         basis: RenewalBasis {
             boot,
             quoted_at: now,
+            renewed_for: Some(*RenewDigest::of(message).as_bytes()),
             ..basis.clone()
         },
         renewed_at: now,
@@ -287,16 +370,18 @@ impl AwaitRenewal {
             renewable.nonce = renewal.next_nonce;
             renewable.basis = renewal.basis;
         }
-        let message = message(verifier, &session, &asked, svid).ok_or_else(|| {
-            let detail = "the renewal cannot be signed, or does not fit a message";
-            Denied::new(None, DenyCode::INTERNAL, detail)
-        })?;
+        let message = message(verifier, &session, &asked, svid).ok_or_else(unsigned)?;
         Ok(Renewed {
             message,
             session,
             judged_by,
         })
     }
+}
+
+fn unsigned() -> Denied {
+    let detail = "the renewal cannot be signed, or does not fit a message";
+    Denied::new(None, DenyCode::INTERNAL, detail)
 }
 
 fn message(

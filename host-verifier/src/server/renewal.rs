@@ -3,11 +3,25 @@
 use assay_common::protocol::{DenyCode, Renew};
 
 use super::Server;
-use crate::audit::{IssuedSvid, Record, Trail};
-use crate::login::{Denied, Env, RefusedRenewal, Renewed, renewal};
+use crate::audit::{IssuedSvid, Kind, Record, Trail};
+use crate::login::renewal::Repeated;
+use crate::login::{Denied, Env, RefusedRenewal, Renewed, Verifier, renewal};
+use crate::store::SessionRecord;
 use crate::telemetry::events::Body;
 use crate::telemetry::metrics::{Occasion, SessionChange};
 use crate::telemetry::{Event, names};
+
+/// What came of a renewal.
+enum Outcome {
+    /// The session goes on.
+    Renewed(Box<Renewed>),
+    /// It did before, with the same message: the session, and the message for the node.
+    Repeated(Box<SessionRecord>, Vec<u8>),
+}
+
+fn unavailable(what: &dyn core::fmt::Display) -> Denied {
+    Denied::new(None, DenyCode::UNAVAILABLE, what.to_string())
+}
 
 impl Server {
     /// Renews a session; `message` is the whole message that `renew` was read from.
@@ -23,8 +37,8 @@ impl Server {
     ) -> Result<Vec<u8>, Denied> {
         let trail = Trail::begin(message.into());
         let id = renewal::untrusted_session(renew);
-        let (renewed, svid) = match self.renewed(renew, message).await {
-            Ok((renewed, svid)) => (renewed, svid),
+        let (outcome, svid) = match self.renewed(renew, message).await {
+            Ok(renewed) => renewed,
             Err(RefusedRenewal { denied, proven }) => {
                 let now = self.clock.now().wall;
                 let record = match proven {
@@ -39,10 +53,24 @@ impl Server {
                 return Err(denied);
             }
         };
-        let session = &renewed.session;
         let now = self.clock.now().wall;
-        let judged_by = renewed.judged_by.clone();
-        let record = Record::renewed(now, link, session, judged_by, &trail).with_svid(svid);
+        let (session, told, record) = match outcome {
+            Outcome::Renewed(renewed) => {
+                let Renewed {
+                    message,
+                    session,
+                    judged_by,
+                } = *renewed;
+                let record = Record::renewed(now, link, &session, judged_by, &trail);
+                (session, message, record)
+            }
+            Outcome::Repeated(session, message) => {
+                let record = Record::repeated(now, link, &session, &trail);
+                (*session, message, record)
+            }
+        };
+        let repeated = record.kind == Kind::Repeat;
+        let record = record.with_svid(svid);
         if let Err(error) = self.record(&record).await {
             let denied = Denied::new(None, DenyCode::UNAVAILABLE, error.to_string());
             tracing::error!(session_id = %session.id, %error, "{}", names::AUDIT_FAILED);
@@ -54,22 +82,22 @@ impl Server {
             session_id = %session.id,
             spiffe_id = session.spiffe_id,
             expires_at = %session.expires_at,
+            repeated,
             "{}",
             names::RENEWED
         );
-        self.renewal_event(link, Body::renewed(session));
-        self.metrics.session(SessionChange::Renewed);
-        Ok(renewed.message)
+        if !repeated {
+            self.renewal_event(link, Body::renewed(&session));
+            self.metrics.session(SessionChange::Renewed);
+        }
+        Ok(told)
     }
 
     async fn renewed(
         &self,
         renew: &Renew<'_>,
         message: &[u8],
-    ) -> Result<(Renewed, Option<IssuedSvid>), RefusedRenewal> {
-        let unavailable = |what: &dyn core::fmt::Display| {
-            Denied::new(None, DenyCode::UNAVAILABLE, what.to_string())
-        };
+    ) -> Result<(Outcome, Option<IssuedSvid>), RefusedRenewal> {
         let id = renewal::untrusted_session(renew);
         let session = self
             .store
@@ -81,10 +109,19 @@ impl Server {
             random: self.random.as_ref(),
         };
         let verifier = self.verifier.current();
+        if let Some(repeated) = renewal::repeated(&verifier, &env, session.as_ref(), message)? {
+            return Ok(self.repeated(&verifier, repeated).await?);
+        }
         let judged = renewal::judge(&verifier, &env, session, renew, message)?;
         let stored = self.store.renew_session(judged.renewal()).await;
         if !stored.map_err(|error| judged.refused_with(unavailable(&error)))? {
-            return Err(judged.refused());
+            // The same message may have come to another verifier at the same time.
+            let session = self.store.session(id).await;
+            let session = session.map_err(|error| judged.refused_with(unavailable(&error)))?;
+            return match renewal::repeated(&verifier, &env, session.as_ref(), message)? {
+                Some(repeated) => Ok(self.repeated(&verifier, repeated).await?),
+                None => Err(judged.refused()),
+            };
         }
         let (chain, svid) = match judged.order() {
             None => (Vec::new(), None),
@@ -94,7 +131,26 @@ impl Server {
                 (issued.chain, Some(issued.record))
             }
         };
-        Ok((judged.issued(&verifier, &chain)?, svid))
+        let renewed = judged.issued(&verifier, &chain)?;
+        Ok((Outcome::Renewed(Box::new(renewed)), svid))
+    }
+
+    /// What a message came to before, told again.
+    async fn repeated(
+        &self,
+        verifier: &Verifier,
+        repeated: Repeated,
+    ) -> Result<(Outcome, Option<IssuedSvid>), Denied> {
+        let (chain, svid) = match repeated.order() {
+            None => (Vec::new(), None),
+            Some(order) => {
+                let issued = self.issue(order, Occasion::Renewal).await;
+                let issued = issued.map_err(|error| unavailable(&error))?;
+                (issued.chain, Some(issued.record))
+            }
+        };
+        let (session, message) = repeated.issued(verifier, &chain)?;
+        Ok((Outcome::Repeated(Box::new(session), message), svid))
     }
 
     /// Tells of a refusal.

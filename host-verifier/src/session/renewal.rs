@@ -35,6 +35,9 @@ pub struct RenewalBasis {
         with = "base64_option"
     )]
     pub svid_key: Option<Vec<u8>>,
+    /// SHA-256 of the message whose renewal came to this: who asks with it again, for want of an answer, gets the same.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "hex_option")]
+    pub renewed_for: Option<[u8; 32]>,
 }
 
 /// What one renewal was judged by, so that it can be judged again.
@@ -67,6 +70,28 @@ mod hex_digest {
         let text = String::deserialize(deserializer)?;
         hex::decode_to_slice(text, &mut digest).map_err(D::Error::custom)?;
         Ok(digest)
+    }
+}
+
+mod hex_option {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        digest: &Option<[u8; 32]>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match digest {
+            Some(digest) => super::hex_digest::serialize(digest, serializer),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<[u8; 32]>, D::Error> {
+        #[derive(Deserialize)]
+        struct Digest(#[serde(with = "super::hex_digest")] [u8; 32]);
+        Ok(Option::<Digest>::deserialize(deserializer)?.map(|digest| digest.0))
     }
 }
 

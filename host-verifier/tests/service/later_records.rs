@@ -320,3 +320,50 @@ async fn a_renewal_that_was_changed_or_exchanged_in_the_record_is_found() {
         assert!(told.contains(why), "{why}: {told}");
     }
 }
+
+#[tokio::test]
+async fn renewals_that_were_told_again_are_judged_once_and_in_their_order() {
+    let mut house = House::new();
+    let (login, opened, _) = house.login().await;
+    house.desk.clock.advance(Duration::from_secs(1800));
+    house.tpm.clock += 1_800_000;
+    let nonce = opened.renewal.as_ref().unwrap().1;
+    let message = renew(&house.tpm, opened.session_id, &nonce);
+    let nonce = crate::faults::next_nonce(&house.turn(&[], &message).await.message);
+    // The answer was lost twice.
+    for _ in 0..2 {
+        let again = house.turn(&[], &message).await;
+        assert_eq!(crate::faults::next_nonce(&again.message), nonce);
+    }
+    house.renewed(&opened, &nonce).await;
+    let kinds: Vec<_> = house
+        .records()
+        .iter()
+        .map(|record| record["kind"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(kinds, ["login", "renewal", "repeat", "repeat", "renewal"]);
+    house
+        .site
+        .json(&["audit", "evidence", &login, "--out", "kept"]);
+    let verify = [
+        "evidence",
+        "verify",
+        "--evidence",
+        "kept",
+        "--policy",
+        "lab.yaml",
+    ];
+    let (status, told) = house.said(&verify);
+    assert_eq!(status, Some(0), "{told}");
+    assert_eq!(told.matches("the TPM's clock at").count(), 2, "{told}");
+
+    // Where the first record of a renewal is missing, since the disk was full, that is said, and what follows is judged.
+    let path = house.site.path("kept/record.json");
+    let mut record: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let later = record["later"].as_array_mut().unwrap();
+    assert_eq!(later.remove(0)["kind"], "renewal");
+    std::fs::write(&path, record.to_string()).unwrap();
+    let (status, told) = house.said(&verify);
+    assert_eq!(status, Some(0), "{told}");
+    assert!(told.contains("told again; what it was judged by"), "{told}");
+}

@@ -20,6 +20,7 @@ fn basis(clock: u64) -> RenewalBasis {
         quoted_at: at(1500),
         configuration: "lab@1".to_owned(),
         svid_key: Some(vec![0x30, 0]),
+        renewed_for: (clock > 1).then_some([6; 32]),
     }
 }
 

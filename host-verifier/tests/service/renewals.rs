@@ -1,10 +1,14 @@
 //! Renewals of live sessions: what prolongs one, and everything that does not.
 
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use assay_common::login::{RenewDigest, renewal_message, renewal_nonce};
 use assay_common::protocol::version::VersionRange;
 use assay_common::protocol::{AgentMessage, DenyCode, Renew, Renewal, VerifierMessage, decode};
+use assay_host_verifier::audit::{AuditLog, Disk, Folder, Settings};
 use assay_host_verifier::login::Verifier;
 use assay_host_verifier::server::Live;
 use assay_host_verifier::session::SessionId;
@@ -107,15 +111,128 @@ async fn a_session_is_renewed_in_one_round_trip_again_and_again() {
 }
 
 #[tokio::test]
-async fn a_renewal_is_good_once() {
+async fn a_renewal_is_good_once_and_its_answer_is_told_again_for_a_while() {
     let mut node = Node::new().await;
     node.wait(HOUR / 2);
     let message = node.renew();
-    node.ask(&message).await.unwrap();
+    let renewed = node.ask(&message).await.unwrap();
     let end = node.expires_at().await;
-    node.wait(60);
+    // The answer was lost: the same message has the same outcome, and prolongs nothing.
+    for _ in 0..4 {
+        node.wait(30);
+        assert_eq!(node.ask(&message).await, Ok(renewed));
+        assert_eq!(node.expires_at().await, end);
+    }
+    // Another message over the nonce that was taken has none, from the same TPM and of this moment as it is.
+    let over = renewal_nonce(&node.session.session_id, &node.nonce, &[8; 32]);
+    let other = encode(&AgentMessage::Renew(Renew {
+        session_id: node.session.session_id,
+        agent_nonce: [8; 32],
+        quote: &quote_payload_with(&node.tpm, &BANKS, &over),
+    }));
+    assert_eq!(node.ask(&other).await, Err(DenyCode::LOGIN_REQUIRED));
+    node.wait(1);
     assert_eq!(node.ask(&message).await, Err(DenyCode::LOGIN_REQUIRED));
     assert_eq!(node.expires_at().await, end);
+    // What was told is what the next renewal is over; after that, the first is nobody's any more.
+    node.nonce = renewed.2;
+    node.ask(&node.renew()).await.unwrap();
+    assert_eq!(node.ask(&message).await, Err(DenyCode::LOGIN_REQUIRED));
+}
+
+#[tokio::test]
+async fn an_answer_is_told_again_only_while_the_session_stands_as_it_did() {
+    type End = fn(&mut Node);
+    let ends: [End; 2] = [
+        |node| {
+            let id = SessionId(node.session.session_id);
+            let now = node.desk.server.clock.now().wall;
+            let store = node.desk.store.clone();
+            let revoked = futures_of(async move { store.revoke_session(id, now).await });
+            assert!(revoked.unwrap());
+        },
+        |node| {
+            let mut verifier = Verifier::clone(&node.desk.server.verifier.current());
+            let other = Desk::new(&ek_only("other", &[&node.tpm]));
+            let clusters = &other.server.verifier.current().clusters;
+            verifier.clusters.clone_from(clusters);
+            node.desk.server.verifier = Live::from(verifier);
+        },
+    ];
+    for end in ends {
+        let mut node = Node::new().await;
+        node.wait(HOUR / 2);
+        let message = node.renew();
+        node.ask(&message).await.unwrap();
+        node.ask(&message).await.unwrap();
+        end(&mut node);
+        assert_eq!(node.ask(&message).await, Err(DenyCode::LOGIN_REQUIRED));
+    }
+}
+
+/// A disk that may be full.
+struct Brim {
+    folder: Folder,
+    full: Arc<AtomicBool>,
+}
+
+impl Disk for Brim {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self.full.load(Ordering::Relaxed) {
+            true => Err(io::ErrorKind::StorageFull.into()),
+            false => self.folder.append(bytes),
+        }
+    }
+
+    fn truncate(&mut self, len: u64) -> io::Result<()> {
+        self.folder.truncate(len)
+    }
+}
+
+#[tokio::test]
+async fn a_renewal_that_could_not_be_recorded_is_asked_for_again_and_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let trail = dir.path().join("audit.jsonl");
+    let full = Arc::new(AtomicBool::new(false));
+    let mut node = Node::new().await;
+    let disk = |folder| Brim {
+        folder,
+        full: full.clone(),
+    };
+    node.desk.server.audit = AuditLog::through(&trail, Settings::default(), disk).unwrap();
+    node.wait(HOUR / 2);
+    let message = node.renew();
+    full.store(true, Ordering::Relaxed);
+    assert_eq!(node.ask(&message).await, Err(DenyCode::UNAVAILABLE));
+    let end = node.expires_at().await;
+    full.store(false, Ordering::Relaxed);
+    node.desk.server.audit.tend().await.unwrap();
+    let (expires_at, _, nonce) = node.ask(&message).await.unwrap();
+    assert_eq!(i64::try_from(expires_at).unwrap(), end);
+    assert_eq!(node.expires_at().await, end);
+    let kept = std::fs::read_to_string(&trail).unwrap();
+    let records: Vec<serde_json::Value> = kept
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .filter(|record: &serde_json::Value| record["session_id"].is_string())
+        .collect();
+    assert_eq!(records.len(), 1, "{kept}");
+    assert_eq!(records[0]["kind"], "repeat");
+    assert_eq!(records[0]["outcome"], "renewed");
+    // And the node goes on from there.
+    node.nonce = nonce;
+    node.wait(HOUR / 2);
+    node.ask(&node.renew()).await.unwrap();
+}
+
+/// Runs it beside the test's own runtime.
+fn futures_of<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> T {
+    std::thread::spawn(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        runtime.unwrap().block_on(future)
+    })
+    .join()
+    .unwrap()
 }
 
 #[tokio::test]
@@ -276,11 +393,12 @@ async fn renewals_and_their_refusals_are_on_the_audit_trail() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("audit.jsonl");
     let mut node = Node::new().await;
-    node.desk.server.audit = assay_host_verifier::audit::AuditLog::open(&path).unwrap().0;
+    node.desk.server.audit = AuditLog::open(&path).unwrap().0;
     node.wait(HOUR / 2);
     let message = node.renew();
     node.ask(&message).await.unwrap();
-    node.ask(&message).await.unwrap_err();
+    node.wait(1);
+    node.ask(&node.renew()).await.unwrap_err();
     let text = std::fs::read_to_string(&path).unwrap();
     let records: Vec<serde_json::Value> = text
         .lines()
