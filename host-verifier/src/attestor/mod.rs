@@ -72,6 +72,12 @@ pub trait Attestor: Send + Sync + core::fmt::Debug {
         false
     }
 
+    /// The names of the attributes that a proof can give with these settings. One that ends in `*` stands for all that begin
+    /// with what is before it. What is not among them is never given: a template that needs it can be refused at once.
+    fn attributes(&self) -> Vec<String> {
+        vec![format!("{}.*", self.kind())]
+    }
+
     /// The item payload that asks the agent for this method.
     ///
     /// `so_far` is the request of the attestors of the same method that were asked before; the answer

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::MethodConfig;
 
 macro_rules! methods {
-    ($($kind:ident => $config:ty;)*) => {
+    ($($kind:ident => $module:ident;)*) => {
         /// Every method that has an attestor.
         pub const BUILT: &[AttestorKind] = &[$(AttestorKind::$kind),*];
 
@@ -22,10 +22,19 @@ macro_rules! methods {
             let _ = &deserializer;
             match kind {
                 $(AttestorKind::$kind => {
-                    <$config>::deserialize(deserializer)
+                    <super::$module::Config>::deserialize(deserializer)
                         .map(|config| Box::new(config) as Box<dyn MethodConfig>)
                 })*
                 _ => Err(serde::de::Error::custom(format_args!("{kind} has no attestor"))),
+            }
+        }
+
+        /// Whether a proof by `kind` can have this attribute, whatever the settings; `None` when it has no attestor.
+        #[must_use]
+        pub fn may_give(kind: AttestorKind, attribute: &str) -> Option<bool> {
+            match kind {
+                $(AttestorKind::$kind => Some(super::$module::may_give(attribute)),)*
+                _ => None,
             }
         }
 
@@ -36,7 +45,7 @@ macro_rules! methods {
             generator: &mut schemars::SchemaGenerator,
         ) -> Option<schemars::Schema> {
             match kind {
-                $(AttestorKind::$kind => Some(generator.subschema_for::<$config>()),)*
+                $(AttestorKind::$kind => Some(generator.subschema_for::<super::$module::Config>()),)*
                 _ => None,
             }
         }
@@ -53,6 +62,6 @@ macro_rules! methods {
 }
 
 methods! {
-    TPM_EK => super::tpm_ek::Config;
-    TPM_QUOTE => super::tpm_quote::Config;
+    TPM_EK => tpm_ek;
+    TPM_QUOTE => tpm_quote;
 }

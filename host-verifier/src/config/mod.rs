@@ -25,8 +25,9 @@ pub use audit::{AuditFiles, Keep};
 pub use datastore::{Datastore, Password, PostgresServer, PostgresSettings, TlsMode};
 pub use svid::{KeyManagerConfig, SvidConfig, UpstreamConfig};
 
-use crate::document::{self, DocumentError};
+use crate::document::{self, DocumentError, Place};
 use crate::policy::PolicySet;
+use crate::policy::fit::{self, Misfit};
 use crate::session::PathTemplate;
 use crate::transport::serial::SerialSource;
 
@@ -64,6 +65,10 @@ pub struct Config {
     pub reattest_after: Duration,
     /// How a node's SPIFFE ID is made.
     pub path_template: PathTemplate,
+    /// Where errors about that template point to: its field, or the clusters when it is not given.
+    pub path_template_at: Place,
+    /// What the file is called in errors.
+    pub file: String,
     /// Most logins at once over sockets that anybody may open; every other listener has one besides.
     pub logins_in_flight: usize,
     /// How long a login may take.
@@ -118,6 +123,23 @@ pub enum SocketMode {
 }
 
 impl Config {
+    /// What is right, and will deny some logins all the same.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<Misfit> {
+        let clusters = self.clusters.iter().flat_map(|(name, cluster)| {
+            let fit = fit::template(
+                &cluster.policies,
+                &self.path_template,
+                self.path_template_at,
+            );
+            fit.warnings.into_iter().map(move |mut misfit| {
+                misfit.message = format!("cluster `{name}`: {}", misfit.message);
+                misfit
+            })
+        });
+        clusters.collect()
+    }
+
     /// Reads a file, and the policy documents that it names. Relative paths are looked up from the file's directory.
     ///
     /// # Errors

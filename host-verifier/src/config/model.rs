@@ -22,7 +22,7 @@ use super::svid;
 use super::values::Span;
 use super::{BaseCluster, Config, DEFAULT_LOGIN_TIMEOUT, DEFAULT_PATH_TEMPLATE};
 use crate::document::{self, DocumentError, Place};
-use crate::policy::PolicyDocument;
+use crate::policy::{PolicyDocument, fit};
 use crate::session::PathTemplate;
 use crate::store::SQLITE_FILE;
 
@@ -235,26 +235,57 @@ impl Root {
             settings: &self.api,
             limits: &self.limits.api,
         };
+        let clusters = match &self.clusters {
+            None => BTreeMap::new(),
+            Some(clusters) => check_clusters(&report, clusters, base)?,
+        };
+        let path_template_at = match (&self.session.path_template, &self.clusters) {
+            (Some(text), _) => text.referenced.into(),
+            (None, Some(clusters)) => clusters.referenced.into(),
+            (None, None) => Place { line: 1, column: 1 },
+        };
+        for (name, cluster) in &clusters {
+            let fit = fit::template(&cluster.policies, &path_template, path_template_at);
+            if let Some(misfit) = fit.errors.into_iter().next() {
+                let message = format!("cluster `{name}`: session.{}", misfit.message);
+                return Err(DocumentError::new(file, message)
+                    .at(misfit.at)
+                    .hint(misfit.hint));
+            }
+        }
+        let session_ttl = report.span(self.session.ttl.as_ref(), 60 * MINUTE, SESSION_TTL)?;
+        let reattest_after =
+            report.span(self.session.reattest_after.as_ref(), DAY, REATTEST_AFTER)?;
+        if reattest_after < session_ttl {
+            // One of them is given: the defaults fit.
+            let place = self
+                .session
+                .reattest_after
+                .as_ref()
+                .or(self.session.ttl.as_ref());
+            let error = DocumentError::new(
+                file,
+                "session.reattestAfter is shorter than session.ttl: no session would last as long as it says",
+            );
+            let error = place.map_or_else(
+                || error.clone(),
+                |at| error.clone().at(at.referenced.into()),
+            );
+            return Err(error.hint("a session ends, renewed or not, at `reattestAfter`: let it be at least `ttl`, which is 1h unless given"));
+        }
         Ok(Config {
             http: api::check(&report, &http, base)?,
             data_dir,
             datastore,
             listeners: self.listeners.check(&report, base)?,
-            clusters: match &self.clusters {
-                None => BTreeMap::new(),
-                Some(clusters) => check_clusters(&report, clusters, base)?,
-            },
+            clusters,
             config_files: self
                 .config_files
                 .as_ref()
                 .map(|d| check_directory(&report, d, base))
                 .transpose()?,
-            session_ttl: report.span(self.session.ttl.as_ref(), 60 * MINUTE, SESSION_TTL)?,
-            reattest_after: report.span(
-                self.session.reattest_after.as_ref(),
-                DAY,
-                REATTEST_AFTER,
-            )?,
+            session_ttl,
+            reattest_after,
             logins_in_flight: report.within(
                 self.limits.logins_in_flight.as_ref(),
                 64,
@@ -269,6 +300,8 @@ impl Root {
             audit: audit::check(&report, &self.audit)?,
             trust_domain,
             path_template,
+            path_template_at,
+            file: file.to_owned(),
             svid,
         })
     }

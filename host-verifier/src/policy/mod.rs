@@ -11,6 +11,7 @@ pub mod document;
 pub mod engine;
 pub mod environment;
 pub mod explain;
+pub mod fit;
 pub mod issuance;
 pub mod narrow;
 pub mod proof;

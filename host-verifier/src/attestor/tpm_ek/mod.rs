@@ -26,6 +26,17 @@ use crate::{
     x509::{TrustStore, UnixTime},
 };
 
+/// The attribute that is always given, without the method's name.
+const PUBLIC_HASH: &str = "public_hash";
+/// Those of a verified certificate.
+const OF_CERTIFICATE: &[&str] = &["serial_number", "manufacturer", "model", "firmware_version"];
+
+/// Whether a proof by this method can have this attribute, whatever the settings.
+pub(super) fn may_give(attribute: &str) -> bool {
+    let name = attribute.strip_prefix("tpm_ek.");
+    name.is_some_and(|name| name == PUBLIC_HASH || OF_CERTIFICATE.contains(&name))
+}
+
 /// One `tpm_ek` entry of a policy.
 #[derive(Debug)]
 pub struct TpmEk {
@@ -56,6 +67,16 @@ impl Attestor for TpmEk {
     /// The answer to the activation is made over the transcript.
     fn is_fresh(&self) -> bool {
         true
+    }
+
+    /// Those of the certificate only where one can be verified.
+    fn attributes(&self) -> Vec<String> {
+        let certificate = match self.manufacturers {
+            Some(_) => OF_CERTIFICATE,
+            None => &[],
+        };
+        let names = core::iter::once(&PUBLIC_HASH).chain(certificate);
+        names.map(|name| format!("tpm_ek.{name}")).collect()
     }
 
     /// Nothing to say: the agent knows which EK it has.

@@ -25,6 +25,20 @@ use super::{
 };
 use crate::tpm::{AkError, AttestationKey};
 
+/// The attributes beside the PCRs, without the method's name.
+const COUNTERS: &[&str] = &[
+    "clock_safe",
+    "firmware_version",
+    "reset_count",
+    "restart_count",
+];
+
+/// Whether a proof by this method can have this attribute, whatever the settings.
+pub(super) fn may_give(attribute: &str) -> bool {
+    let name = attribute.strip_prefix("tpm_quote.");
+    name.is_some_and(|name| COUNTERS.contains(&name) || name.starts_with("pcr."))
+}
+
 /// One `tpm_quote` entry of a policy.
 #[derive(Debug)]
 pub struct TpmQuote {
@@ -47,6 +61,15 @@ impl Attestor for TpmQuote {
     /// The quote holds a nonce out of the transcript.
     fn is_fresh(&self) -> bool {
         true
+    }
+
+    /// The PCRs that it asks for, and the TPM's counters.
+    fn attributes(&self) -> Vec<String> {
+        let wanted = self.rules.selection();
+        let pcrs = wanted.mask.iter();
+        let pcrs = pcrs.map(|index| format!("tpm_quote.pcr.{}.{index}", wanted.bank));
+        let counters = COUNTERS.iter().map(|name| format!("tpm_quote.{name}"));
+        pcrs.chain(counters).collect()
     }
 
     fn stands_on(&self) -> AttestorSet {

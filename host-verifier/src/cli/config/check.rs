@@ -11,6 +11,7 @@ use crate::cli::format::Format;
 use crate::cli::report::say;
 use crate::config::Config;
 use crate::document::{self, DocumentError, Place, nearest, visible};
+use crate::policy::fit::Misfit;
 use crate::policy::issuance::{Issuance, Template};
 use crate::policy::{
     AgentDocument, Checked, CheckedPolicy, IssuanceDocument, PolicyDocument, Section,
@@ -36,6 +37,17 @@ struct Finding {
     column: u64,
     message: String,
     hint: Option<String>,
+}
+
+impl From<Misfit> for Finding {
+    fn from(misfit: Misfit) -> Self {
+        Self {
+            line: misfit.at.line,
+            column: misfit.at.column,
+            message: misfit.message,
+            hint: Some(misfit.hint),
+        }
+    }
 }
 
 /// Checks files.
@@ -117,7 +129,7 @@ fn check(path: &Path, verdict: &mut Verdict) -> Result<(), DocumentError> {
         Section::SvidIssuancePolicy => {
             verdict.section = Some("SVIDIssuancePolicy v1");
             let issuance = IssuanceDocument::parse(&file, &text)?.check(&file)?;
-            issues(&issuance, verdict);
+            issues(&file, &issuance, verdict)?;
         }
         Section::Agent => {
             verdict.section = Some("agent settings");
@@ -138,6 +150,9 @@ fn check(path: &Path, verdict: &mut Verdict) -> Result<(), DocumentError> {
                 [] => format!("{}: no cluster of its own", config.trust_domain),
                 some => format!("{}: clusters {}", config.trust_domain, some.join(", ")),
             });
+            verdict
+                .warnings
+                .extend(config.warnings().into_iter().map(Finding::from));
         }
     }
     Ok(())
@@ -184,7 +199,7 @@ fn described(policy: &CheckedPolicy) -> String {
     text
 }
 
-fn issues(issuance: &Issuance, verdict: &mut Verdict) {
+fn issues(file: &str, issuance: &Issuance, verdict: &mut Verdict) -> Result<(), DocumentError> {
     let needs = |template: &Template| -> String {
         let attributes: Vec<_> = template.path.attributes().collect();
         match attributes.as_slice() {
@@ -225,20 +240,25 @@ fn issues(issuance: &Issuance, verdict: &mut Verdict) {
                 Origin::Method(kind) if !registry::BUILT.contains(&kind) => {
                     unbuilt.push((kind, template.at));
                 }
-                Origin::Unknown(near) => verdict.warnings.push(Finding {
-                    line: template.at.line,
-                    column: template.at.column,
-                    message: format!("no method is known to give `{attribute}`"),
-                    hint: Some(near.map_or_else(
-                        || "an attribute begins with the name of its method, as in `tpm_ek.public_hash`".to_owned(),
+                Origin::Method(kind) if registry::may_give(kind, attribute) == Some(false) => {
+                    let message = format!("pathTemplate: `{kind}` gives no `{attribute}`");
+                    return Err(DocumentError::new(file, message).at(template.at).hint(
+                        "every login would be denied; `assay audit list` shows what logins gave",
+                    ));
+                }
+                Origin::Unknown(near) => {
+                    let message = format!("pathTemplate: no method gives `{attribute}`");
+                    return Err(DocumentError::new(file, message).at(template.at).hint(near.map_or_else(
+                        || "every login would be denied; an attribute begins with the name of its method, as in `tpm_ek.public_hash`".to_owned(),
                         |near| format!("did you mean `{near}.…`?"),
-                    )),
-                }),
+                    )));
+                }
                 Origin::Method(_) | Origin::Workload => {}
             }
         }
     }
     not_built(verdict, &unbuilt);
+    Ok(())
 }
 
 /// Where an attribute comes from.

@@ -112,11 +112,16 @@ impl Clusters {
             sections::build(section, &document.file, &document.text, self.base.files())?;
             given.push((section, document));
         }
+        let names = given
+            .iter()
+            .map(|(section, document)| (*section, document.file.clone()));
+        let names: Vec<_> = names.collect();
         let texts = given.into_iter().map(|(section, document)| {
             let text = document.text.clone();
             (section.name().to_owned(), Some(text))
         });
-        self.change(cluster, texts.collect(), None, by).await
+        self.change(cluster, texts.collect(), &names, None, by)
+            .await
     }
 
     /// Takes sections out of force, or all of them when none is named. What `assayd.yaml` says of the cluster then holds
@@ -155,7 +160,7 @@ impl Clusters {
             }
         };
         let gone = gone.into_iter().map(|section| (section, None)).collect();
-        self.change(cluster, gone, None, by).await
+        self.change(cluster, gone, &[], None, by).await
     }
 
     /// Puts in force again what was at version `to`, all of it or one section; 0 is before anything was set. The
@@ -198,11 +203,14 @@ impl Clusters {
                 });
             }
             let mut texts = Vec::new();
+            let mut names = Vec::new();
             for name in wanted {
                 let old = then.iter().find(|old| old.entry.section == name);
                 let text = old.and_then(|old| old.document.clone());
                 if let Some(text) = &text {
                     self.read_anew(cluster, name, to, text)?;
+                    let section = Section::from_name(name);
+                    names.extend(section.map(|section| (section, stored_name(cluster, name, to))));
                 }
                 texts.push((name.to_owned(), text));
             }
@@ -211,7 +219,10 @@ impl Clusters {
                 expected: Some(by.expected.unwrap_or(head)),
                 ..by.clone()
             };
-            match self.change(cluster, texts, Some(to), &certain).await {
+            match self
+                .change(cluster, texts, &names, Some(to), &certain)
+                .await
+            {
                 Err(ChangeError::Conflict { .. }) if by.expected.is_none() => {}
                 other => return other,
             }
@@ -237,6 +248,7 @@ impl Clusters {
         &self,
         cluster: &str,
         sections: Vec<(String, Option<String>)>,
+        names: &[(Section, String)],
         rollback_of: Option<u64>,
         by: &By,
     ) -> Result<Changed, ChangeError> {
@@ -254,6 +266,7 @@ impl Clusters {
             changed_at: by.at,
             rollback_of,
         };
+        let mut notes = self.fit(&change, names).await?;
         let outcome = match by.dry_run {
             true => self.tried(&change).await?,
             false => self.store.change_config(&change).await?,
@@ -269,7 +282,7 @@ impl Clusters {
                 });
             }
         };
-        let notes = self.notes(&change).await?;
+        notes.extend(self.notes(&change).await?);
         let sections = change.sections.into_iter().map(|(section, document)| {
             let sha256 = document.map(|text| hex::encode(crate::store::config_digest(&text)));
             SectionChange { section, sha256 }

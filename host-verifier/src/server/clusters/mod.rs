@@ -23,6 +23,7 @@ pub mod view;
 
 mod diff;
 mod error;
+mod fit;
 mod sections;
 
 use std::collections::BTreeMap;
@@ -37,9 +38,10 @@ pub use live::{ConfigProblem, ConfigStatus, Live};
 pub use view::{ClusterState, DiffLine, HistoryEntry, Origin, SectionState, VersionState};
 
 use crate::config::{BaseCluster, Config};
-use crate::document::Files;
+use crate::document::{Files, Place};
 use crate::login::Cluster;
 use crate::policy::{PolicySet, Section};
+use crate::session::PathTemplate;
 use crate::store::Store;
 
 /// What the service's own configuration says of clusters.
@@ -47,6 +49,16 @@ use crate::store::Store;
 pub struct Base {
     clusters: BTreeMap<String, BaseCluster>,
     config_files: Option<PathBuf>,
+    template: Option<DefaultTemplate>,
+}
+
+/// The template that holds where a cluster has no SVIDIssuancePolicy.
+#[derive(Debug, Clone)]
+pub(super) struct DefaultTemplate {
+    path: PathTemplate,
+    /// The file that says so, and where.
+    file: String,
+    at: Place,
 }
 
 impl From<&Config> for Base {
@@ -54,12 +66,18 @@ impl From<&Config> for Base {
         Self {
             clusters: config.clusters.clone(),
             config_files: config.config_files.clone(),
+            template: Some(DefaultTemplate {
+                path: config.path_template.clone(),
+                file: config.file.clone(),
+                at: config.path_template_at,
+            }),
         }
     }
 }
 
 impl Base {
-    /// These clusters, and the directory whose files documents in the store may name.
+    /// These clusters, and the directory whose files documents in the store may name. What the service's own template is, is not
+    /// said, so nothing is held against it.
     #[must_use]
     pub const fn new(
         clusters: BTreeMap<String, BaseCluster>,
@@ -68,6 +86,7 @@ impl Base {
         Self {
             clusters,
             config_files,
+            template: None,
         }
     }
 

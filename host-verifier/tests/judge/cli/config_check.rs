@@ -217,7 +217,7 @@ fn files_that_are_no_text_or_too_long_or_not_there_are_told_with_a_hint() {
 fn an_issuance_policy_says_what_it_checked_and_what_it_needs() {
     let run = check_text(
         "section: SVIDIssuancePolicy\nschema: v1\nspec:\n  policy:\n    pathTemplate: /aws/{{aws_iid.account.id}}/{{aws_iid.ec2.instance.region}}\n  \
-         policyOverrides:\n    - when: {tpm_ek.manufacturer: [STM, IFX]}\n      policy: {pathTemplate: \"/n/{{tmp_ek.public_hash}}\"}\n    \
+         policyOverrides:\n    - when: {tpm_ek.manufacturer: [STM, IFX]}\n      policy: {pathTemplate: \"/n/{{tpm_ek.public_hash}}\"}\n    \
          - when: {linux.user.name: build}\n      policy: {pathTemplate: /builders}\n",
         &[],
     );
@@ -226,16 +226,32 @@ fn an_issuance_policy_says_what_it_checked_and_what_it_needs() {
         run.stdout,
         "d.yaml: ok: SVIDIssuancePolicy v1\n  \
          pathTemplate /aws/{{aws_iid.account.id}}/{{aws_iid.ec2.instance.region}}: needs aws_iid.account.id, aws_iid.ec2.instance.region\n  \
-         when tpm_ek.manufacturer is IFX or STM: pathTemplate /n/{{tmp_ek.public_hash}}: needs tmp_ek.public_hash\n  \
+         when tpm_ek.manufacturer is IFX or STM: pathTemplate /n/{{tpm_ek.public_hash}}: needs tpm_ek.public_hash\n  \
          when linux.user.name is build: pathTemplate /builders: needs no attribute\n"
     );
     for warning in [
         "d.yaml:10:30: /builders names no attribute\nhint: every node would ask for the same ID",
-        "d.yaml:8:30: no method is known to give `tmp_ek.public_hash`\nhint: did you mean `tpm_ek.…`?",
         "d.yaml:5:19: attestor type `aws_iid` is not built yet",
     ] {
         assert!(run.stderr.contains(warning), "{warning}\n{}", run.stderr);
     }
+}
+
+#[test]
+fn a_service_is_told_which_policies_its_template_denies() {
+    let hash = "ab".repeat(32);
+    let text = format!(
+        "trustDomain: example.org\ndataDir: data\nlisteners:\n  unix: [{{path: a.sock}}]\nclusters:\n  lab:\n    section: AgentAttestation\n    \
+         schema: v1\n    spec:\n      policies:\n        - name: rack\n          requiredAttestors:\n            \
+         - {{type: tpm_ek, config: {{allowedHashes: [\"{hash}\"]}}}}\n        - name: quoted\n          requiredAttestors:\n            \
+         - {{type: tpm_ek, config: {{allowedHashes: [\"{hash}\"]}}}}\n            - {{type: tpm_quote, config: {{anyValue: [7]}}}}\n\
+         session:\n  pathTemplate: \"/n/{{{{tpm_quote.pcr.sha256.7}}}}\"\n"
+    );
+    let run = check_text(text, &[]);
+    assert_eq!(run.status, 0, "{}", run.stderr);
+    let told = "warning: d.yaml:19:17: cluster `lab`: pathTemplate: policy `rack` never gives `tpm_quote.pcr.sha256.7`\nhint: ";
+    assert!(run.stderr.contains(told), "{}", run.stderr);
+    assert!(!run.stderr.contains("`quoted`"), "{}", run.stderr);
 }
 
 #[test]

@@ -365,3 +365,61 @@ async fn differences_are_told_line_by_line() {
     assert!(all.iter().all(|line| line.sign == '+'));
     assert_eq!(all.len(), one_hash('1').lines().count());
 }
+
+/// What would be in force together, whichever half of it is given.
+#[tokio::test]
+async fn a_template_that_no_policy_can_fill_is_refused_with_whatever_brings_it() {
+    let (clusters, store) = clusters();
+    let set = async |documents: &[String], dry_run: bool| {
+        let documents: Vec<_> = documents.iter().map(document).collect();
+        let who = By { dry_run, ..by() };
+        clusters.set("lab", &documents, &who).await
+    };
+    let refused = |result: Result<_, ChangeError>, told: &str| {
+        let error: ChangeError = match result {
+            Err(error) => error,
+            Ok(changed) => panic!("{told}: {changed:?}"),
+        };
+        assert!(matches!(error, ChangeError::Document(_)), "{error:?}");
+        assert!(error.to_string().starts_with(told), "{error}");
+        assert!(error.hint().is_some());
+    };
+    let nothing = issuance("/x/{{no.such.attribute}}");
+    let unknown = "d.yaml:5:19: pathTemplate: no policy of the cluster gives `no.such.attribute`";
+    for dry_run in [true, false] {
+        refused(
+            set(&[one_hash('1'), nothing.clone()], dry_run).await,
+            unknown,
+        );
+    }
+    assert_eq!(store.config_generation().await.unwrap(), 0);
+    // One half at a time: whichever comes second.
+    set(&[one_hash('1')], false).await.unwrap();
+    refused(set(&[nothing], false).await, unknown);
+    let certified = issuance("/x/{{tpm_ek.manufacturer}}");
+    refused(
+        set(&[certified], false).await,
+        "d.yaml:5:19: pathTemplate: no policy of the cluster gives `tpm_ek.manufacturer`",
+    );
+    let quoted = issuance("/x/{{tpm_quote.pcr.sha256.7}}");
+    let both = super::attestation(&format!(
+        "- name: quoted\n  requiredAttestors:\n  - type: tpm_ek\n    config: {{allowedHashes: [\"{0}\"]}}\n  \
+         - type: tpm_quote\n    config: {{anyValue: [7]}}\n",
+        "1".repeat(64)
+    ));
+    set(&[both.clone(), quoted], false).await.unwrap();
+    refused(
+        set(&[one_hash('1')], false).await,
+        "lab/SVIDIssuancePolicy@2:5:19: pathTemplate: no policy of the cluster gives `tpm_quote.pcr.sha256.7`",
+    );
+    // What some policies fill is a note.
+    let some = both
+        + &one_hash('2')
+            .lines()
+            .skip(4)
+            .map(|line| format!("{line}\n"))
+            .collect::<String>();
+    let changed = set(&[some], false).await.unwrap();
+    let note = "lab/SVIDIssuancePolicy@2:5:19: pathTemplate: policy `rack` never gives `tpm_quote.pcr.sha256.7`";
+    assert!(changed.notes[0].starts_with(note), "{:?}", changed.notes);
+}
