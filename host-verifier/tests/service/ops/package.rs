@@ -198,7 +198,7 @@ fn a_real_bash_completes_commands_options_and_values() {
     let folder = tempfile::tempdir().unwrap();
     let script = folder.path().join("assay");
     std::fs::write(&script, assay(&["completion", "bash"])).unwrap();
-    assert_eq!(completed(&script, "assay au"), ["audit"]);
+    assert_eq!(completed(&script, "assay aud"), ["audit"]);
     let audit = completed(&script, "assay audit ");
     for command in ["verify", "list", "rotate", "export"] {
         assert!(audit.iter().any(|word| word == command), "{audit:?}");
