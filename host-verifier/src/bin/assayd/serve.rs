@@ -201,7 +201,8 @@ mod tests {
     #[tokio::test]
     async fn what_cannot_go_on_ends_the_other_in_good_order_and_is_told() {
         assert_eq!(served(None, false).await, (Ok(()), true));
-        let faults: [(fn() -> Result<(), String>, &str); 3] = [
+        type Ending = fn() -> Result<(), String>;
+        let faults: [(Ending, &str); 3] = [
             (|| std::panic::resume_unwind(Box::new("a fault")), "panic"),
             (|| Err("purge: ended".to_owned()), "purge: ended"),
             (|| Ok(()), "it ended by itself"),

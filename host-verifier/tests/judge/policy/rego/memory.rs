@@ -64,9 +64,8 @@ fn neither_not_nor_a_function_nor_another_rule_hides_it() {
     for body in [
         format!("allow if not {all} == 0"),
         format!("allow if large(1) > 0\nlarge(_) := {all}"),
-        format!(
-            "all contains text if {{\n some i in input.n\n text := sprintf(\"%s%d\", [input.text, i])\n}}\nallow if count(all) > 0"
-        ),
+        "all contains text if {\n some i in input.n\n text := sprintf(\"%s%d\", [input.text, i])\n}\nallow if count(all) > 0"
+            .to_owned(),
         format!("allow := true\ndeny contains \"a\" if {all} < 0"),
         format!("allow := false\nreasons contains \"a\" if {all} > 0"),
     ] {
