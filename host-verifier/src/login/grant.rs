@@ -148,6 +148,7 @@ fn draw(progress: &Progress, authorized: &Authorized, env: &Env<'_>) -> Result<D
         renewed_at: None,
         revoked_at: None,
         renewal: renewable(progress, facts, key.as_ref(), issued_at, env)?,
+        svid_key: key.as_ref().map(|key| key.spki_der().to_vec()),
     };
     let node = NodeUpdate {
         ek_hash: subject.clone(),

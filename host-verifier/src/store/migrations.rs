@@ -52,6 +52,12 @@ const SQLITE: &[Step] = &[
         include_str!("../../migrations/sqlite/0008_login_state_keys.up.sql"),
         include_str!("../../migrations/sqlite/0008_login_state_keys.down.sql"),
     ),
+    (
+        10,
+        "svid keys of sessions",
+        include_str!("../../migrations/sqlite/0010_svid_keys_of_sessions.up.sql"),
+        include_str!("../../migrations/sqlite/0010_svid_keys_of_sessions.down.sql"),
+    ),
 ];
 
 const POSTGRES: &[Step] = &[
@@ -96,6 +102,12 @@ const POSTGRES: &[Step] = &[
         "login state keys",
         include_str!("../../migrations/postgres/0008_login_state_keys.up.sql"),
         include_str!("../../migrations/postgres/0008_login_state_keys.down.sql"),
+    ),
+    (
+        10,
+        "svid keys of sessions",
+        include_str!("../../migrations/postgres/0010_svid_keys_of_sessions.up.sql"),
+        include_str!("../../migrations/postgres/0010_svid_keys_of_sessions.down.sql"),
     ),
 ];
 

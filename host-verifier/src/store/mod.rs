@@ -171,6 +171,9 @@ pub struct SessionRecord {
     pub revoked_at: Option<Timestamp>,
     /// How it may be renewed; `None` when it cannot be.
     pub renewal: Option<Renewable>,
+    /// The key that the login has certified to live in the node's TPM: its SubjectPublicKeyInfo, DER. X.509-SVIDs of the session
+    /// are for this key.
+    pub svid_key: Option<Vec<u8>>,
 }
 
 impl SessionRecord {

@@ -63,7 +63,7 @@ macro_rules! select_sessions {
     ($rest:literal) => {
         concat!(
             "SELECT id, login_id, cluster, policy, spiffe_id, ek_hash, attributes, issued_at, expires_at, \
-                secret_sha256, reattest_at, renewed_at, renewal_nonce, renewal_basis, \
+                secret_sha256, reattest_at, renewed_at, renewal_nonce, renewal_basis, svid_key, \
                 COALESCE(revoked_at, (SELECT banned_at FROM bans WHERE bans.ek_hash = sessions.ek_hash)) AS revoked_at \
                 FROM sessions ",
             $rest
@@ -121,8 +121,8 @@ pub(super) const SESSIONS: &str = select_sessions!(
 );
 pub(super) const KEPT_SESSIONS: &str = select_sessions!("ORDER BY issued_at DESC, id LIMIT $1");
 pub(super) const INSERT_SESSION: &str = "INSERT INTO sessions (id, login_id, cluster, policy, spiffe_id, ek_hash, attributes, issued_at, expires_at, \
-        secret_sha256, reattest_at, renewal_nonce, renewal_basis) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
+        secret_sha256, reattest_at, renewal_nonce, renewal_basis, svid_key) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
 /// Takes the nonce and stores what comes next, if the session lives. One statement: of two renewals one finds the nonce.
 pub(super) const RENEW_SESSION: &str = "UPDATE sessions SET renewal_nonce = $3, renewal_basis = $4, renewed_at = $5, expires_at = $6 \
      WHERE id = $1 AND renewal_nonce = $2 AND revoked_at IS NULL AND expires_at > $5 AND reattest_at >= $6 \
@@ -218,6 +218,7 @@ macro_rules! session_query {
             .bind($crate::store::rows::basis(
                 $session.renewal.as_ref().map(|r| &r.basis),
             )?)
+            .bind(&$session.svid_key)
     };
 }
 pub(super) use session_query;
@@ -321,6 +322,19 @@ pub(super) fn read_session(row: &impl Columns) -> Result<SessionRecord, StoreErr
             value,
         })
     });
+    let renewal = match (
+        row.maybe_bytes("renewal_nonce")?,
+        row.maybe_text("renewal_basis")?,
+    ) {
+        (Some(nonce), Some(basis)) => Some(Renewable {
+            nonce: nonce.try_into().map_err(|_| damaged())?,
+            basis: serde_json::from_str(&basis).map_err(|_| damaged())?,
+        }),
+        _ => None,
+    };
+    // A session that an earlier release stored has its key in what it is renewed by.
+    let svid_key = row.maybe_bytes("svid_key")?;
+    let svid_key = svid_key.or_else(|| renewal.as_ref()?.basis.svid_key.clone());
     Ok(SessionRecord {
         id: SessionId(row.bytes("id")?.try_into().map_err(|_| damaged())?),
         login_id: row.text("login_id")?,
@@ -338,16 +352,8 @@ pub(super) fn read_session(row: &impl Columns) -> Result<SessionRecord, StoreErr
         reattest_at: time(row, "reattest_at", "session")?,
         renewed_at: maybe_time(row, "renewed_at", "session")?,
         revoked_at: maybe_time(row, "revoked_at", "session")?,
-        renewal: match (
-            row.maybe_bytes("renewal_nonce")?,
-            row.maybe_text("renewal_basis")?,
-        ) {
-            (Some(nonce), Some(basis)) => Some(Renewable {
-                nonce: nonce.try_into().map_err(|_| damaged())?,
-                basis: serde_json::from_str(&basis).map_err(|_| damaged())?,
-            }),
-            _ => None,
-        },
+        renewal,
+        svid_key,
     })
 }
 

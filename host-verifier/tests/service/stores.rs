@@ -44,6 +44,7 @@ pub(crate) fn login(number: u8, ek: &str) -> LoginRecord {
             renewed_at: None,
             revoked_at: None,
             renewal: None,
+            svid_key: Some(vec![0x30, number, 0]),
         },
         node: NodeUpdate {
             ek_hash: ek.to_owned(),

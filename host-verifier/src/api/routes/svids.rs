@@ -116,8 +116,7 @@ pub(in crate::api) async fn x509(
 ) -> Result<Json<IssuedX509>, Problem> {
     let key = verify_csr(&wanted.csr.0)
         .map_err(|error| Problem::bad_request("bad-csr", error.to_string()))?;
-    let renewal = session.renewal.as_ref();
-    let certified = renewal.and_then(|renewal| renewal.basis.svid_key.as_deref());
+    let certified = session.svid_key.as_deref();
     // What shows that a key lives in the node's TPM is the login; a secret of the session can be carried off.
     if certified != Some(key.spki_der()) {
         let detail = match certified {

@@ -222,6 +222,7 @@ fn insert_session(tx: &Transaction<'_>, session: &SessionRecord) -> Result<(), S
         session.reattest_at.as_second(),
         renewal.map(|renewal| renewal.nonce),
         rows::basis(renewal.map(|renewal| &renewal.basis))?,
+        session.svid_key,
     ];
     changed_one(execute(tx, rows::INSERT_SESSION, values)?, "session")
 }
@@ -264,8 +265,8 @@ fn query<T>(
 /// `$2` is the second value, as in PostgreSQL. To SQLite it is a name, and its number that of the place where it stands
 /// first.
 fn bind(statement: &mut Statement<'_>, values: Values<'_>) -> Result<(), StoreError> {
-    const NAMES: [&str; 13] = [
-        "$1", "$2", "$3", "$4", "$5", "$6", "$7", "$8", "$9", "$10", "$11", "$12", "$13",
+    const NAMES: [&str; 14] = [
+        "$1", "$2", "$3", "$4", "$5", "$6", "$7", "$8", "$9", "$10", "$11", "$12", "$13", "$14",
     ];
     debug_assert!(values.len() <= NAMES.len(), "{} values", values.len());
     for (name, value) in NAMES.iter().zip(values) {

@@ -7,6 +7,7 @@ use assay_host_verifier::api::router;
 use assay_host_verifier::audit::{self, AuditLog};
 use assay_host_verifier::random::SystemRandom;
 use assay_host_verifier::session::SessionId;
+use assay_host_verifier::store::Store;
 use assay_host_verifier::store::{Ban, Lifecycle, Role};
 use assay_host_verifier::svid::keys::MemoryKeys;
 use assay_host_verifier::svid::{Issuer, Settings};
@@ -191,6 +192,32 @@ async fn an_svid_is_issued_for_the_key_of_the_login_and_openssl_trusts_it() {
     *bent.last_mut().unwrap() ^= 1;
     let (status, answer) = node.post(X509, &node.credential(), wanted(&bent)).await;
     assert_eq!((status, &answer["code"]), (400, &json!("bad-csr")));
+}
+
+/// Without a quote there is no renewal, and the key that the login has certified is the session's all the same.
+#[tokio::test]
+async fn a_session_that_cannot_be_renewed_has_certificates_for_its_key() {
+    let mut node = Node::new().await;
+    let tpm = FakeTpm::new();
+    node.api.desk = Desk::new(&crate::desk::ek_only("rack", &[&tpm]));
+    node.router = node.api.router();
+    let (_, answer) = login(&node.api.desk, &tpm, |asked| {
+        Some(payload(&tpm, &node.key, asked))
+    })
+    .await;
+    node.opened = granted(answer);
+    let stored = node
+        .api
+        .desk
+        .store
+        .session(SessionId(node.opened.session_id));
+    assert_eq!(stored.await.unwrap().unwrap().renewal, None);
+    let sent = |key: &SvidKey| json!({"csr": STANDARD.encode(key.csr())});
+    let (status, answer) = node.post(X509, &node.credential(), sent(&node.key)).await;
+    assert_eq!(status, 200, "{answer}");
+    let other = sent(&SvidKey::new());
+    let (status, answer) = node.post(X509, &node.credential(), other).await;
+    assert_eq!((status, &answer["code"]), (403, &json!("other-key")));
 }
 
 #[tokio::test]
