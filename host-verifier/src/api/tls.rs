@@ -21,6 +21,7 @@ use tokio::sync::watch;
 use zeroize::Zeroizing;
 
 use crate::config::TlsFiles;
+use crate::document::DocumentError;
 use crate::telemetry::names;
 use crate::x509::Certificate;
 
@@ -116,6 +117,33 @@ impl Tls {
             current: RwLock::new(Arc::new(material.build(files)?)),
             files: files.clone(),
         })
+    }
+
+    /// Reads the files as [`Self::load`] does; `file` is what names them, whose place for each an error has.
+    ///
+    /// # Errors
+    ///
+    /// [`DocumentError`].
+    pub fn check(file: &str, files: &TlsFiles) -> Result<(), DocumentError> {
+        let error = match Self::load(files) {
+            Ok(_) => return Ok(()),
+            Err(error) => error,
+        };
+        let about = match &error {
+            TlsError::File { path, .. }
+            | TlsError::Content { path, .. }
+            | TlsError::Exposed { path, .. } => path.as_str(),
+            TlsError::Pair { .. } => "",
+        };
+        let [certificate, key, client_cas] = files.places;
+        let is = |path: &Path| path.display().to_string() == about;
+        let at = match &files.client_cas {
+            _ if is(&files.key) => key,
+            Some(path) if is(path) => client_cas,
+            _ => certificate,
+        };
+        let told = DocumentError::new(file, format!("listeners.api.tls: {error}"));
+        Err(told.at(at).hint(error.hint()))
     }
 
     /// What the next connection is served with, and [`Self::client_cas`] that belongs to it.

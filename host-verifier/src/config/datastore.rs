@@ -226,8 +226,11 @@ fn password(
     base: &Path,
 ) -> Result<Password, DocumentError> {
     let path = base.join(&file.value);
-    let text = document::read_named(&path)
-        .map_err(|error| report.at(file, format!("passwordFile: {error}")))?;
+    let text = document::read_named(&path).map_err(|error| {
+        report
+            .at(file, format!("passwordFile: {error}"))
+            .hint("check the path, and whether the user that runs assayd may read it")
+    })?;
     let text = Zeroizing::new(text);
     #[cfg(unix)]
     {

@@ -346,7 +346,11 @@ fn check_clusters(
             ClusterSource::File(path) => {
                 let path = base.join(path);
                 let text = document::read_named(&path)
-                    .map_err(|error| report.at(source, format!("cluster `{name}`: {error}")))?;
+                    .map_err(|error| {
+                        report
+                            .at(source, format!("cluster `{name}`: {error}"))
+                            .hint("name a document of section AgentAttestation; a relative path is looked up from this file's directory")
+                    })?;
                 let file = path.display().to_string();
                 let base = path.parent().unwrap_or(Path::new(""));
                 let policies = PolicyDocument::parse(&file, &text)?.build(&file, base)?;

@@ -7,6 +7,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+/// What a stop takes beside requests under way.
+const CLOSING: Duration = Duration::from_secs(30);
+
 /// The way to whoever started the service.
 #[derive(Debug, Clone)]
 pub(crate) struct Supervisor(Option<Arc<(UnixDatagram, SocketAddr)>>);
@@ -26,9 +29,11 @@ impl Supervisor {
         self.say("READY=1");
     }
 
-    /// The service ends.
-    pub(crate) fn stopping(&self) {
-        self.say("STOPPING=1");
+    /// The service ends, which takes as long as requests under way are given, and a little for the database. A unit that has less
+    /// patience is told.
+    pub(crate) fn stopping(&self, drain: Duration) {
+        let limit = drain.saturating_add(CLOSING).as_micros();
+        self.say(&format!("STOPPING=1\nEXTEND_TIMEOUT_USEC={limit}"));
     }
 
     /// Says that the service is alive, twice as often as it is asked to, until it stops. It is said from the runtime: when

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use assay_host_verifier::api::Tls;
-use assay_host_verifier::api::start::{HttpError, HttpListeners};
-use assay_host_verifier::config::overlay;
+use assay_host_verifier::api::start::HttpListeners;
+use assay_host_verifier::config::{Config, overlay};
 use assay_host_verifier::server::start;
 use assay_host_verifier::telemetry::events::EventTarget;
 use assay_host_verifier::telemetry::{EventSink, names};
@@ -41,9 +41,7 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<(), Failure> {
     };
     let config = overlay::load(path, &arguments.set)?;
     if arguments.check {
-        if let Some(api) = &config.http.api {
-            Tls::load(&api.tls).map_err(HttpError::from)?;
-        }
+        tls(&config)?;
         println!("{}: ok", path.display());
         return Ok(());
     }
@@ -61,6 +59,7 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<(), Failure> {
             (sink, Some(writer))
         }
     };
+    tls(&config)?;
     let server = start::server(&config, events).await?;
     let sources = start::sources(&config).await?;
     let http = HttpListeners::bind(&config.http).await?;
@@ -80,6 +79,7 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<(), Failure> {
     let supervisor = Supervisor::from_environment();
     let alive = supervisor.watchdog(stopped.clone());
     let server = Arc::new(server);
+    let drain = config.http.limits.drain_timeout;
     let links = {
         let (server, stopped) = (server.clone(), stopped.clone());
         tokio::spawn(async move { server.serve(sources, stopped).await })
@@ -94,7 +94,7 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<(), Failure> {
     };
     let served = serve_until(told, links, http, || {
         tracing::info!("{}", names::STOPPING);
-        supervisor.stopping();
+        supervisor.stopping(drain);
         let _ = stop.send(true);
     })
     .await;
@@ -106,6 +106,18 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<(), Failure> {
     }
     tracing::info!("{}", names::STOPPED);
     served
+}
+
+/// Whether the files of the API's certificate can be used; told with the places that name them. They may come later, so that it
+/// is not the configuration that is wrong: exit status 1, after which a supervisor tries again.
+fn tls(config: &Config) -> Result<(), Failure> {
+    let Some(api) = &config.http.api else {
+        return Ok(());
+    };
+    Tls::check(&config.file, &api.tls).map_err(|error| {
+        let hint = error.hint.clone().unwrap_or_default();
+        Failure::failed(error.to_string()).hint(hint)
+    })
 }
 
 /// Waits until somebody says stop, or one of both can serve no more; ends the other in good order, and tells what it was.

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use assay_common::policy::AttestorKind;
 use serde::Serialize;
 
+use crate::api::Tls;
 use crate::attestor::registry;
 use crate::cli::format::Format;
 use crate::cli::report::say;
@@ -51,8 +52,8 @@ impl From<Misfit> for Finding {
 }
 
 /// Checks files.
-pub(super) fn run(files: &[PathBuf], format: Format) -> ExitCode {
-    let verdicts: Vec<_> = files.iter().map(|file| verdict(file)).collect();
+pub(super) fn run(files: &[PathBuf], no_files: bool, format: Format) -> ExitCode {
+    let verdicts: Vec<_> = files.iter().map(|file| verdict(file, no_files)).collect();
     if format.json() {
         let object = serde_json::json!({
             "accepted": verdicts.iter().all(|v| v.accepted),
@@ -91,7 +92,7 @@ fn tell(what: &str, file: &str, findings: &[Finding]) {
     }
 }
 
-fn verdict(path: &Path) -> Verdict {
+fn verdict(path: &Path, no_files: bool) -> Verdict {
     let mut verdict = Verdict {
         file: path.display().to_string(),
         accepted: false,
@@ -100,7 +101,7 @@ fn verdict(path: &Path) -> Verdict {
         warnings: Vec::new(),
         errors: Vec::new(),
     };
-    match check(path, &mut verdict) {
+    match check(path, no_files, &mut verdict) {
         Ok(()) => verdict.accepted = true,
         Err(error) => {
             // A document that another one names has the error; the place is in that one.
@@ -116,7 +117,7 @@ fn verdict(path: &Path) -> Verdict {
     verdict
 }
 
-fn check(path: &Path, verdict: &mut Verdict) -> Result<(), DocumentError> {
+fn check(path: &Path, no_files: bool, verdict: &mut Verdict) -> Result<(), DocumentError> {
     let text = document::read(path)?;
     let file = verdict.file.clone();
     let base = path.parent().unwrap_or(Path::new(""));
@@ -145,6 +146,9 @@ fn check(path: &Path, verdict: &mut Verdict) -> Result<(), DocumentError> {
         Section::Service => {
             verdict.section = Some("assayd configuration");
             let config = Config::load(path)?;
+            if let Some(api) = config.http.api.as_ref().filter(|_| !no_files) {
+                Tls::check(&file, &api.tls)?;
+            }
             let clusters: Vec<_> = config.clusters.keys().cloned().collect();
             verdict.checked.push(match clusters.as_slice() {
                 [] => format!("{}: no cluster of its own", config.trust_domain),

@@ -29,6 +29,9 @@ pub enum Command {
         /// The documents
         #[arg(value_name = "FILE", required = true)]
         files: Vec<PathBuf>,
+        /// Do not look at the server's certificate and key: for a check on another machine
+        #[arg(long)]
+        no_files: bool,
         /// How to answer
         #[command(flatten)]
         format: Format,
@@ -69,7 +72,11 @@ pub enum Command {
 #[must_use]
 pub fn run(command: Command) -> ExitCode {
     match command {
-        Command::Check { files, format } => check::run(&files, format),
+        Command::Check {
+            files,
+            no_files,
+            format,
+        } => check::run(&files, no_files, format),
         Command::Schema { kind, format: _ } => schema::run(kind),
         Command::Set(command) => change::set(command),
         Command::Remove(command) => change::remove(command),

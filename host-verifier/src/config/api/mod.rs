@@ -9,6 +9,7 @@ use std::time::Duration;
 
 pub(super) use source::{ApiSource, LimitsSource, ListenerSource, PlainSource, Sources, check};
 
+use crate::document::Place;
 use crate::store::Role;
 
 /// Where the API listens unless the configuration says otherwise: port 8443 of every address.
@@ -62,6 +63,8 @@ pub struct TlsFiles {
     pub key: PathBuf,
     /// PEM: the authorities of client certificates. Without it none is asked for.
     pub client_cas: Option<PathBuf>,
+    /// Where the configuration names the three, in this order; the last is that of the certificate when there is none.
+    pub places: [Place; 3],
 }
 
 /// One entry of `api.clients`: a name in a client certificate, and what its holder may do.

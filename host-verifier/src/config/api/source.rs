@@ -195,6 +195,14 @@ impl ListenerSource {
                 certificate: file(&self.tls.certificate, "certificate")?,
                 key: file(&self.tls.key, "key")?,
                 client_cas: client_cas.map(|path| file(path, "clientCAs")).transpose()?,
+                places: [
+                    self.tls.certificate.referenced.into(),
+                    self.tls.key.referenced.into(),
+                    client_cas
+                        .unwrap_or(&self.tls.certificate)
+                        .referenced
+                        .into(),
+                ],
             },
         })
     }

@@ -367,7 +367,7 @@ fn what_a_document_says_cannot_write_to_the_terminal() {
 fn the_example_of_the_service_is_accepted() {
     let run = check(
         Path::new(env!("CARGO_MANIFEST_DIR")),
-        &["config.example.yaml"],
+        &["config.example.yaml", "--no-files"],
     );
     assert_eq!(run.status, 0, "{}", run.stderr);
     assert!(

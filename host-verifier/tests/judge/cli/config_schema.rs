@@ -141,6 +141,8 @@ const NOT_OF_SHAPE: &[&str] = &[
     "quote_not_closed",
     "quote_without_ek",
     "settings_missing",
+    "service_certificate_missing",
+    "service_cluster_file_missing",
     "service_reattest_before_the_end_of_a_session",
     "service_template_that_no_policy_fills",
     "tab_for_indentation",
