@@ -104,6 +104,12 @@ pub(super) async fn open_store(config: &Config) -> Result<Arc<dyn Store>, Failur
     }
 }
 
+/// The configured store, made as a start of the service makes it when there is none yet: for what is put into it before the
+/// first start.
+pub(super) async fn make_store(config: &Config) -> Result<Arc<dyn Store>, Failure> {
+    Ok(start::store(config).await?)
+}
+
 /// The clusters that are served with this configuration, by name: its own and those of the store, if there is one yet.
 pub(super) async fn cluster_names(config: &Config) -> Result<Vec<String>, Failure> {
     let mut names: Vec<_> = config.clusters.keys().cloned().collect();

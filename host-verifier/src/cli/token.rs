@@ -12,7 +12,7 @@ use serde_json::json;
 use super::access::{Access, Reached};
 use super::format::Format;
 use super::remote::encoded;
-use super::service::{Failure, block_on, changed, finish, open_store, table};
+use super::service::{Failure, block_on, changed, finish, make_store, open_store, table};
 use crate::api::auth::ApiToken;
 use crate::audit::Change;
 use crate::random::SystemRandom;
@@ -172,6 +172,8 @@ async fn create(
                 .await;
         }
     };
+    // The first token is made before the first start.
+    make_store(&config).await?.close().await;
     let now = Timestamp::now();
     let issued = ApiToken::issue(&SystemRandom, now, name, role, ttl, "command line");
     let (token, record) = issued.map_err(|error| Failure::usage(error.to_string()))?;

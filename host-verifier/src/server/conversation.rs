@@ -143,7 +143,6 @@ impl Conversation for LoginConversation {
     async fn message(&mut self, message: &[u8], blobs: &Blobs) -> Option<Vec<u8>> {
         match decode::<AgentMessage<'_>>(message) {
             Ok(AgentMessage::Hello(_)) => Some(self.hello(message).await),
-            // No grant of this verifier offers renewal yet, so a renewal is as much out of turn as stray proofs.
             Ok(AgentMessage::Proofs(_)) => Some(self.proofs(message, blobs).await),
             Ok(AgentMessage::Renew(renew)) => {
                 self.abandon("the agent renews a session instead");

@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use assay_common::identity::TrustDomain;
 use assay_host_verifier::api::auth::ApiToken;
@@ -29,6 +30,9 @@ const TOKEN: &str = "admin.token";
 const TLS: &str = "tls";
 /// How long the server's certificate lasts. `/ready` and the metrics tell when it comes to its end.
 const VALID: SignedDuration = SignedDuration::from_hours(397 * 24);
+/// How long the first token lasts: long enough to give everybody one of their own, or a client certificate.
+const TOKEN_LASTS: Duration = Duration::from_secs(TOKEN_DAYS * 24 * 3600);
+const TOKEN_DAYS: u64 = 90;
 /// Clocks of others may be behind.
 const BACKDATED: SignedDuration = SignedDuration::from_hours(1);
 
@@ -65,9 +69,10 @@ pub(crate) async fn run(arguments: InitArguments) -> Result<(), Failure> {
          \n  {CONFIG}    the configuration\
          \n  data/          keys, database, audit trail: back it up\
          \n  {TLS}/           ca.crt for clients, server.crt for {}\
-         \n  {TOKEN}    a token of role admin: keep it, it is shown nowhere else\n\
+         \n  {TOKEN}    a token of role admin for {TOKEN_DAYS} days: keep it, it is shown nowhere else\n\
          \nnext:\
          \n  assayd serve --config {shown}/{CONFIG}\
+         \n  assay token create --config {shown}/{CONFIG} --role admin --name second --ttl 90d    # before the first ends\
          \n  curl --cacert {shown}/{TLS}/ca.crt -H \"Authorization: Bearer $(cat {shown}/{TOKEN})\" https://localhost:8443/v1/nodes",
         arguments.trust_domain,
         names.join(", ")
@@ -122,7 +127,7 @@ async fn make(dir: &Path, trust_domain: &str) -> Result<Vec<String>, Failure> {
         Timestamp::now(),
         "first admin",
         Role::Admin,
-        None,
+        Some(TOKEN_LASTS),
         "assayd init",
     );
     let (token, record) = issued.map_err(|error| Failure::failed(error.to_string()))?;

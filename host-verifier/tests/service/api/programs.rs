@@ -211,6 +211,47 @@ fn a_fresh_directory_serves_https_health_and_metrics_with_no_other_set_up() {
 }
 
 #[test]
+fn the_first_token_ends_and_another_can_be_made_before_the_first_start() {
+    let assay = |dir: &Path, arguments: &[&str]| -> Value {
+        let output = Command::new(env!("CARGO_BIN_EXE_assay"))
+            .args(["token"])
+            .args(arguments)
+            .args(["--output", "json"])
+            .current_dir(dir)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let made = init(dir.path());
+    assert!(made.status.success(), "{made:?}");
+    assert!(text(&made.stdout).contains("for 90 days"), "{made:?}");
+    assert!(text(&made.stdout).contains("assay token create --config"));
+    let known = assay(dir.path(), &["list", "--config", "site/assayd.yaml"]);
+    let token = &known[0];
+    let time = |name: &str| -> jiff::Timestamp { token[name].as_str().unwrap().parse().unwrap() };
+    let lasts = time("expires_at").duration_since(time("created_at"));
+    assert_eq!(lasts.as_hours(), 90 * 24, "{known:#}");
+
+    // A configuration that was never started, as the package's.
+    let config = "trustDomain: example.org\ndataDir: data\nlisteners:\n  unix: [{path: a.sock}]\n";
+    std::fs::write(dir.path().join("assayd.yaml"), config).unwrap();
+    let arguments = [
+        "create",
+        "--config",
+        "assayd.yaml",
+        "--role",
+        "admin",
+        "--name",
+        "first",
+    ];
+    assert_eq!(assay(dir.path(), &arguments)["name"], "first");
+    let known = assay(dir.path(), &["list", "--config", "assayd.yaml"]);
+    assert_eq!(known.as_array().unwrap().len(), 1, "{known:#}");
+}
+
+#[test]
 fn init_makes_everything_for_its_owner_alone_and_overwrites_nothing() {
     let dir = tempfile::tempdir().unwrap();
     // The umask does not decide.
