@@ -33,7 +33,8 @@ impl Supervisor {
     /// patience is told.
     pub(crate) fn stopping(&self, drain: Duration) {
         let limit = drain.saturating_add(CLOSING).as_micros();
-        self.say(&format!("STOPPING=1\nEXTEND_TIMEOUT_USEC={limit}"));
+        self.say("STOPPING=1");
+        self.say(&format!("EXTEND_TIMEOUT_USEC={limit}"));
     }
 
     /// Says that the service is alive, twice as often as it is asked to, until it stops. It is said from the runtime: when

@@ -353,6 +353,8 @@ fn a_supervisor_hears_that_the_service_is_ready_alive_and_stopping() {
     let log = service.stop();
     assert!(log.contains("Stopped"), "{log}");
     while heard() != "STOPPING=1" {}
+    // The drain's 20 s and 30 s for the database, whatever the unit says.
+    while heard() != "EXTEND_TIMEOUT_USEC=50000000" {}
 }
 
 #[test]
