@@ -19,8 +19,8 @@ fn a_session_that_was_renewed_is_explained_by_its_login() {
     tpm.clock += 1;
     let message = renew(&tpm, opened.session_id, &nonce);
     site.ask(&message);
-    // A second renewal over the same nonce is refused, and what it names proves nothing.
-    site.ask(&message);
+    // Another message over the same nonce is refused, and what it names proves nothing.
+    site.ask(&renew(&tpm, opened.session_id, &nonce));
     let listed = site.json(&["audit", "list"]);
     let outcomes: Vec<_> = (0..3).map(|at| listed[at]["outcome"].as_str()).collect();
     assert_eq!(outcomes, [Some("denied"), Some("renewed"), Some("granted")]);
