@@ -47,16 +47,16 @@ const SQLITE: &[Step] = &[
         include_str!("../../migrations/sqlite/0006_join_tokens.down.sql"),
     ),
     (
-        8,
+        7,
         "login state keys",
-        include_str!("../../migrations/sqlite/0008_login_state_keys.up.sql"),
-        include_str!("../../migrations/sqlite/0008_login_state_keys.down.sql"),
+        include_str!("../../migrations/sqlite/0007_login_state_keys.up.sql"),
+        include_str!("../../migrations/sqlite/0007_login_state_keys.down.sql"),
     ),
     (
-        10,
+        8,
         "svid keys of sessions",
-        include_str!("../../migrations/sqlite/0010_svid_keys_of_sessions.up.sql"),
-        include_str!("../../migrations/sqlite/0010_svid_keys_of_sessions.down.sql"),
+        include_str!("../../migrations/sqlite/0008_svid_keys_of_sessions.up.sql"),
+        include_str!("../../migrations/sqlite/0008_svid_keys_of_sessions.down.sql"),
     ),
 ];
 
@@ -98,16 +98,16 @@ const POSTGRES: &[Step] = &[
         include_str!("../../migrations/postgres/0006_join_tokens.down.sql"),
     ),
     (
-        8,
+        7,
         "login state keys",
-        include_str!("../../migrations/postgres/0008_login_state_keys.up.sql"),
-        include_str!("../../migrations/postgres/0008_login_state_keys.down.sql"),
+        include_str!("../../migrations/postgres/0007_login_state_keys.up.sql"),
+        include_str!("../../migrations/postgres/0007_login_state_keys.down.sql"),
     ),
     (
-        10,
+        8,
         "svid keys of sessions",
-        include_str!("../../migrations/postgres/0010_svid_keys_of_sessions.up.sql"),
-        include_str!("../../migrations/postgres/0010_svid_keys_of_sessions.down.sql"),
+        include_str!("../../migrations/postgres/0008_svid_keys_of_sessions.up.sql"),
+        include_str!("../../migrations/postgres/0008_svid_keys_of_sessions.down.sql"),
     ),
 ];
 

@@ -230,7 +230,7 @@ fn the_first_token_ends_and_another_can_be_made_before_the_first_start() {
     assert!(text(&made.stdout).contains("assay token create --config"));
     let known = assay(dir.path(), &["list", "--config", "site/assayd.yaml"]);
     let token = &known[0];
-    let time = |name: &str| -> jiff::Timestamp { token[name].as_str().unwrap().parse().unwrap() };
+    let time = |name: &str| -> Timestamp { token[name].as_str().unwrap().parse().unwrap() };
     let lasts = time("expires_at").duration_since(time("created_at"));
     assert_eq!(lasts.as_hours(), 90 * 24, "{known:#}");
 
