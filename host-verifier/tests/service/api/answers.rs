@@ -242,6 +242,7 @@ async fn every_answer_is_as_the_document_says() {
         ("/v1/audit/{id}", format!("/v1/audit/{login}")),
         ("/v1/evidence/{id}", format!("/v1/evidence/{login}")),
         ("/v1/tokens", "/v1/tokens".to_owned()),
+        ("/v1/join-tokens", "/v1/join-tokens".to_owned()),
     ] {
         office.get(at, &path, all).await;
         if path.starts_with("/v1/") && !path.starts_with("/v1/bundle") {
