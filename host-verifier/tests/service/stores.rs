@@ -356,7 +356,9 @@ async fn a_purge_of_many_records_goes_in_steps_and_lets_logins_through() {
         let store = store.clone();
         async move { store.purge(at(11_001)).await }
     });
-    let commit = store.commit_login(&login(1, "a")).await.unwrap();
+    let mut late = login(1, "a");
+    late.session.expires_at = at(20_000);
+    let commit = store.commit_login(&late).await.unwrap();
     assert_eq!(commit, Commit::Stored);
     assert_eq!(purge.await.unwrap().unwrap(), 11_000);
     assert_eq!(store.purge(at(11_001)).await.unwrap(), 0);
