@@ -1,6 +1,7 @@
 //! `assay bundle show --format`, and the service's start, as processes.
 
 use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -80,6 +81,16 @@ fn a_service_below_an_upstream_authority_starts_and_shows_its_root() {
         text(&pem.stdout).trim().as_bytes(),
         folder.read("ca.crt").trim_ascii()
     );
+    // What signs is noted after the first rotation, a moment behind the start.
+    let began = Instant::now();
+    let active = || {
+        let all = site.json(&["authority", "list"]);
+        let states = all.as_array().unwrap().iter().map(|one| &one["state"]);
+        states.filter(|state| *state == "active").count()
+    };
+    while active() < 2 {
+        assert!(began.elapsed() < Duration::from_secs(20), "{}", active());
+    }
     let (status, _, log) = daemon.terminate();
     assert_eq!(status.code(), Some(0));
     let said = |message: &str| log.iter().filter(|line| line["msg"] == message).count();
