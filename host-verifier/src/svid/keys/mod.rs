@@ -160,7 +160,9 @@ impl KeyError {
             Self::Invalid { .. } => Some(
                 "restore the file from a backup, or remove it: a new authority is made, and the old one stays in the bundle",
             ),
-            Self::Locked(_) => Some("each assayd needs a keysPath of its own"),
+            Self::Locked(_) => Some(
+                "does another assayd run with this dataDir? each needs a dataDir, and a keysPath, of its own",
+            ),
             Self::Generate(_) | Self::Sign(_) => None,
         }
     }
