@@ -103,7 +103,11 @@ pub fn run(command: Command) -> ExitCode {
         } => {
             let result = verify(&place, &head);
             finish(format, result, |verified| {
-                let mut text = format!("{} records, head {}", verified.records, verified.head);
+                let records = match verified.records {
+                    1 => "1 record".to_owned(),
+                    number => format!("{number} records"),
+                };
+                let mut text = format!("whole: {records}, head {}", verified.head);
                 if verified.files > 1 {
                     text += &format!("\nin {} files", verified.files);
                 }

@@ -34,6 +34,9 @@ struct Verdict {
 /// Something about a place in a file.
 #[derive(Debug, Serialize)]
 struct Finding {
+    /// The document that has the place, where it is another than the one that was checked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<String>,
     line: u64,
     column: u64,
     message: String,
@@ -43,6 +46,7 @@ struct Finding {
 impl From<Misfit> for Finding {
     fn from(misfit: Misfit) -> Self {
         Self {
+            file: None,
             line: misfit.at.line,
             column: misfit.at.column,
             message: misfit.message,
@@ -85,6 +89,7 @@ fn tell(what: &str, file: &str, findings: &[Finding]) {
             0 => String::new(),
             line => format!(":{line}:{}", finding.column),
         };
+        let file = finding.file.as_deref().unwrap_or(file);
         eprintln!("{what}: {file}{place}: {}", visible(&finding.message));
         if let Some(hint) = &finding.hint {
             eprintln!("hint: {}", visible(hint));
@@ -105,11 +110,12 @@ fn verdict(path: &Path, no_files: bool) -> Verdict {
         Ok(()) => verdict.accepted = true,
         Err(error) => {
             // A document that another one names has the error; the place is in that one.
-            let elsewhere = (error.file != verdict.file).then(|| format!("{}: ", error.file));
+            let elsewhere = error.file != verdict.file;
             verdict.errors.push(Finding {
+                file: elsewhere.then_some(error.file),
                 line: error.line,
                 column: error.column,
-                message: format!("{}{}", elsewhere.unwrap_or_default(), error.message),
+                message: error.message,
                 hint: error.hint,
             });
         }
@@ -228,6 +234,7 @@ fn issues(file: &str, issuance: &Issuance, verdict: &mut Verdict) -> Result<(), 
     for template in templates() {
         if template.path.attributes().next().is_none() {
             verdict.warnings.push(Finding {
+                file: None,
                 line: template.at.line,
                 column: template.at.column,
                 message: format!("{} names no attribute", template.text),
@@ -302,6 +309,7 @@ fn not_built(verdict: &mut Verdict, methods: &[(AttestorKind, Place)]) {
         }
         told = told.with(*kind);
         verdict.warnings.push(Finding {
+            file: None,
             line: at.line,
             column: at.column,
             message: format!("attestor type `{kind}` is not built yet"),
