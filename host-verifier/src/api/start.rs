@@ -1,5 +1,6 @@
 //! From settings to open ports.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,12 +37,20 @@ pub enum HttpError {
 impl HttpError {
     /// What to do about it.
     #[must_use]
-    pub const fn hint(&self) -> &'static str {
+    pub fn hint(&self) -> &'static str {
         match self {
             Self::Tls(error) => error.hint(),
-            Self::Bind { .. } => {
-                "is another assayd running? `--set listeners.<name>.address=ADDRESS:PORT` chooses another port"
-            }
+            Self::Bind { source, .. } => match source.kind() {
+                ErrorKind::PermissionDenied => {
+                    "ports below 1024 need the capability CAP_NET_BIND_SERVICE; `--set listeners.<name>.address=ADDRESS:PORT` chooses another"
+                }
+                ErrorKind::AddrNotAvailable => {
+                    "no interface of this machine has the address: `--set listeners.<name>.address=ADDRESS:PORT` chooses another"
+                }
+                _ => {
+                    "is another assayd running? `--set listeners.<name>.address=ADDRESS:PORT` chooses another port"
+                }
+            },
         }
     }
 }
@@ -165,4 +174,24 @@ async fn bind(
             address,
             source,
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_that_cannot_be_opened_has_the_hint_of_its_reason() {
+        let hint = |kind: ErrorKind| {
+            let error = HttpError::Bind {
+                name: "api",
+                address: ([192, 0, 2, 1], 443).into(),
+                source: kind.into(),
+            };
+            error.hint()
+        };
+        assert!(hint(ErrorKind::AddrInUse).starts_with("is another assayd running?"));
+        assert!(hint(ErrorKind::PermissionDenied).contains("CAP_NET_BIND_SERVICE"));
+        assert!(hint(ErrorKind::AddrNotAvailable).starts_with("no interface"));
+    }
 }

@@ -130,15 +130,18 @@ pub fn run(command: Command) -> ExitCode {
         }
         Command::List { access, format } => {
             let result = access.reach().and_then(|site| block_on(list(site)));
+            let now = Timestamp::now();
             finish(format, result, |tokens| {
                 let rows = tokens.iter().map(|token| {
                     [
                         token.id.clone(),
                         token.name.clone(),
                         token.role.to_string(),
-                        token
-                            .expires_at
-                            .map_or_else(|| "never".to_owned(), |at| at.to_string()),
+                        match token.expires_at {
+                            None => "never".to_owned(),
+                            Some(at) if at <= now => format!("{at} (over)"),
+                            Some(at) => at.to_string(),
+                        },
                         token.created_by.clone(),
                     ]
                 });

@@ -254,7 +254,7 @@ fn issues(file: &str, issuance: &Issuance, verdict: &mut Verdict) -> Result<(), 
                 Origin::Method(kind) if registry::may_give(kind, attribute) == Some(false) => {
                     let message = format!("pathTemplate: `{kind}` gives no `{attribute}`");
                     return Err(DocumentError::new(file, message).at(template.at).hint(
-                        "every login would be denied; `assay audit list` shows what logins gave",
+                        "every login would be denied; `assay audit show` has what a login gave",
                     ));
                 }
                 Origin::Unknown(near) => {
