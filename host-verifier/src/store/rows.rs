@@ -176,7 +176,7 @@ pub(super) fn read_api_token(row: &impl Columns) -> Result<ApiTokenRecord, Store
     })
 }
 
-/// [`INSERT_NODE`] or [`UPDATE_NODE`] with a node's values, for whichever database runs it.
+/// [`INSERT_NODE`] or [`UPDATE_NODE`] with a node's values, for PostgreSQL. SQLite's writer binds its own.
 macro_rules! node_query {
     ($statement:expr, $node:expr) => {
         sqlx::query($statement)
@@ -194,7 +194,7 @@ macro_rules! node_query {
 }
 pub(super) use node_query;
 
-/// [`INSERT_SESSION`] with a session's values, for whichever database runs it.
+/// [`INSERT_SESSION`] with a session's values, for PostgreSQL. SQLite's writer binds its own.
 macro_rules! session_query {
     ($session:expr) => {
         sqlx::query($crate::store::rows::INSERT_SESSION)
@@ -223,7 +223,7 @@ macro_rules! session_query {
 }
 pub(super) use session_query;
 
-/// [`RENEW_SESSION`] with its values, for whichever database runs it.
+/// [`RENEW_SESSION`] with its values, for PostgreSQL. SQLite's writer binds its own.
 macro_rules! renewal_query {
     ($renewal:expr) => {
         sqlx::query($crate::store::rows::RENEW_SESSION)
