@@ -7,7 +7,9 @@
 //! challenge signature : ECDSA P-256/SHA-256 over  "assay/challenge/v1" | T | body
 //! quote nonce         : SHA-256("assay/quote/v1" | T)         -> qualifyingData
 //! SVID key's nonce    : SHA-256("assay/svid-key/v1" | T)      -> qualifyingData of its certification
-//! K(label)            : HMAC-SHA-256(activated secret, label | T)
+//! a method's nonce    : SHA-256("assay/proof-nonce/v1" | method u8 | T)
+//! session key         : SHA-256("assay/session-key/v1" | ECDH x | len u32 be | agent's share | len u32 be | verifier's share)
+//! K(label)            : HMAC-SHA-256(activated secret, or session key, label | T)
 //! proof               : HMAC-SHA-256(K("assay/proof/v1"), T)  T with the challenge that carried the credential
 //! grant               : key K("assay/grant/v1"), mask K("assay/seal/v1"),   T with the proofs
 //! ```
@@ -18,10 +20,12 @@
 
 mod keys;
 pub mod renewal;
+pub mod session_key;
 mod transcript;
 
 pub use keys::{LoginKeys, SECRET_LEN, SealError};
 pub use renewal::{RenewDigest, renewal_message, renewal_nonce};
 pub use transcript::{
-    CHALLENGE_LABEL, Direction, Transcript, challenge_message, quote_nonce, svid_key_nonce,
+    CHALLENGE_LABEL, Direction, Transcript, challenge_message, proof_nonce, quote_nonce,
+    svid_key_nonce,
 };

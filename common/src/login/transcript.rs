@@ -2,11 +2,14 @@
 
 use sha2::{Digest, Sha256};
 
+use crate::policy::AttestorKind;
+
 /// Domain separation of the signature over a challenge.
 pub const CHALLENGE_LABEL: &[u8] = b"assay/challenge/v1";
 const LOGIN_LABEL: &[u8] = b"assay/login/v1";
 const QUOTE_LABEL: &[u8] = b"assay/quote/v1";
 const SVID_KEY_LABEL: &[u8] = b"assay/svid-key/v1";
+const PROOF_NONCE_LABEL: &[u8] = b"assay/proof-nonce/v1";
 
 /// Who sent a message. Part of the hash, so a reflected message is not the same message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +81,20 @@ pub fn quote_nonce(transcript: &Transcript) -> [u8; 32] {
 #[must_use]
 pub fn svid_key_nonce(transcript: &Transcript) -> [u8; 32] {
     labelled(SVID_KEY_LABEL, transcript)
+}
+
+/// The verifier's nonce for a method's proof in this login; `transcript` includes the challenge that asks for the proof.
+///
+/// It does not travel: both sides make it of everything that was said, so a signature over it is bound to the agent's and the
+/// verifier's nonces, to the session's and the SVID's key, and to this login. Each method has one of its own, so that a proof
+/// by one is none by another that uses the same key.
+#[must_use]
+pub fn proof_nonce(kind: AttestorKind, transcript: &Transcript) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update(PROOF_NONCE_LABEL);
+    hash.update([kind.0]);
+    hash.update(transcript.0);
+    hash.finalize().into()
 }
 
 fn labelled(label: &[u8], transcript: &Transcript) -> [u8; 32] {

@@ -74,6 +74,26 @@ impl AttestorKind {
     /// up from 1.
     pub const SVID_KEY: Self = Self(31);
 
+    /// The session key of an agent without a TPM ([`crate::login::session_key`]): as [`SVID_KEY`](Self::SVID_KEY), no method.
+    pub const SESSION_KEY: Self = Self(30);
+
+    /// Whether the number is of the protocol's own data and not of a method.
+    #[must_use]
+    pub const fn is_protocol(self) -> bool {
+        matches!(self, Self::SVID_KEY | Self::SESSION_KEY)
+    }
+
+    /// What the names of the method's attributes begin with. It is the type identifier, but for two methods whose attributes
+    /// have another origin in the documents that name them.
+    #[must_use]
+    pub const fn origin(self) -> Option<&'static str> {
+        match self {
+            Self::EXTENSION => Some("custom"),
+            Self::X509POP => Some("x509_pop"),
+            kind => kind.name(),
+        }
+    }
+
     /// The method with the given type identifier, matched whole and case-sensitively.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
@@ -89,6 +109,7 @@ impl core::fmt::Display for AttestorKind {
         match self.name() {
             Some(name) => f.write_str(name),
             None if *self == Self::SVID_KEY => f.write_str("svid_key"),
+            None if *self == Self::SESSION_KEY => f.write_str("session_key"),
             None => write!(f, "method {}", self.0),
         }
     }
@@ -108,13 +129,32 @@ mod tests {
     }
 
     #[test]
-    fn the_svid_key_is_no_method() {
-        assert_eq!(std::format!("{}", AttestorKind::SVID_KEY), "svid_key");
-        assert_eq!(AttestorKind::from_name("svid_key"), None);
-        assert_eq!(AttestorKind::SVID_KEY.name(), None);
-        assert!(!AttestorKind::ALL.contains(&AttestorKind::SVID_KEY));
-        let set = crate::policy::AttestorSet::EMPTY.with(AttestorKind::SVID_KEY);
-        assert!(set.contains(AttestorKind::SVID_KEY));
+    fn the_protocols_own_data_are_no_methods() {
+        for (kind, name) in [
+            (AttestorKind::SVID_KEY, "svid_key"),
+            (AttestorKind::SESSION_KEY, "session_key"),
+        ] {
+            assert_eq!(std::format!("{kind}"), name);
+            assert_eq!(AttestorKind::from_name(name), None);
+            assert_eq!(kind.name(), None);
+            assert!(kind.is_protocol());
+            assert!(!AttestorKind::ALL.contains(&kind));
+            let set = crate::policy::AttestorSet::EMPTY.with(kind);
+            assert!(set.contains(kind));
+        }
+        assert!(AttestorKind::ALL.iter().all(|kind| !kind.is_protocol()));
+    }
+
+    #[test]
+    fn attributes_are_named_after_their_method_but_for_two() {
+        for kind in AttestorKind::ALL {
+            let origin = match kind.name() {
+                Some("extension") => Some("custom"),
+                Some("x509pop") => Some("x509_pop"),
+                name => name,
+            };
+            assert_eq!(kind.origin(), origin);
+        }
     }
 
     #[test]

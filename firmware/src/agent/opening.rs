@@ -43,6 +43,9 @@ impl<'p> Opening<'p> {
 
     /// Writes the hello to `out`, and waits for its answer from then on.
     ///
+    /// `key_share` is for a source that can answer `session_key` (see [`assay_common::login::session_key`]); it is empty
+    /// where the session is sealed to what a TPM opens.
+    ///
     /// # Errors
     ///
     /// [`ProtocolError::TooLong`] when `out` is too small.
@@ -50,6 +53,7 @@ impl<'p> Opening<'p> {
         self,
         agent_nonce: [u8; 32],
         methods: AttestorSet,
+        key_share: &[u8],
         board: BoardInfo,
         out: &'o mut [u8],
     ) -> Result<(&'o [u8], Waiting<'p>), Failure> {
@@ -59,7 +63,7 @@ impl<'p> Opening<'p> {
             cluster: self.provisioning.cluster,
             methods: &numbers,
             agent_nonce,
-            key_share: &[],
+            key_share,
             untrusted_board: board.name,
             untrusted_version: board.version,
         };

@@ -1,9 +1,10 @@
 //! The verifier has asked; the agent collects what it asks for.
 
 use assay_common::login::{Direction, Transcript};
+use assay_common::policy::AttestorKind;
 use assay_common::protocol::{AgentMessage, Challenge, MessageWriter, TroubleCode};
 
-use super::waiting::Waiting;
+use super::waiting::{Keys, Waiting};
 use super::{Failure, ProtocolError};
 use crate::evidence::{EvidenceError, EvidenceSource, Request};
 use crate::link::BlobSink;
@@ -54,7 +55,7 @@ impl<'w, 'p, 'm> Proving<'w, 'p, 'm> {
         writer.raw(&self.challenge.login_id);
         writer.byte(self.challenge.round);
         writer.number(self.challenge.items.len() as u32);
-        let mut keys = None;
+        let mut keys = Keys::default();
         for item in &self.challenge.items {
             if !source.kinds().contains(item.kind) {
                 let code = TroubleCode::UNSUPPORTED_REQUEST;
@@ -73,7 +74,12 @@ impl<'w, 'p, 'm> Proving<'w, 'p, 'm> {
             };
             writer.byte(item.kind.0);
             let field = writer.begin();
-            keys = source.prove(&request, blobs, &mut writer)?.or(keys);
+            let opened = source.prove(&request, blobs, &mut writer)?;
+            let slot = match item.kind {
+                AttestorKind::SESSION_KEY => &mut keys.shared,
+                _ => &mut keys.activated,
+            };
+            *slot = opened.or(slot.take());
             writer.end(field);
         }
         let message = writer.finish().map_err(|_| ProtocolError::TooLong)?;

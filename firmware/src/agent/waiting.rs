@@ -28,8 +28,30 @@ pub struct Waiting<'p> {
     version: u8,
     /// The round that a next challenge must have.
     round: u8,
-    /// Set when a credential was opened; a grant needs them.
-    keys: Option<LoginKeys>,
+    /// What a grant can be under.
+    keys: Keys,
+}
+
+/// The secrets that the agent shares with the verifier in one login.
+#[derive(Debug, Default)]
+pub(super) struct Keys {
+    /// Of an opened credential.
+    pub(super) activated: Option<LoginKeys>,
+    /// Of the key share in the hello.
+    pub(super) shared: Option<LoginKeys>,
+}
+
+impl Keys {
+    const NONE: Self = Self {
+        activated: None,
+        shared: None,
+    };
+
+    /// What a later round brought takes the place of what there was.
+    fn update(&mut self, new: Self) {
+        self.activated = new.activated.or(self.activated.take());
+        self.shared = new.shared.or(self.shared.take());
+    }
 }
 
 /// What the verifier's message leads to.
@@ -70,16 +92,14 @@ impl<'p> Waiting<'p> {
             login_id: None,
             version: 0,
             round: 0,
-            keys: None,
+            keys: Keys::NONE,
         }
     }
 
     /// The state after proofs were sent.
-    pub(super) fn sent(&mut self, transcript: Transcript, keys: Option<LoginKeys>) {
+    pub(super) fn sent(&mut self, transcript: Transcript, keys: Keys) {
         self.transcript = transcript;
-        if keys.is_some() {
-            self.keys = keys;
-        }
+        self.keys.update(keys);
     }
 
     /// Takes a message of the verifier.
@@ -101,12 +121,12 @@ impl<'p> Waiting<'p> {
                 self.challenged(message, body).map(Answer::Asked)
             }
             VerifierMessage::Granted(sealed) => {
-                let body = self.opened(sealed, 1..=1)?;
-                self.granted(body).map(Answer::Granted)
+                let keys = self.opened(sealed, 1..=1)?;
+                self.granted(sealed.body, keys).map(Answer::Granted)
             }
             VerifierMessage::SvidGranted(sealed) => {
-                let body = self.opened(sealed, 2..=u8::MAX)?;
-                self.svid_granted(body).map(Answer::Granted)
+                let keys = self.opened(sealed, 2..=u8::MAX)?;
+                self.svid_granted(sealed.body, keys).map(Answer::Granted)
             }
             // No answer in a login.
             VerifierMessage::Renewed(_) => Err(Refusal::Ignored(ProtocolError::Malformed.into())),
@@ -149,39 +169,43 @@ impl<'p> Waiting<'p> {
         Ok(Proving::new(self, transcript, challenge))
     }
 
-    /// A grant's body, when its tag was made in this login and the login's version has this kind of grant.
-    fn opened<'m>(
+    /// The keys of a grant whose tag was made in this login with one of its secrets, when the login's version has this kind
+    /// of grant.
+    fn opened(
         &self,
-        sealed: SealedGrant<'m>,
+        sealed: SealedGrant<'_>,
         versions: RangeInclusive<u8>,
-    ) -> Result<&'m [u8], Refusal> {
-        let keys = self.keys.as_ref();
-        let fits = |keys: &LoginKeys| keys.check_grant(&self.transcript, sealed.body, &sealed.tag);
-        if versions.contains(&self.version) && keys.is_some_and(|keys| fits(keys).is_ok()) {
-            Ok(sealed.body)
-        } else {
-            Err(Refusal::Ignored(ProtocolError::Grant.into()))
+    ) -> Result<&LoginKeys, Refusal> {
+        let fits = |keys: &&LoginKeys| {
+            let checked = keys.check_grant(&self.transcript, sealed.body, &sealed.tag);
+            checked.is_ok()
+        };
+        let own = self.keys.activated.iter().chain(&self.keys.shared);
+        match own.into_iter().find(fits) {
+            Some(keys) if versions.contains(&self.version) => Ok(keys),
+            _ => Err(Refusal::Ignored(ProtocolError::Grant.into())),
         }
     }
 
     /// The session of a grant by version 1, whose tag was checked.
     #[inline(never)]
-    fn granted<'m>(&self, body: &'m [u8]) -> Result<Session<'m>, Refusal> {
+    fn granted<'m>(&self, body: &'m [u8], keys: &LoginKeys) -> Result<Session<'m>, Refusal> {
         let grant: Grant<'m> = read(body).map_err(|_| ProtocolError::Malformed)?;
-        self.session(&grant, Term::of_grant(&grant)?, &[])
+        self.session(&grant, keys, Term::of_grant(&grant)?, &[])
     }
 
     /// The session of a grant by version 2, whose tag was checked.
     #[inline(never)]
-    fn svid_granted<'m>(&self, body: &'m [u8]) -> Result<Session<'m>, Refusal> {
+    fn svid_granted<'m>(&self, body: &'m [u8], keys: &LoginKeys) -> Result<Session<'m>, Refusal> {
         let granted: SvidGrant<'m> = read(body).map_err(|_| ProtocolError::Malformed)?;
         let term = Term::of_svid_grant(&granted)?;
-        self.session(&granted.grant, term, granted.svid)
+        self.session(&granted.grant, keys, term, granted.svid)
     }
 
     fn session<'m>(
         &self,
         grant: &Grant<'m>,
+        keys: &LoginKeys,
         term: Term,
         svid: &'m [u8],
     ) -> Result<Session<'m>, Refusal> {
@@ -189,7 +213,6 @@ impl<'p> Waiting<'p> {
         if spiffe_id.trust_domain() != self.trust_domain {
             return Err(ProtocolError::Identity.into());
         }
-        let keys = self.keys.as_ref().ok_or(ProtocolError::Grant)?;
         let secret = keys.open_secret(&self.transcript, &grant.sealed_secret);
         Ok(Session::new(spiffe_id, term, svid, secret))
     }

@@ -235,7 +235,7 @@ where
         let nonce = self.nonce()?;
         self.drain()?;
         let (hello, waiting) =
-            opening.hello(nonce, self.source.kinds(), self.board, &mut self.out)?;
+            opening.hello(nonce, self.source.kinds(), &[], self.board, &mut self.out)?;
         let len = hello.len();
         self.exchange(len, Open::Login(waiting))
     }

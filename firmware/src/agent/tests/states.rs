@@ -15,7 +15,7 @@ pub(super) fn opened(record: &[u8]) -> (Verifier, Waiting<'_>) {
     let mut out = [0; 2048];
     let opening = Opening::new(record).unwrap();
     let (hello, waiting) = opening
-        .hello([0x33; 32], Source::default().kinds(), BOARD, &mut out)
+        .hello([0x33; 32], Source::default().kinds(), &[], BOARD, &mut out)
         .unwrap();
     (Verifier::after_hello(hello), waiting)
 }
