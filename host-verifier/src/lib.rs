@@ -6,6 +6,7 @@
 //! * [`svid`]: authorities, X.509-SVIDs, JWT-SVIDs, the trust bundle.
 //! * [`store`], [`transport`], [`telemetry`], [`config`]: what surrounds a login; [`server`] wires it together.
 //! * [`api`]: HTTPS around all of that.
+//! * [`outside`]: what a method asks of others, and by which rules.
 //! * [`document`], [`blobs`], [`clock`], [`random`]: what several of these need.
 //! * [`cli`]: the `assay` command.
 //!
@@ -27,6 +28,7 @@ pub mod document;
 pub mod http;
 pub mod join_token;
 pub mod login;
+pub mod outside;
 pub mod policy;
 pub mod random;
 #[cfg(feature = "service")]

@@ -1,0 +1,163 @@
+//! What is asked, and what comes back.
+
+use core::time::Duration;
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use super::Reach;
+
+/// How a request asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// Without a body.
+    Get,
+    /// With one.
+    Post,
+}
+
+/// One header of a request. Its value may be a secret, so [`Debug`] does not show it, and it is erased when it is dropped.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Header {
+    /// Lower case.
+    pub name: &'static str,
+    /// As it is sent.
+    pub value: Zeroizing<String>,
+}
+
+impl Header {
+    /// A header.
+    #[must_use]
+    pub fn new(name: &'static str, value: impl Into<String>) -> Self {
+        Self {
+            name,
+            value: Zeroizing::new(value.into()),
+        }
+    }
+}
+
+impl core::fmt::Debug for Header {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{}: [{} bytes]", self.name, self.value.len())
+    }
+}
+
+/// A request: to whom, what, and what the answer may cost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// How.
+    pub method: Method,
+    /// Read by [`Target::parse`](super::Target::parse), which refuses all that is not plain.
+    pub url: String,
+    /// Besides `host`, `user-agent` and what frames the body, which are not for the caller to set.
+    pub headers: Vec<Header>,
+    /// Sent with [`Method::Post`] only.
+    pub body: Vec<u8>,
+    /// Longest body of the answer, bytes. A longer one is an error, and is not read to its end.
+    pub max_body: usize,
+    /// From the question for the name to the last byte of the answer.
+    pub deadline: Duration,
+    /// The method's rule for addresses.
+    pub reach: Reach,
+    /// The authorities (PEM) that the server's certificate must come from, and no others; `None`: those of the system.
+    pub roots: Option<Arc<str>>,
+    /// The media types that the answer may have, without parameters; empty: any, or none at all.
+    pub content_types: &'static [&'static str],
+}
+
+impl Request {
+    /// The longest answer unless the method says otherwise: 64 KiB.
+    pub const MAX_BODY: usize = 64 * 1024;
+    /// The deadline unless the method says otherwise: ten seconds.
+    pub const DEADLINE: Duration = Duration::from_secs(10);
+
+    /// Asks for what is there.
+    #[must_use]
+    pub fn get(url: impl Into<String>, reach: Reach) -> Self {
+        Self {
+            method: Method::Get,
+            url: url.into(),
+            headers: Vec::new(),
+            body: Vec::new(),
+            max_body: Self::MAX_BODY,
+            deadline: Self::DEADLINE,
+            reach,
+            roots: None,
+            content_types: &[],
+        }
+    }
+
+    /// Sends a body of JSON and asks for JSON.
+    #[must_use]
+    pub fn post_json(url: impl Into<String>, reach: Reach, body: Vec<u8>) -> Self {
+        let json = "application/json";
+        Self {
+            method: Method::Post,
+            headers: vec![
+                Header::new("content-type", json),
+                Header::new("accept", json),
+            ],
+            body,
+            content_types: &["application/json"],
+            ..Self::get(url, reach)
+        }
+    }
+}
+
+/// An answer, whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Response {
+    /// From 200 to 299.
+    pub status: u16,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// Where an issuer's keys are.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum KeyLocation {
+    /// The document at `<issuer>/.well-known/openid-configuration` says where.
+    Discovery {
+        /// The issuer's URL, literally as its tokens name it.
+        issuer: String,
+    },
+    /// The URL of the JWK set itself.
+    Jwks(String),
+}
+
+impl KeyLocation {
+    /// The URL that it begins with.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        match self {
+            Self::Discovery { issuer } => issuer,
+            Self::Jwks(url) => url,
+        }
+    }
+}
+
+/// An issuer's keys, and how they may be asked for. Two that are equal share one place of the cache.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct KeySource {
+    /// Where.
+    pub location: KeyLocation,
+    /// The method's rule for addresses; also for the `jwks_uri` of a discovery document.
+    pub reach: Reach,
+    /// See [`Request::roots`].
+    pub roots: Option<Arc<str>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Header, Reach, Request};
+
+    #[test]
+    fn a_requests_debug_does_not_tell_what_its_headers_hold() {
+        let mut request = Request::get("https://hook.example.org/", Reach::PUBLIC);
+        let bearer = Header::new("authorization", "Bearer s3cret");
+        request.headers.push(bearer);
+        let told = format!("{request:?}");
+        assert!(told.contains("authorization: [13 bytes]"), "{told}");
+        assert!(!told.contains("s3cret"), "{told}");
+    }
+}
