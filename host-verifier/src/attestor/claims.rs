@@ -7,16 +7,17 @@ use assay_common::policy::AttestorKind;
 pub struct Attribute {
     /// The method that vouches for it.
     pub origin: AttestorKind,
-    /// Its full name, with the origin's: `tpm_ek.public_hash`.
+    /// Its full name, which begins with the method's [`origin`](AttestorKind::origin): `tpm_ek.public_hash`.
     pub name: String,
     /// Its value.
     pub value: String,
 }
 
-/// As logs and audit records show it: `tpm_ek:tpm_ek.public_hash="…"`.
+/// As logs and audit records show it: `tpm_ek:tpm_ek.public_hash="…"`, the origin first.
 impl core::fmt::Display for Attribute {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "{}:{}={:?}", self.origin, self.name, self.value)
+        let origin = self.origin.origin().unwrap_or("?");
+        write!(f, "{origin}:{}={:?}", self.name, self.value)
     }
 }
 
@@ -67,6 +68,9 @@ pub struct Facts {
     pub boot: Option<BootState>,
     /// What the attestation key quoted.
     pub quoted: Option<Quoted>,
+    /// The method's own, stable name of the node: the same for the same node at every login, however often its keys' documents
+    /// are renewed. Nodes without a TPM are known by these.
+    pub identity: Option<String>,
 }
 
 /// The result of a method, made only after its last check.

@@ -13,13 +13,15 @@
 //!    fold their wishes into one request.
 //! 3. Every attestor of the method judges the same answer ([`Attestor::judge`]). Either it concludes, or it
 //!    wants a second step: a [`Pending`] step makes one challenge, and judges the response to it.
-//!    Attestors of one method share the login's secret, so one challenge serves them all.
+//!    Attestors of one method share the login's secret, so one challenge serves them all. Or it needs an answer from
+//!    outside: an [`Errand`] asks, and judges what comes.
 //!
 //! # Adding a method
 //!
 //! A folder here, `pub mod` below, and one line in [`registry`].
 
 pub mod claims;
+pub mod errand;
 pub mod error;
 pub mod registry;
 pub mod run;
@@ -30,6 +32,7 @@ use assay_common::login::{LoginKeys, Transcript};
 use assay_common::policy::{AttestorKind, AttestorSet};
 
 pub use claims::{Attribute, BootState, BoundKey, Claims, Facts, Quoted};
+pub use errand::{Errand, ErrandContext, Running, When};
 pub use error::{AttestError, ConfigError, Fault};
 
 use crate::blobs::Blobs;
@@ -103,6 +106,8 @@ pub enum Judged {
     Proven(Box<Claims>),
     /// The checks so far passed; a challenge decides.
     Challenge(Box<dyn Pending>),
+    /// The checks so far passed; somebody outside decides.
+    Errand(Box<dyn Errand>),
 }
 
 /// A proof that waits for the response to its challenge.

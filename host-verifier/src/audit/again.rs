@@ -12,6 +12,7 @@
 //! * A proof that the login did not ask for.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use assay_common::login::{Direction, LoginKeys, Transcript, challenge_message};
 use assay_common::policy::{AttestorKind, AttestorSet};
@@ -22,8 +23,9 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
 use jiff::Timestamp;
 
 use super::kept::{Kept, Said};
+use crate::attestor::errand::Answered;
 use crate::attestor::run::RequirementId;
-use crate::attestor::{AttestError, Claims, Facts, Fault, Judged, LoginContext, Pending};
+use crate::attestor::{AttestError, Attestor, Claims, Facts, Fault, Judged, LoginContext, Pending};
 use crate::blobs::Blobs;
 use crate::policy::what_if::Assumed;
 use crate::policy::{Authorized, Outcome, Outcomes, PolicySet, Refusal, decide, narrow_to_decide};
@@ -95,10 +97,12 @@ pub fn judge(kept: &Kept, question: &Question<'_>) -> Judgement {
         messages: 0,
         outcomes: Outcomes::assumed(),
         pending: BTreeMap::new(),
+        errands: BTreeMap::new(),
         facts: Facts::default(),
         assumed: AttestorSet::EMPTY,
     };
     let held = kept.said.iter().try_for_each(|said| again.take(said));
+    again.unanswered();
     let mut checks = Vec::new();
     match held {
         Err((check, why)) => return broken(check, why),
@@ -151,8 +155,48 @@ struct Again<'a> {
     messages: usize,
     outcomes: Outcomes<Assumed>,
     pending: BTreeMap<RequirementId, Box<dyn Pending>>,
+    errands: BTreeMap<RequirementId, WaitingErrand>,
     facts: Facts,
     assumed: AttestorSet,
+}
+
+/// A payload that waits for an answer from outside. Judging it is repeated for every answer that is tried.
+struct WaitingErrand {
+    attestor: Arc<dyn Attestor>,
+    transcript: Transcript,
+    request: Vec<u8>,
+    payload: Vec<u8>,
+    blobs: Blobs,
+    refused: Option<AttestError>,
+}
+
+impl WaitingErrand {
+    fn judge(
+        &self,
+        now: Timestamp,
+        facts: &Facts,
+        answered: &Answered,
+    ) -> Result<Claims, AttestError> {
+        let keys = LoginKeys::new([0; 32]);
+        let cx = LoginContext {
+            now,
+            transcript: &self.transcript,
+            request: &self.request,
+            blobs: &self.blobs,
+            facts,
+            last_boot: None,
+            keys: &keys,
+        };
+        let answer = answered.answer()?;
+        match self.attestor.judge(&cx, &self.payload)? {
+            Judged::Errand(errand) => errand.judge(&cx, answer),
+            Judged::Proven(_) | Judged::Challenge(_) => Err(AttestError::new(
+                Fault::Internal,
+                "errand-gone",
+                "the method asks nobody when it is asked again",
+            )),
+        }
+    }
 }
 
 fn torn(why: impl Into<String>) -> Broken {
@@ -163,6 +207,10 @@ impl Again<'_> {
     fn take(&mut self, said: &Said) -> Result<(), Broken> {
         match said {
             Said::Blob(number, bytes) => self.blob(*number, bytes),
+            Said::Outside(answered) => {
+                self.answered(answered);
+                Ok(())
+            }
             Said::Agent(message) => {
                 self.agent(message)?;
                 self.then(Direction::Agent, message);
@@ -344,11 +392,60 @@ impl Again<'_> {
         };
         Ok(match attestor.judge(&cx, payload)? {
             Judged::Proven(claims) => Some(*claims),
+            Judged::Errand(_) => {
+                self.errands.insert(
+                    id,
+                    WaitingErrand {
+                        attestor: attestor.clone(),
+                        transcript: self.transcript,
+                        request: request.to_vec(),
+                        payload: payload.to_vec(),
+                        blobs: self.blobs.clone(),
+                        refused: None,
+                    },
+                );
+                None
+            }
             Judged::Challenge(pending) => {
                 self.pending.insert(id, pending);
                 None
             }
         })
+    }
+
+    /// Every entry of the method tries the answer: under other policies the question may have come from another entry. An
+    /// answer that is for another question is not accepted by it, since it names whom it came from.
+    fn answered(&mut self, answered: &Answered) {
+        let kind = AttestorKind(answered.kind);
+        for id in self.entries(kind) {
+            let Some(errand) = self.errands.get(&id) else {
+                continue;
+            };
+            let judged = errand.judge(self.question.at, &self.facts, answered);
+            match judged.and_then(|claims| self.settle(claims)) {
+                Ok(claims) => {
+                    self.errands.remove(&id);
+                    let assumed = Outcome::Satisfied(Assumed::new(claims));
+                    self.outcomes.record(id, assumed);
+                }
+                Err(error) => {
+                    if let Some(errand) = self.errands.get_mut(&id) {
+                        errand.refused.get_or_insert(error);
+                    }
+                }
+            }
+        }
+    }
+
+    /// What no answer was kept for, or none that would do.
+    fn unanswered(&mut self) {
+        for (id, errand) in core::mem::take(&mut self.errands) {
+            let error = errand.refused.unwrap_or_else(|| {
+                let detail = "nothing that was answered from outside was kept for it";
+                AttestError::new(Fault::Refused, "answer-not-kept", detail)
+            });
+            self.outcomes.record(id, Outcome::Failed(error));
+        }
     }
 
     fn response(

@@ -6,6 +6,8 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
+use crate::attestor::errand::Answered;
+
 /// What is needed of a record to judge its login again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kept {
@@ -30,6 +32,8 @@ pub enum Said {
     Verifier(Vec<u8>),
     /// A long field of the agent's next message, by its number.
     Blob(u8, Vec<u8>),
+    /// What somebody outside answered about a proof.
+    Outside(Answered),
 }
 
 /// A record that cannot be read.
@@ -83,6 +87,7 @@ fn piece_of(piece: &Value) -> Option<Said> {
     match (of("from")?, of("kind")?) {
         ("agent", "message") => Some(Said::Agent(bytes)),
         ("verifier", "message") => Some(Said::Verifier(bytes)),
+        ("outside", _) => Some(Said::Outside(postcard::from_bytes(&bytes).ok()?)),
         ("agent", kind) => Some(Said::Blob(kind.strip_prefix("blob ")?.parse().ok()?, bytes)),
         _ => None,
     }

@@ -1,5 +1,6 @@
 //! One decision, and how it came about.
 
+use assay_common::policy::AttestorKind;
 use assay_common::protocol::{AgentMessage, decode};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -7,6 +8,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::attestor::errand::Answered;
 use crate::login::piece::Piece;
 use crate::login::{Denied, Granted, Step};
 use crate::session::{JudgedBy, SessionId};
@@ -162,6 +164,18 @@ impl Trail {
             self.push("agent", format!("blob {number}"), bytes.clone());
         }
         self.push("agent", "message".to_owned(), proofs);
+    }
+
+    /// Adds what somebody outside answered about a proof, in the form in which it was judged.
+    pub fn answered(&mut self, answered: &Answered) {
+        let method = AttestorKind(answered.kind);
+        if let Ok(bytes) = postcard::to_allocvec(answered) {
+            self.push(
+                "outside",
+                format!("answer {method}"),
+                Piece::from(bytes.as_slice()),
+            );
+        }
     }
 
     /// Adds what was found out.

@@ -1,13 +1,15 @@
 //! The end of a login that succeeded: a session, stored first and told afterwards, and the SVID that comes with it.
 
+use assay_common::policy::AttestorKind;
 use assay_common::protocol::{
     DenyCode, Grant, MAX_VERIFIER_MESSAGE, SealedGrant, SvidGrant, VerifierMessage, encode,
 };
 use jiff::Timestamp;
 use zeroize::Zeroizing;
 
+use super::session_key::SessionKey;
 use super::step::{Step, StepName};
-use super::{Denied, Env, LoginId, Next, Progress, SvidKey, Turn, denial, plan};
+use super::{Denied, Env, LoginId, MethodKeys, Next, Progress, SvidKey, Turn, denial, plan};
 use crate::attestor::Facts;
 use crate::policy::Authorized;
 use crate::session::{RenewalBasis, SessionId};
@@ -95,23 +97,12 @@ fn misconfigured(detail: impl Into<String>) -> Refused {
 
 fn draw(progress: &Progress, authorized: &Authorized, env: &Env<'_>) -> Result<Drawn, Refused> {
     let verifier = &progress.verifier;
-    let keys = authorized
-        .key_origin()
-        .and_then(|kind| progress.keys.get(&kind))
-        .ok_or_else(|| {
-            let policy = authorized.policy();
-            misconfigured(format!(
-                "policy `{policy}` binds no key of the node that a session could be sealed to"
-            ))
-        })?;
     let facts = authorized.facts();
-    let (Some(subject), Some(ak)) = (&facts.subject, &facts.attestation_key) else {
-        return Err(internal("a bound key without a subject"));
-    };
+    let keys = sealing_keys(progress, authorized)?;
     let key = match &progress.svid_key {
         SvidKey::None | SvidKey::Available => None,
         SvidKey::Refused(error) => return Err((denial::code_of(error.fault), error.to_string())),
-        SvidKey::Offered(offered) => match offered.resident(Some(ak)) {
+        SvidKey::Offered(offered) => match offered.resident(facts.attestation_key.as_ref()) {
             Ok(key) => Some(key.clone()),
             Err(error) => return Err((denial::code_of(error.fault), error.to_string())),
         },
@@ -133,13 +124,14 @@ fn draw(progress: &Progress, authorized: &Authorized, env: &Env<'_>) -> Result<D
     };
     let (expires_at, reattest_at) = (ends(verifier.session_ttl)?, ends(verifier.reattest_after)?);
     let expires_at = expires_at.min(reattest_at);
+    let node = node_name(authorized, &spiffe_id);
     let session = SessionRecord {
         id: SessionId(id),
         login_id: progress.id.to_string(),
         cluster: progress.cluster.clone(),
         policy: authorized.policy().to_owned(),
         spiffe_id: spiffe_id.clone(),
-        ek_hash: subject.clone(),
+        ek_hash: node.clone(),
         attributes: authorized.attributes().to_vec(),
         issued_at,
         expires_at,
@@ -150,9 +142,10 @@ fn draw(progress: &Progress, authorized: &Authorized, env: &Env<'_>) -> Result<D
         renewal: renewable(progress, facts, key.as_ref(), issued_at, env)?,
         svid_key: key.as_ref().map(|key| key.spki_der().to_vec()),
     };
+    let bound = facts.attestation_key.as_ref();
     let node = NodeUpdate {
-        ek_hash: subject.clone(),
-        ak_name: ak.name.clone(),
+        ek_hash: node,
+        ak_name: bound.map_or_else(Vec::new, |ak| ak.name.clone()),
         spiffe_id,
         cluster: progress.cluster.clone(),
         boot: facts.boot,
@@ -161,6 +154,59 @@ fn draw(progress: &Progress, authorized: &Authorized, env: &Env<'_>) -> Result<D
     };
     let sealed_secret = keys.keys.seal_secret(&progress.transcript, &secret);
     Ok((LoginRecord { session, node }, sealed_secret, key))
+}
+
+/// What the session is sealed under: the secret that a TPM opened for the winning policy, or else the session key that the
+/// agent has shown to know.
+fn sealing_keys<'p>(
+    progress: &'p Progress,
+    authorized: &Authorized,
+) -> Result<&'p MethodKeys, Refused> {
+    let policy = authorized.policy();
+    let of = |kind| progress.keys.get(&kind);
+    if let Some(kind) = authorized.key_origin() {
+        let facts = authorized.facts();
+        if facts.subject.is_none() || facts.attestation_key.is_none() {
+            return Err(internal("a bound key without a subject"));
+        }
+        return of(kind).ok_or_else(|| internal("a bound key whose secret is gone"));
+    }
+    match &progress.session_key {
+        SessionKey::Confirmed => {
+            let keys = of(AttestorKind::SESSION_KEY);
+            keys.ok_or_else(|| internal("a session key whose secret is gone"))
+        }
+        SessionKey::Refused(error) => Err((denial::code_of(error.fault), error.to_string())),
+        SessionKey::None | SessionKey::Offered(_) => Err(misconfigured(format!(
+            "policy `{policy}` binds no key of the node that a session could be sealed to, and the agent sent no key share"
+        ))),
+    }
+}
+
+/// What a node is known by in the store: its EK's hash, or else a hash over what the winning policy's methods call it. A node
+/// that none of them names, since they say only what it may do, is known by its SPIFFE ID.
+fn node_name(authorized: &Authorized, spiffe_id: &str) -> String {
+    if let Some(subject) = &authorized.facts().subject {
+        return subject.clone();
+    }
+    let mut named: Vec<_> = authorized.identities().iter().collect();
+    named.sort();
+    let mut parts = vec![b"assay/node/v1".to_vec()];
+    let mut push = |name: &str, identity: &str| {
+        for text in [name, identity] {
+            let len = u32::try_from(text.len()).unwrap_or(u32::MAX);
+            parts.push(len.to_be_bytes().to_vec());
+            parts.push(text.as_bytes().to_vec());
+        }
+    };
+    if named.is_empty() {
+        push("spiffe", spiffe_id);
+    }
+    for (kind, identity) in named {
+        push(&kind.to_string(), identity);
+    }
+    let parts: Vec<_> = parts.iter().map(Vec::as_slice).collect();
+    hex::encode(crate::crypto::sha256(&parts))
 }
 
 /// How the session can be renewed: by a quote of what this login has quoted. An agent that knows no renewal, and a login
@@ -295,7 +341,7 @@ impl Decided {
             record: LoginRecord { session, .. },
             ..
         } = self;
-        let keys = progress.keys.get(&self.authorized.key_origin()?)?;
+        let keys = sealing_keys(progress, &self.authorized).ok()?;
         let seconds = |at: Timestamp| u64::try_from(at.as_second()).ok();
         let grant = Grant {
             session_id: session.id.0,

@@ -10,7 +10,7 @@ use assay_common::protocol::version::VersionRange;
 use assay_common::protocol::{AgentMessage, DenyCode, Hello, decode};
 
 use super::step::{Step, StepName};
-use super::{Denied, Env, LoginId, Next, Progress, SvidKey, Turn, Verifier, plan};
+use super::{Denied, Env, LoginId, Next, Progress, SvidKey, Turn, Verifier, plan, session_key};
 use crate::attestor::Facts;
 use crate::policy::{Outcome, Outcomes};
 
@@ -78,11 +78,7 @@ impl AwaitHello {
             )
         })?;
         let offered = shape(&hello).map_err(malformed)?;
-        if !hello.key_share.is_empty() {
-            let detail =
-                "the agent wants its session sealed to a key share, which this version does not do";
-            return Err(deny(DenyCode::UNSUPPORTED_VERSION, detail.to_owned()));
-        }
+        let session_key = session_key::offered(hello.key_share).map_err(malformed)?;
         let cluster = self.verifier.clusters.get(hello.cluster).ok_or_else(|| {
             match self.verifier.unusable.get(hello.cluster) {
                 Some(why) => deny(
@@ -123,6 +119,7 @@ impl AwaitHello {
                 .saturating_add(self.verifier.login_timeout),
             outcomes,
             pending: BTreeMap::new(),
+            errands: BTreeMap::new(),
             asked: AttestorSet::EMPTY,
             keys: BTreeMap::new(),
             facts: Facts::default(),
@@ -130,6 +127,7 @@ impl AwaitHello {
             node: None,
             steps: vec![step],
             svid_key,
+            session_key,
             policies,
             verifier: self.verifier,
         })
@@ -165,15 +163,6 @@ fn shape(hello: &Hello<'_>) -> Result<AttestorSet, String> {
         .map(AttestorKind)
         .filter(|kind| kind.name().is_some())
         .collect())
-}
-
-/// Whether an item's number is a method's, and not one of the protocol's own.
-#[cfg_attr(
-    not(feature = "service"),
-    allow(dead_code, reason = "only the service takes logins up again")
-)]
-pub(super) fn is_method(kind: AttestorKind) -> bool {
-    kind != AttestorKind::SVID_KEY
 }
 
 /// The variant's name, for messages about what came out of turn.

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use assay_common::login::Transcript;
 use assay_common::policy::{AttestorKind, AttestorSet};
 
+use super::session_key::{self, SessionKey};
 use super::step::{Step, StepName};
 use super::{Env, Progress, SvidKey, svid_key};
-use crate::attestor::run::{self, Attested, RequirementId};
+use crate::attestor::errand::Answered;
+use crate::attestor::run::{self, Attested, AwaitAnswer, RequirementId};
 use crate::attestor::{AttestError, Facts, Fault, LoginContext};
 use crate::blobs::Blobs;
 use crate::policy::Outcome;
@@ -116,13 +118,18 @@ pub(super) fn judge_item(progress: &mut Progress, env: &Env<'_>, item: &AskedIte
                 progress.pending.insert(entry, response);
                 Ok(())
             }
+            Ok(run::Progress::Errand(errand)) => {
+                remark = Some("asks outside".to_owned());
+                progress.errands.insert(entry, errand);
+                Ok(())
+            }
             Ok(run::Progress::Proven(attested)) => settle(progress, attested),
             Err(error) => Err(error),
         };
         let noted = match &result {
             Ok(()) => Step::ok(step)
                 .detail(remark.unwrap_or_default())
-                .proven(!progress.pending.contains_key(&entry)),
+                .proven(!waits(progress, entry)),
             Err(error) => Step::failed(step, error.to_string()).fault(error.fault),
         };
         note(progress, item.kind, entry, noted);
@@ -130,6 +137,67 @@ pub(super) fn judge_item(progress: &mut Progress, env: &Env<'_>, item: &AskedIte
             progress.outcomes.record(entry, Outcome::Failed(error));
         }
     }
+}
+
+/// Whether an entry is accepted so far, and something else decides.
+fn waits(progress: &Progress, entry: RequirementId) -> bool {
+    progress.pending.contains_key(&entry) || progress.errands.contains_key(&entry)
+}
+
+/// Judges what came from outside for one entry.
+pub(super) fn judge_answer(progress: &mut Progress, errand: AwaitAnswer, answered: &Answered) {
+    let (entry, kind) = (errand.by(), errand.kind());
+    let Some(keys) = progress.keys.get(&kind) else {
+        return;
+    };
+    let judged = errand.finish(&progress.facts, &keys.keys, answered.answer());
+    let result = judged.and_then(|attested| settle(progress, attested));
+    let noted = match &result {
+        Ok(()) => Step::ok(StepName::Answer).proven(true),
+        Err(error) => Step::failed(StepName::Answer, error.to_string()).fault(error.fault),
+    };
+    note(progress, kind, entry, noted);
+    if let Err(error) = result {
+        progress.outcomes.record(entry, Outcome::Failed(error));
+    }
+}
+
+/// Judges what came from outside before the login changed its verifier. `None` when nobody has asked.
+#[cfg_attr(
+    not(feature = "service"),
+    allow(dead_code, reason = "only the service takes logins up again")
+)]
+pub(super) fn answer_again(progress: &mut Progress, answered: &Answered) -> Option<()> {
+    let entry = RequirementId {
+        policy: answered.policy.into(),
+        entry: answered.entry.into(),
+    };
+    let errand = progress.errands.remove(&entry)?;
+    if errand.kind().0 != answered.kind {
+        return None;
+    }
+    judge_answer(progress, errand, answered);
+    Some(())
+}
+
+/// An agent that does not know the secret of its own key share gets no session that is sealed to it.
+pub(super) fn judge_session_key(
+    progress: &mut Progress,
+    asked_at: &Transcript,
+    answer: Option<&[u8]>,
+    round: u8,
+) {
+    let keys = progress.keys.get(&AttestorKind::SESSION_KEY);
+    progress.session_key = match answer {
+        None => SessionKey::None,
+        Some(answer) => session_key::judge(keys, asked_at, answer),
+    };
+    let step = match &progress.session_key {
+        SessionKey::Confirmed => Step::ok(StepName::SessionKey),
+        SessionKey::Refused(error) => Step::failed(StepName::SessionKey, error.to_string()),
+        _ => Step::failed(StepName::SessionKey, "not answered"),
+    };
+    progress.steps.push(step.round(round));
 }
 
 /// Takes a proof into the login. There is one record of facts per login: a proof that disagrees with an earlier one
@@ -140,6 +208,8 @@ fn settle(progress: &mut Progress, attested: Attested) -> Result<(), AttestError
         attestation_key,
         boot,
         quoted,
+        // Each method has its own.
+        identity: _,
     } = &attested.claims().facts;
     let own = &progress.facts;
     let differs = disagree(own.subject.as_ref(), subject.as_ref())
@@ -158,6 +228,7 @@ fn settle(progress: &mut Progress, attested: Attested) -> Result<(), AttestError
             .or_else(|| attestation_key.clone()),
         boot: own.boot.or(*boot),
         quoted: own.quoted.clone().or_else(|| quoted.clone()),
+        identity: None,
     };
     progress.outcomes.satisfied(attested);
     Ok(())

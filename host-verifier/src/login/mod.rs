@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   AwaitHello ──Hello──> AwaitProofs(0) ──Proofs──> AwaitNode ──record──> AwaitProofs(1) ──Proofs──> …
+//!        whenever a proof needs an answer from outside: ──> AwaitAnswers ──answers──> …
 //!                                                           └─> AwaitCommit ──stored──> AwaitSvid ──issued──> Granted
 //!   a live session: Renew ──> AwaitRenewal ──stored, issued──> Renewed
 //!   any state ──anything else──> Denied
@@ -21,6 +22,7 @@
 //! Items are judged in the order in which methods stand on one another, every entry of every policy by itself, and
 //! the decision is made over the set of outcomes. A failed proof is recorded as failed and never judged again.
 
+pub mod asking;
 pub mod cluster;
 pub mod denial;
 pub mod grant;
@@ -32,6 +34,7 @@ pub mod plan;
 pub mod proofs;
 pub mod renewal;
 pub mod resume;
+mod session_key;
 pub mod step;
 mod svid_key;
 
@@ -43,6 +46,7 @@ use assay_common::login::{LoginKeys, Transcript};
 use assay_common::policy::{AttestorKind, AttestorSet};
 use zeroize::Zeroizing;
 
+pub use asking::AwaitAnswers;
 pub use cluster::Cluster;
 pub use denial::Denied;
 pub use grant::{AwaitCommit, AwaitSvid, Granted, SvidOrder};
@@ -52,13 +56,14 @@ pub use proofs::{AwaitNode, AwaitProofs};
 pub use renewal::{AwaitRenewal, RefusedRenewal, Renewed};
 pub use step::{Step, StepName};
 
-use crate::attestor::run::{AwaitResponse, RequirementId};
+use crate::attestor::run::{AwaitAnswer, AwaitResponse, RequirementId};
 use crate::attestor::{BootState, Facts};
 use crate::clock::Moment;
 use crate::policy::{Outcomes, PolicySet};
 use crate::random::SecureRandom;
 use crate::session::PathTemplate;
 use crate::store::NodeRecord;
+use session_key::SessionKey;
 
 /// Most rounds of one login.
 pub const MAX_ROUNDS: u8 = 4;
@@ -140,6 +145,8 @@ pub enum Next {
     Ask(Vec<u8>, Box<AwaitProofs>),
     /// Look up what the store knows of a node.
     Recall(Box<AwaitNode>),
+    /// Ask somebody outside.
+    Inquire(Box<AwaitAnswers>),
     /// Store the session.
     Commit(Box<AwaitCommit>),
     /// Send the message; the login is over.
@@ -161,10 +168,6 @@ impl MethodKeys {
     }
 
     /// Of a secret that was drawn before.
-    #[cfg_attr(
-        not(feature = "service"),
-        allow(dead_code, reason = "only the service takes logins up again")
-    )]
     pub(crate) fn of(secret: [u8; 32]) -> Self {
         Self {
             secret: Zeroizing::new(secret),
@@ -193,6 +196,7 @@ pub(crate) struct Progress {
     pub(crate) deadline: Duration,
     pub(crate) outcomes: Outcomes,
     pub(crate) pending: BTreeMap<RequirementId, AwaitResponse>,
+    pub(crate) errands: BTreeMap<RequirementId, AwaitAnswer>,
     pub(crate) asked: AttestorSet,
     pub(crate) keys: BTreeMap<AttestorKind, MethodKeys>,
     pub(crate) facts: Facts,
@@ -202,6 +206,8 @@ pub(crate) struct Progress {
     pub(crate) steps: Vec<Step>,
     /// The key that an SVID is wanted for.
     pub(crate) svid_key: SvidKey,
+    /// What the session can be sealed to where no TPM opens a secret.
+    pub(crate) session_key: SessionKey,
 }
 
 /// How far the matter of an SVID has come.

@@ -9,20 +9,28 @@ use assay_common::protocol::{
     SignedChallenge, VerifierMessage, encode, message::MAX_ITEMS,
 };
 
+use super::session_key::SessionKey;
 use super::step::{Step, StepName};
 use super::{
-    AwaitProofs, Denied, Env, MAX_ROUNDS, MethodKeys, Next, Progress, SvidKey, Turn, grant,
-    svid_key,
+    AwaitProofs, Denied, Env, MAX_ROUNDS, MethodKeys, Next, Progress, SvidKey, Turn, asking,
+    denial, grant, session_key, svid_key,
 };
 use crate::policy::engine::is_wanted;
 use crate::policy::{Outcome, Standing, decide, narrow, narrow_to_decide, standing};
 
+/// Most methods in one challenge: the protocol's own items have a place beside them.
+const MOST_METHODS: usize = MAX_ITEMS - 2;
+
 /// Goes on with a login whose outcomes are all recorded.
 pub(super) fn advance(mut progress: Progress, env: &Env<'_>) -> Turn {
     narrow(&progress.policies, &mut progress.outcomes, env.now.wall);
-    if standing(&progress.policies, &progress.outcomes) == Standing::Open {
+    if is_open(&progress) {
+        progress = match asking::at_once(progress, env) {
+            Ok(turn) => return turn,
+            Err(progress) => *progress,
+        };
         match ask(&mut progress, env) {
-            Ok(Some((message, round, requests, nonce))) => {
+            Ok(Asking::Of(message, round, requests, nonce)) => {
                 return progress.turn(|progress| {
                     Next::Ask(
                         message,
@@ -31,7 +39,15 @@ pub(super) fn advance(mut progress: Progress, env: &Env<'_>) -> Turn {
                 });
             }
             // Making the challenges settled it.
-            Ok(None) => {}
+            Ok(Asking::Settled) => {}
+            Ok(Asking::Nothing) => match asking::waiting(progress, env) {
+                Ok(turn) => return turn,
+                Err(undecided) => {
+                    let detail = format!("nothing decided after {} rounds", undecided.round);
+                    let denied = Denied::new(Some(undecided.id), DenyCode::INTERNAL, detail);
+                    return deny(*undecided, denied);
+                }
+            },
             Err(denied) => return deny(progress, denied),
         }
     }
@@ -61,10 +77,23 @@ fn conclude(mut progress: Progress, env: &Env<'_>) -> Turn {
     }
 }
 
-type Asked = (Vec<u8>, u8, BTreeMap<AttestorKind, Vec<u8>>, [u8; 32]);
+/// Whether proofs that are still open decide.
+fn is_open(progress: &Progress) -> bool {
+    standing(&progress.policies, &progress.outcomes) == Standing::Open
+}
 
-/// Makes the next challenge; `None` when there is nothing left to ask, because what fell on the way settled it.
-fn ask(progress: &mut Progress, env: &Env<'_>) -> Result<Option<Asked>, Denied> {
+/// What there is to ask the agent.
+enum Asking {
+    /// A challenge: the message, its round, what it asks by method, its nonce.
+    Of(Vec<u8>, u8, BTreeMap<AttestorKind, Vec<u8>>, [u8; 32]),
+    /// Nothing: what fell on the way settled the login.
+    Settled,
+    /// Nothing, and the login is undecided.
+    Nothing,
+}
+
+/// Makes the next challenge.
+fn ask(progress: &mut Progress, env: &Env<'_>) -> Result<Asking, Denied> {
     let internal = |id, detail: String| Denied::new(Some(id), DenyCode::INTERNAL, detail);
     let id = progress.id;
     let Progress {
@@ -82,20 +111,27 @@ fn ask(progress: &mut Progress, env: &Env<'_>) -> Result<Option<Asked>, Denied> 
         requests.insert(kind, request);
     }
     narrow(&progress.policies, &mut progress.outcomes, env.now.wall);
-    if standing(&progress.policies, &progress.outcomes) != Standing::Open {
-        return Ok(None);
+    if !is_open(progress) {
+        return Ok(Asking::Settled);
     }
     if requests.is_empty() || progress.round >= MAX_ROUNDS {
-        return Err(internal(
-            id,
-            format!("nothing decided after {} rounds", progress.round),
-        ));
+        return Ok(Asking::Nothing);
     }
     let round = progress.round;
-    // In the first round, so that whatever is proven in a later one is proven about this key too.
-    if round == 0 && matches!(progress.svid_key, SvidKey::Available) && requests.len() < MAX_ITEMS {
-        let request = svid_key::request().map_err(|detail| internal(id, detail))?;
-        requests.insert(AttestorKind::SVID_KEY, request);
+    // In the first round, so that whatever is proven in a later one is proven about these keys too.
+    if round == 0 {
+        if matches!(progress.svid_key, SvidKey::Available) {
+            let request = svid_key::request().map_err(|detail| internal(id, detail))?;
+            requests.insert(AttestorKind::SVID_KEY, request);
+        }
+        if let SessionKey::Offered(share) = &progress.session_key {
+            let agreed = session_key::agree_with(share).map_err(|error| {
+                Denied::new(Some(id), denial::code_of(error.fault), error.to_string())
+            })?;
+            let (request, keys) = agreed;
+            progress.keys.insert(AttestorKind::SESSION_KEY, keys);
+            requests.insert(AttestorKind::SESSION_KEY, request);
+        }
     }
     let server_nonce = crate::random::bytes(env.random).map_err(|e| internal(id, e.to_string()))?;
     let message = {
@@ -124,7 +160,7 @@ fn ask(progress: &mut Progress, env: &Env<'_>) -> Result<Option<Asked>, Denied> 
     progress
         .steps
         .push(step.detail(format!("asks for {}", methods.join(", "))));
-    Ok(Some((message, round, requests, server_nonce)))
+    Ok(Asking::Of(message, round, requests, server_nonce))
 }
 
 fn sign(progress: &Progress, challenge: &Challenge<'_>) -> Result<Vec<u8>, String> {
@@ -204,8 +240,13 @@ fn new_requests(
     let ground: AttestorSet = this_round.keys().copied().chain(proven(progress)).collect();
     let mut requests: BTreeMap<AttestorKind, Vec<u8>> = BTreeMap::new();
     let mut failed = Vec::new();
+    // What does not fit this challenge is asked for in the next one.
+    let room = MOST_METHODS.saturating_sub(this_round.len());
     for (entry, attestor) in progress.policies.requirements() {
         let kind = attestor.kind();
+        if requests.len() >= room && !requests.contains_key(&kind) {
+            continue;
+        }
         let stands = attestor.stands_on();
         let ready = stands.is_empty() || !stands.intersection(ground).is_empty();
         let open = is_wanted(&progress.policies, &progress.outcomes, entry)

@@ -7,7 +7,9 @@ use assay_common::policy::{AttestorKind, AttestorSet};
 use assay_common::protocol::{AgentMessage, DenyCode, Proofs, decode};
 
 use super::hello::name;
-use super::judging::{AskedItem, judge_item, judge_svid_key, judging_order, unanswered};
+use super::judging::{
+    AskedItem, judge_item, judge_session_key, judge_svid_key, judging_order, unanswered,
+};
 use super::step::{Step, StepName};
 use super::{Denied, Env, LoginId, Next, Progress, Turn, plan};
 use crate::blobs::Blobs;
@@ -155,6 +157,10 @@ impl AwaitProofs {
             let answer = answers.remove(&AttestorKind::SVID_KEY);
             judge_svid_key(&mut progress, &asked_at, answer, round);
         }
+        if requests.contains_key(&AttestorKind::SESSION_KEY) {
+            let answer = answers.remove(&AttestorKind::SESSION_KEY);
+            judge_session_key(&mut progress, &asked_at, answer, round);
+        }
         for kind in judging_order(&progress, &answers) {
             let (Some(payload), Some(request)) = (answers.get(&kind), requests.get(&kind)) else {
                 continue;
@@ -168,7 +174,7 @@ impl AwaitProofs {
             };
             judge_item(&mut progress, env, &asked);
         }
-        let of_methods = |kind: &&AttestorKind| **kind != AttestorKind::SVID_KEY;
+        let of_methods = |kind: &&AttestorKind| !kind.is_protocol();
         for kind in requests
             .keys()
             .filter(of_methods)

@@ -24,7 +24,10 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroize;
 
 use super::piece::Piece;
-use super::{AwaitHello, AwaitProofs, Denied, Env, LoginId, MethodKeys, Progress, Verifier, hello};
+use super::{
+    AwaitHello, AwaitProofs, Denied, Env, LoginId, MethodKeys, Progress, Verifier, judging,
+};
+use crate::attestor::errand;
 use crate::blobs::Blobs;
 use crate::clock::Moment;
 use crate::store::NodeRecord;
@@ -66,6 +69,8 @@ pub(crate) struct Answered {
     pub(crate) proofs: Piece,
     /// The long fields that came ahead of it.
     pub(crate) blobs: Vec<(u8, Piece)>,
+    /// What was answered from outside before the next challenge.
+    pub(crate) outside: Vec<errand::Answered>,
 }
 
 impl Drop for Saved {
@@ -95,7 +100,8 @@ impl Said {
     pub(crate) fn len(&self) -> usize {
         let answered = |answer: &Answered| {
             let blobs = answer.blobs.iter().map(|(_, bytes)| bytes.len());
-            answer.proofs.len() + blobs.sum::<usize>()
+            let outside = answer.outside.iter().map(errand::Answered::len);
+            answer.proofs.len() + blobs.sum::<usize>() + outside.sum::<usize>()
         };
         let round =
             |round: &Round| round.challenge.len() + round.answer.as_ref().map_or(0, answered);
@@ -245,6 +251,9 @@ impl Saved {
                     None => return Ok(Resumed::NeedsNode(subject)),
                 }
             }
+            for answered in &answer.outside {
+                judging::answer_again(&mut progress, answered).ok_or_else(damaged)?;
+            }
         }
         Err(damaged())
     }
@@ -264,7 +273,7 @@ fn asked(mut progress: Progress, message: &[u8]) -> Option<AwaitProofs> {
         .iter()
         .map(|item| (item.kind, item.payload.to_vec()))
         .collect();
-    for kind in requests.keys().filter(|kind| hello::is_method(**kind)) {
+    for kind in requests.keys().filter(|kind| !kind.is_protocol()) {
         progress.asked = progress.asked.with(*kind);
     }
     progress.transcript = progress.transcript.then(Direction::Verifier, message);

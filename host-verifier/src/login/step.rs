@@ -18,8 +18,12 @@ pub enum StepName {
     Evidence,
     /// The response to a method's challenge was judged.
     Response,
+    /// What somebody outside answered about a method's payload was judged.
+    Answer,
     /// The key that an SVID is wanted for was judged.
     SvidKey,
+    /// The agent's session key was judged.
+    SessionKey,
     /// The policies were decided.
     Policy,
     /// The session was stored.

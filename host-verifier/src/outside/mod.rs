@@ -25,7 +25,7 @@ use crate::store::JoinTokenTaken;
 
 /// Sends one request and reads one answer.
 #[async_trait::async_trait]
-pub trait Fetch: Send + Sync {
+pub trait Fetch: Send + Sync + core::fmt::Debug {
     /// Asks. Only an answer with a status from 200 to 299 is one; the body of any other is not read.
     ///
     /// # Errors

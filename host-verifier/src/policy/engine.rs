@@ -188,15 +188,24 @@ pub fn is_wanted<P>(set: &PolicySet, outcomes: &Outcomes<P>, id: RequirementId) 
 /// How a login stands: the first policy of the document that is not out of the race decides.
 #[must_use]
 pub fn standing<P>(set: &PolicySet, outcomes: &Outcomes<P>) -> Standing {
-    for policy in 0..set.policies().len() {
-        match state(set, outcomes, policy) {
-            State::Dead => {}
-            State::Full => return Standing::Won(policy),
-            State::Module => return Standing::Module(policy),
-            State::Open => return Standing::Open,
-        }
-    }
-    Standing::Lost
+    first_alive(set, outcomes).map_or(Standing::Lost, |(policy, state)| match state {
+        State::Full => Standing::Won(policy),
+        State::Module => Standing::Module(policy),
+        State::Open | State::Dead => Standing::Open,
+    })
+}
+
+/// The policy that decides, when proofs that are still open decide over it.
+#[must_use]
+pub fn first_open<P>(set: &PolicySet, outcomes: &Outcomes<P>) -> Option<usize> {
+    let (policy, state) = first_alive(set, outcomes)?;
+    (state == State::Open).then_some(policy)
+}
+
+fn first_alive<P>(set: &PolicySet, outcomes: &Outcomes<P>) -> Option<(usize, State)> {
+    let all = 0..set.policies().len();
+    let mut states = all.map(|policy| (policy, state(set, outcomes, policy)));
+    states.find(|(_, state)| *state != State::Dead)
 }
 
 /// A policy is satisfied in full. Only [`decide`] makes one; `P` is what it was decided over.
@@ -205,6 +214,7 @@ pub struct Authorized<P = Attested> {
     policy: String,
     attributes: Vec<Attribute>,
     facts: Facts,
+    identities: Vec<(AttestorKind, String)>,
     key_origin: Option<AttestorKind>,
     explanation: Explanation,
     over: PhantomData<P>,
@@ -227,6 +237,12 @@ impl<P> Authorized<P> {
     #[must_use]
     pub const fn facts(&self) -> &Facts {
         &self.facts
+    }
+
+    /// What its attestors call the node, each by its own stable name, in the policy's order.
+    #[must_use]
+    pub fn identities(&self) -> &[(AttestorKind, String)] {
+        &self.identities
     }
 
     /// The method that bound a key of the node, by a secret that the session can be sealed with.
@@ -276,6 +292,7 @@ pub fn decide<P: Proof>(set: &PolicySet, outcomes: &Outcomes<P>) -> Result<Autho
         policy: policy.name().to_owned(),
         attributes: Vec::new(),
         facts: Facts::default(),
+        identities: Vec::new(),
         key_origin: None,
         explanation,
         over: PhantomData,
@@ -297,6 +314,9 @@ pub fn decide<P: Proof>(set: &PolicySet, outcomes: &Outcomes<P>) -> Result<Autho
             own.subject = own.subject.take().or_else(|| facts.subject.clone());
             own.boot = own.boot.or(facts.boot);
             own.quoted = own.quoted.take().or_else(|| facts.quoted.clone());
+            let identity = facts.identity.iter().cloned();
+            let named = identity.map(|identity| (claims.kind, identity));
+            authorized.identities.extend(named);
             if own.attestation_key.is_none() && facts.attestation_key.is_some() {
                 own.attestation_key.clone_from(&facts.attestation_key);
                 authorized.key_origin = Some(claims.kind);

@@ -13,7 +13,8 @@ use crate::clock::Moment;
 use crate::login::piece::Piece;
 use crate::login::resume::{Answered, Resumed, Round, Said, Saved};
 use crate::login::{
-    AwaitHello, AwaitProofs, AwaitSvid, Denied, Env, Granted, LoginId, Next, Step, Turn,
+    AwaitAnswers, AwaitHello, AwaitProofs, AwaitSvid, Denied, Env, Granted, LoginId, Next, Step,
+    Turn,
 };
 use crate::store::{Commit, StoreError};
 use crate::telemetry::events::Body;
@@ -136,6 +137,9 @@ impl Course {
             self.trail.asked(round.challenge.clone());
             if let Some(answer) = &round.answer {
                 self.trail.proved(answer.proofs.clone(), &answer.blobs);
+                for answered in &answer.outside {
+                    self.trail.answered(answered);
+                }
             }
         }
         self.said = said;
@@ -240,6 +244,7 @@ impl Course {
                 at: self.server.clock.now().wall.as_millisecond(),
                 proofs,
                 blobs,
+                outside: Vec::new(),
             });
         }
     }
@@ -287,6 +292,10 @@ impl Course {
                         Err(error) => state.unavailable(&error),
                     }
                 }
+                Next::Inquire(state) => {
+                    self.steps(Some(state.login_id()), steps);
+                    self.inquire(*state).await
+                }
                 Next::Commit(state) => {
                     self.steps(Some(state.login_id()), steps);
                     match self.server.store.commit_login(state.record()).await {
@@ -307,6 +316,29 @@ impl Course {
                 }
             };
         }
+    }
+
+    /// Asks outside what the proofs need, at most until the login's time is over.
+    async fn inquire(&mut self, state: AwaitAnswers) -> Turn {
+        let now = self.server.clock.now().monotonic;
+        let left = state.deadline().saturating_sub(now);
+        let asked = state.run(self.server.outside.as_ref());
+        let Ok(answers) = tokio::time::timeout(left, asked).await else {
+            return state.expire();
+        };
+        let env = Env {
+            now: self.server.clock.now(),
+            random: self.server.random.as_ref(),
+        };
+        let (kept, turn) = state.handle(&env, answers);
+        for answered in &kept {
+            self.trail.answered(answered);
+        }
+        let round = self.said.rounds.last_mut();
+        if let Some(answer) = round.and_then(|round| round.answer.as_mut()) {
+            answer.outside.extend(kept);
+        }
+        turn
     }
 
     /// The SVID of a session that is stored, if its node named a key.
@@ -335,7 +367,7 @@ impl Course {
         let id = match &turn.next {
             Next::Ask(_, state) => Some(state.login_id()),
             Next::Denied(denied) => denied.login_id,
-            Next::Recall(_) | Next::Commit(_) => None,
+            Next::Recall(_) | Next::Inquire(_) | Next::Commit(_) => None,
         };
         let methods = hello
             .methods

@@ -33,6 +33,7 @@ pub use state_keys::StateKeys;
 
 use crate::audit::{AuditError, AuditLog, Record};
 use crate::clock::{Clock, Settled};
+use crate::outside::Outside;
 use crate::random::SecureRandom;
 use crate::store::Store;
 use crate::svid::Issuer;
@@ -65,6 +66,8 @@ pub struct Server {
     pub state_keys: StateKeys,
     /// State that outlives a login; a [`Counted`] one in a service.
     pub store: Arc<dyn Store>,
+    /// Whoever is asked about proofs: issuers, names, webhooks, the tokens in the store.
+    pub outside: Arc<dyn Outside>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Randomness.

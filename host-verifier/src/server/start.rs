@@ -16,6 +16,7 @@ use crate::clock::SystemClock;
 use crate::config::{Config, Datastore, KeyManagerConfig, Listener, SocketMode};
 use crate::login::key::KeyError;
 use crate::login::{ChallengeKey, Verifier};
+use crate::outside::NoOutside;
 use crate::random::SystemRandom;
 use crate::store::{PostgresStore, SqliteStore, Store, StoreError};
 use crate::svid::keys::{self, DiskKeys, KeyManager, MemoryKeys};
@@ -244,6 +245,7 @@ pub async fn server(config: &Config, events: EventSink) -> Result<Server, StartE
         state_keys,
         issuer: Arc::new(issuer(config, store.clone())?),
         clusters,
+        outside: Arc::new(NoOutside),
         store,
         metrics,
         health: Health::starting(clock.clone()),
