@@ -6,6 +6,7 @@
 //! * [`tpm`]: a TPM behind a file descriptor: Linux' `/dev/tpmrm0`, or swtpm's socket.
 //! * [`mod@line`]: a link to a verifier over a Unix or TCP socket.
 //! * [`platform`]: time and rest.
+//! * [`method`]: what a host can prove without a TPM.
 //!
 //! ```no_run
 //! use assay_firmware::{evidence::tpm::TpmEvidence, platform::BoardInfo, run::{Node, Timing}};
@@ -26,6 +27,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod finding;
 pub mod line;
+pub mod method;
 pub mod platform;
 pub mod tpm;
