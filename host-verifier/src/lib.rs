@@ -24,8 +24,6 @@ pub mod clock;
 pub mod config;
 pub mod crypto;
 pub mod document;
-#[cfg(feature = "service")]
-pub mod http;
 pub mod join_token;
 pub mod login;
 pub mod outside;
@@ -41,3 +39,6 @@ pub mod token_text;
 pub mod tpm;
 pub mod transport;
 pub mod x509;
+
+#[cfg(feature = "service")]
+pub use assay_host::http;

@@ -10,13 +10,15 @@ use serde_json::Value;
 /// Which of our crates each of our crates may depend on. Boards are matched by their folder.
 fn allowed(package: &str) -> &'static [&'static str] {
     match package {
-        "assay-common" | "assay-spi-tpm" => &[],
-        "assay-firmware" | "assay-host-verifier" => &["assay-common"],
-        "assay-host-agent" => &["assay-common", "assay-firmware"],
+        "assay-common" | "assay-host" | "assay-spi-tpm" => &[],
+        "assay-firmware" => &["assay-common"],
+        "assay-host-verifier" => &["assay-common", "assay-host"],
+        "assay-host-agent" => &["assay-common", "assay-firmware", "assay-host"],
         "assay-qemu-overlay" => &["assay-spi-tpm"],
         "assay-hil-tests" => &[
             "assay-common",
             "assay-firmware",
+            "assay-host",
             "assay-host-agent",
             "assay-host-verifier",
             "assay-spi-tpm",
@@ -226,8 +228,10 @@ fn only_named_modules_have_unsafe_code() {
     let allowed: &[&str] = &["firmware/src/bus/mmio.rs", "hil-tests/qemu-overlay/src/"];
     let root = workspace_root();
     for folder in [
+        "common/host/src",
         "common/src",
         "firmware/src",
+        "host-agent/src",
         "host-verifier/src",
         "hil-tests",
     ] {

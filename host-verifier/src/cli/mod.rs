@@ -12,7 +12,6 @@ pub mod completion;
 pub mod config;
 pub mod ek;
 pub mod evidence;
-pub mod format;
 pub mod join_token;
 pub mod man;
 pub mod node;
@@ -29,13 +28,13 @@ mod audit_rotate;
 mod ek_files;
 mod pcr_file;
 mod remote;
-mod screen;
 mod stored;
 mod trail;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use assay_host::cli as format;
 use clap::{Parser, Subcommand};
 
 /// Operators' tool of the Assay verifier.
@@ -97,7 +96,16 @@ pub enum Command {
 pub fn main(args: &[OsString]) -> ExitCode {
     match Cli::try_parse_from(args) {
         Ok(cli) => run(cli),
-        Err(error) => format::misuse(&error, args),
+        Err(error) => format::misuse(&error, args, |message, object| {
+            let judges = args
+                .get(1)
+                .is_some_and(|noun| noun == "ek" || noun == "evidence");
+            if judges {
+                object.insert("accepted".into(), false.into());
+                object.insert("check".into(), "usage".into());
+                object.insert("reason".into(), message.into());
+            }
+        }),
     }
 }
 

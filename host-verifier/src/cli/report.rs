@@ -1,8 +1,8 @@
 //! How a judgement is shown: one readable verdict, or one JSON object.
 
-use std::io::Write as _;
 use std::process::ExitCode;
 
+pub(super) use assay_host::cli::say;
 use serde_json::{Map, Value};
 
 /// What became of one check.
@@ -128,12 +128,6 @@ impl Report {
             ExitCode::from(1)
         }
     }
-}
-
-/// Prints a line. A reader that has gone, or a full disk behind stdout, changes no verdict: the exit status carries it.
-pub(super) fn say(line: &str) {
-    let mut out = std::io::stdout().lock();
-    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
 /// Input that cannot be read: exit status 2.

@@ -1,86 +1,26 @@
 //! What the commands that look at the service share: its configuration, its store, and how they answer.
 
 use std::path::Path;
-use std::process::ExitCode;
 use std::sync::Arc;
 
-use jiff::Timestamp;
-use serde::Serialize;
-
-use super::format::Format;
-use super::screen::Screen;
-pub(super) use super::screen::table;
 use crate::audit::{self, Act, Actor, ActorKind, AuditError, Change, Ledger};
 use crate::config::{Config, Datastore};
-use crate::document::DocumentError;
 use crate::policy::Section;
 use crate::random::{SystemRandom, bytes};
 use crate::server::start::{self, StartError};
 use crate::store::{PostgresStore, Store, StoreError};
-
-/// Why a command has no answer.
-#[derive(Debug)]
-pub(super) struct Failure {
-    status: u8,
-    message: String,
-    hint: Option<String>,
-}
-
-impl Failure {
-    /// Refused or failed: exit status 1.
-    pub(super) fn failed(message: impl Into<String>) -> Self {
-        Self {
-            status: 1,
-            message: message.into(),
-            hint: None,
-        }
-    }
-
-    /// Bad usage or an unusable document: exit status 2.
-    pub(super) fn usage(message: impl Into<String>) -> Self {
-        Self {
-            status: 2,
-            ..Self::failed(message)
-        }
-    }
-
-    /// What went wrong.
-    pub(super) fn message(&self) -> &str {
-        &self.message
-    }
-
-    pub(super) fn hint(self, hint: impl Into<String>) -> Self {
-        Self {
-            hint: Some(hint.into()),
-            ..self
-        }
-    }
-}
-
-impl From<DocumentError> for Failure {
-    fn from(error: DocumentError) -> Self {
-        Self {
-            hint: error.hint.clone(),
-            ..Self::usage(error.to_string())
-        }
-    }
-}
+pub(super) use assay_host::cli::{Failure, finish, table};
+use jiff::Timestamp;
 
 impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
-        Self {
-            hint: error.hint().map(str::to_owned),
-            ..Self::failed(error.to_string())
-        }
+        Self::failed(error.to_string()).hinted(error.hint())
     }
 }
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        Self {
-            hint: error.hint().map(str::to_owned),
-            ..Self::failed(error.to_string())
-        }
+        Self::failed(error.to_string()).hinted(error.hint())
     }
 }
 
@@ -225,39 +165,4 @@ pub(super) fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> R
     runtime
         .map_err(|error| Failure::failed(error.to_string()))?
         .block_on(future)
-}
-
-/// Prints the answer and returns the exit status. In JSON a failure is an answer too.
-pub(super) fn finish<T: Serialize>(
-    format: Format,
-    result: Result<T, Failure>,
-    text: impl FnOnce(&T) -> String,
-) -> ExitCode {
-    let answer = result.and_then(|value| match format.json() {
-        false => Ok(Screen::of(format.wide()).show(&text(&value))),
-        true => {
-            serde_json::to_string_pretty(&value).map_err(|error| Failure::failed(error.to_string()))
-        }
-    });
-    match answer {
-        Ok(answer) => {
-            super::report::say(&answer);
-            ExitCode::SUCCESS
-        }
-        Err(Failure {
-            status,
-            message,
-            hint,
-        }) => {
-            if format.json() {
-                let object = serde_json::json!({"error": message, "hint": hint});
-                super::report::say(&format!("{object:#}"));
-            }
-            eprintln!("error: {message}");
-            if let Some(hint) = hint {
-                eprintln!("hint: {hint}");
-            }
-            ExitCode::from(status)
-        }
-    }
 }

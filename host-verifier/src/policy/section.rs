@@ -56,7 +56,10 @@ impl Section {
     ///
     /// [`DocumentError`] when it is none that is known, or no mapping at all.
     pub fn of(file: &str, text: &str) -> Result<Self, DocumentError> {
-        let head: Head = document::parse(file, text)?;
+        let head: Head = document::parse(file, text).map_err(|error| match &error.message {
+            message if message == document::NOTHING => error.hint(BEGIN),
+            _ => error,
+        })?;
         let has = |name: &str| head.keys.iter().any(|key| key.value == name);
         let Some(section) = head.section else {
             return match () {
@@ -78,6 +81,9 @@ impl Section {
         })
     }
 }
+
+/// How a document of a cluster begins.
+const BEGIN: &str = "begin with `section: AgentAttestation` or `section: SVIDIssuancePolicy`";
 
 /// A mapping that is no known document: a misspelt key, or none at all.
 fn unknown_head(file: &str, keys: &[Spanned<String>]) -> DocumentError {

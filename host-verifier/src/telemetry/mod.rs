@@ -3,7 +3,6 @@
 pub mod events;
 #[cfg(feature = "service")]
 pub mod health;
-pub mod logging;
 #[cfg(feature = "service")]
 pub mod metrics;
 pub mod names;

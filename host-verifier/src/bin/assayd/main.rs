@@ -1,7 +1,6 @@
 //! `assayd`: the verifier as a service.
 
 mod init;
-mod notify;
 mod serve;
 
 use std::process::ExitCode;
@@ -9,7 +8,7 @@ use std::process::ExitCode;
 use assay_host_verifier::api::start::HttpError;
 use assay_host_verifier::document::DocumentError;
 use assay_host_verifier::server::start::StartError;
-use assay_host_verifier::telemetry::logging;
+use assay_host_verifier::telemetry::names::JSON_FIELDS;
 use clap::{Parser, Subcommand};
 
 /// The Assay verifier.
@@ -114,7 +113,7 @@ fn main() -> ExitCode {
 }
 
 fn serve(arguments: serve::ServeArguments) -> Result<(), Failure> {
-    logging::init();
+    assay_host::log::init(JSON_FIELDS);
     block_on(serve::run(arguments))
 }
 

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle};
 
 use crate::Failure;
-use crate::notify::Supervisor;
+use assay_host::supervisor::Supervisor;
 
 /// The options of `assayd serve`.
 #[derive(Debug, Args)]

@@ -6,30 +6,37 @@ use serde::Serializer as _;
 use serde_json::Value;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
-
-use super::names::JSON_FIELDS;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// The environment variable with the filter, e.g. `debug` or `assay_host_verifier::transport=debug,info`.
 pub const FILTER_VARIABLE: &str = "ASSAY_LOG";
 
 /// Starts logging for the whole process. A second call does nothing.
-pub fn init() {
-    let filter =
-        EnvFilter::try_from_env(FILTER_VARIABLE).unwrap_or_else(|_| EnvFilter::new("info"));
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+///
+/// The text of the fields called `json_fields` is JSON already: the logging library has no lists.
+pub fn init(json_fields: &'static [&'static str]) {
+    let filter = std::env::var(FILTER_VARIABLE).ok();
+    let filter = filter.and_then(|filter| filter.parse::<Targets>().ok());
+    let filter = filter.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
-        .event_format(JsonLines)
+        .event_format(JsonLines { json_fields });
+    let _ = tracing_subscriber::registry()
+        .with(filter)
+        .with(lines)
         .try_init();
 }
 
 /// Flat JSON objects. Values are JSON strings, so nothing that a node sends can break out of its field.
 #[derive(Debug, Clone, Copy)]
-pub struct JsonLines;
+struct JsonLines {
+    json_fields: &'static [&'static str],
+}
 
 impl<S, N> FormatEvent<S, N> for JsonLines
 where
@@ -42,7 +49,11 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let mut fields = Fields::default();
+        let mut fields = Fields {
+            json_fields: self.json_fields,
+            message: Value::Null,
+            others: Vec::new(),
+        };
         event.record(&mut fields);
         let head = [
             ("time", jiff::Timestamp::now().to_string().into()),
@@ -62,8 +73,8 @@ where
 }
 
 /// The message, and the other fields in the order in which they were given.
-#[derive(Default)]
 struct Fields {
+    json_fields: &'static [&'static str],
     message: Value,
     others: Vec<(&'static str, Value)>,
 }
@@ -84,7 +95,8 @@ impl Visit for Fields {
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        let json = JSON_FIELDS
+        let json = self
+            .json_fields
             .contains(&field.name())
             .then(|| serde_json::from_str(value).ok());
         self.put(field, json.flatten().unwrap_or_else(|| value.into()));

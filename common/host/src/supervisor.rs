@@ -12,11 +12,11 @@ const CLOSING: Duration = Duration::from_secs(30);
 
 /// The way to whoever started the service.
 #[derive(Debug, Clone)]
-pub(crate) struct Supervisor(Option<Arc<(UnixDatagram, SocketAddr)>>);
+pub struct Supervisor(Option<Arc<(UnixDatagram, SocketAddr)>>);
 
 impl Supervisor {
     /// The one that the environment names.
-    pub(crate) fn from_environment() -> Self {
+    pub fn from_environment() -> Self {
         let connect = || {
             let address = address(&std::env::var("NOTIFY_SOCKET").ok()?)?;
             Some(Arc::new((UnixDatagram::unbound().ok()?, address)))
@@ -25,13 +25,13 @@ impl Supervisor {
     }
 
     /// All ports are open.
-    pub(crate) fn ready(&self) {
+    pub fn ready(&self) {
         self.say("READY=1");
     }
 
     /// The service ends, which takes as long as requests under way are given, and a little for the database. A unit that has less
     /// patience is told.
-    pub(crate) fn stopping(&self, drain: Duration) {
+    pub fn stopping(&self, drain: Duration) {
         let limit = drain.saturating_add(CLOSING).as_micros();
         self.say("STOPPING=1");
         self.say(&format!("EXTEND_TIMEOUT_USEC={limit}"));
@@ -39,7 +39,7 @@ impl Supervisor {
 
     /// Says that the service is alive, twice as often as it is asked to, until it stops. It is said from the runtime: when
     /// that hangs, so does this.
-    pub(crate) fn watchdog(&self, mut stop: watch::Receiver<bool>) -> JoinHandle<()> {
+    pub fn watchdog(&self, mut stop: watch::Receiver<bool>) -> JoinHandle<()> {
         let variable = |name| std::env::var(name).ok().and_then(|text| text.parse().ok());
         let ours =
             variable("WATCHDOG_PID").is_none_or(|pid: u64| pid == u64::from(std::process::id()));

@@ -6,7 +6,7 @@ use serde_saphyr::budget::BudgetBreach;
 use super::{MAX_DEPTH, nearest};
 
 /// What separates a message from its hint in an error that a deserializer of ours makes: serde carries one text.
-pub(crate) const HINT: &str = "; hint: ";
+pub const HINT: &str = "; hint: ";
 
 /// What is wrong, and what to do about it.
 pub(super) fn of(error: &Error) -> (String, String) {
@@ -33,8 +33,8 @@ pub(super) fn of(error: &Error) -> (String, String) {
             "quote a text that begins with `*`, or write the value out",
         ),
         Error::Eof { .. } => said(
-            "nothing stands here",
-            "begin with `section: AgentAttestation` or `section: SVIDIssuancePolicy`",
+            super::NOTHING,
+            "write the document; its documentation has an example",
         ),
         Error::Unexpected { expected, .. } => unexpected(expected),
         Error::NullIntoString { .. } => {

@@ -8,13 +8,13 @@ use super::HINT;
 
 /// Reads one quoted text or a list of them.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct OneOrMany {
+pub struct OneOrMany {
     /// What errors say was expected.
-    pub(crate) expected: &'static str,
+    pub expected: &'static str,
     /// Most texts in the list.
-    pub(crate) most: usize,
+    pub most: usize,
     /// What is wrong with an empty list, and what to do; `None` where it may be empty.
-    pub(crate) empty: Option<(&'static str, &'static str)>,
+    pub empty: Option<(&'static str, &'static str)>,
 }
 
 impl<'de> DeserializeSeed<'de> for OneOrMany {

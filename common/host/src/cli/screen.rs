@@ -21,10 +21,7 @@ const YELLOW: &str = "\x1b[33m";
 const PLAIN: &str = "\x1b[0m";
 
 /// A table, to be laid out by [`Screen::show`]; `none` instead of a header without rows.
-pub(super) fn table<const N: usize>(
-    header: [&str; N],
-    rows: impl Iterator<Item = [String; N]>,
-) -> String {
+pub fn table<const N: usize>(header: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
     let mut lines: Vec<_> = rows
         .map(|row| join(row.iter().map(String::as_str)))
         .collect();
@@ -43,14 +40,14 @@ fn join<'a>(cells: impl Iterator<Item = &'a str>) -> String {
 
 /// Where an answer goes.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Screen {
+pub struct Screen {
     colours: bool,
     short: bool,
 }
 
 impl Screen {
     /// As standard output and the environment are.
-    pub(super) fn of(wide: bool) -> Self {
+    pub fn of(wide: bool) -> Self {
         let terminal = std::io::stdout().is_terminal();
         let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
         let dumb = set("TERM").is_some_and(|term| term == "dumb");
@@ -61,7 +58,7 @@ impl Screen {
     }
 
     /// The answer as it is printed.
-    pub(super) fn show(self, text: &str) -> String {
+    pub fn show(self, text: &str) -> String {
         let mut shown = Vec::new();
         let mut cut = false;
         let mut lines = text.split('\n').peekable();

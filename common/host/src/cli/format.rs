@@ -4,7 +4,7 @@ use std::{ffi::OsString, process::ExitCode};
 
 use clap::{Args, ValueEnum};
 
-use super::report::say;
+use super::say;
 
 /// How a command answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -47,21 +47,20 @@ impl Format {
 }
 
 /// Says what is wrong with a command line, or prints the help that was asked for. Who asked for JSON gets an object too:
-/// whoever parses always has something to parse.
-pub(super) fn misuse(error: &clap::Error, args: &[OsString]) -> ExitCode {
+/// whoever parses always has something to parse. `extend` adds to the object what the command's own answers have.
+pub fn misuse(
+    error: &clap::Error,
+    args: &[OsString],
+    extend: impl FnOnce(&str, &mut serde_json::Map<String, serde_json::Value>),
+) -> ExitCode {
     if error.use_stderr() && wants_json(args) {
         let text = error.to_string();
         // The paragraphs behind the first are usage and help.
         let first = text.split("\n\n").next().unwrap_or_default();
         let message = first.strip_prefix("error: ").unwrap_or(first);
         let mut object = serde_json::json!({"error": message, "hint": "see --help"});
-        let judges = args
-            .get(1)
-            .is_some_and(|noun| noun == "ek" || noun == "evidence");
-        if let (true, Some(object)) = (judges, object.as_object_mut()) {
-            object.insert("accepted".into(), false.into());
-            object.insert("check".into(), "usage".into());
-            object.insert("reason".into(), message.into());
+        if let Some(object) = object.as_object_mut() {
+            extend(message, object);
         }
         say(&format!("{object:#}"));
     }

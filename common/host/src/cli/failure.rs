@@ -1,0 +1,107 @@
+//! Why a command has no answer, and how either is printed.
+
+use std::process::ExitCode;
+
+use serde::Serialize;
+
+use super::format::Format;
+use super::say;
+use super::screen::Screen;
+use crate::document::DocumentError;
+
+/// Why a command has no answer.
+#[derive(Debug)]
+pub struct Failure {
+    status: u8,
+    message: String,
+    hint: Option<String>,
+}
+
+impl Failure {
+    /// Refused or failed: exit status 1.
+    #[must_use]
+    pub fn failed(message: impl Into<String>) -> Self {
+        Self {
+            status: 1,
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    /// Bad usage or an unusable document: exit status 2.
+    #[must_use]
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self {
+            status: 2,
+            ..Self::failed(message)
+        }
+    }
+
+    /// What went wrong.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// With what to do about it.
+    #[must_use]
+    pub fn hint(self, hint: impl Into<String>) -> Self {
+        Self {
+            hint: Some(hint.into()),
+            ..self
+        }
+    }
+
+    /// With what to do about it, where something is to be done.
+    #[must_use]
+    pub fn hinted(self, hint: Option<&str>) -> Self {
+        Self {
+            hint: hint.map(str::to_owned),
+            ..self
+        }
+    }
+}
+
+impl From<DocumentError> for Failure {
+    fn from(error: DocumentError) -> Self {
+        Self {
+            hint: error.hint.clone(),
+            ..Self::usage(error.to_string())
+        }
+    }
+}
+
+/// Prints the answer and returns the exit status. In JSON a failure is an answer too.
+pub fn finish<T: Serialize>(
+    format: Format,
+    result: Result<T, Failure>,
+    text: impl FnOnce(&T) -> String,
+) -> ExitCode {
+    let answer = result.and_then(|value| match format.json() {
+        false => Ok(Screen::of(format.wide()).show(&text(&value))),
+        true => {
+            serde_json::to_string_pretty(&value).map_err(|error| Failure::failed(error.to_string()))
+        }
+    });
+    match answer {
+        Ok(answer) => {
+            say(&answer);
+            ExitCode::SUCCESS
+        }
+        Err(Failure {
+            status,
+            message,
+            hint,
+        }) => {
+            if format.json() {
+                let object = serde_json::json!({"error": message, "hint": hint});
+                say(&format!("{object:#}"));
+            }
+            eprintln!("error: {message}");
+            if let Some(hint) = hint {
+                eprintln!("hint: {hint}");
+            }
+            ExitCode::from(status)
+        }
+    }
+}
