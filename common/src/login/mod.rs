@@ -24,7 +24,7 @@ pub mod session_key;
 mod transcript;
 
 pub use keys::{LoginKeys, SECRET_LEN, SealError};
-pub use renewal::{RenewDigest, renewal_message, renewal_nonce};
+pub use renewal::{RenewDigest, renewal_by_key, renewal_message, renewal_nonce};
 pub use transcript::{
     CHALLENGE_LABEL, Direction, Transcript, challenge_message, proof_nonce, quote_nonce,
     svid_key_nonce,

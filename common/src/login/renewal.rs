@@ -1,7 +1,8 @@
 //! What binds a renewal together: one quote, and one signature over both messages.
 //!
 //! ```text
-//! quote nonce       : SHA-256("assay/renewal/v1" | session id | renewal nonce | agent nonce)   -> qualifyingData
+//! renewal nonce     : SHA-256("assay/renewal/v1" | session id | renewal nonce | agent nonce)   -> qualifyingData
+//! key's signature   : SVID key over  "assay/renewal-by-key/v1" | renewal nonce, for a session without an AK
 //! renewed signature : ECDSA P-256/SHA-256 over  "assay/renewed/v1" | SHA-256(Renew message) | body
 //! ```
 //!
@@ -14,6 +15,7 @@ use sha2::{Digest, Sha256};
 
 /// Domain separation of the signature over a renewal.
 pub const RENEWED_LABEL: &[u8] = b"assay/renewed/v1";
+const BY_KEY_LABEL: &[u8] = b"assay/renewal-by-key/v1";
 const RENEWAL_LABEL: &[u8] = b"assay/renewal/v1";
 
 /// The hash of a whole `AgentMessage::Renew`, over the bytes as they travelled. A node keeps it instead of the message.
@@ -32,6 +34,13 @@ impl RenewDigest {
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
+}
+
+/// What the SVID's key signs in a renewal of a session that no attestation key stands behind; `nonce` is that of
+/// [`renewal_nonce`]. An attestation key never signs it, and it is no request for a certificate.
+#[must_use]
+pub const fn renewal_by_key(nonce: &[u8; 32]) -> [&[u8]; 2] {
+    [BY_KEY_LABEL, nonce]
 }
 
 /// The `qualifyingData` of the quote in a renewal.

@@ -20,6 +20,8 @@ use super::blob::MAX_BLOBS;
 
 /// Longest state, bytes: all that a login can say, and the verifier's secrets.
 pub const MAX_STATE: usize = 256 * 1024;
+/// Longest message of an agent, bytes. A host has more room than a board on a line, and tokens and certificates to fill it.
+pub const MAX_MESSAGE: usize = 64 * 1024;
 /// Media type of both, as postcard.
 pub const POSTCARD: &str = "application/postcard";
 /// Media type of both, as JSON.

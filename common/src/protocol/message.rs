@@ -182,6 +182,9 @@ pub struct Renew<'a> {
     /// A postcard [`QuotePayload`](crate::method::tpm_quote::QuotePayload) over the PCRs that the login's last `tpm_quote`
     /// request named, or over none when there was no such request. Its `qualifyingData` is
     /// [`renewal_nonce`](crate::login::renewal_nonce).
+    ///
+    /// Where the session has no attestation key: the SVID key's signature over
+    /// [`renewal_by_key`](crate::login::renewal_by_key), ECDSA in DER or RSASSA-PKCS1-v1_5, with SHA-256.
     pub quote: &'a [u8],
 }
 

@@ -75,10 +75,16 @@ pub trait Attestor: Send + Sync + core::fmt::Debug {
         false
     }
 
+    /// Whether a proof is used up by being accepted. A node that was let in by one renews its session by its SVID's key: it could
+    /// not log in again.
+    fn is_once(&self) -> bool {
+        false
+    }
+
     /// The names of the attributes that a proof can give with these settings. One that ends in `*` stands for all that begin
     /// with what is before it. What is not among them is never given: a template that needs it can be refused at once.
     fn attributes(&self) -> Vec<String> {
-        vec![format!("{}.*", self.kind())]
+        vec![format!("{}.*", self.kind().origin().unwrap_or("?"))]
     }
 
     /// The item payload that asks the agent for this method.

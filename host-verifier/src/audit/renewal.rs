@@ -13,7 +13,7 @@ use super::again::Check;
 use super::kept::{Kept, Said};
 use super::record::Kind;
 use crate::login::renewal;
-use crate::session::{JudgedBy, RenewalBasis};
+use crate::session::{JudgedBy, RenewalBasis, Shown};
 
 /// The renewals among the records behind a login, in their order: each with what becomes of it now. `attestation_key` is
 /// the public area of the key that the login has proven, as far as it could be judged.
@@ -54,7 +54,10 @@ pub fn judge(later: &[Map<String, Value>], attestation_key: Option<&[u8]>) -> Ve
                 Check::Skipped(why.to_owned())
             }
             Ok(Ok(next)) => {
-                let seen = format!("the TPM's clock at {} ms", next.boot.clock);
+                let seen = match &next.shown {
+                    Shown::Quote(state) => format!("the TPM's clock at {} ms", state.boot.clock),
+                    Shown::SvidKey => "signed by the SVID's key".to_owned(),
+                };
                 expected = Some(next);
                 Check::Passed(seen)
             }
@@ -112,16 +115,18 @@ fn one(
         return Err(format!("the message renews session {session}"));
     }
     let basis = &judged_by.basis;
-    if attestation_key.is_some_and(|key| key != basis.ak_public) {
+    if let (Some(proven), Some(key)) = (attestation_key, basis.ak_public())
+        && proven != key
+    {
         return Err("judged by another key than the login has proven".to_owned());
     }
     if expected.is_some_and(|expected| expected != basis) {
         return Err("not judged by what the renewal before it left".to_owned());
     }
-    let boot = renewal::judge_again(&judged_by, &renew).map_err(|error| error.to_string())?;
+    let shown = renewal::judge_again(&judged_by, &renew).map_err(|error| error.to_string())?;
     Ok(RenewalBasis {
-        boot,
-        quoted_at: judged_by.at,
+        shown,
+        shown_at: judged_by.at,
         renewed_for: Some(*asked.as_bytes()),
         ..judged_by.basis
     })

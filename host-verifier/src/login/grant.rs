@@ -10,9 +10,8 @@ use zeroize::Zeroizing;
 use super::session_key::SessionKey;
 use super::step::{Step, StepName};
 use super::{Denied, Env, LoginId, MethodKeys, Next, Progress, SvidKey, Turn, denial, plan};
-use crate::attestor::Facts;
 use crate::policy::Authorized;
-use crate::session::{RenewalBasis, SessionId};
+use crate::session::{QuotedState, RenewalBasis, SessionId, Shown};
 use crate::store::{Conflict, LoginRecord, NodeUpdate, Renewable, SessionRecord};
 use crate::svid::VerifiedKey;
 
@@ -139,7 +138,7 @@ fn draw(progress: &Progress, authorized: &Authorized, env: &Env<'_>) -> Result<D
         reattest_at,
         renewed_at: None,
         revoked_at: None,
-        renewal: renewable(progress, facts, key.as_ref(), issued_at, env)?,
+        renewal: renewable(progress, authorized, key.as_ref(), issued_at, env)?,
         svid_key: key.as_ref().map(|key| key.spki_der().to_vec()),
     };
     let bound = facts.attestation_key.as_ref();
@@ -209,29 +208,34 @@ fn node_name(authorized: &Authorized, spiffe_id: &str) -> String {
     hex::encode(crate::crypto::sha256(&parts))
 }
 
-/// How the session can be renewed: by a quote of what this login has quoted. An agent that knows no renewal, and a login
-/// without a quote, have none.
+/// How the session can be renewed: by a quote of what this login has quoted, or by the SVID's key where the login cannot be
+/// repeated. An agent that knows no renewal has none.
 fn renewable(
     progress: &Progress,
-    facts: &Facts,
+    authorized: &Authorized,
     key: Option<&VerifiedKey>,
     now: Timestamp,
     env: &Env<'_>,
 ) -> Result<Option<Renewable>, Refused> {
-    let (Some(quoted), Some(ak)) = (&facts.quoted, &facts.attestation_key) else {
-        return Ok(None);
-    };
     if progress.version < 2 {
         return Ok(None);
     }
-    Ok(Some(Renewable {
-        nonce: crate::random::bytes(env.random).map_err(|e| internal(e.to_string()))?,
-        basis: RenewalBasis {
+    let facts = authorized.facts();
+    let shown = match (&facts.quoted, &facts.attestation_key) {
+        (Some(quoted), Some(ak)) => Shown::Quote(QuotedState {
             ak_public: ak.public.clone(),
             selection: quoted.selection.clone(),
             values_sha256: quoted.values_sha256,
             boot: quoted.boot,
-            quoted_at: now,
+        }),
+        (None, None) if key.is_some() && authorized.is_once() => Shown::SvidKey,
+        _ => return Ok(None),
+    };
+    Ok(Some(Renewable {
+        nonce: crate::random::bytes(env.random).map_err(|e| internal(e.to_string()))?,
+        basis: RenewalBasis {
+            shown,
+            shown_at: now,
             configuration: progress.verifier.configuration_of(&progress.cluster),
             svid_key: key.map(|key| key.spki_der().to_vec()),
             renewed_for: None,

@@ -12,7 +12,12 @@
 //! while the TPM has power, so a quote that was made earlier stands still where the verifier's clock has moved on: it must
 //! have advanced by half of the time that has passed since the last one. TPMs count to within a third
 //! ([TPM2.0 1.83 Part 1] 36.3), so an honest one is never that late.
-
+//! # Without a TPM
+//!
+//! Where every method of a login can be repeated, a node without an attestation key logs in anew: what it was let in for is
+//! proven again. Only where one cannot, as with a join token, does the node renew by a signature of its SVID's key, which
+//! is in the CSR that the login's transcript holds. It shows that the node still has the key, and nothing more;
+//! [`Verifier::reattest_after`] bounds it as well.
 //!
 //! # When the answer is lost
 //!
@@ -20,7 +25,7 @@
 //! the audit trail fails, the node asks with the same message again, and gets what came of it then: within [`REPEAT`], the
 //! same end, the same nonce, and the SVID anew. Nothing is prolonged twice, and another message over the old nonce is refused.
 
-use assay_common::login::{RenewDigest, renewal_nonce};
+use assay_common::login::{RenewDigest, renewal_by_key, renewal_nonce};
 use assay_common::protocol::{
     DenyCode, MAX_VERIFIER_MESSAGE, Renew, Renewal, SignedRenewal, VerifierMessage, encode,
 };
@@ -31,7 +36,8 @@ use super::{Denied, Env, SvidOrder, Verifier, plan};
 use crate::attestor::tpm_quote::verify::VerifiedQuote;
 use crate::attestor::tpm_quote::{payload, verify};
 use crate::attestor::{AttestError, BootState, Fault};
-use crate::session::{JudgedBy, RenewalBasis, SessionId};
+use crate::crypto::{self, HashAlgorithm, Legacy, PublicKey, Scheme};
+use crate::session::{JudgedBy, QuotedState, RenewalBasis, SessionId, Shown};
 use crate::store::{SessionRecord, SessionRenewal};
 use crate::svid::VerifiedKey;
 use crate::tpm::AttestationKey;
@@ -204,15 +210,20 @@ pub fn judge(
         nonce: renewable.nonce,
         basis: basis.clone(),
     };
-    let quote = quoted(&judged_by, renew).map_err(|error| refused(&error))?;
-    let boot = match unchanged(&judged_by, &quote) {
-        Ok(boot) => boot,
-        Err(error) => {
-            return Err(RefusedRenewal {
-                denied: refused(&error),
-                proven: Some(Box::new((session, judged_by))),
-            });
-        }
+    let shown = match authentic(&judged_by, renew).map_err(|error| refused(&error))? {
+        Authentic::SvidKey => Shown::SvidKey,
+        Authentic::Quote(state, quote) => match unchanged(&judged_by, state, &quote) {
+            Ok(boot) => Shown::Quote(QuotedState {
+                boot,
+                ..state.clone()
+            }),
+            Err(error) => {
+                return Err(RefusedRenewal {
+                    denied: refused(&error),
+                    proven: Some(Box::new((session, judged_by))),
+                });
+            }
+        },
     };
     let internal = |detail: String| Denied::new(None, DenyCode::INTERNAL, detail);
     let key = basis.svid_key.as_deref().map(VerifiedKey::recall);
@@ -224,8 +235,8 @@ pub fn judge(
         nonce: renewable.nonce,
         next_nonce: crate::random::bytes(env.random).map_err(|e| internal(e.to_string()))?,
         basis: RenewalBasis {
-            boot,
-            quoted_at: now,
+            shown,
+            shown_at: now,
             renewed_for: Some(*RenewDigest::of(message).as_bytes()),
             ..basis.clone()
         },
@@ -241,19 +252,72 @@ pub fn judge(
     })
 }
 
-/// Judges a renewal again by what it was judged by; returns where the TPM's clock and counters stood.
+/// Judges a renewal again by what it was judged by; returns what the next one has to show.
 ///
 /// # Errors
 ///
 /// The first check that does not hold.
-pub fn judge_again(judged_by: &JudgedBy, renew: &Renew<'_>) -> Result<BootState, AttestError> {
-    unchanged(judged_by, &quoted(judged_by, renew)?)
+pub fn judge_again(judged_by: &JudgedBy, renew: &Renew<'_>) -> Result<Shown, AttestError> {
+    match authentic(judged_by, renew)? {
+        Authentic::SvidKey => Ok(Shown::SvidKey),
+        Authentic::Quote(state, quote) => {
+            let boot = unchanged(judged_by, state, &quote)?;
+            Ok(Shown::Quote(QuotedState {
+                boot,
+                ..state.clone()
+            }))
+        }
+    }
+}
+
+/// A proof that is known to be of the session's key and over its nonce.
+enum Authentic<'a> {
+    /// By the SVID's key. There is nothing else to see in it.
+    SvidKey,
+    /// A quote, beside what the last one has shown.
+    Quote(&'a QuotedState, VerifiedQuote),
+}
+
+fn authentic<'a>(judged_by: &'a JudgedBy, renew: &Renew<'_>) -> Result<Authentic<'a>, AttestError> {
+    let JudgedBy { nonce, basis, .. } = judged_by;
+    let nonce = renewal_nonce(&renew.session_id, nonce, &renew.agent_nonce);
+    match &basis.shown {
+        Shown::Quote(state) => {
+            let quote = quoted(state, &nonce, renew)?;
+            Ok(Authentic::Quote(state, quote))
+        }
+        Shown::SvidKey => {
+            let spki = basis.svid_key.as_deref().unwrap_or_default();
+            let key = VerifiedKey::recall(spki).map_err(|error| {
+                AttestError::new(Fault::Internal, "renewal-basis", error.to_string())
+            })?;
+            let scheme = match key.public_key() {
+                PublicKey::Ec(_) => Scheme::Ecdsa(HashAlgorithm::Sha256),
+                PublicKey::Rsa(_) => Scheme::RsaPkcs1(HashAlgorithm::Sha256),
+            };
+            let message = renewal_by_key(&nonce).concat();
+            crypto::verify(
+                key.public_key(),
+                scheme,
+                &message,
+                renew.quote,
+                Legacy::default(),
+            )
+            .map_err(|error| {
+                let detail = format!("the SVID's key did not sign this renewal: {error}");
+                AttestError::new(Fault::Refused, "renewal-key", detail)
+            })?;
+            Ok(Authentic::SvidKey)
+        }
+    }
 }
 
 /// The quote, once it is known to be of the session's key, over its nonce and of its PCRs.
-fn quoted(judged_by: &JudgedBy, renew: &Renew<'_>) -> Result<VerifiedQuote, AttestError> {
-    let JudgedBy { nonce, basis, .. } = judged_by;
-    let nonce = renewal_nonce(&renew.session_id, nonce, &renew.agent_nonce);
+fn quoted(
+    state: &QuotedState,
+    nonce: &[u8; 32],
+    renew: &Renew<'_>,
+) -> Result<VerifiedQuote, AttestError> {
     let internal = |detail: String| AttestError::new(Fault::Internal, "renewal-basis", detail);
     let payload = payload::parse(renew.quote).ok_or_else(|| {
         AttestError::new(
@@ -262,29 +326,33 @@ fn quoted(judged_by: &JudgedBy, renew: &Renew<'_>) -> Result<VerifiedQuote, Atte
             "quote cannot be read",
         )
     })?;
-    let selection = payload::parse_request(&basis.selection)
+    let selection = payload::parse_request(&state.selection)
         .ok_or_else(|| internal("the selection cannot be read".to_owned()))?;
-    let public = Public::parse(&basis.ak_public).map_err(|error| internal(error.to_string()))?;
+    let public = Public::parse(&state.ak_public).map_err(|error| internal(error.to_string()))?;
     let key = AttestationKey::from_public(&public)?;
     let untrusted = verify::Untrusted::parse(payload.attest, payload.signature)?;
     Ok(verify::verify(
         &untrusted,
         &key,
-        &nonce,
+        nonce,
         &selection,
         payload.pcr_values,
     )?)
 }
 
 /// Whether the node is as it was, and the quote of now; returns where the TPM's clock and counters stand.
-fn unchanged(judged_by: &JudgedBy, quote: &VerifiedQuote) -> Result<BootState, AttestError> {
+fn unchanged(
+    judged_by: &JudgedBy,
+    state: &QuotedState,
+    quote: &VerifiedQuote,
+) -> Result<BootState, AttestError> {
     let JudgedBy { at: now, basis, .. } = judged_by;
     let refused = |check, detail: String| Err(AttestError::new(Fault::Refused, check, detail));
-    if quote.values_sha256() != basis.values_sha256 {
+    if quote.values_sha256() != state.values_sha256 {
         let detail = "the PCR values are not those of the login";
         return refused("renewal-pcrs", detail.to_owned());
     }
-    let (before, boot) = (&basis.boot, *quote.boot_as_signed());
+    let (before, boot) = (&state.boot, *quote.boot_as_signed());
     let counts = |boot: &BootState| (boot.reset_count, boot.restart_count, boot.firmware_version);
     if counts(before) != counts(&boot) {
         let detail = format!(
@@ -295,7 +363,7 @@ fn unchanged(judged_by: &JudgedBy, quote: &VerifiedQuote) -> Result<BootState, A
         return refused("renewal-boot", detail);
     }
     // Both clocks may be set back or stand still; neither makes a quote look younger than it is.
-    let passed = now.duration_since(basis.quoted_at);
+    let passed = now.duration_since(basis.shown_at);
     let counted = boot.clock.checked_sub(before.clock);
     let counted = counted
         .and_then(|ms| i64::try_from(ms).ok())

@@ -215,6 +215,7 @@ pub struct Authorized<P = Attested> {
     attributes: Vec<Attribute>,
     facts: Facts,
     identities: Vec<(AttestorKind, String)>,
+    once: bool,
     key_origin: Option<AttestorKind>,
     explanation: Explanation,
     over: PhantomData<P>,
@@ -243,6 +244,12 @@ impl<P> Authorized<P> {
     #[must_use]
     pub fn identities(&self) -> &[(AttestorKind, String)] {
         &self.identities
+    }
+
+    /// Whether one of its attestors accepts a proof once only, so that this login cannot be repeated.
+    #[must_use]
+    pub const fn is_once(&self) -> bool {
+        self.once
     }
 
     /// The method that bound a key of the node, by a secret that the session can be sealed with.
@@ -293,6 +300,7 @@ pub fn decide<P: Proof>(set: &PolicySet, outcomes: &Outcomes<P>) -> Result<Autho
         attributes: Vec::new(),
         facts: Facts::default(),
         identities: Vec::new(),
+        once: false,
         key_origin: None,
         explanation,
         over: PhantomData,
@@ -309,6 +317,7 @@ pub fn decide<P: Proof>(set: &PolicySet, outcomes: &Outcomes<P>) -> Result<Autho
             authorized
                 .attributes
                 .extend(claims.attributes.iter().cloned());
+            authorized.once |= attestor.is_once();
             let facts = &claims.facts;
             let own = &mut authorized.facts;
             own.subject = own.subject.take().or_else(|| facts.subject.clone());

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use assay_common::policy::AttestorKind;
+use assay_common::protocol::envelope::MAX_STATE;
 use assay_common::protocol::{AgentMessage, DenyCode, decode};
 
 use super::Server;
@@ -174,11 +175,13 @@ impl Course {
         }
     }
 
-    /// The login as it waits now, sealed. `None` when the library fails.
+    /// The login as it waits now, sealed. `None` when the library fails, or more was said than a state can hold.
     pub(crate) fn sealed(&self, state: &AwaitProofs) -> Option<Vec<u8>> {
         let now = self.server.clock.now();
         let saved = Saved::of(state, &self.said, &now);
-        self.server.state_keys.seal(&saved).ok()
+        let sealed = self.server.state_keys.seal(&saved).ok()?;
+        // What the agent could not bring back is no state.
+        (sealed.len() <= MAX_STATE).then_some(sealed)
     }
 
     /// Judges the hello.

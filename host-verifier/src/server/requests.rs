@@ -187,7 +187,7 @@ impl RequestLogins {
                 None => Reply::denied(Denied::new(
                     Some(state.login_id()),
                     DenyCode::INTERNAL,
-                    "the login's state cannot be sealed",
+                    "the login's state cannot be sealed, or too much was said in it",
                 )),
                 Some(sealed) => {
                     self.kept().put(sha256(&[&sealed]), course, state);

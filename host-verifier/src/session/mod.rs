@@ -6,7 +6,7 @@ mod renewal;
 mod template;
 
 pub use naming::NamingError;
-pub use renewal::{JudgedBy, RenewalBasis};
+pub use renewal::{JudgedBy, QuotedState, RenewalBasis, Shown};
 pub use template::{PathTemplate, RenderError, TemplateError, is_attribute_name};
 
 use core::str::FromStr;

@@ -7,37 +7,143 @@ use crate::attestor::BootState;
 
 /// The state of the node as its last login or renewal has proven it, and where the next renewal starts from.
 ///
-/// A renewal is accepted only while all of this stands: the same key in the same TPM, not reset since, with the same
-/// PCR values, under the same configuration. Anything else is a matter for a full login.
+/// A renewal is accepted only while all of this stands: the same key, under the same configuration; where the key is in a
+/// TPM, one not reset since, with the same PCR values. Anything else is a matter for a full login.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(try_from = "Stored", into = "Stored")]
 pub struct RenewalBasis {
+    /// What a renewal has to show.
+    pub shown: Shown,
+    /// When it was shown last.
+    pub shown_at: Timestamp,
+    /// Names the configuration under which the login was granted.
+    pub configuration: String,
+    /// The SubjectPublicKeyInfo that the SVID is for, DER.
+    pub svid_key: Option<Vec<u8>>,
+    /// SHA-256 of the message whose renewal came to this: who asks with it again, for want of an answer, gets the same.
+    pub renewed_for: Option<[u8; 32]>,
+}
+
+/// What a renewal has to show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Shown {
+    /// The TPM's state, by a quote.
+    Quote(QuotedState),
+    /// That the node still holds its SVID's key. Only where a method of the login cannot be repeated.
+    SvidKey,
+}
+
+/// The state of a TPM, as its last quote has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QuotedState {
     /// The attestation key's public area, TPMT_PUBLIC.
-    #[serde(with = "base64_bytes")]
     pub ak_public: Vec<u8>,
     /// The PCRs that were quoted, as the request to the node named them.
-    #[serde(with = "base64_bytes")]
     pub selection: Vec<u8>,
     /// SHA-256 of their values.
-    #[serde(with = "hex_digest")]
     pub values_sha256: [u8; 32],
     /// Counters, clock and firmware version as the key signed them; disguised or not, they are comparable among quotes
     /// of one key.
     pub boot: BootState,
-    /// When that quote was judged.
-    pub quoted_at: Timestamp,
-    /// Names the configuration under which the login was granted.
-    pub configuration: String,
-    /// The SubjectPublicKeyInfo that the SVID is for, DER.
+}
+
+impl RenewalBasis {
+    /// The attestation key's public area, where there is one.
+    #[must_use]
+    pub fn ak_public(&self) -> Option<&[u8]> {
+        match &self.shown {
+            Shown::Quote(state) => Some(&state.ak_public),
+            Shown::SvidKey => None,
+        }
+    }
+}
+
+/// As it is written: the members of a quote are all there, or none of them is.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Stored {
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
         with = "base64_option"
     )]
-    pub svid_key: Option<Vec<u8>>,
-    /// SHA-256 of the message whose renewal came to this: who asks with it again, for want of an answer, gets the same.
+    ak_public: Option<Vec<u8>>,
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "base64_option"
+    )]
+    selection: Option<Vec<u8>>,
     #[serde(default, skip_serializing_if = "Option::is_none", with = "hex_option")]
-    pub renewed_for: Option<[u8; 32]>,
+    values_sha256: Option<[u8; 32]>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    boot: Option<BootState>,
+    quoted_at: Timestamp,
+    configuration: String,
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "base64_option"
+    )]
+    svid_key: Option<Vec<u8>>,
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "hex_option")]
+    renewed_for: Option<[u8; 32]>,
+}
+
+impl From<RenewalBasis> for Stored {
+    fn from(basis: RenewalBasis) -> Self {
+        let quote = match basis.shown {
+            Shown::Quote(state) => Some(state),
+            Shown::SvidKey => None,
+        };
+        let boot = quote.as_ref().map(|state| state.boot);
+        let values_sha256 = quote.as_ref().map(|state| state.values_sha256);
+        let (ak_public, selection) = quote
+            .map(|state| (state.ak_public, state.selection))
+            .unzip();
+        Self {
+            ak_public,
+            selection,
+            values_sha256,
+            boot,
+            quoted_at: basis.shown_at,
+            configuration: basis.configuration,
+            svid_key: basis.svid_key,
+            renewed_for: basis.renewed_for,
+        }
+    }
+}
+
+impl TryFrom<Stored> for RenewalBasis {
+    type Error = &'static str;
+
+    fn try_from(stored: Stored) -> Result<Self, Self::Error> {
+        let shown = match (
+            stored.ak_public,
+            stored.selection,
+            stored.values_sha256,
+            stored.boot,
+        ) {
+            (Some(ak_public), Some(selection), Some(values_sha256), Some(boot)) => {
+                Shown::Quote(QuotedState {
+                    ak_public,
+                    selection,
+                    values_sha256,
+                    boot,
+                })
+            }
+            // What cannot be shown by a key that nobody knows is not renewed.
+            (None, None, None, None) if stored.svid_key.is_some() => Shown::SvidKey,
+            _ => return Err("a renewal's basis with a part of a quote"),
+        };
+        Ok(Self {
+            shown,
+            shown_at: stored.quoted_at,
+            configuration: stored.configuration,
+            svid_key: stored.svid_key,
+            renewed_for: stored.renewed_for,
+        })
+    }
 }
 
 /// What one renewal was judged by, so that it can be judged again.

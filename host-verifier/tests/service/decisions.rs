@@ -31,7 +31,7 @@ impl Attestor for Says {
         let value = String::from_utf8_lossy(payload).into_owned();
         let attribute = Attribute {
             origin: self.0,
-            name: format!("{}.said", self.0),
+            name: format!("{}.said", self.0.origin().unwrap()),
             value,
         };
         Ok(Judged::Proven(Box::new(Claims {
@@ -59,6 +59,7 @@ fn satisfied(set: &PolicySet, id: RequirementId) -> Outcome {
     match run::judge(id, attestor.as_ref(), &cx, payload.as_bytes()).unwrap() {
         Progress::Proven(attested) => Outcome::Satisfied(attested),
         Progress::Pending(pending) => panic!("{pending:?}"),
+        Progress::Errand(errand) => panic!("{errand:?}"),
     }
 }
 

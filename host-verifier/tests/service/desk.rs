@@ -9,6 +9,7 @@ use assay_host_verifier::blobs::Blobs;
 use assay_host_verifier::clock::{Clock, ManualClock};
 use assay_host_verifier::config::{BaseCluster, DEFAULT_LOGIN_TIMEOUT};
 use assay_host_verifier::login::{ChallengeKey, Verifier};
+use assay_host_verifier::outside::NoOutside;
 use assay_host_verifier::policy::{PolicyDocument, PolicySet};
 use assay_host_verifier::random::SystemRandom;
 use assay_host_verifier::server::clusters::Base;
@@ -133,6 +134,7 @@ impl Desk {
             audit: AuditLog::default(),
             verifier: verifier.into(),
             clusters: Clusters::new(base, store.clone()),
+            outside: Arc::new(NoOutside),
             store: Arc::new(Counted::new(store.clone(), metrics.clone())),
             clock: clock.clone(),
             random: Arc::new(SystemRandom),

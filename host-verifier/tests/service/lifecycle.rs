@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use assay_host_verifier::attestor::BootState;
-use assay_host_verifier::session::{RenewalBasis, SessionId};
+use assay_host_verifier::session::{QuotedState, RenewalBasis, SessionId, Shown};
 use assay_host_verifier::store::{
     Ban, Commit, Conflict, LoginRecord, MemoryStore, Renewable, SQLITE_FILE, SessionRenewal,
     SqliteStore, Store,
@@ -13,11 +13,13 @@ use crate::stores::{at, boot, conformance, login};
 
 fn basis(clock: u64) -> RenewalBasis {
     RenewalBasis {
-        ak_public: vec![0, 1, 255],
-        selection: vec![1],
-        values_sha256: [7; 32],
-        boot: BootState { clock, ..boot(7) },
-        quoted_at: at(1500),
+        shown: Shown::Quote(QuotedState {
+            ak_public: vec![0, 1, 255],
+            selection: vec![1],
+            values_sha256: [7; 32],
+            boot: BootState { clock, ..boot(7) },
+        }),
+        shown_at: at(1500),
         configuration: "lab@1".to_owned(),
         svid_key: Some(vec![0x30, 0]),
         renewed_for: (clock > 1).then_some([6; 32]),

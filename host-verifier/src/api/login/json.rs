@@ -211,8 +211,9 @@ impl JsonAgentMessage {
 }
 
 fn kind(name: &str) -> Result<AttestorKind, String> {
-    if name == AttestorKind::SVID_KEY.to_string() {
-        return Ok(AttestorKind::SVID_KEY);
+    let own = [AttestorKind::SVID_KEY, AttestorKind::SESSION_KEY];
+    if let Some(kind) = own.into_iter().find(|kind| kind.to_string() == name) {
+        return Ok(kind);
     }
     AttestorKind::from_name(name).ok_or_else(|| format!("no method is called `{name}`"))
 }

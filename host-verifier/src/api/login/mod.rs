@@ -140,6 +140,9 @@ fn read(form: Form, body: &[u8]) -> Result<Asked, String> {
     if asked.state.len() > envelope::MAX_STATE {
         return Err(format!("a state of {} bytes", asked.state.len()));
     }
+    if asked.message.len() > envelope::MAX_MESSAGE {
+        return Err(format!("a message of {} bytes", asked.message.len()));
+    }
     Ok(asked)
 }
 

@@ -181,7 +181,7 @@ impl Run<'_> {
                 })?;
                 list.extend(values.into_iter().map(|value| Attribute {
                     origin: kind,
-                    name: format!("{kind}.{name}"),
+                    name: format!("{}.{name}", kind.origin().unwrap_or_default()),
                     value,
                 }));
             }

@@ -201,8 +201,8 @@ fn details(attributes: &[Attribute], into: &mut Map<String, Value>) {
             .filter(|a| a.name == attribute.name)
             .count()
             > 1;
-        let origin = attribute.origin.to_string();
-        let name = attribute.name.strip_prefix(&origin);
+        let origin = attribute.origin.origin().unwrap_or_default();
+        let name = attribute.name.strip_prefix(origin);
         let Some(name) = name.and_then(|rest| rest.strip_prefix('.')) else {
             continue;
         };

@@ -186,7 +186,7 @@ pub(crate) fn judge(
     let login = Login::new(blobs);
     match attestor(config).judge(&login.context(), &payload)? {
         Judged::Challenge(pending) => Ok((login, pending)),
-        Judged::Proven(_) => panic!("proven without a challenge"),
+        Judged::Proven(_) | Judged::Errand(_) => panic!("proven without a challenge"),
     }
 }
 

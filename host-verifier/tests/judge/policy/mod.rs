@@ -55,7 +55,7 @@ impl Attestor for Says {
     fn judge(&self, _: &LoginContext<'_>, payload: &[u8]) -> Result<Judged, AttestError> {
         let attribute = Attribute {
             origin: self.kind,
-            name: format!("{}.said", self.kind),
+            name: format!("{}.said", self.kind.origin().unwrap()),
             value: String::from_utf8_lossy(payload).into_owned(),
         };
         Ok(Judged::Proven(Box::new(Claims {
@@ -83,6 +83,7 @@ pub(crate) fn satisfied(set: &PolicySet, id: RequirementId) -> Outcome {
     match run::judge(id, attestor.as_ref(), &cx, payload.as_bytes()).unwrap() {
         Progress::Proven(attested) => Outcome::Satisfied(attested),
         Progress::Pending(pending) => panic!("{pending:?}"),
+        Progress::Errand(errand) => panic!("{errand:?}"),
     }
 }
 

@@ -46,8 +46,7 @@ impl Bound {
                 public: key.public.clone(),
                 name: key.key().name().unwrap().as_bytes().to_vec(),
             }),
-            boot: None,
-            quoted: None,
+            ..Facts::default()
         };
         let mut statement = Statement::proper(&key);
         statement.nonce = quote_nonce(&login.transcript).to_vec();
@@ -95,7 +94,7 @@ impl Bound {
         context.last_boot = self.last.as_ref();
         match attestor.judge(&context, &payload)? {
             Judged::Proven(claims) => Ok(*claims),
-            Judged::Challenge(_) => panic!("a quote needs no second step"),
+            Judged::Challenge(_) | Judged::Errand(_) => panic!("a quote needs no second step"),
         }
     }
 

@@ -30,6 +30,7 @@ async fn a_stored_login_is_judged_as_it_was_and_any_changed_byte_is_found() {
     for (n, said) in kept.said.iter().enumerate() {
         let len = match said {
             Said::Agent(bytes) | Said::Verifier(bytes) | Said::Blob(_, bytes) => bytes.len(),
+            Said::Outside(answered) => panic!("nobody outside was asked: {answered:?}"),
         };
         for byte in 0..len {
             let mut changed = kept.clone();
@@ -37,6 +38,7 @@ async fn a_stored_login_is_judged_as_it_was_and_any_changed_byte_is_found() {
                 Said::Agent(bytes) | Said::Verifier(bytes) | Said::Blob(_, bytes) => {
                     bytes[byte] ^= 1
                 }
+                Said::Outside(_) => unreachable!(),
             }
             if judge(&changed).is_ok() {
                 survived.push((n, byte));
