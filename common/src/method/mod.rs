@@ -4,5 +4,6 @@
 //! matching.
 
 pub mod svid_key;
+pub mod tpm_devid;
 pub mod tpm_ek;
 pub mod tpm_quote;

@@ -25,6 +25,7 @@ pub mod errand;
 pub mod error;
 pub mod registry;
 pub mod run;
+pub mod tpm_devid;
 pub mod tpm_ek;
 pub mod tpm_quote;
 

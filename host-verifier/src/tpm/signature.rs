@@ -40,7 +40,7 @@ pub enum SignatureCheckError {
     #[error("rsa key of {0} bits")]
     WeakKey(usize),
     /// It does not verify.
-    #[error("signature does not verify under the attestation key")]
+    #[error("signature does not verify under the key")]
     Wrong,
 }
 
@@ -70,9 +70,23 @@ pub fn verify_attest(
     attest: &[u8],
     signature: &Signature<'_>,
 ) -> Result<HashAlgorithm, SignatureCheckError> {
+    verify_by(key.key(), key.scheme(), attest, signature)
+}
+
+/// Verifies `signature` over `message` under a key of a TPM, and returns the hash of the scheme. `scheme` is what the key's
+/// public area fixes; `None` where it fixes nothing, and every supported scheme with a strong hash will do.
+///
+/// # Errors
+/// See [`SignatureCheckError`].
+pub fn verify_by(
+    key: &PublicKey,
+    scheme: Option<(AlgId, AlgId)>,
+    message: &[u8],
+    signature: &Signature<'_>,
+) -> Result<HashAlgorithm, SignatureCheckError> {
     let (alg, hash_id) = (signature.scheme(), signature.hash());
     let hash = strong_hash_algorithm(hash_id).ok_or(SignatureCheckError::Hash(hash_id))?;
-    if let Some((want_alg, want_hash)) = key.scheme()
+    if let Some((want_alg, want_hash)) = scheme
         && (want_alg, want_hash) != (alg, hash_id)
     {
         return Err(SignatureCheckError::NotTheKeysScheme {
@@ -82,19 +96,18 @@ pub fn verify_attest(
             want_hash,
         });
     }
-    let key = key.key();
     let result = match (key, signature) {
         (PublicKey::Rsa(_), Signature::Rsassa { sig, .. }) => {
             let scheme = Scheme::RsaPkcs1(hash);
-            verify(key, scheme, attest, sig, Legacy::default())
+            verify(key, scheme, message, sig, Legacy::default())
         }
         (PublicKey::Rsa(_), Signature::Rsapss { sig, .. }) => {
             let scheme = Scheme::RsaPss(hash, PssSalt::DigestOrMaximum);
-            verify(key, scheme, attest, sig, Legacy::default())
+            verify(key, scheme, message, sig, Legacy::default())
         }
         (PublicKey::Ec(ec), Signature::Ecdsa { r, s, .. }) => {
             let der = ecdsa_signature_der(ec.curve(), r, s).ok_or(SignatureCheckError::Scalar)?;
-            verify(key, Scheme::Ecdsa(hash), attest, &der, Legacy::default())
+            verify(key, Scheme::Ecdsa(hash), message, &der, Legacy::default())
         }
         (PublicKey::Rsa(_), Signature::Ecdsa { .. })
         | (PublicKey::Ec(_), Signature::Rsassa { .. } | Signature::Rsapss { .. }) => {

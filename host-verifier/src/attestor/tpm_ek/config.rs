@@ -44,7 +44,7 @@ pub struct Config {
     pub allowed_hashes: Option<Vec<String>>,
     /// Whose EK certificates count.
     #[serde(rename = "manufacturerCAs")]
-    pub manufacturer_cas: Option<ManufacturerCas>,
+    pub manufacturer_cas: Option<Authorities>,
     /// Accept SHA-1 signatures in certificate chains.
     #[serde(default, rename = "danger_allow_sha1")]
     pub danger_allow_sha1: bool,
@@ -56,14 +56,14 @@ pub struct Config {
     pub danger_allow_roca: bool,
 }
 
-/// `manufacturerCAs`: one mixed list, or anchors and intermediates apart. Each entry is the path of a
+/// Certification authorities: one mixed list, or anchors and intermediates apart. Each entry is the path of a
 /// PEM or DER file, or PEM itself.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(
     untagged,
     expecting = "a list of files or PEM texts, or {anchors, intermediates}"
 )]
-pub enum ManufacturerCas {
+pub enum Authorities {
     /// Sorted by [`TrustStore::from_mixed`].
     Mixed(Vec<CertificateSource>),
     /// As the operator sorted them.
@@ -162,29 +162,37 @@ impl Config {
     }
 
     fn manufacturers(&self, files: Files<'_>) -> Result<Option<Arc<TrustStore>>, ConfigError> {
-        const FIELD: &str = "manufacturerCAs";
-        let store = match &self.manufacturer_cas {
-            None => return Ok(None),
-            Some(ManufacturerCas::Mixed(sources)) => {
-                TrustStore::from_mixed(read(sources, FIELD, files)?)
-            }
-            Some(ManufacturerCas::Apart(apart)) => {
-                let anchors = read(&apart.anchors, "manufacturerCAs.anchors", files)?;
+        let cas = self.manufacturer_cas.as_ref();
+        let store = cas.map(|cas| cas.store("manufacturerCAs", files));
+        Ok(store.transpose()?.map(Arc::new))
+    }
+}
+
+impl Authorities {
+    /// Reads the certificates; there is at least one anchor among them. `field` is the name that the settings have.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn store(&self, field: &str, files: Files<'_>) -> Result<TrustStore, ConfigError> {
+        let store = match self {
+            Self::Mixed(sources) => TrustStore::from_mixed(read(sources, field, files)?),
+            Self::Apart(apart) => {
+                let anchors = read(&apart.anchors, &format!("{field}.anchors"), files)?;
                 let intermediates = match apart.intermediates.as_slice() {
                     [] => Vec::new(),
-                    some => read(some, "manufacturerCAs.intermediates", files)?,
+                    some => read(some, &format!("{field}.intermediates"), files)?,
                 };
                 TrustStore::new(anchors, intermediates)
             }
         };
         if store.is_empty() {
             return Err(ConfigError {
-                field: FIELD.into(),
+                field: field.into(),
                 message: "no certificate in it can be a trust anchor".into(),
-                hint: Some("add the manufacturer's root, or name `anchors` apart".into()),
+                hint: Some("add the root, or name `anchors` apart".into()),
             });
         }
-        Ok(Some(Arc::new(store)))
+        Ok(store)
     }
 }
 

@@ -12,10 +12,11 @@ use assay_common::{
 };
 
 pub use config::{Config, Require};
+pub use verify::Rules;
 
 use self::{
     certificate::Dangers,
-    verify::{Acceptable, EkError, Rules},
+    verify::{Acceptable, EkError},
 };
 use super::{
     AttestError, Attestor, Attribute, BoundKey, Claims, Facts, Fault, Judged, LoginContext, Pending,
@@ -103,11 +104,7 @@ impl Pending for AwaitActivation {
     }
 
     fn remark(&self) -> Option<String> {
-        let error = self.acceptable.refused_certificate()?;
-        Some(format!(
-            "let in by its hash beside a certificate that failed: {}: {error}",
-            error.check()
-        ))
+        remark(&self.acceptable)
     }
 
     fn if_answered(&self) -> Option<Claims> {
@@ -119,18 +116,7 @@ impl Pending for AwaitActivation {
         secret: &[u8; 32],
         random: &dyn SecureRandom,
     ) -> Result<Vec<u8>, AttestError> {
-        let internal = |detail: &str| AttestError::new(Fault::Internal, "make-credential", detail);
-        let ak = self.acceptable.ak();
-        let name = ak.name().ok_or_else(|| internal("the ak has no name"))?;
-        let credential = make_credential(self.acceptable.ek(), name.as_bytes(), secret, random)
-            .map_err(EkError::MakeCredential)?;
-        let challenge = EkChallenge {
-            credential_blob: &credential.id_object,
-            encrypted_secret: &credential.encrypted_secret,
-        };
-        postcard::to_slice(&challenge, &mut [0; MAX_VERIFIER_MESSAGE])
-            .map(|bytes| bytes.to_vec())
-            .map_err(|_| internal("the challenge is longer than a message"))
+        challenge(&self.acceptable, secret, random)
     }
 
     fn finish(
@@ -138,18 +124,65 @@ impl Pending for AwaitActivation {
         cx: &LoginContext<'_>,
         response: &[u8],
     ) -> Result<Claims, AttestError> {
-        let response = payload::parse_response(response)?;
-        if !cx.keys.proof_fits(cx.transcript, &response.mac) {
-            return Err(EkError::Activation.into());
-        }
+        check_response(cx, response)?;
         Ok(claims(&self.acceptable))
+    }
+}
+
+/// What the operator should know of an EK that was let in.
+pub(super) fn remark(acceptable: &Acceptable) -> Option<String> {
+    let error = acceptable.refused_certificate()?;
+    Some(format!(
+        "let in by its hash beside a certificate that failed: {}: {error}",
+        error.check()
+    ))
+}
+
+/// Hides `secret` so that only the TPM with this EK finds it, and only for this AK.
+pub(super) fn challenge(
+    acceptable: &Acceptable,
+    secret: &[u8; 32],
+    random: &dyn SecureRandom,
+) -> Result<Vec<u8>, AttestError> {
+    let internal = |detail: &str| AttestError::new(Fault::Internal, "make-credential", detail);
+    let ak = acceptable.ak();
+    let name = ak.name().ok_or_else(|| internal("the ak has no name"))?;
+    let credential = make_credential(acceptable.ek(), name.as_bytes(), secret, random)
+        .map_err(EkError::MakeCredential)?;
+    let challenge = EkChallenge {
+        credential_blob: &credential.id_object,
+        encrypted_secret: &credential.encrypted_secret,
+    };
+    postcard::to_slice(&challenge, &mut [0; MAX_VERIFIER_MESSAGE])
+        .map(|bytes| bytes.to_vec())
+        .map_err(|_| internal("the challenge is longer than a message"))
+}
+
+/// Whether the response shows that the secret was found.
+pub(super) fn check_response(cx: &LoginContext<'_>, response: &[u8]) -> Result<(), EkError> {
+    let response = payload::parse_response(response)?;
+    if cx.keys.proof_fits(cx.transcript, &response.mac) {
+        Ok(())
+    } else {
+        Err(EkError::Activation)
+    }
+}
+
+/// What other methods build on once the secret came back: this TPM, and the AK in it.
+pub(super) fn facts(acceptable: &Acceptable) -> Facts {
+    Facts {
+        subject: Some(hex::encode(acceptable.ek_hash())),
+        attestation_key: acceptable.ak().name().map(|name| BoundKey {
+            public: acceptable.ak_public().to_vec(),
+            name: name.as_bytes().to_vec(),
+        }),
+        ..Facts::default()
     }
 }
 
 /// What is known once the secret came back. Certificate attributes only from a verified certificate.
 fn claims(acceptable: &Acceptable) -> Claims {
     let kind = AttestorKind::TPM_EK;
-    let subject = hex::encode(acceptable.ek_hash());
     let mut attributes = Vec::new();
     let mut emit = |name: &str, value: Option<String>| {
         attributes.extend(value.map(|value| Attribute {
@@ -158,7 +191,7 @@ fn claims(acceptable: &Acceptable) -> Claims {
             value,
         }));
     };
-    emit("public_hash", Some(subject.clone()));
+    emit("public_hash", Some(hex::encode(acceptable.ek_hash())));
     if let Some(certificate) = acceptable.certificate() {
         let identity = certificate.identity().clone();
         emit("serial_number", Some(certificate.serial_number()));
@@ -169,13 +202,6 @@ fn claims(acceptable: &Acceptable) -> Claims {
     Claims {
         kind,
         attributes,
-        facts: Facts {
-            subject: Some(subject),
-            attestation_key: acceptable.ak().name().map(|name| BoundKey {
-                public: acceptable.ak_public().to_vec(),
-                name: name.as_bytes().to_vec(),
-            }),
-            ..Facts::default()
-        },
+        facts: facts(acceptable),
     }
 }

@@ -29,12 +29,20 @@ pub struct Untrusted<'a> {
 ///
 /// # Errors
 /// [`EkError::Payload`], [`EkError::EkPublic`], [`EkError::AkPublic`], [`EkError::Blob`].
-pub fn parse<'a>(payload: &'a [u8], blobs: &'a Blobs) -> Result<Untrusted<'a>, EkError> {
+pub fn parse<'a>(payload: &'a [u8], blobs: &Blobs) -> Result<Untrusted<'a>, EkError> {
     let (payload, rest) =
         postcard::take_from_bytes::<EkPayload<'a>>(payload).map_err(|_| EkError::Payload)?;
     if !rest.is_empty() {
         return Err(EkError::Payload);
     }
+    resolve(&payload, blobs)
+}
+
+/// Reads what a payload holds and names.
+///
+/// # Errors
+/// As [`parse`], but for [`EkError::Payload`].
+pub fn resolve<'a>(payload: &EkPayload<'a>, blobs: &Blobs) -> Result<Untrusted<'a>, EkError> {
     let certificate = match &payload.ek_certificate {
         Some(reference) => {
             let blob = blobs.resolve(reference).map_err(EkError::Blob)?;

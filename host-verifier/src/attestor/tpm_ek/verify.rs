@@ -280,7 +280,7 @@ pub fn verify(
     })
 }
 
-fn is_roca(key: &PublicKey, dangers: Dangers) -> bool {
+pub(in crate::attestor) fn is_roca(key: &PublicKey, dangers: Dangers) -> bool {
     let PublicKey::Rsa(rsa) = key else {
         return false;
     };

@@ -73,7 +73,9 @@ impl Attestor for TpmQuote {
     }
 
     fn stands_on(&self) -> AttestorSet {
-        AttestorSet::EMPTY.with(AttestorKind::TPM_EK)
+        AttestorSet::EMPTY
+            .with(AttestorKind::TPM_EK)
+            .with(AttestorKind::TPM_DEVID)
     }
 
     fn request(&self, so_far: Option<&[u8]>) -> Result<Vec<u8>, AttestError> {
