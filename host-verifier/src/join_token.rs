@@ -7,7 +7,12 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 
 use assay_common::identity::{ClusterName, NameError, SpiffeId, SpiffeIdError};
+use assay_common::method::join_token::key_seed;
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use jiff::Timestamp;
+use zeroize::Zeroizing;
+
+use crate::crypto::sha256;
 
 use crate::random::{RandomError, SecureRandom, bytes};
 use crate::store::JoinTokenRecord;
@@ -140,10 +145,22 @@ impl JoinToken {
         TokenText::read(text, PREFIX).map(Self)
     }
 
-    /// What is stored of it, and what it is taken by.
+    /// What is stored of it, and what it is taken by: the SHA-256 of the public half of the key that it is the seed of.
+    /// Nothing that a store, a login or a trail holds is good for a login; see [`assay_common::method::join_token`].
     #[must_use]
     pub fn sha256(&self) -> [u8; 32] {
-        self.0.sha256()
+        sha256(&[self.key().public_key().as_ref()])
+    }
+
+    /// The token's key, by which an agent shows that it has the token.
+    #[must_use]
+    #[expect(
+        clippy::expect_used,
+        reason = "the only error is a seed of another length, and its type says the length"
+    )]
+    pub fn key(&self) -> Ed25519KeyPair {
+        let seed = Zeroizing::new(key_seed(self.expose()));
+        Ed25519KeyPair::from_seed_unchecked(seed.as_slice()).expect("32 bytes are a seed")
     }
 
     /// The token itself: for whoever asked for it, once.

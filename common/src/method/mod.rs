@@ -3,6 +3,7 @@
 //! TPM structures are carried as the TPM made them and never encoded again: re-encoding is how Names stop
 //! matching.
 
+pub mod join_token;
 pub mod svid_key;
 pub mod tpm_devid;
 pub mod tpm_ek;

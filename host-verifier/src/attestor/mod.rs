@@ -23,6 +23,7 @@
 pub mod claims;
 pub mod errand;
 pub mod error;
+pub mod join_token;
 pub mod registry;
 pub mod run;
 pub mod tpm_devid;

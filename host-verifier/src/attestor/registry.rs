@@ -62,6 +62,7 @@ macro_rules! methods {
 }
 
 methods! {
+    JOIN_TOKEN => join_token;
     TPM_DEVID => tpm_devid;
     TPM_EK => tpm_ek;
     TPM_QUOTE => tpm_quote;

@@ -1,5 +1,5 @@
-//! Join tokens: each lets one node log in once. A store holds the SHA-256 of a token and never the token; why a plain hash is
-//! enough is said in [`super::api_tokens`].
+//! Join tokens: each lets one node log in once. A store holds a hash of a token's public key and never the token; see
+//! [`JoinToken::sha256`](crate::join_token::JoinToken::sha256).
 //!
 //! # Why one statement takes a token
 //!
@@ -17,7 +17,7 @@ use super::StoreError;
 pub struct JoinTokenRecord {
     /// Its public name, 32 hex digits, for lists, logs, revocation and the node's identity. It says nothing about the token.
     pub id: String,
-    /// SHA-256 of the token as it is sent.
+    /// SHA-256 of the token's public key.
     pub sha256: [u8; 32],
     /// The cluster that it lets into.
     pub cluster: String,

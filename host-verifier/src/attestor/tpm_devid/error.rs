@@ -29,7 +29,10 @@ pub enum DevidError {
     #[error("no devid certificate came")]
     NoCertificate,
     /// More than a chain has.
-    #[error("more than {} devid certificates", assay_common::method::tpm_devid::MAX_CERTIFICATES)]
+    #[error(
+        "more than {} devid certificates",
+        assay_common::method::tpm_devid::MAX_CERTIFICATES
+    )]
     TooManyCertificates,
     /// They are not DER one after the other.
     #[error("devid certificates: not DER, one after the other")]

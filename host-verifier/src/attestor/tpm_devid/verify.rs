@@ -14,8 +14,8 @@ use assay_common::{
     },
 };
 
-use super::{error::of_path, payload::Untrusted};
 pub use super::error::DevidError;
+use super::{error::of_path, payload::Untrusted};
 use crate::{
     attestor::tpm_ek::{
         self,
