@@ -39,6 +39,10 @@ impl Attestor for JoinTokenAttestor {
         true
     }
 
+    fn is_once(&self) -> bool {
+        true
+    }
+
     fn attributes(&self) -> Vec<String> {
         [ID, SPIFFE_ID].map(str::to_owned).to_vec()
     }

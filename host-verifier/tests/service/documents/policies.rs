@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use assay_common::policy::AttestorKind;
+use assay_host_verifier::attestor::registry::BUILT;
 use assay_host_verifier::document::DocumentError;
 use assay_host_verifier::policy::{PolicyDocument, PolicySet};
 
@@ -62,10 +63,12 @@ fn every_method_of_the_seeds_is_known_by_name_and_those_without_an_attestor_say_
     for kind in AttestorKind::ALL {
         let name = kind.name().unwrap();
         let text = document(&format!("        - type: {name}\n"));
-        let error = error(&text);
-        if matches!(*kind, AttestorKind::TPM_EK | AttestorKind::TPM_QUOTE) {
-            assert!(!error.message.contains("not built yet"), "{error}");
+        if BUILT.contains(kind) {
+            if let Err(error) = policy(&text) {
+                assert!(!error.message.contains("not built yet"), "{error}");
+            }
         } else {
+            let error = error(&text);
             assert!(
                 error
                     .message

@@ -125,10 +125,33 @@ async fn every_flaw_of_a_hello_has_its_refusal() {
         ),
         (
             Hello {
+                // Of the right form, and no point of the curve.
                 key_share: &[4; 65],
                 ..good.clone()
             },
-            DenyCode::UNSUPPORTED_VERSION,
+            DenyCode::REFUSED,
+        ),
+        (
+            Hello {
+                // A compressed point.
+                key_share: &[2; 33],
+                ..good.clone()
+            },
+            DenyCode::MALFORMED,
+        ),
+        (
+            Hello {
+                key_share: &[5; 65],
+                ..good.clone()
+            },
+            DenyCode::MALFORMED,
+        ),
+        (
+            Hello {
+                key_share: &[4; 64],
+                ..good.clone()
+            },
+            DenyCode::MALFORMED,
         ),
     ];
     for (hello, code) in flaws {
