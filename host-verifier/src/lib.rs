@@ -1,6 +1,7 @@
 //! Assay's verifier: judges the proofs that agents send, and issues sessions.
 //!
 //! * [`crypto`], [`x509`], [`tpm`]: primitives, certificates, TPM structures; pure functions.
+//! * [`jwt`]: signed tokens of other issuers.
 //! * [`attestor`]: one folder per attestation method: payload in, challenge out, claims out.
 //! * [`policy`]: which proofs a cluster accepts; [`login`]: how an agent gives them; [`session`]: what it gets.
 //! * [`svid`]: authorities, X.509-SVIDs, JWT-SVIDs, the trust bundle.
@@ -25,6 +26,7 @@ pub mod config;
 pub mod crypto;
 pub mod document;
 pub mod join_token;
+pub mod jwt;
 pub mod login;
 pub mod outside;
 pub mod policy;

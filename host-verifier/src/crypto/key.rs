@@ -9,7 +9,7 @@ use super::{
 /// Why bytes are not a public key that can be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
-    /// The RSA modulus is empty, even, or longer than [`MAX_RSA_BITS`].
+    /// The RSA modulus is empty, even, or longer than the limit, which is [`MAX_RSA_BITS`] for keys of peers.
     #[error("rsa modulus is not usable: {bits} bits")]
     Modulus {
         /// Length of the modulus in bits.
@@ -86,10 +86,18 @@ impl RsaPublicKey {
     /// [`KeyError::Modulus`], [`KeyError::Exponent`]. Small moduli are a matter of policy and
     /// pass here; see [`super::Legacy`].
     pub fn new(modulus: &[u8], exponent: u64) -> Result<Self, KeyError> {
+        Self::up_to(MAX_RSA_BITS, modulus, exponent)
+    }
+
+    /// As [`Self::new`] with another limit on the modulus, for keys that do not come from the peer that is judged.
+    ///
+    /// # Errors
+    /// [`KeyError::Modulus`], [`KeyError::Exponent`].
+    pub fn up_to(max_bits: usize, modulus: &[u8], exponent: u64) -> Result<Self, KeyError> {
         let modulus = trim_leading_zeros(modulus);
         let bits = bit_len(modulus);
         let odd = modulus.last().is_some_and(|b| b & 1 == 1);
-        if !odd || bits > MAX_RSA_BITS {
+        if !odd || bits > max_bits {
             return Err(KeyError::Modulus { bits });
         }
         // The upper limit keeps the cost of a verification bounded (a huge exponent turns one

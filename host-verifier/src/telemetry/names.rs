@@ -36,6 +36,8 @@ pub const STOPPING: &str = "Stopping";
 pub const STOPPED: &str = "Stopped";
 /// Events were lost because their reader is too slow.
 pub const EVENTS_LOST: &str = "Events lost";
+/// An issuer's keys could not be fetched; with `error`. Logins go on with those that are known while they may.
+pub const KEYS_NOT_FETCHED: &str = "Keys not fetched";
 /// A decision could not be recorded, so the login was denied.
 pub const AUDIT_FAILED: &str = "Decision not recorded";
 /// The audit trail ended in half a record, which nobody was answered on the strength of.

@@ -3,6 +3,7 @@
 //! * `chains`: the path validator, over certificates made by openssl.
 //! * `corpus`: real vendors' certificates, when `ASSAY_CORPUS` names them.
 //! * `credential`: `MakeCredential` against a TPM that opens it.
+//! * `jwt`: tokens of other issuers.
 //! * `policy`: the rules of a policy, over attestors that accept whatever they are shown.
 #![allow(
     clippy::unwrap_used,
@@ -19,6 +20,7 @@ mod corpus;
 mod credential;
 mod documents;
 mod ek;
+mod jwt;
 mod pki;
 mod policy;
 mod quote;

@@ -1,0 +1,222 @@
+//! Deciding: what a verified token must say (RFC 7519 section 4.1).
+
+use core::time::Duration;
+
+use jiff::Timestamp;
+
+use super::algorithm::Algorithm;
+use super::error::{JwtError, Part, shown};
+use super::json::{Json, Object};
+use super::verify::Verified;
+
+/// Longest leeway for clocks that differ.
+pub const MAX_LEEWAY: Duration = Duration::from_secs(60);
+
+/// What a token must say. Borrowed from a method's settings.
+#[derive(Debug, Clone, Copy)]
+pub struct Expectations<'a> {
+    /// `iss`, byte for byte: no slash is added or forgiven.
+    pub issuer: &'a str,
+    /// `aud` must have one of these. An empty list lets nothing pass.
+    pub audiences: &'a [String],
+    /// `sub`, byte for byte, where only one is expected.
+    pub subject: Option<&'a str>,
+    /// The header's `typ` (RFC 7515 section 4.1.9), without `application/`. `None`: absent, or `JWT`.
+    pub typ: Option<&'a str>,
+    /// Algorithms that count, of those that there are; `None` for all.
+    pub algorithms: Option<&'a [Algorithm]>,
+    /// For clocks that differ; more than [`MAX_LEEWAY`] counts as that.
+    pub leeway: Duration,
+    /// Longest time from `iat` to `exp`; `iat` is required then.
+    pub max_lifetime: Option<Duration>,
+}
+
+/// What a token that passed says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Claims {
+    /// `sub`.
+    pub subject: Option<String>,
+    /// `exp`.
+    pub expires: Timestamp,
+    /// `iat`.
+    pub issued: Option<Timestamp>,
+    /// All claims.
+    pub all: Object,
+}
+
+/// Decides whether a verified token is one that is expected, now.
+///
+/// `exp` is required. A claim that is there is of the right type, or the token is refused: a text in `nbf` is not the
+/// absence of `nbf` (CVE-2026-25537).
+///
+/// # Errors
+///
+/// [`JwtError`]: type, issuer, audience, subject, times.
+pub fn decide(
+    token: Verified,
+    expected: &Expectations<'_>,
+    now: Timestamp,
+) -> Result<Claims, JwtError> {
+    let Verified { typ, claims } = token;
+    check_type(typ.as_deref(), expected.typ)?;
+    let issuer = text(&claims, "iss")?.ok_or(JwtError::Missing("issuer (iss)"))?;
+    if issuer != expected.issuer {
+        return Err(JwtError::Issuer {
+            found: issuer.to_owned(),
+            expected: expected.issuer.to_owned(),
+        });
+    }
+    check_audience(&claims, expected.audiences)?;
+    let subject = text(&claims, "sub")?;
+    if let Some(wanted) = expected.subject {
+        let subject = subject.ok_or(JwtError::Missing("subject (sub)"))?;
+        if subject != wanted {
+            return Err(JwtError::Subject {
+                found: subject.to_owned(),
+                expected: wanted.to_owned(),
+            });
+        }
+    }
+    let times = Times::read(&claims)?;
+    times.check(expected, now)?;
+    Ok(Claims {
+        subject: subject.map(ToOwned::to_owned),
+        expires: times.expires,
+        issued: times.issued,
+        all: claims,
+    })
+}
+
+/// Media types are compared without regard to case, and `application/` may be left out.
+fn check_type(found: Option<&str>, expected: Option<&str>) -> Result<(), JwtError> {
+    let short = found.map(|typ| {
+        let lower = typ.to_ascii_lowercase();
+        match lower.strip_prefix("application/") {
+            Some(rest) if !rest.contains('/') => rest.to_owned(),
+            _ => lower,
+        }
+    });
+    let fits = match (short.as_deref(), expected) {
+        (None, None) => true,
+        (Some(typ), None) => typ == "jwt",
+        (found, Some(wanted)) => found.is_some_and(|typ| typ.eq_ignore_ascii_case(wanted)),
+    };
+    match fits {
+        true => Ok(()),
+        false => Err(JwtError::Type {
+            found: found.unwrap_or("none").to_owned(),
+            expected: expected.unwrap_or("JWT").to_owned(),
+        }),
+    }
+}
+
+fn check_audience(claims: &Object, expected: &[String]) -> Result<(), JwtError> {
+    const MEMBER: &str = "aud";
+    let wrong = |found| JwtError::Member {
+        part: Part::Claims,
+        name: MEMBER,
+        found,
+        expected: "a string or a list of strings",
+    };
+    let audiences: Vec<&str> = match claims.get(MEMBER) {
+        None => return Err(JwtError::Missing("audience (aud)")),
+        Some(Json::Text(one)) => vec![one],
+        Some(Json::List(several)) => several
+            .iter()
+            .map(|one| one.text().ok_or_else(|| wrong("a list of something else")))
+            .collect::<Result<_, _>>()?,
+        Some(other) => return Err(wrong(other.kind())),
+    };
+    let hit = |wanted: &String| audiences.contains(&wanted.as_str());
+    if expected.iter().any(hit) {
+        return Ok(());
+    }
+    let quoted = |texts: &mut dyn Iterator<Item = &str>| {
+        let texts: Vec<_> = texts.take(4).map(shown).collect();
+        texts.join(", ")
+    };
+    Err(JwtError::Audience {
+        found: quoted(&mut audiences.iter().copied()),
+        expected: quoted(&mut expected.iter().map(String::as_str)),
+    })
+}
+
+fn text<'a>(claims: &'a Object, name: &'static str) -> Result<Option<&'a str>, JwtError> {
+    match claims.get(name) {
+        None => Ok(None),
+        Some(Json::Text(text)) => Ok(Some(text)),
+        Some(other) => Err(JwtError::Member {
+            part: Part::Claims,
+            name,
+            found: other.kind(),
+            expected: "a string",
+        }),
+    }
+}
+
+/// The times that a token states.
+struct Times {
+    expires: Timestamp,
+    not_before: Option<Timestamp>,
+    issued: Option<Timestamp>,
+}
+
+impl Times {
+    fn read(claims: &Object) -> Result<Self, JwtError> {
+        Ok(Self {
+            expires: numeric_date(claims, "exp")?.ok_or(JwtError::Missing("expiry (exp)"))?,
+            not_before: numeric_date(claims, "nbf")?,
+            issued: numeric_date(claims, "iat")?,
+        })
+    }
+
+    fn check(&self, expected: &Expectations<'_>, now: Timestamp) -> Result<(), JwtError> {
+        let leeway = expected.leeway.min(MAX_LEEWAY).as_secs() as i64;
+        let now = now.as_second();
+        if now >= self.expires.as_second().saturating_add(leeway) {
+            return Err(JwtError::Expired(self.expires));
+        }
+        let ahead = |time: &Timestamp| time.as_second() > now.saturating_add(leeway);
+        if let Some(time) = self.not_before.filter(ahead) {
+            return Err(JwtError::NotYet(time));
+        }
+        if let Some(time) = self.issued.filter(ahead) {
+            return Err(JwtError::FromTheFuture(time));
+        }
+        let Some(most) = expected.max_lifetime else {
+            return Ok(());
+        };
+        let issued = self.issued.ok_or(JwtError::Missing("issue time (iat)"))?;
+        let found = self.expires.as_second().saturating_sub(issued.as_second());
+        let most = most.as_secs();
+        match u64::try_from(found).is_ok_and(|found| found > most) {
+            true => Err(JwtError::Lifetime { found, most }),
+            false => Ok(()),
+        }
+    }
+}
+
+/// Seconds since 1970, a fraction allowed (RFC 7519 section 2); the fraction is cut off.
+fn numeric_date(claims: &Object, name: &'static str) -> Result<Option<Timestamp>, JwtError> {
+    let wrong = |found| JwtError::Member {
+        part: Part::Claims,
+        name,
+        found,
+        expected: "a number of seconds since 1970",
+    };
+    let number = match claims.get(name) {
+        None => return Ok(None),
+        Some(Json::Number(number)) => number,
+        Some(other) => return Err(wrong(other.kind())),
+    };
+    // A cast saturates, and what saturates is out of a calendar's range.
+    let seconds = match (number.as_i64(), number.as_f64()) {
+        (Some(seconds), _) => seconds,
+        (None, Some(fraction)) => fraction as i64,
+        (None, None) => return Err(wrong("another number")),
+    };
+    match Timestamp::from_second(seconds) {
+        Ok(time) if seconds >= 0 => Ok(Some(time)),
+        _ => Err(wrong("out of range")),
+    }
+}

@@ -1,0 +1,127 @@
+//! Reading: three parts, of which only the header is looked into.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use super::MAX_TOKEN;
+use super::algorithm::Algorithm;
+use super::error::{JwtError, Part};
+use super::json::{self, Json, Object};
+
+/// Longest `kid` and `typ`, bytes.
+const MAX_NAME: usize = 256;
+
+/// What a token says of its own signature: a wish, nothing more, until the signature was verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Header {
+    /// `alg`.
+    pub algorithm: Algorithm,
+    /// `kid`: which key.
+    pub kid: Option<String>,
+    /// `typ`.
+    pub typ: Option<String>,
+}
+
+/// A token that was taken apart and not verified. Its claims are not readable: nothing can be decided by them yet.
+pub struct Unverified<'a> {
+    pub(super) header: Header,
+    /// The first two parts and the dot between them, as they were signed.
+    pub(super) signed: &'a [u8],
+    /// The second part, not decoded.
+    pub(super) claims: &'a [u8],
+    pub(super) signature: Vec<u8>,
+}
+
+/// Without the signature, which is what makes a token worth stealing.
+impl core::fmt::Debug for Unverified<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Unverified")
+            .field("header", &self.header)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Unverified<'_> {
+    /// What it says of its signature.
+    #[must_use]
+    pub const fn header(&self) -> &Header {
+        &self.header
+    }
+}
+
+/// Takes a token in the compact form (RFC 7515 section 7.1) apart.
+///
+/// The header's `jku`, `x5u`, `jwk`, `x5c` and `x5t` are not looked at: who signs a token does not say which keys count. Its
+/// `crit` is refused (section 4.1.11), since no extension is understood.
+///
+/// # Errors
+///
+/// [`JwtError`]: the length, before anything is decoded; the form of the three parts; the header's members.
+pub fn parse(token: &[u8]) -> Result<Unverified<'_>, JwtError> {
+    if token.len() > MAX_TOKEN {
+        return Err(JwtError::TooLong(token.len()));
+    }
+    let mut parts = token.split(|byte| *byte == b'.');
+    let (Some(header), Some(claims), Some(signature), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        let parts = token.split(|byte| *byte == b'.').count();
+        return Err(JwtError::Parts(parts));
+    };
+    let signed = token
+        .get(..header.len() + 1 + claims.len())
+        .ok_or(JwtError::Parts(1))?;
+    Ok(Unverified {
+        header: read_header(&decode(header, Part::Header)?)?,
+        signed,
+        claims,
+        signature: decode(signature, Part::Signature)?,
+    })
+}
+
+/// Strict: the alphabet of RFC 4648 section 5, no padding, no stray bits in the last character, not empty.
+pub(super) fn decode(text: &[u8], part: Part) -> Result<Vec<u8>, JwtError> {
+    match URL_SAFE_NO_PAD.decode(text) {
+        Ok(bytes) if !bytes.is_empty() => Ok(bytes),
+        _ => Err(JwtError::Base64(part)),
+    }
+}
+
+/// Bytes that are one JSON object.
+pub(super) fn object(bytes: &[u8], part: Part) -> Result<Object, JwtError> {
+    json::object(bytes).map_err(|error| JwtError::Json {
+        part,
+        why: error.to_string(),
+    })
+}
+
+fn read_header(bytes: &[u8]) -> Result<Header, JwtError> {
+    let header = object(bytes, Part::Header)?;
+    if header.contains_key("crit") {
+        return Err(JwtError::Critical);
+    }
+    let text = |name: &'static str| match header.get(name) {
+        None => Ok(None),
+        Some(Json::Text(text)) if !text.is_empty() && text.len() <= MAX_NAME => {
+            Ok(Some(text.as_str()))
+        }
+        Some(other) => Err(JwtError::Member {
+            part: Part::Header,
+            name,
+            found: other.kind(),
+            expected: "a string of 1 to 256 bytes",
+        }),
+    };
+    let algorithm = text("alg")?.ok_or(JwtError::Member {
+        part: Part::Header,
+        name: "alg",
+        found: "absent",
+        expected: "a string of 1 to 256 bytes",
+    })?;
+    Ok(Header {
+        algorithm: Algorithm::from_name(algorithm)
+            .ok_or_else(|| JwtError::Algorithm(algorithm.to_owned()))?,
+        kid: text("kid")?.map(ToOwned::to_owned),
+        typ: text("typ")?.map(ToOwned::to_owned),
+    })
+}

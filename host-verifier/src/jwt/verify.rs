@@ -1,0 +1,143 @@
+//! Verifying: the signature, with a key that fits the algorithm.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use aws_lc_rs::signature::{ED25519, ParsedPublicKey, RsaPublicKeyComponents};
+
+use super::algorithm::{Algorithm, Primitive};
+use super::error::{JwtError, Part};
+use super::json::Object;
+use super::key::{Jwk, Material};
+use super::set::fits;
+use super::token::{Unverified, decode, object};
+use crate::crypto::encode::trim_leading_zeros;
+use crate::crypto::sha256;
+
+/// Prepared keys that one [`Prepared`] holds at most.
+const MOST: usize = 64;
+
+/// A key prepared for one algorithm: what depends on the key alone was checked and computed.
+#[derive(Debug)]
+pub struct VerifyingKey {
+    algorithm: Algorithm,
+    parsed: ParsedPublicKey,
+}
+
+impl VerifyingKey {
+    /// Prepares a key. The algorithm comes from a token, and so it must be that of the key: its type, its curve, and its
+    /// `alg` if it has one. An RSA key never verifies a MAC or an ECDSA signature.
+    ///
+    /// # Errors
+    ///
+    /// [`JwtError::KeyType`], [`JwtError::KeyAlgorithm`], [`JwtError::Key`].
+    pub fn new(key: &Jwk, algorithm: Algorithm) -> Result<Self, JwtError> {
+        if !fits(key, algorithm) {
+            return Err(JwtError::KeyType {
+                algorithm,
+                key: key.kind(),
+            });
+        }
+        if let Some(own) = &key.algorithm
+            && !is_called(algorithm, own)
+        {
+            return Err(JwtError::KeyAlgorithm {
+                algorithm,
+                key: own.clone(),
+            });
+        }
+        let parsed = match (&key.material, algorithm.primitive()) {
+            (Material::Rsa(rsa), Primitive::Rsa(parameters)) => {
+                let exponent = rsa.exponent().to_be_bytes();
+                RsaPublicKeyComponents {
+                    n: rsa.modulus(),
+                    e: trim_leading_zeros(&exponent),
+                }
+                .to_parsed_public_key(parameters)
+            }
+            (Material::Ec(ec), Primitive::Ec(_, ecdsa)) => ParsedPublicKey::new(ecdsa, ec.point()),
+            (Material::Ed25519(key), Primitive::Ed25519) => ParsedPublicKey::new(&ED25519, key),
+            _ => return Err(JwtError::Key(algorithm)),
+        };
+        let parsed = parsed.map_err(|_| JwtError::Key(algorithm))?;
+        Ok(Self { algorithm, parsed })
+    }
+}
+
+/// RFC 9864 gives `EdDSA` with Ed25519 a name of its own, which keys may bear.
+fn is_called(algorithm: Algorithm, name: &str) -> bool {
+    algorithm.name() == name || (algorithm == Algorithm::EdDsa && name == "Ed25519")
+}
+
+/// What a token says, after its signature was verified.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Verified {
+    pub(super) typ: Option<String>,
+    pub(super) claims: Object,
+}
+
+/// Checks the signature, and only then reads the claims.
+///
+/// # Errors
+///
+/// [`JwtError::KeyType`] when the key was prepared for another algorithm; [`JwtError::Signature`]; the form of the claims.
+pub fn verify(token: &Unverified<'_>, key: &VerifyingKey) -> Result<Verified, JwtError> {
+    if token.header.algorithm != key.algorithm {
+        return Err(JwtError::KeyAlgorithm {
+            algorithm: token.header.algorithm,
+            key: key.algorithm.name().to_owned(),
+        });
+    }
+    key.parsed
+        .verify_sig(token.signed, &token.signature)
+        .map_err(|_| JwtError::Signature)?;
+    let claims = decode(token.claims, Part::Claims)?;
+    Ok(Verified {
+        typ: token.header.typ.clone(),
+        claims: object(&claims, Part::Claims)?,
+    })
+}
+
+/// Keys that were prepared before, by the SHA-256 of their JWK and the algorithm: a key is read and its point or modulus
+/// checked once, not at each login. Bounded; when it is full, it starts anew.
+#[derive(Debug, Default)]
+pub struct Prepared(Mutex<HashMap<([u8; 32], Algorithm), Arc<VerifyingKey>>>);
+
+impl Prepared {
+    /// The key that these bytes are, a JWK in JSON, prepared for the algorithm.
+    ///
+    /// # Errors
+    ///
+    /// [`JwkProblem`]; failures are not remembered.
+    pub fn key(&self, jwk: &[u8], algorithm: Algorithm) -> Result<Arc<VerifyingKey>, JwkProblem> {
+        let name = (sha256(&[jwk]), algorithm);
+        if let Some(known) = self.lock().get(&name) {
+            return Ok(known.clone());
+        }
+        let key = Jwk::parse(jwk).map_err(JwkProblem::Jwk)?;
+        let key = VerifyingKey::new(&key, algorithm).map_err(JwkProblem::Token)?;
+        let key = Arc::new(key);
+        let mut keys = self.lock();
+        if keys.len() >= MOST {
+            keys.clear();
+        }
+        keys.insert(name, key.clone());
+        Ok(key)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<([u8; 32], Algorithm), Arc<VerifyingKey>>> {
+        // A map of finished entries: whoever panicked left none half made.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Why bytes are not the key of a token.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum JwkProblem {
+    /// They are no usable key at all.
+    #[error(transparent)]
+    Jwk(super::key::JwkError),
+    /// The key does not fit the token.
+    #[error(transparent)]
+    Token(JwtError),
+}
