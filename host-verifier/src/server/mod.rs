@@ -12,6 +12,7 @@ mod requests;
 pub mod start;
 pub mod state_keys;
 mod upkeep;
+mod world;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +31,7 @@ pub use lasting::Broken;
 use lasting::Lasting;
 pub use requests::{KEPT_BYTES, MAX_KEPT, Reply, RequestLogins};
 pub use state_keys::StateKeys;
+pub use world::World;
 
 use crate::audit::{AuditError, AuditLog, Record};
 use crate::clock::{Clock, Settled};

@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 
 use super::clusters::Base;
 use super::state_keys::StateKeyError;
-use super::{Clusters, Counted, Live, Server, StateKeys};
+use super::{Clusters, Counted, Live, Server, StateKeys, World};
 use crate::audit::{self, AuditError, AuditLog};
 use crate::clock::SystemClock;
 use crate::config::{Config, Datastore, KeyManagerConfig, Listener, SocketMode};
@@ -245,7 +245,11 @@ pub async fn server(config: &Config, events: EventSink) -> Result<Server, StartE
         state_keys,
         issuer: Arc::new(issuer(config, store.clone())?),
         clusters,
-        outside: Arc::new(NoOutside),
+        outside: Arc::new(World::new(
+            Arc::new(NoOutside),
+            store.clone(),
+            clock.clone(),
+        )),
         store,
         metrics,
         health: Health::starting(clock.clone()),

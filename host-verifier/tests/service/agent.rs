@@ -69,6 +69,8 @@ pub(crate) struct Agent {
     pub(crate) keys: Option<LoginKeys>,
     pub(crate) versions: VersionRange,
     pub(crate) verifier_key: Vec<u8>,
+    /// Its share of a session key; empty where a TPM opens a secret.
+    pub(crate) share: Vec<u8>,
 }
 
 impl Agent {
@@ -83,6 +85,7 @@ impl Agent {
             keys: None,
             versions: VersionRange::OURS,
             verifier_key: verifier_key.to_vec(),
+            share: Vec::new(),
         }
     }
 
@@ -98,7 +101,7 @@ impl Agent {
             cluster: &self.cluster,
             methods: &self.methods,
             agent_nonce: self.nonce,
-            key_share: &[],
+            key_share: &self.share,
             untrusted_board: "test",
             untrusted_version: "0",
         }

@@ -13,7 +13,7 @@ use assay_host_verifier::outside::NoOutside;
 use assay_host_verifier::policy::{PolicyDocument, PolicySet};
 use assay_host_verifier::random::SystemRandom;
 use assay_host_verifier::server::clusters::Base;
-use assay_host_verifier::server::{Clusters, Counted, LoginConversation, Server, StateKeys};
+use assay_host_verifier::server::{Clusters, Counted, LoginConversation, Server, StateKeys, World};
 use assay_host_verifier::session::PathTemplate;
 use assay_host_verifier::store::{MemoryStore, Store};
 use assay_host_verifier::svid::keys::MemoryKeys;
@@ -134,7 +134,11 @@ impl Desk {
             audit: AuditLog::default(),
             verifier: verifier.into(),
             clusters: Clusters::new(base, store.clone()),
-            outside: Arc::new(NoOutside),
+            outside: Arc::new(World::new(
+                Arc::new(NoOutside),
+                store.clone(),
+                clock.clone(),
+            )),
             store: Arc::new(Counted::new(store.clone(), metrics.clone())),
             clock: clock.clone(),
             random: Arc::new(SystemRandom),

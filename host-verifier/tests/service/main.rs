@@ -63,3 +63,4 @@ mod swtpm;
 mod transport_security;
 mod vendor;
 mod ways_in;
+mod without_tpm;

@@ -129,7 +129,7 @@ fn rules_that_cannot_be_meant_are_told_with_their_place_and_a_hint() {
         (
             "      anyOf: [$QUOTE]\n",
             (6, 0),
-            "not the method it stands on: tpm_ek",
+            "not the method it stands on: tpm_ek or tpm_devid",
         ),
         (
             "      requiredAttestors: [$EK]\n      environment: staging\n",

@@ -182,7 +182,7 @@ fn a_policy_that_would_let_everybody_or_nobody_in_is_refused() {
         ),
         (
             document(quote),
-            "requires `tpm_quote` but not the method it stands on: tpm_ek",
+            "requires `tpm_quote` but not the method it stands on: tpm_ek or tpm_devid",
         ),
         (document(&ek.repeat(2)), "requires `tpm_ek` twice"),
         (document("        - type: tpm_ek\n"), "tpm_ek"),

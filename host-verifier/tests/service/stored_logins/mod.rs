@@ -15,19 +15,19 @@ use tempfile::TempDir;
 use crate::desk::Desk;
 
 /// A desk with a trail on disk.
-fn office(entries: &str) -> (Desk, TempDir) {
+pub(crate) fn office(entries: &str) -> (Desk, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let mut desk = Desk::new(entries);
     desk.server.audit = AuditLog::open(&folder.path().join(audit::FILE)).unwrap().0;
     (desk, folder)
 }
 
-fn last_record(folder: &TempDir) -> Map<String, Value> {
+pub(crate) fn last_record(folder: &TempDir) -> Map<String, Value> {
     let text = std::fs::read_to_string(folder.path().join(audit::FILE)).unwrap();
     serde_json::from_str(text.lines().last().unwrap()).unwrap()
 }
 
-fn judge(kept: &Kept, policies: &PolicySet, at: Timestamp, key: &[u8]) -> Judgement {
+pub(crate) fn judge(kept: &Kept, policies: &PolicySet, at: Timestamp, key: &[u8]) -> Judgement {
     let question = Question {
         policies,
         at,
@@ -37,7 +37,7 @@ fn judge(kept: &Kept, policies: &PolicySet, at: Timestamp, key: &[u8]) -> Judgem
 }
 
 /// The policy that wins, or everything that is said against it.
-fn verdict(judgement: Judgement) -> Result<String, String> {
+pub(crate) fn verdict(judgement: Judgement) -> Result<String, String> {
     match judgement.decision {
         Some(Ok(authorized)) => Ok(authorized.policy().to_owned()),
         Some(Err(refusal)) => Err(refusal.explanation.to_string()),
