@@ -27,6 +27,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod config;
 pub mod finding;
 pub mod line;
 pub mod method;
