@@ -28,8 +28,10 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
+pub mod evidence;
 pub mod finding;
 pub mod line;
 pub mod method;
 pub mod platform;
+pub mod svid;
 pub mod tpm;

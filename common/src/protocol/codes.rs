@@ -114,6 +114,8 @@ codes! {
         PCR_UNSTABLE = 25, "pcr-unstable";
         /// The line failed while a long field was being sent.
         LINK = 26, "link";
+        /// A method of a host has no proof; the host's own log says which and why.
+        METHOD = 27, "method";
     }
 }
 

@@ -106,6 +106,22 @@ pub fn write<T: TpmTransport>(
     Ok(())
 }
 
+/// What the holder of a P-256 key outside of a TPM signs, by ECDSA with SHA-256: one piece after the other. `point` is both
+/// coordinates.
+#[must_use]
+pub const fn p256_info(point: &[u8; 2 * FIELD]) -> [&[u8]; 3] {
+    [&P256_INFO, point, &P256_END]
+}
+
+/// Writes the request for a P-256 key outside of a TPM, with its signature over [`p256_info`] in DER.
+pub fn write_p256(point: &[u8; 2 * FIELD], signature: &[u8], out: &mut MessageWriter<'_>) {
+    let [start, point, end] = p256_info(point);
+    let info = [start, point, end, &[], &[], &[]];
+    let len = info.iter().map(|piece| piece.len()).sum();
+    head(out, info, len, &ECDSA_SHA256, signature.len());
+    out.raw(signature);
+}
+
 /// The pieces of a `CertificationRequestInfo`; `None` for a public area that the template does not lead to.
 fn info(template: SvidKeyTemplate, public: &[u8]) -> Option<[&[u8]; 6]> {
     let (head, unique) = public.split_at_checked(template.head().len())?;

@@ -1,0 +1,310 @@
+//! Everything that a host can prove, as the one source that the firmware's login asks.
+//!
+//! What comes from the TPM is answered by the TPM's own source, a host's methods by their [`Method`]s, and the two keys of
+//! a login without a TPM, the session's and the SVID's, from memory.
+
+use assay_common::login::{LoginKeys, proof_nonce};
+use assay_common::policy::{AttestorKind, AttestorSet};
+use assay_common::protocol::{MessageWriter, TroubleCode};
+use assay_firmware::evidence::{EvidenceError, EvidenceSource, Request};
+use assay_firmware::link::BlobSink;
+
+use crate::method::{Method, MethodError, ProofRequest};
+use crate::svid::key::{CryptoError, KeyShare, SvidKey};
+
+/// What the TPM is called in troubles.
+const TPM: &str = "tpm";
+
+/// What can be proven, by whom.
+pub struct Evidence {
+    tpm: Option<Tpm>,
+    methods: Vec<Box<dyn Method>>,
+    /// Methods that are ready for the login under way.
+    ready: AttestorSet,
+    share: Option<KeyShare>,
+    svid_key: Option<SvidKey>,
+    /// Whether the TPM has made the SVID's key of this login.
+    resident: bool,
+    /// Why a source has no part in the login under way, or ended it.
+    troubles: Vec<Trouble>,
+}
+
+/// The TPM's source, and what is offered of it.
+struct Tpm {
+    source: Box<dyn EvidenceSource>,
+    offered: AttestorSet,
+    ready: bool,
+}
+
+/// What keeps a source from proving.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// The method, or `tpm`.
+    pub source: String,
+    /// What is wrong, and what to do about it.
+    pub error: MethodError,
+}
+
+impl core::fmt::Debug for Evidence {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Evidence")
+            .field("methods", &self.methods)
+            .field("ready", &self.ready)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Evidence {
+    /// Evidence by these methods.
+    #[must_use]
+    pub fn new(methods: Vec<Box<dyn Method>>) -> Self {
+        Self {
+            tpm: None,
+            methods,
+            ready: AttestorSet::EMPTY,
+            share: None,
+            svid_key: None,
+            resident: false,
+            troubles: Vec::new(),
+        }
+    }
+
+    /// And by a TPM: those of its methods that are `offered`.
+    #[must_use]
+    pub fn with_tpm(self, source: Box<dyn EvidenceSource>, offered: AttestorSet) -> Self {
+        let tpm = Tpm {
+            source,
+            offered,
+            ready: false,
+        };
+        Self {
+            tpm: Some(tpm),
+            ..self
+        }
+    }
+
+    /// The key share of the login that was begun; empty where only a TPM is offered, which seals the session itself.
+    #[must_use]
+    pub fn key_share(&self) -> &[u8] {
+        self.share.as_ref().map_or(&[], |share| share.public())
+    }
+
+    /// The key that the SVID of the last login is for, when it is in memory.
+    #[must_use]
+    pub const fn svid_key(&self) -> Option<&SvidKey> {
+        self.svid_key.as_ref()
+    }
+
+    /// Why sources had no part in the last login, or ended it; the list is empty afterwards.
+    pub fn take_troubles(&mut self) -> Vec<Trouble> {
+        core::mem::take(&mut self.troubles)
+    }
+
+    /// The host's methods.
+    #[must_use]
+    pub fn methods(&self) -> &[Box<dyn Method>] {
+        &self.methods
+    }
+
+    fn trouble(&mut self, source: impl ToString, error: MethodError) -> EvidenceError {
+        let source = source.to_string();
+        self.troubles.push(Trouble { source, error });
+        EvidenceError::new(TroubleCode::METHOD)
+    }
+
+    /// A trouble of the TPM's source, in words.
+    fn tpm_trouble(&mut self, error: EvidenceError) -> EvidenceError {
+        let told = MethodError::new(error.to_string(), tpm_hint(error.code));
+        self.troubles.push(Trouble {
+            source: TPM.to_owned(),
+            error: told,
+        });
+        error
+    }
+
+    fn prove_by_method(
+        &mut self,
+        request: &Request<'_>,
+        out: &mut MessageWriter<'_>,
+    ) -> Result<Option<LoginKeys>, EvidenceError> {
+        let kind = request.kind;
+        let nonce = proof_nonce(kind, request.transcript);
+        let asked = ProofRequest {
+            round: request.round,
+            payload: request.payload,
+            transcript: request.transcript,
+            nonce: &nonce,
+        };
+        let mut methods = self.methods.iter_mut();
+        let Some(method) = methods.find(|method| method.kind() == kind) else {
+            return Err(EvidenceError::new(TroubleCode::UNSUPPORTED_REQUEST));
+        };
+        match method.prove(&asked) {
+            Ok(proof) => {
+                out.raw(&proof.payload);
+                Ok(proof.keys)
+            }
+            Err(error) => Err(self.trouble(kind, error)),
+        }
+    }
+
+    /// The proof that the agreed secret is known.
+    fn session_key(
+        &mut self,
+        request: &Request<'_>,
+        out: &mut MessageWriter<'_>,
+    ) -> Result<Option<LoginKeys>, EvidenceError> {
+        let Some(share) = self.share.take() else {
+            return Err(EvidenceError::new(TroubleCode::UNSUPPORTED_REQUEST));
+        };
+        let keys = share.agree(request.payload);
+        let keys = keys.map_err(|_| EvidenceError::new(TroubleCode::PROTOCOL))?;
+        out.raw(&keys.proof(request.transcript));
+        Ok(Some(keys))
+    }
+
+    /// A request for a certificate of a key in memory: there is no proof of where it lives.
+    fn request_svid(&mut self, out: &mut MessageWriter<'_>) -> Result<(), EvidenceError> {
+        const NO_RESIDENCE: u8 = 0;
+        let failed = |_: CryptoError| EvidenceError::new(TroubleCode::METHOD);
+        let key = SvidKey::generate().map_err(failed)?;
+        let key = self.svid_key.insert(key);
+        let field = out.begin();
+        key.request(out).map_err(failed)?;
+        out.end(field);
+        out.byte(NO_RESIDENCE);
+        Ok(())
+    }
+}
+
+/// What to do about a trouble of the TPM.
+const fn tpm_hint(code: TroubleCode) -> &'static str {
+    match code {
+        TroubleCode::TPM_LOCKOUT => "wait, or clear the lockout with `tpm2_dictionarylockout -c`",
+        TroubleCode::TPM_OUT_OF_MEMORY => {
+            "use the kernel's resource manager, /dev/tpmrm0, and not /dev/tpm0"
+        }
+        TroubleCode::PCR_UNSTABLE => "something extends PCRs without pause; find out what",
+        _ => "`assay agent doctor` looks at the TPM",
+    }
+}
+
+impl EvidenceSource for Evidence {
+    fn kinds(&self) -> AttestorSet {
+        let tpm = match &self.tpm {
+            Some(tpm) if tpm.ready => tpm.offered.intersection(tpm.source.kinds()),
+            _ => AttestorSet::EMPTY,
+        };
+        let kinds = self.ready.union(tpm).with(AttestorKind::SVID_KEY);
+        match &self.share {
+            Some(_) => kinds.with(AttestorKind::SESSION_KEY),
+            None => kinds,
+        }
+    }
+
+    /// A source that is not ready is left out: a policy may do without it. Without any there is no login.
+    fn begin(&mut self) -> Result<(), EvidenceError> {
+        self.troubles.clear();
+        self.svid_key = None;
+        self.resident = false;
+        self.ready = AttestorSet::EMPTY;
+        let mut first = None;
+        for index in 0..self.methods.len() {
+            let Some(method) = self.methods.get_mut(index) else {
+                continue;
+            };
+            let kind = method.kind();
+            match method.begin() {
+                Ok(()) => self.ready = self.ready.with(kind),
+                Err(error) => {
+                    let error = self.trouble(kind, error);
+                    first = first.or(Some(error));
+                }
+            }
+        }
+        if let Some(tpm) = &mut self.tpm {
+            let begun = tpm.source.begin();
+            tpm.ready = begun.is_ok();
+            if let Err(error) = begun {
+                first = first.or(Some(self.tpm_trouble(error)));
+            }
+        }
+        let by_tpm = self.tpm.as_ref().is_some_and(|tpm| tpm.ready);
+        if self.ready.is_empty() && !by_tpm {
+            return Err(first.unwrap_or(EvidenceError::new(TroubleCode::METHOD)));
+        }
+        self.share = match self.ready.is_empty() {
+            true => None,
+            false => {
+                Some(KeyShare::generate().map_err(|_| EvidenceError::new(TroubleCode::METHOD))?)
+            }
+        };
+        Ok(())
+    }
+
+    fn random(&mut self, out: &mut [u8; 32]) -> Result<(), EvidenceError> {
+        aws_lc_rs::rand::fill(out).map_err(|_| EvidenceError::new(TroubleCode::METHOD))
+    }
+
+    fn prove(
+        &mut self,
+        request: &Request<'_>,
+        blobs: &mut dyn BlobSink,
+        out: &mut MessageWriter<'_>,
+    ) -> Result<Option<LoginKeys>, EvidenceError> {
+        let kind = request.kind;
+        if kind == AttestorKind::SESSION_KEY {
+            return self.session_key(request, out);
+        }
+        // An SVID's key is the TPM's where the TPM has named itself, which it has done by now: the verifier's items are in
+        // the order of their numbers, and this is the last.
+        if kind == AttestorKind::SVID_KEY && !self.resident {
+            return self.request_svid(out).map(|()| None);
+        }
+        let by_tpm = self.tpm.as_mut().filter(|tpm| {
+            tpm.ready && (tpm.offered.contains(kind) || kind == AttestorKind::SVID_KEY)
+        });
+        let Some(tpm) = by_tpm else {
+            return self.prove_by_method(request, out);
+        };
+        match tpm.source.prove(request, blobs, out) {
+            Ok(keys) => {
+                self.resident |= kind == AttestorKind::TPM_EK || kind == AttestorKind::TPM_DEVID;
+                Ok(keys)
+            }
+            Err(error) => Err(self.tpm_trouble(error)),
+        }
+    }
+
+    fn renew(
+        &mut self,
+        qualifying_data: &[u8; 32],
+        out: &mut MessageWriter<'_>,
+    ) -> Result<(), EvidenceError> {
+        match &mut self.tpm {
+            Some(tpm) if self.resident => {
+                let renewed = tpm.source.renew(qualifying_data, out);
+                renewed.map_err(|error| self.tpm_trouble(error))
+            }
+            _ => Err(EvidenceError::new(TroubleCode::UNSUPPORTED_REQUEST)),
+        }
+    }
+
+    fn keep(&mut self) {
+        for method in &mut self.methods {
+            method.end();
+        }
+        self.share = None;
+        if let Some(tpm) = &mut self.tpm {
+            tpm.source.keep();
+        }
+    }
+
+    fn end(&mut self) {
+        self.keep();
+        self.svid_key = None;
+        if let Some(tpm) = &mut self.tpm {
+            tpm.source.end();
+        }
+    }
+}

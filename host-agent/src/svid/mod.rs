@@ -1,0 +1,5 @@
+//! What a session brings: the SVID, its key, and the bundle; and how they come into files.
+
+pub mod bundle;
+pub mod files;
+pub mod key;
