@@ -25,6 +25,8 @@ pub struct Evidence {
     svid_key: Option<SvidKey>,
     /// Whether the TPM has made the SVID's key of this login.
     resident: bool,
+    /// What the verifier has asked for, and got.
+    proven: AttestorSet,
     /// Why a source has no part in the login under way, or ended it.
     troubles: Vec<Trouble>,
 }
@@ -65,6 +67,7 @@ impl Evidence {
             share: None,
             svid_key: None,
             resident: false,
+            proven: AttestorSet::EMPTY,
             troubles: Vec::new(),
         }
     }
@@ -93,6 +96,12 @@ impl Evidence {
     #[must_use]
     pub const fn svid_key(&self) -> Option<&SvidKey> {
         self.svid_key.as_ref()
+    }
+
+    /// The methods that the verifier asked for in the last login and got a proof of. Whether it accepted each is its own secret.
+    #[must_use]
+    pub const fn proven(&self) -> AttestorSet {
+        self.proven
     }
 
     /// Why sources had no part in the last login, or ended it; the list is empty afterwards.
@@ -141,6 +150,7 @@ impl Evidence {
         };
         match method.prove(&asked) {
             Ok(proof) => {
+                self.proven = self.proven.with(kind);
                 out.raw(&proof.payload);
                 Ok(proof.keys)
             }
@@ -207,6 +217,7 @@ impl EvidenceSource for Evidence {
         self.troubles.clear();
         self.svid_key = None;
         self.resident = false;
+        self.proven = AttestorSet::EMPTY;
         self.ready = AttestorSet::EMPTY;
         let mut first = None;
         for index in 0..self.methods.len() {
@@ -269,6 +280,9 @@ impl EvidenceSource for Evidence {
         };
         match tpm.source.prove(request, blobs, out) {
             Ok(keys) => {
+                if !kind.is_protocol() {
+                    self.proven = self.proven.with(kind);
+                }
                 self.resident |= kind == AttestorKind::TPM_EK || kind == AttestorKind::TPM_DEVID;
                 Ok(keys)
             }
@@ -286,7 +300,15 @@ impl EvidenceSource for Evidence {
                 let renewed = tpm.source.renew(qualifying_data, out);
                 renewed.map_err(|error| self.tpm_trouble(error))
             }
-            _ => Err(EvidenceError::new(TroubleCode::UNSUPPORTED_REQUEST)),
+            // Without an attestation key the SVID's own key says that it is the same node.
+            _ => {
+                let key = self.svid_key.as_ref();
+                let key = key.ok_or(EvidenceError::new(TroubleCode::UNSUPPORTED_REQUEST))?;
+                let signature = key.renew(qualifying_data);
+                let signature = signature.map_err(|_| EvidenceError::new(TroubleCode::METHOD))?;
+                out.raw(&signature);
+                Ok(())
+            }
         }
     }
 

@@ -7,6 +7,10 @@
 //! * [`mod@line`]: a link to a verifier over a Unix or TCP socket.
 //! * [`platform`]: time and rest.
 //! * [`method`]: what a host can prove without a TPM.
+//! * [`config`], [`setup`], [`evidence`]: from a YAML file to the one source that a login asks.
+//! * [`client`]: the login over HTTPS.
+//! * [`svid`]: what a session brings, and the files it comes into.
+//! * [`cli`]: the commands.
 //!
 //! ```no_run
 //! use assay_firmware::{evidence::tpm::TpmEvidence, platform::BoardInfo, run::{Node, Timing}};
@@ -27,11 +31,14 @@
 
 #![forbid(unsafe_code)]
 
+pub mod cli;
+pub mod client;
 pub mod config;
 pub mod evidence;
 pub mod finding;
 pub mod line;
 pub mod method;
 pub mod platform;
+pub mod setup;
 pub mod svid;
 pub mod tpm;

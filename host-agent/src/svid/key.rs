@@ -1,7 +1,7 @@
 //! Keys in memory, for what has no TPM: the SVID's key and the session's key share. Both are made anew for each login.
 
-use assay_common::login::LoginKeys;
 use assay_common::login::session_key::{SHARE_LEN, session_keys};
+use assay_common::login::{LoginKeys, renewal_by_key};
 use assay_common::protocol::MessageWriter;
 use assay_firmware::keys::csr;
 use aws_lc_rs::agreement::{ECDH_P256, PrivateKey, UnparsedPublicKey, agree};
@@ -66,6 +66,15 @@ impl SvidKey {
         let signature = self.sign(&csr::p256_info(&point).concat())?;
         csr::write_p256(&point, &signature, out);
         Ok(())
+    }
+
+    /// The signature that renews a session which no attestation key stands behind.
+    ///
+    /// # Errors
+    ///
+    /// [`CryptoError`].
+    pub fn renew(&self, nonce: &[u8; 32]) -> Result<Vec<u8>, CryptoError> {
+        self.sign(&renewal_by_key(nonce).concat())
     }
 
     /// ECDSA with SHA-256, DER.

@@ -3,3 +3,4 @@
 pub mod bundle;
 pub mod files;
 pub mod key;
+pub mod store;

@@ -1,0 +1,160 @@
+//! `assay agent login`: one login, to see whether it succeeds.
+
+use std::process::ExitCode;
+
+use assay_host::cli::{Failure, Format, finish};
+use clap::Args;
+use serde::Serialize;
+
+use super::{Source, block_on};
+use crate::client::{Granted, LoginError, Verifiers, log_in};
+use crate::config::Outputs;
+use crate::setup::Setup;
+use crate::svid::bundle::Bundle;
+use crate::svid::store;
+
+/// The options.
+#[derive(Debug, Args)]
+pub struct Options {
+    #[command(flatten)]
+    source: Source,
+    /// Write the files of `output` too
+    #[arg(long)]
+    write: bool,
+    #[command(flatten)]
+    format: Format,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LoggedIn {
+    spiffe_id: String,
+    proven: Vec<String>,
+    session_id: String,
+    lifetime_seconds: u64,
+    renew_in_seconds: Option<u64>,
+    /// Where the SVID's private key is; `null` when there is no SVID.
+    svid_key: Option<&'static str>,
+    server: String,
+    /// What was offered and could not be proven.
+    left_out: Vec<LeftOut>,
+    written: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct LeftOut {
+    method: String,
+    reason: String,
+    hint: String,
+}
+
+/// Runs the command.
+pub(super) fn run(options: &Options) -> ExitCode {
+    finish(options.format, attempt(options), text)
+}
+
+fn attempt(options: &Options) -> Result<LoggedIn, Failure> {
+    let mut config = options.source.load()?;
+    let outputs = match (&config.outputs, options.write) {
+        (Some(outputs), true) => Some(outputs.clone()),
+        (None, true) => {
+            return Err(Failure::usage("--write: the configuration names no files")
+                .hint("add `output` with a `directory` below `agent`"));
+        }
+        (_, false) => None,
+    };
+    let mut evidence = Setup::of(&mut config)?.evidence();
+    let verifiers = Verifiers::new(&config.servers, &config.roots);
+    let verifiers =
+        verifiers.map_err(|error| Failure::usage(error.to_string()).hint(error.hint()))?;
+    block_on(async {
+        let granted = log_in(&config.record(), &verifiers, &mut evidence).await;
+        let granted = granted.map_err(|error| failed(&error))?;
+        let written = match outputs {
+            None => Vec::new(),
+            Some(outputs) => write(&outputs, &verifiers, &granted).await?,
+        };
+        let left_out = evidence.take_troubles().into_iter().map(|trouble| LeftOut {
+            method: trouble.source,
+            reason: trouble.error.what,
+            hint: trouble.error.hint,
+        });
+        let proven = granted.proven.iter();
+        Ok(LoggedIn {
+            proven: proven.map(|kind| kind.to_string()).collect(),
+            lifetime_seconds: granted.term.lifetime_s,
+            renew_in_seconds: granted.term.renew_in_s,
+            svid_key: match (granted.svid.is_empty(), &granted.key) {
+                (true, _) => None,
+                (false, Some(_)) => Some("memory"),
+                (false, None) => Some("tpm"),
+            },
+            spiffe_id: granted.spiffe_id,
+            session_id: granted.session_id,
+            server: granted.by,
+            left_out: left_out.collect(),
+            written,
+        })
+    })
+}
+
+async fn write(
+    outputs: &Outputs,
+    verifiers: &Verifiers,
+    granted: &Granted,
+) -> Result<Vec<String>, Failure> {
+    let bundle = Bundle::fetch(verifiers).await;
+    let bundle = bundle.map_err(|error| Failure::failed(error.to_string()))?;
+    let svid = store::Identity {
+        svid: &granted.svid,
+        key: granted.key.as_ref().map(|key| key.as_slice()),
+    };
+    let written = store::write(outputs, Some(&svid), &bundle);
+    written.map_err(|error| Failure::failed(error.to_string()).hint(error.hint()))
+}
+
+/// A failed login as a command's failure.
+fn failed(error: &LoginError) -> Failure {
+    let login = match error {
+        LoginError::Denied {
+            login_id: Some(id), ..
+        } => format!(" (login {id})"),
+        _ => String::new(),
+    };
+    Failure::failed(format!("{error}{login}")).hint(error.hint())
+}
+
+fn text(logged_in: &LoggedIn) -> String {
+    let mut lines = vec![
+        format!("logged in: {}", logged_in.spiffe_id),
+        format!("proven:    {}", logged_in.proven.join(", ")),
+        format!(
+            "session:   {}, {} s, {}",
+            logged_in.session_id,
+            logged_in.lifetime_seconds,
+            match logged_in.renew_in_seconds {
+                Some(seconds) => format!("renewed in {seconds} s"),
+                None => "ends in a login".to_owned(),
+            }
+        ),
+        match logged_in.svid_key {
+            Some(place) => format!("svid:      yes, its key in the {place}"),
+            None => "svid:      none".to_owned(),
+        },
+        format!("server:    {}", logged_in.server),
+    ];
+    for LeftOut {
+        method,
+        reason,
+        hint,
+    } in &logged_in.left_out
+    {
+        lines.push(format!(
+            "left out:  {method}: {reason}\n           hint: {hint}"
+        ));
+    }
+    for file in &logged_in.written {
+        lines.push(format!("written:   {file}"));
+    }
+    lines.join("\n")
+}

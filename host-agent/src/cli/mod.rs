@@ -1,0 +1,89 @@
+//! `assay agent`: one file per command. They answer as all commands of Assay do ([`assay_host::cli`]).
+
+mod login;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use assay_host::cli::{Failure, misuse};
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Config, DEFAULT_PATH, Overrides};
+
+/// The agent of a Linux node: proves what the node is, and gets its identity for it.
+#[derive(Debug, Parser)]
+#[command(name = "assay-agent", version, about, propagate_version = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Log in once, and say what was proven and which identity was granted
+    Login(login::Options),
+}
+
+/// Where the configuration is, and what is said instead of it.
+#[derive(Debug, Clone, Args)]
+pub struct Source {
+    /// The agent's configuration
+    #[arg(long, value_name = "FILE", env = "ASSAY_AGENT_CONFIG", default_value = DEFAULT_PATH)]
+    config: PathBuf,
+    /// A verifier's URL, instead of the configuration's; may be given several times
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "ASSAY_AGENT_SERVER",
+        value_delimiter = ','
+    )]
+    server: Vec<String>,
+    /// The certificate of the verifiers' authority (PEM), instead of the configuration's
+    #[arg(long, value_name = "FILE", env = "ASSAY_AGENT_CA")]
+    ca: Option<PathBuf>,
+    /// A provisioning record, instead of the configuration's
+    #[arg(long, value_name = "FILE", env = "ASSAY_AGENT_RECORD")]
+    record: Option<PathBuf>,
+}
+
+impl Source {
+    /// The configuration.
+    fn load(&self) -> Result<Config, Failure> {
+        let overrides = Overrides {
+            servers: self.server.clone(),
+            ca: self.ca.clone(),
+            record: self.record.clone(),
+        };
+        Ok(Config::load(&self.config, &overrides)?)
+    }
+}
+
+/// Reads the command line and runs it. A command line that cannot be read is exit status 2.
+#[must_use]
+pub fn main(args: &[OsString]) -> ExitCode {
+    match Cli::try_parse_from(args) {
+        Ok(cli) => run(cli),
+        Err(error) => misuse(&error, args, |_, _| {}),
+    }
+}
+
+/// Runs a command.
+#[must_use]
+pub fn run(cli: Cli) -> ExitCode {
+    match cli.command {
+        Command::Login(options) => login::run(&options),
+    }
+}
+
+/// Runs what needs a runtime: one thread, as all of the agent.
+fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime
+        .map_err(|error| Failure::failed(error.to_string()))?
+        .block_on(future)
+}

@@ -1,0 +1,165 @@
+//! Why there is no session, and what to do about it.
+
+use std::time::Duration;
+
+use assay_common::protocol::DenyCode;
+use assay_firmware::agent::{Failure, ProtocolError};
+use assay_host::document::visible;
+use assay_host::http::HttpError;
+
+use crate::evidence::Trouble;
+
+/// Longest wait that a verifier may ask for: a refusal is not authenticated, so it must not put a node to sleep for good.
+pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(15 * 60);
+
+/// Why there is no session.
+#[derive(Debug, thiserror::Error)]
+pub enum LoginError {
+    /// No verifier was reached; of each, why.
+    #[error("no verifier is reached: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Unreachable(Vec<HttpError>),
+    /// The verifier refused.
+    #[error("denied: {code}: {reason}")]
+    Denied {
+        /// The category.
+        code: DenyCode,
+        /// What it says, on one line.
+        reason: String,
+        /// When it wants to be asked again.
+        retry_after: Duration,
+        /// The login's name in its audit trail, when it came to that.
+        login_id: Option<String>,
+    },
+    /// A proof could not be made.
+    #[error("{}", .0.iter().map(|trouble| format!("{}: {}", trouble.source, trouble.error)).collect::<Vec<_>>().join("; "))]
+    Evidence(Vec<Trouble>),
+    /// The verifier is not the one whose key is pinned.
+    #[error("the verifier's message is not signed by the pinned key")]
+    Untrusted,
+    /// The verifier breaks the protocol.
+    #[error("the verifier breaks the protocol: {0}")]
+    Protocol(String),
+    /// An answer that is none of a login: of a proxy, or of another service.
+    #[error("HTTP {status}: {detail}")]
+    Answer {
+        /// The status.
+        status: u16,
+        /// What it says.
+        detail: String,
+        /// When it wants to be asked again.
+        retry_after: Option<Duration>,
+    },
+    /// The node's own settings.
+    #[error("{0}")]
+    Own(String),
+}
+
+impl LoginError {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        let hint = match self {
+            Self::Unreachable(errors) => match errors.first() {
+                Some(HttpError::Tls { .. }) => {
+                    "`ca` below `server` names the certificate of the verifier's authority; `assay agent doctor` looks at the chain"
+                }
+                _ => {
+                    "is assayd running, is `addresses` right, does a firewall stand between? `assay agent doctor` looks"
+                }
+            },
+            Self::Denied { code, .. } => denied(*code),
+            Self::Evidence(troubles) => {
+                return match troubles.last() {
+                    Some(trouble) => trouble.error.hint.clone(),
+                    None => "`assay agent doctor` looks at every method".to_owned(),
+                };
+            }
+            Self::Untrusted => {
+                "this is another verifier, or its key was replaced: compare `verifierKey` with `challengeKey.sec1` of its /v1/bundle, over a way that you trust"
+            }
+            Self::Protocol(_) => "is the verifier of another version? Compare `assayd --version`",
+            Self::Answer { status: 404, .. } => {
+                "this is no verifier, or one whose API is elsewhere: check `addresses`"
+            }
+            Self::Answer { .. } => "what answers there may be a proxy: ask whoever runs it",
+            Self::Own(_) => "correct the configuration",
+        };
+        hint.to_owned()
+    }
+
+    /// When the verifier wants to be asked again.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        let wish = match self {
+            Self::Denied { retry_after, .. } => Some(*retry_after),
+            Self::Answer { retry_after, .. } => *retry_after,
+            _ => None,
+        };
+        wish.map(|wish| wish.min(MAX_RETRY_AFTER))
+    }
+
+    /// Of a state of the login.
+    pub(super) fn of(failure: Failure, troubles: Vec<Trouble>) -> Self {
+        match failure {
+            Failure::Evidence(_) if !troubles.is_empty() => Self::Evidence(troubles),
+            Failure::Evidence(error) => Self::Own(error.to_string()),
+            Failure::NotProvisioned(error) => Self::Own(error.to_string()),
+            Failure::UntrustedVerifier => Self::Untrusted,
+            Failure::Protocol(ProtocolError::Identity) => Self::Protocol(
+                "the identity that it grants is not of the node's trust domain".to_owned(),
+            ),
+            Failure::Protocol(error) => Self::Protocol(format!("{error:?}")),
+            Failure::Denied {
+                code,
+                retry_after_s,
+            } => Self::Denied {
+                code,
+                reason: String::new(),
+                retry_after: Duration::from_secs(retry_after_s.into()),
+                login_id: None,
+            },
+            Failure::NoAnswer | Failure::Link => Self::Protocol(failure.to_string()),
+        }
+    }
+
+    /// With what a refusal says beside its category.
+    pub(super) fn told(self, said: &str, login: Option<[u8; 16]>) -> Self {
+        match self {
+            Self::Denied {
+                code, retry_after, ..
+            } => Self::Denied {
+                code,
+                reason: visible(said),
+                retry_after,
+                login_id: login.map(hex::encode),
+            },
+            other => other,
+        }
+    }
+}
+
+const fn denied(code: DenyCode) -> &'static str {
+    match code {
+        DenyCode::REFUSED => {
+            "a proof was checked and refused: `assay audit` on the verifier shows the failed check of this login"
+        }
+        DenyCode::NO_POLICY => {
+            "no policy of the cluster is satisfied by what `attestors` offers: compare `assay agent show` with the policy"
+        }
+        DenyCode::UNKNOWN_CLUSTER => {
+            "correct `clusterId`; the verifier does not serve this cluster"
+        }
+        DenyCode::MISCONFIGURED => {
+            "the cluster's policy cannot be used: its operator is told by /ready"
+        }
+        DenyCode::UNAVAILABLE => {
+            "the verifier depends on something that is down; the agent asks again by itself"
+        }
+        DenyCode::OVERLOADED => "too many logins at once; the agent asks again by itself",
+        DenyCode::UNSUPPORTED_VERSION => "agent and verifier are too far apart: upgrade the older",
+        DenyCode::EXPIRED => "a proof took too long to make; look for what is slow",
+        DenyCode::LOGIN_REQUIRED => "the session is over; the agent logs in anew",
+        DenyCode::MALFORMED => "agent and verifier disagree on the protocol: upgrade the older",
+        _ => "the verifier's log says more",
+    }
+}
