@@ -72,6 +72,12 @@ const RSA_ALGORITHM_IDENTIFIER: &[u8] = &[
     0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00,
 ];
 
+/// DER of `AlgorithmIdentifier { id-Ed25519 }` (RFC 8410 section 3).
+const ED25519_ALGORITHM_IDENTIFIER: &[u8] = &[0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70];
+
+/// Bytes of an Ed25519 public key.
+pub const ED25519_LEN: usize = 32;
+
 /// An RSA public key: odd modulus without leading zeros, odd exponent of 3 to 2^32.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RsaPublicKey {
@@ -214,6 +220,8 @@ pub enum PublicKey {
     Rsa(RsaPublicKey),
     /// A NIST curve.
     Ec(EcPublicKey),
+    /// Ed25519 (RFC 8032): the 32 bytes of the encoded point.
+    Ed25519([u8; ED25519_LEN]),
 }
 
 impl PublicKey {
@@ -239,6 +247,11 @@ impl PublicKey {
                 out.extend_from_slice(&ec.point);
                 out
             }
+            Self::Ed25519(point) => {
+                let mut out = spki_head(ED25519_ALGORITHM_IDENTIFIER, point.len());
+                out.extend_from_slice(point);
+                out
+            }
         }
     }
 
@@ -260,15 +273,17 @@ impl PublicKey {
                 Curve::P384 => 384,
                 Curve::P521 => 521,
             },
+            Self::Ed25519(_) => 255,
         }
     }
 
-    /// `rsa` or `ecc`.
+    /// `rsa`, `ecc` or `ed25519`.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Rsa(_) => "rsa",
             Self::Ec(_) => "ecc",
+            Self::Ed25519(_) => "ed25519",
         }
     }
 
@@ -282,7 +297,8 @@ impl PublicKey {
             ECDH_P256, ECDH_P384, ECDH_P521, ParsedPublicKey, UnparsedPublicKey,
         };
         match self {
-            Self::Rsa(_) => Ok(()),
+            // The library decodes an Ed25519 point when it verifies with it; a wrong one verifies nothing.
+            Self::Rsa(_) | Self::Ed25519(_) => Ok(()),
             Self::Ec(ec) => {
                 let algorithm = match ec.curve {
                     Curve::P256 => &ECDH_P256,
@@ -307,6 +323,7 @@ impl core::fmt::Display for PublicKey {
                 Curve::P384 => "ecc-p384",
                 Curve::P521 => "ecc-p521",
             }),
+            Self::Ed25519(_) => f.write_str("ed25519"),
         }
     }
 }
@@ -334,6 +351,7 @@ mod tests {
         for (modulus, exponent) in [
             (vec![0x7f; 256], 3),
             (vec![0xff; 256], 65_537),
+            (vec![0x81; 1024], 65_537),
             (vec![0x81; 512], 1 << 32 | 1),
             ([&[0, 0][..], &[0xc1; 128]].concat(), 0x1_0001),
             (vec![5], 3),
@@ -352,6 +370,8 @@ mod tests {
             let key = PublicKey::Ec(EcPublicKey::new(curve, &[1], &[0x80, 2]).unwrap());
             assert_eq!(spki::from_der(&key.spki_der()), Ok(key));
         }
+        let key = PublicKey::Ed25519([7; 32]);
+        assert_eq!(spki::from_der(&key.spki_der()), Ok(key));
     }
 
     #[test]
@@ -364,7 +384,7 @@ mod tests {
             Some(KeyError::Modulus { .. })
         ));
         assert!(matches!(
-            modulus(&[0xff; 513]),
+            modulus(&[0xff; 1025]),
             Some(KeyError::Modulus { .. })
         ));
         for exponent in [0, 1, 2, 65_536, (1 << 32) + 1, u64::MAX] {

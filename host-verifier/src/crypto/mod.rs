@@ -15,10 +15,10 @@ mod seen;
 mod verify;
 
 pub use hash::{Digest, HashAlgorithm, sha256};
-pub use key::{Curve, EcPublicKey, KeyError, PublicKey, RsaPublicKey};
+pub use key::{Curve, ED25519_LEN, EcPublicKey, KeyError, PublicKey, RsaPublicKey};
 pub use roca::has_roca_fingerprint;
 pub use seen::Seen;
 pub use verify::{
-    Legacy, MAX_RSA_BITS, MIN_LEGACY_RSA_BITS, MIN_RSA_BITS, PssSalt, Scheme, VerifyError,
-    ecdsa_signature_der, verify,
+    Legacy, MAX_RSA_BITS, MIN_LEGACY_RSA_BITS, MIN_RSA_BITS, PssSalt, Scheme, USUAL_MAX_RSA_BITS,
+    VerifyError, ecdsa_signature_der, verify,
 };

@@ -90,6 +90,8 @@ fn digest(
         Scheme::RsaPss(hash, PssSalt::Exactly(len)) => (1, hash, len),
         Scheme::RsaPss(hash, PssSalt::DigestOrMaximum) => (2, hash, 0),
         Scheme::Ecdsa(hash) => (3, hash, 0),
+        Scheme::RsaPss(hash, PssSalt::Usual) => (4, hash, 0),
+        Scheme::Ed25519 => (5, HashAlgorithm::Sha512, 0),
     };
     let Legacy {
         danger_allow_sha1,

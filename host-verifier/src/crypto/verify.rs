@@ -14,9 +14,12 @@ use super::{
 pub const MIN_RSA_BITS: usize = 2048;
 /// Smallest RSA modulus accepted at all.
 pub const MIN_LEGACY_RSA_BITS: usize = 1024;
-/// Largest RSA modulus accepted: verification cost grows with the square, and the key is chosen
-/// by a peer that has proven nothing yet.
-pub const MAX_RSA_BITS: usize = 4096;
+/// Largest RSA modulus accepted anywhere: verification cost grows with the square, and the key is chosen
+/// by a peer that has proven nothing yet. What judges one kind of key sets a lower limit where it can
+/// ([`USUAL_MAX_RSA_BITS`]).
+pub const MAX_RSA_BITS: usize = 8192;
+/// Largest RSA modulus where nobody has configured more: TPMs, vendors' authorities and certificate requests stay below.
+pub const USUAL_MAX_RSA_BITS: usize = 4096;
 
 /// Switches that admit what is broken. All off by default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,7 +38,14 @@ pub enum PssSalt {
     /// As long as the digest, or as long as the modulus allows: TPMs do either
     /// ([TPM2.0 Part 1] Annex B.7).
     DigestOrMaximum,
+    /// What signers set by a usual option: as long as the modulus allows (Go, and OpenSSL's default for the command
+    /// line), as long as the digest, none, or as long as SHA-1, SHA-384 or SHA-512. The library cannot read the length
+    /// out of a signature, and trying every one would let a peer buy a thousand verifications with one message.
+    Usual,
 }
+
+/// The lengths of [`PssSalt::Usual`] besides the longest.
+const USUAL_SALTS: &[u16] = &[32, 0, 20, 48, 64];
 
 /// A signature scheme with its hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,14 +56,17 @@ pub enum Scheme {
     RsaPss(HashAlgorithm, PssSalt),
     /// ECDSA, signature in DER.
     Ecdsa(HashAlgorithm),
+    /// Ed25519 (RFC 8032), which hashes by itself.
+    Ed25519,
 }
 
 impl Scheme {
-    /// The hash of the scheme.
+    /// The hash of the scheme: SHA-512 for Ed25519.
     #[must_use]
     pub fn hash(self) -> HashAlgorithm {
         match self {
             Self::RsaPkcs1(hash) | Self::RsaPss(hash, _) | Self::Ecdsa(hash) => hash,
+            Self::Ed25519 => HashAlgorithm::Sha512,
         }
     }
 }
@@ -80,7 +93,7 @@ pub enum VerifyError {
 
 /// Checks `signature` over `message` with `key`.
 ///
-/// Limits: RSA moduli of 2048 to 4096 bits (1024 with [`Legacy::danger_allow_small_rsa`]);
+/// Limits: RSA moduli of 2048 to 8192 bits (1024 with [`Legacy::danger_allow_small_rsa`]);
 /// ECDSA over P-256, P-384 and P-521 with any of SHA-256, SHA-384, SHA-512. SHA-1 only with
 /// [`Legacy::danger_allow_sha1`].
 ///
@@ -110,6 +123,11 @@ pub fn verify(
             };
             match salt {
                 PssSalt::Exactly(n) => with(RsaPssSaltLength::Custom(n)),
+                PssSalt::Usual => USUAL_SALTS
+                    .iter()
+                    .fold(with(RsaPssSaltLength::Max), |result, salt| {
+                        result.or_else(|_| with(RsaPssSaltLength::Custom(*salt)))
+                    }),
                 PssSalt::DigestOrMaximum => {
                     with(RsaPssSaltLength::Digest).or_else(|_| with(RsaPssSaltLength::Max))
                 }
@@ -118,6 +136,11 @@ pub fn verify(
         (PublicKey::Ec(ec), Scheme::Ecdsa(hash)) => {
             let algorithm = ecdsa(ec.curve(), hash)?;
             UnparsedPublicKey::new(algorithm, ec.point())
+                .verify(message, signature)
+                .map_err(|_| VerifyError::BadSignature)
+        }
+        (PublicKey::Ed25519(point), Scheme::Ed25519) => {
+            UnparsedPublicKey::new(&signature::ED25519, point)
                 .verify(message, signature)
                 .map_err(|_| VerifyError::BadSignature)
         }

@@ -201,6 +201,8 @@ fn jwk(key: &PublicKey) -> Value {
                 "e": number(crate::crypto::encode::trim_leading_zeros(&exponent)),
             })
         }
+        // RFC 8037 section 2. No authority has such a key (`jwt_key`).
+        PublicKey::Ed25519(point) => json!({"kty": "OKP", "crv": "Ed25519", "x": number(point)}),
     }
 }
 

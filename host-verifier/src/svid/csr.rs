@@ -4,7 +4,8 @@
 //! are read over: who gets which identity is decided by what was attested, never by what was asked for.
 
 use crate::crypto::{
-    self, Curve, Legacy, MAX_RSA_BITS, MIN_RSA_BITS, PublicKey, VerifyError, has_roca_fingerprint,
+    self, Curve, Legacy, MIN_RSA_BITS, PublicKey, USUAL_MAX_RSA_BITS, VerifyError,
+    has_roca_fingerprint,
 };
 use crate::x509::Oid;
 use crate::x509::algorithm::SignatureAlgorithm;
@@ -40,9 +41,12 @@ pub enum CsrError {
     /// A curve that gets no certificate.
     #[error("certificate request for a key on {0:?}: P-256 and P-384 are supported")]
     Curve(Curve),
+    /// Ed25519, which many verifiers of X.509-SVIDs do not know.
+    #[error("certificate request for an ed25519 key: P-256, P-384 and RSA are supported")]
+    Ed25519,
     /// RSA of another size.
     #[error(
-        "certificate request for RSA of {0} bits: {MIN_RSA_BITS} to {MAX_RSA_BITS} are supported"
+        "certificate request for RSA of {0} bits: {MIN_RSA_BITS} to {USUAL_MAX_RSA_BITS} are supported"
     )]
     RsaBits(usize),
     /// RSA with an exponent that is too small.
@@ -209,8 +213,9 @@ fn check_key(key: &PublicKey) -> Result<(), CsrError> {
     match key {
         PublicKey::Ec(ec) if ec.curve() == Curve::P521 => Err(CsrError::Curve(Curve::P521)),
         PublicKey::Ec(_) => Ok(()),
+        PublicKey::Ed25519(_) => Err(CsrError::Ed25519),
         PublicKey::Rsa(rsa) => {
-            if !(MIN_RSA_BITS..=MAX_RSA_BITS).contains(&rsa.bits()) {
+            if !(MIN_RSA_BITS..=USUAL_MAX_RSA_BITS).contains(&rsa.bits()) {
                 Err(CsrError::RsaBits(rsa.bits()))
             } else if rsa.exponent() < MIN_EXPONENT {
                 Err(CsrError::Exponent(rsa.exponent()))

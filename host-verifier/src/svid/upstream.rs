@@ -14,11 +14,12 @@ use zeroize::Zeroizing;
 
 use super::authority::timestamp;
 use super::keys::{LocalKey, Signer};
-use crate::crypto::{HashAlgorithm, Legacy};
+use crate::crypto::{HashAlgorithm, Legacy, USUAL_MAX_RSA_BITS};
 use crate::x509::decode::{self, certificates, pem_blocks, pem_text};
 use crate::x509::extensions::KeyUsage;
 use crate::x509::policy::{
-    ExtendedKeyUsageRule, KeyUsageRule, LeafRole, Policy, SubjectAltNameRule,
+    ExtendedKeyUsageRule, KeyUsageRule, LeafRole, MAX_INTERMEDIATES, Policy, Profile,
+    SubjectAltNameRule,
 };
 use crate::x509::{Certificate, PathError, TrustStore, validate};
 
@@ -36,6 +37,10 @@ const AUTHORITY: Policy = Policy {
         ec: KeyUsage::KEY_CERT_SIGN,
     },
     subject_alt_name: SubjectAltNameRule::Any,
+    profile: Profile::Lenient,
+    max_rsa_bits: USUAL_MAX_RSA_BITS,
+    allow_ed25519: false,
+    max_intermediates: MAX_INTERMEDIATES,
     legacy: Legacy {
         danger_allow_sha1: false,
         danger_allow_small_rsa: false,

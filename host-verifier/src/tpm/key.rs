@@ -5,7 +5,7 @@ use assay_common::tpm::{
     public::{Parameters, Public, Unique},
 };
 
-use crate::crypto::{Curve, EcPublicKey, KeyError, PublicKey, RsaPublicKey};
+use crate::crypto::{Curve, EcPublicKey, KeyError, PublicKey, RsaPublicKey, USUAL_MAX_RSA_BITS};
 
 /// Why a public area holds no usable key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -46,6 +46,10 @@ pub fn public_key(public: &Public<'_>) -> Result<PublicKey, PublicKeyError> {
                     stated: key_bits,
                     got: key.bits(),
                 });
+            }
+            // No TPM has longer ones; a verification's cost grows with the square.
+            if key.bits() > USUAL_MAX_RSA_BITS {
+                return Err(KeyError::Modulus { bits: key.bits() }.into());
             }
             Ok(PublicKey::Rsa(key))
         }

@@ -174,6 +174,7 @@ pub fn make_credential(
                 .map_err(|_| MakeCredentialError::Random)?;
             ecc_credential(ek, point, object_name, secret, &ephemeral)
         }
+        PublicKey::Ed25519(_) => Err(MakeCredentialError::Crypto("a credential for ed25519")),
     }
 }
 
@@ -200,6 +201,7 @@ pub fn danger_make_credential_from(
                 .map_err(|_| MakeCredentialError::Random)?;
             ecc_credential(ek, point, object_name, secret, &ephemeral)
         }
+        PublicKey::Ed25519(_) => Err(MakeCredentialError::Crypto("a credential for ed25519")),
     }
 }
 

@@ -110,7 +110,8 @@ pub fn verify_by(
             verify(key, Scheme::Ecdsa(hash), message, &der, Legacy::default())
         }
         (PublicKey::Rsa(_), Signature::Ecdsa { .. })
-        | (PublicKey::Ec(_), Signature::Rsassa { .. } | Signature::Rsapss { .. }) => {
+        | (PublicKey::Ec(_), Signature::Rsassa { .. } | Signature::Rsapss { .. })
+        | (PublicKey::Ed25519(_), _) => {
             return Err(SignatureCheckError::KeyType {
                 alg,
                 key: key.kind(),

@@ -41,6 +41,11 @@ impl SignatureAlgorithm {
                     None => Self::Unsupported(oid),
                 });
             }
+            // RFC 8410 section 3: the parameters must be absent.
+            Oid::ED25519 => {
+                reader.finish()?;
+                return Ok(Self::Known(Scheme::Ed25519));
+            }
             other => return Ok(Self::Unsupported(other)),
         };
         if let Some(parameters) = reader.optional(tag::NULL)?
@@ -59,6 +64,7 @@ impl core::fmt::Display for SignatureAlgorithm {
             Self::Known(Scheme::RsaPkcs1(hash)) => write!(f, "rsa-pkcs1-{hash}"),
             Self::Known(Scheme::RsaPss(hash, _)) => write!(f, "rsa-pss-{hash}"),
             Self::Known(Scheme::Ecdsa(hash)) => write!(f, "ecdsa-{hash}"),
+            Self::Known(Scheme::Ed25519) => f.write_str("ed25519"),
             Self::Unsupported(oid) => write!(f, "{oid}"),
         }
     }

@@ -54,6 +54,7 @@ pub struct Certificate {
     spki: Vec<u8>,
     key: Result<PublicKey, SpkiError>,
     extensions: Extensions,
+    departure: Option<&'static str>,
     algorithm: SignatureAlgorithm,
     signature: Vec<u8>,
 }
@@ -86,7 +87,7 @@ impl Certificate {
 
         let mut fields = tbs.reader();
         let version = version(&mut fields).map_err(at("version"))?;
-        let serial = serial(&mut fields).map_err(at("serial number"))?;
+        let (serial, serial_departs) = serial(&mut fields).map_err(at("serial number"))?;
         let inner_algorithm = fields
             .expect(tag::SEQUENCE)
             .map_err(at("signature algorithm"))?;
@@ -96,12 +97,44 @@ impl Certificate {
         let algorithm = SignatureAlgorithm::from_element(&inner_algorithm)
             .map_err(at("signature algorithm"))?;
         let issuer = name(&mut fields).map_err(at("issuer"))?;
-        let (not_before, not_after) = validity(&mut fields).map_err(at("validity"))?;
+        let (not_before, not_after, time_departs) =
+            validity(&mut fields).map_err(at("validity"))?;
         let subject = name(&mut fields).map_err(at("subject"))?;
         let spki = fields.expect(tag::SEQUENCE).map_err(at("public key"))?;
         let extensions = extensions(&mut fields, version).map_err(at("extensions"))?;
 
+        let unmarked = subject.is_empty()
+            && extensions.subject_alt_name.is_some()
+            && !extensions.subject_alt_name_critical;
+        let is_ca = extensions.basic_constraints.is_some_and(|b| b.ca);
+        let departure = [
+            (
+                serial_departs,
+                "the serial number is not a positive one of at most 20 bytes",
+            ),
+            (
+                time_departs,
+                "a time is not written as YYMMDDHHMMSSZ or YYYYMMDDHHMMSSZ",
+            ),
+            (
+                spki::is_labelled_oaep(&spki),
+                "the key is labelled for encryption (id-RSAES-OAEP)",
+            ),
+            (
+                unmarked,
+                "the subject is empty and subjectAltName is not critical",
+            ),
+            (
+                extensions.name_constraints.is_some() && !is_ca,
+                "nameConstraints in a certificate that is no authority's",
+            ),
+        ]
+        .into_iter()
+        .find_map(|(departs, what)| departs.then_some(what))
+        .or(extensions.departure);
+
         Ok(Self {
+            departure,
             tbs: tbs_start..tbs_start + tbs.raw.len(),
             version,
             serial: serial.to_vec(),
@@ -187,6 +220,13 @@ impl Certificate {
         &self.extensions
     }
 
+    /// What in it departs from RFC 5280 though it can be read, the first of it. [`super::policy::Profile::Strict`]
+    /// refuses it.
+    #[must_use]
+    pub fn departure(&self) -> Option<&'static str> {
+        self.departure
+    }
+
     /// The algorithm it was signed with.
     #[must_use]
     pub fn algorithm(&self) -> SignatureAlgorithm {
@@ -251,6 +291,14 @@ impl Certificate {
             .map(|scheme| seen.verify(issuer, scheme, self.tbs(), &self.signature, legacy))
     }
 
+    /// SHA-1 of the whole certificate: what other systems call its fingerprint. A name, never a proof.
+    #[must_use]
+    pub fn sha1(&self) -> [u8; 20] {
+        let mut out = [0; 20];
+        out.copy_from_slice(HashAlgorithm::Sha1.hash(&[&self.der]).as_ref());
+        out
+    }
+
     /// SHA-256 of the whole certificate: how records and output name it.
     #[must_use]
     pub fn sha256(&self) -> [u8; 32] {
@@ -287,29 +335,38 @@ fn version(fields: &mut Reader<'_>) -> Result<u64, DerError> {
 }
 
 /// RFC 5280 wants positive numbers of at most 20 bytes. Vendors wrote negative ones, longer ones
-/// and ones with leading zeros; the number identifies and decides nothing.
-fn serial<'a>(fields: &mut Reader<'a>) -> Result<&'a [u8], DerError> {
+/// and ones with leading zeros; the number identifies and decides nothing. The second value says
+/// that the strict profile refuses it.
+fn serial<'a>(fields: &mut Reader<'a>) -> Result<(&'a [u8], bool), DerError> {
     let contents = fields.expect(tag::INTEGER)?.contents;
     if contents.is_empty() || contents.len() > MAX_SERIAL_LEN {
         return Err(DerError::Value("serial number"));
     }
     let zeros = contents.iter().take_while(|b| **b == 0).count();
-    Ok(contents
+    let trimmed = contents
         .get(zeros.min(contents.len() - 1)..)
-        .unwrap_or_default())
+        .unwrap_or_default();
+    let negative = contents.first().is_some_and(|b| b & 0x80 != 0);
+    Ok((trimmed, negative || contents.len() > 20 || trimmed == [0]))
 }
 
 fn name(fields: &mut Reader<'_>) -> Result<Name, DerError> {
     Name::from_element(&fields.expect(tag::SEQUENCE)?)
 }
 
-fn validity(fields: &mut Reader<'_>) -> Result<(UnixTime, UnixTime), DerError> {
+/// First and last second, and whether the strict profile refuses the way they are written.
+fn validity(fields: &mut Reader<'_>) -> Result<(UnixTime, UnixTime, bool), DerError> {
     let mut validity = fields.expect(tag::SEQUENCE)?.reader();
-    let time = |element: Element<'_>| UnixTime::from_element(&element);
+    let mut departs = false;
+    let mut time = |element: Element<'_>| {
+        let len = if element.tag == tag::UTC_TIME { 13 } else { 15 };
+        departs |= element.contents.len() != len || !element.contents.ends_with(b"Z");
+        UnixTime::from_element(&element)
+    };
     let not_before = time(validity.any()?)?;
     let not_after = time(validity.any()?)?;
     validity.finish()?;
-    Ok((not_before, not_after))
+    Ok((not_before, not_after, departs))
 }
 
 /// Unique identifiers (versions 2 and 3) are skipped; they were abandoned before TPMs existed.

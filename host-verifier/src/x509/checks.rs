@@ -7,7 +7,8 @@ use crate::crypto::PublicKey;
 use super::{
     Certificate, Oid, PathError, UnixTime,
     extensions::{GeneralName, KeyUsage},
-    policy::{ExtendedKeyUsageRule, KeyUsageRule, LeafRole, Policy, SubjectAltNameRule},
+    policy::{ExtendedKeyUsageRule, KeyUsageRule, LeafRole, Policy, Profile, SubjectAltNameRule},
+    spki::SpkiError,
 };
 
 /// Checks the certificate in question, by what RFC 5280 demands of any and the policy of this one.
@@ -36,10 +37,8 @@ pub(super) fn check_leaf(
     }
     check_validity(leaf, at)?;
     check_critical(leaf)?;
-    let key = leaf.key().map_err(|source| PathError::UnsupportedKey {
-        subject: subject(),
-        source,
-    })?;
+    check_profile(leaf, policy)?;
+    let key = usable_key(leaf, policy)?;
     check_strength(leaf, key, policy)?;
     match policy.extended_key_usage {
         ExtendedKeyUsageRule::Any => {}
@@ -53,19 +52,23 @@ pub(super) fn check_leaf(
             check_usage(leaf, usages.unwrap_or_default().contains(&usage), usage)?;
         }
     }
-    if let (KeyUsageRule::IfPresent { rsa, ec }, Some(usage)) =
-        (policy.key_usage, extensions.key_usage)
-    {
-        let wanted = match key {
+    let wanted = match policy.key_usage {
+        KeyUsageRule::Any => None,
+        KeyUsageRule::IfPresent { rsa, ec } => extensions.key_usage.map(|_| match key {
             PublicKey::Rsa(_) => rsa,
-            PublicKey::Ec(_) => ec,
-        };
-        if !usage.contains(wanted) {
-            return Err(PathError::KeyUsage {
-                subject: subject(),
-                wanted: name_of(wanted),
-            });
-        }
+            PublicKey::Ec(_) | PublicKey::Ed25519(_) => ec,
+        }),
+        KeyUsageRule::Required(wanted) => Some(wanted),
+    };
+    if let Some(wanted) = wanted
+        && !extensions
+            .key_usage
+            .is_some_and(|usage| usage.contains(wanted))
+    {
+        return Err(PathError::KeyUsage {
+            subject: subject(),
+            wanted: name_of(wanted),
+        });
     }
     if policy.subject_alt_name == SubjectAltNameRule::DirectoryNamesIfCritical
         && extensions.subject_alt_name_critical
@@ -143,6 +146,46 @@ pub(super) fn check_issuer(
         }
     }
     Ok(())
+}
+
+/// The key, if it is of a type and size that the policy lets in: looked at before any arithmetic with it.
+pub(super) fn usable_key<'a>(
+    certificate: &'a Certificate,
+    policy: &Policy,
+) -> Result<&'a PublicKey, PathError> {
+    let unsupported = |source| PathError::UnsupportedKey {
+        subject: describe(certificate),
+        source,
+    };
+    let key = certificate.key().map_err(unsupported)?;
+    match key {
+        PublicKey::Rsa(rsa) if rsa.bits() > policy.max_rsa_bits => Err(PathError::KeyTooLarge {
+            subject: describe(certificate),
+            bits: rsa.bits(),
+            max: policy.max_rsa_bits,
+        }),
+        PublicKey::Ed25519(_) if !policy.allow_ed25519 => {
+            Err(unsupported(SpkiError::Unsupported(Oid::ED25519)))
+        }
+        _ => Ok(key),
+    }
+}
+
+/// What [`Profile::Strict`] demands of a leaf or an intermediate.
+pub(super) fn check_profile(certificate: &Certificate, policy: &Policy) -> Result<(), PathError> {
+    if policy.profile == Profile::Lenient {
+        return Ok(());
+    }
+    let departure = match certificate.version() {
+        2 => certificate.departure(),
+        _ => Some("it is not of version 3"),
+    };
+    departure.map_or(Ok(()), |departure| {
+        Err(PathError::Profile {
+            subject: describe(certificate),
+            departure,
+        })
+    })
 }
 
 fn check_validity(certificate: &Certificate, at: UnixTime) -> Result<(), PathError> {

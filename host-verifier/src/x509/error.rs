@@ -105,6 +105,60 @@ pub enum PathError {
         /// Length of the modulus.
         bits: usize,
     },
+    /// An RSA key that is larger than the policy lets in.
+    #[error("key of {subject:?} has {bits} bits, at most {max} are let in")]
+    KeyTooLarge {
+        /// Which element.
+        subject: String,
+        /// Length of the modulus.
+        bits: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// Not as RFC 5280 wants it, where the policy demands that.
+    #[error("{subject:?} is not as RFC 5280 wants it: {departure}")]
+    Profile {
+        /// Which element.
+        subject: String,
+        /// What is wrong.
+        departure: &'static str,
+    },
+    /// A list of its issuer says that it is revoked.
+    #[error("{subject:?} (serial {serial}) is revoked by the list of {issuer:?} of {this_update}")]
+    Revoked {
+        /// Which element.
+        subject: String,
+        /// Its serial number, hex.
+        serial: String,
+        /// Who revoked it.
+        issuer: String,
+        /// When the list was made.
+        this_update: UnixTime,
+    },
+    /// No list of its issuer is known where one is demanded.
+    #[error("no revocation list signed by {issuer:?} is known for {subject:?}")]
+    CrlMissing {
+        /// Which element.
+        subject: String,
+        /// Whose list is missing.
+        issuer: String,
+    },
+    /// The list is past its time.
+    #[error("the revocation list of {issuer:?} was to be renewed by {next_update}; judged at {at}")]
+    CrlStale {
+        /// Whose list.
+        issuer: String,
+        /// Its `nextUpdate`.
+        next_update: UnixTime,
+        /// The time of judgement.
+        at: UnixTime,
+    },
+    /// The issuer's key may not sign lists.
+    #[error("key usage of {subject:?} does not allow it to sign revocation lists")]
+    CrlIssuer {
+        /// The issuer.
+        subject: String,
+    },
     /// A signature over a broken hash.
     #[error("signature on {subject:?} uses {hash}")]
     WeakHash {
@@ -160,6 +214,12 @@ impl PathError {
             Self::PathLength { .. } => "path-length",
             Self::NameConstraints { .. } => "name-constraints",
             Self::WeakKey { .. } => "weak-key",
+            Self::KeyTooLarge { .. } => "key-too-large",
+            Self::Profile { .. } => "certificate-profile",
+            Self::Revoked { .. } => "revoked",
+            Self::CrlMissing { .. } => "crl-missing",
+            Self::CrlStale { .. } => "crl-stale",
+            Self::CrlIssuer { .. } => "crl-issuer",
             Self::WeakHash { .. } => "weak-hash",
             Self::UnsupportedSignature { .. } => "unsupported-signature",
             Self::UnsupportedKey { .. } => "unsupported-key",

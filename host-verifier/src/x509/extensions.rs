@@ -33,6 +33,8 @@ impl KeyUsage {
     pub const KEY_AGREEMENT: Self = Self(1 << 11);
     /// keyCertSign.
     pub const KEY_CERT_SIGN: Self = Self(1 << 10);
+    /// cRLSign.
+    pub const CRL_SIGN: Self = Self(1 << 9);
 
     /// True when all bits of `other` are set.
     #[must_use]
@@ -49,7 +51,13 @@ impl KeyUsage {
         }
         let high = bits.first().copied().unwrap_or(0);
         let low = bits.get(1).copied().unwrap_or(0);
-        Ok(Self(u16::from_be_bytes([high, low])))
+        // Bits that the encoding declares unused grant nothing, whatever they are set to.
+        let used = match bits.len() {
+            0 => 0,
+            1 => u16::MAX << (8 + unused),
+            _ => u16::MAX << unused,
+        };
+        Ok(Self(u16::from_be_bytes([high, low]) & used))
     }
 }
 
@@ -71,6 +79,18 @@ pub enum GeneralName {
 }
 
 impl GeneralName {
+    /// The number of the form, as RFC 5280 section 4.2.1.6 tags it.
+    pub(super) fn form(&self) -> u8 {
+        match self {
+            Self::Email(_) => 1,
+            Self::Dns(_) => 2,
+            Self::Directory(_) => 4,
+            Self::Uri(_) => 6,
+            Self::Ip(_) => 7,
+            Self::Other(tag) => tag & 0x1f,
+        }
+    }
+
     /// Reads one `GeneralName`.
     ///
     /// # Errors
@@ -131,6 +151,8 @@ pub struct Extensions {
     /// True when the subject alternative name is marked critical: whoever validates must have
     /// read it ([`super::policy::SubjectAltNameRule`]).
     pub subject_alt_name_critical: bool,
+    /// What the strict profile ([`super::policy::Profile`]) refuses, the first of it.
+    pub(super) departure: Option<&'static str>,
     /// Critical extensions that nothing here understands. Any of them refuses a certificate.
     pub unknown_critical: Vec<Oid>,
 }
@@ -187,34 +209,57 @@ impl Extensions {
                         return Err(DerError::Value("extended key usage"));
                     }
                 }
+                self.departs(usages.is_empty(), "extKeyUsage is empty");
                 self.extended_key_usage = Some(usages);
             }
             Oid::SUBJECT_ALT_NAME => {
-                self.subject_alt_name = Some(GeneralName::sequence(value)?);
+                let names = GeneralName::sequence(value)?;
+                self.departs(names.is_empty(), "subjectAltName is empty");
+                self.departs(
+                    names.iter().any(
+                        |name| matches!(name, GeneralName::Ip(ip) if !matches!(ip.len(), 4 | 16)),
+                    ),
+                    "an iPAddress of subjectAltName is neither 4 nor 16 bytes long",
+                );
+                self.subject_alt_name = Some(names);
                 self.subject_alt_name_critical = critical;
             }
             Oid::NAME_CONSTRAINTS => {
-                self.name_constraints = Some(NameConstraints::from_der(value, critical)?);
+                self.name_constraints = Some(NameConstraints::from_der(value)?);
             }
             Oid::SUBJECT_KEY_IDENTIFIER => {
                 let mut reader = Reader::new(value);
                 let id = reader.expect(tag::OCTET_STRING)?.contents;
+                self.departs(critical, "subjectKeyIdentifier is critical");
                 self.subject_key_identifier = Some(id.to_vec());
             }
             Oid::AUTHORITY_KEY_IDENTIFIER => {
                 let id = whole(value)?.optional(tag::context(0))?;
+                self.departs(critical, "authorityKeyIdentifier is critical");
                 self.authority_key_identifier = id.map(|id| id.contents.to_vec());
             }
             // The initial policy set is "any policy" and nothing asks for an explicit one, so the
             // extension can restrict nothing (RFC 5280 section 6.1.3 d); CAs mark it critical.
             Oid::CERTIFICATE_POLICIES => {}
             other => {
+                // One that is critical refuses the certificate below; RFC 5280 section 4.2.1.11 knows no other.
+                self.departs(
+                    other == Oid::POLICY_CONSTRAINTS && !critical,
+                    "policyConstraints is not critical",
+                );
                 if critical {
                     self.unknown_critical.push(other);
                 }
             }
         }
         Ok(())
+    }
+
+    /// Notes what the strict profile refuses.
+    fn departs(&mut self, departs: bool, what: &'static str) {
+        if departs {
+            self.departure.get_or_insert(what);
+        }
     }
 }
 

@@ -31,9 +31,26 @@ impl CertificateSource {
     /// # Errors
     /// [`SourceError`].
     pub fn read(&self, files: Files<'_>) -> Result<Vec<Certificate>, SourceError> {
-        if self.0.contains("-----BEGIN ") {
-            return certificates(self.0.as_bytes())
-                .map_err(|error| SourceError::Unusable(format!("inline pem: {error}")));
+        certificates(&self.bytes(files)?)
+            .map_err(|error| SourceError::Unusable(format!("{}: {error}", self.name())))
+    }
+
+    /// What messages call the entry.
+    pub(super) fn name(&self) -> &str {
+        match self.is_inline() {
+            true => "inline pem",
+            false => &self.0,
+        }
+    }
+
+    fn is_inline(&self) -> bool {
+        self.0.contains("-----BEGIN ")
+    }
+
+    /// The bytes of the entry.
+    pub(super) fn bytes(&self, files: Files<'_>) -> Result<Vec<u8>, SourceError> {
+        if self.is_inline() {
+            return Ok(self.0.as_bytes().to_vec());
         }
         let path = files.path(&self.0)?;
         let fail = |error: &dyn core::fmt::Display| {
@@ -44,6 +61,6 @@ impl CertificateSource {
         file.take(MAX_FILE_LEN as u64 + 1)
             .read_to_end(&mut blob)
             .map_err(|error| fail(&error))?;
-        certificates(&blob).map_err(|error| fail(&error))
+        Ok(blob)
     }
 }

@@ -23,10 +23,13 @@
 //! * [`store`]: trust anchors and intermediates. [`policy`]: what is demanded. [`path`]: the
 //!   validator. [`error`]: why not, by stable names.
 //!
-//! What it does not do: revocation (no CRL, no OCSP), certificate policies beyond "any policy".
+//! * [`crl`], [`revocation`]: revocation lists, where a policy gives some.
+//!
+//! What it does not do: OCSP, delta and indirect revocation lists, certificate policies beyond "any policy".
 
 pub mod algorithm;
 pub mod certificate;
+pub mod crl;
 pub mod decode;
 pub mod der;
 pub mod error;
@@ -36,6 +39,7 @@ pub mod name;
 pub mod oid;
 pub mod path;
 pub mod policy;
+pub mod revocation;
 pub mod spki;
 pub mod store;
 pub mod time;
@@ -46,7 +50,8 @@ mod name_constraints;
 pub use certificate::{Certificate, MAX_CERTIFICATE_LEN, ParseError};
 pub use error::PathError;
 pub use oid::Oid;
-pub use path::{VerifiedChain, validate};
+pub use path::{VerifiedChain, validate, validate_unrevoked};
 pub use policy::Policy;
+pub use revocation::Revocation;
 pub use store::TrustStore;
 pub use time::UnixTime;

@@ -149,6 +149,8 @@ oids! {
     SHA384 = [2, 16, 840, 1, 101, 3, 4, 2, 2];
     /// id-sha512.
     SHA512 = [2, 16, 840, 1, 101, 3, 4, 2, 3];
+    /// id-Ed25519, RFC 8410: key and signature.
+    ED25519 = [1, 3, 101, 112];
     /// id-ecPublicKey, RFC 5480.
     EC_PUBLIC_KEY = [1, 2, 840, 10045, 2, 1];
     /// secp256r1.
@@ -168,10 +170,22 @@ oids! {
     SUBJECT_ALT_NAME = [2, 5, 29, 17];
     /// basicConstraints.
     BASIC_CONSTRAINTS = [2, 5, 29, 19];
+    /// cRLNumber, RFC 5280 section 5.2.3.
+    CRL_NUMBER = [2, 5, 29, 20];
+    /// reasonCode of an entry, RFC 5280 section 5.3.1.
+    REASON_CODE = [2, 5, 29, 21];
+    /// invalidityDate of an entry, RFC 5280 section 5.3.2.
+    INVALIDITY_DATE = [2, 5, 29, 24];
+    /// deltaCRLIndicator, RFC 5280 section 5.2.4.
+    DELTA_CRL_INDICATOR = [2, 5, 29, 27];
+    /// issuingDistributionPoint, RFC 5280 section 5.2.5.
+    ISSUING_DISTRIBUTION_POINT = [2, 5, 29, 28];
     /// nameConstraints.
     NAME_CONSTRAINTS = [2, 5, 29, 30];
     /// certificatePolicies.
     CERTIFICATE_POLICIES = [2, 5, 29, 32];
+    /// policyConstraints.
+    POLICY_CONSTRAINTS = [2, 5, 29, 36];
     /// authorityKeyIdentifier.
     AUTHORITY_KEY_IDENTIFIER = [2, 5, 29, 35];
     /// extKeyUsage.
@@ -192,6 +206,8 @@ oids! {
 
     /// commonName.
     COMMON_NAME = [2, 5, 4, 3];
+    /// emailAddress, PKCS #9: constrained as a mail address where no alternative name is one.
+    EMAIL_ADDRESS = [1, 2, 840, 113549, 1, 9, 1];
     /// serialNumber, the attribute.
     SERIAL_NUMBER = [2, 5, 4, 5];
     /// countryName.

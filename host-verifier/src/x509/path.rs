@@ -11,8 +11,9 @@ use crate::crypto::VerifyError;
 
 use super::{
     Certificate, PathError, TrustStore, UnixTime,
-    checks::{check_issuer, check_leaf, describe},
+    checks::{check_issuer, check_leaf, check_profile, describe, usable_key},
     policy::{MAX_DEPTH, Policy, SIGNATURE_BUDGET},
+    revocation::Revocation,
 };
 
 /// Proof that a chain was validated: only [`validate`] makes one.
@@ -57,7 +58,7 @@ impl VerifiedChain {
 /// never trusted. At most [`MAX_DEPTH`] of them are looked at.
 ///
 /// Proves: an anchor's key vouches, through CAs, for the leaf's name and key at that time.
-/// Does not check: revocation; possession of the leaf's key.
+/// Does not check: revocation ([`validate_unrevoked`] does); possession of the leaf's key.
 ///
 /// # Errors
 /// The check that failed on the path that came furthest; see [`PathError`].
@@ -66,6 +67,22 @@ pub fn validate(
     hints: &[Certificate],
     store: &TrustStore,
     policy: &Policy,
+    at: UnixTime,
+) -> Result<VerifiedChain, PathError> {
+    validate_unrevoked(leaf, hints, store, policy, None, at)
+}
+
+/// As [`validate`], and every element below the anchor is looked for in the lists of its issuer as `revocation` demands;
+/// `None` demands nothing.
+///
+/// # Errors
+/// As [`validate`].
+pub fn validate_unrevoked(
+    leaf: &Certificate,
+    hints: &[Certificate],
+    store: &TrustStore,
+    policy: &Policy,
+    revocation: Option<&Revocation>,
     at: UnixTime,
 ) -> Result<VerifiedChain, PathError> {
     check_leaf(leaf, policy, at)?;
@@ -79,6 +96,7 @@ pub fn validate(
         store,
         hints,
         policy,
+        revocation,
         at,
         signatures: 0,
     };
@@ -96,6 +114,7 @@ struct Search<'a> {
     store: &'a TrustStore,
     hints: Vec<Arc<Certificate>>,
     policy: &'a Policy,
+    revocation: Option<&'a Revocation>,
     at: UnixTime,
     signatures: usize,
 }
@@ -106,8 +125,9 @@ impl Search<'_> {
         let Some(subject) = path.last().cloned() else {
             return Err(PathError::TooLong { max: MAX_DEPTH });
         };
-        if path.len() >= MAX_DEPTH {
-            return Err(PathError::TooLong { max: MAX_DEPTH });
+        let max = (self.policy.max_intermediates.saturating_add(2)).min(MAX_DEPTH);
+        if path.len() >= max {
+            return Err(PathError::TooLong { max });
         }
         let issuer = subject.issuer().key();
         let store = self.store;
@@ -116,7 +136,8 @@ impl Search<'_> {
         for anchor in store.anchors_named(&issuer) {
             let attempt = self
                 .check_link(&subject, anchor)
-                .and_then(|()| check_issuer(anchor, path, self.policy, self.at));
+                .and_then(|()| check_issuer(anchor, path, self.policy, self.at))
+                .and_then(|()| self.check_revocation(&subject, anchor, path.len()));
             match attempt {
                 Ok(()) => {
                     path.push(Arc::clone(anchor));
@@ -137,9 +158,16 @@ impl Search<'_> {
             if path.iter().any(|c| c.der() == candidate.der()) {
                 continue;
             }
+            // An intermediate more leaves room for the anchor.
+            if path.len() + 1 >= max {
+                keep(&mut failure, PathError::TooLong { max })?;
+                continue;
+            }
             let attempt = self
                 .check_link(&subject, candidate)
+                .and_then(|()| check_profile(candidate, self.policy))
                 .and_then(|()| check_issuer(candidate, path, self.policy, self.at))
+                .and_then(|()| self.check_revocation(&subject, candidate, path.len()))
                 .and_then(|()| {
                     path.push(Arc::clone(candidate));
                     self.extend(path).inspect_err(|_| drop(path.pop()))
@@ -155,6 +183,18 @@ impl Search<'_> {
         }))
     }
 
+    /// Is `subject`, the element number `depth` counted from 1 for the leaf, still vouched for by `issuer`?
+    fn check_revocation(
+        &self,
+        subject: &Certificate,
+        issuer: &Certificate,
+        depth: usize,
+    ) -> Result<(), PathError> {
+        self.revocation.map_or(Ok(()), |revocation| {
+            revocation.check(subject, issuer, depth == 1, self.policy.legacy, self.at)
+        })
+    }
+
     /// Did `issuer`'s key sign `subject`?
     fn check_link(&mut self, subject: &Certificate, issuer: &Certificate) -> Result<(), PathError> {
         let name = || describe(subject);
@@ -164,10 +204,7 @@ impl Search<'_> {
                 max: SIGNATURE_BUDGET,
             });
         }
-        let key = issuer.key().map_err(|source| PathError::UnsupportedKey {
-            subject: describe(issuer),
-            source,
-        })?;
+        let key = usable_key(issuer, self.policy)?;
         match subject.verify_signature_once(key, self.policy.legacy, self.store.seen()) {
             Some(Ok(())) => Ok(()),
             Some(Err(VerifyError::WeakKey { bits })) => Err(PathError::WeakKey {

@@ -48,8 +48,20 @@ pub fn public_key(element: &Element<'_>) -> Result<PublicKey, SpkiError> {
             };
             Ok(PublicKey::Ec(EcPublicKey::from_point(curve, key)?))
         }
+        Oid::ED25519 => {
+            algorithm.finish()?;
+            let point = key.try_into().map_err(|_| DerError::Value("ed25519 key"))?;
+            Ok(PublicKey::Ed25519(point))
+        }
         other => Err(SpkiError::Unsupported(other)),
     }
+}
+
+/// Whether the key is labelled `id-RSAES-OAEP`: for encryption only, as the keys of older EK certificates are.
+pub(super) fn is_labelled_oaep(info: &Element<'_>) -> bool {
+    let algorithm = info.reader().expect(tag::SEQUENCE);
+    let oid = algorithm.and_then(|algorithm| algorithm.reader().expect(tag::OID));
+    oid.and_then(|oid| Oid::from_contents(oid.contents)) == Ok(Oid::RSAES_OAEP)
 }
 
 /// Reads a whole `SubjectPublicKeyInfo`; nothing may follow it.

@@ -6,10 +6,13 @@ use std::path::{Path, PathBuf};
 
 use assay_host_verifier::{
     attestor::tpm_ek::certificate::{self, Dangers},
-    crypto::Legacy,
+    crypto::{Legacy, USUAL_MAX_RSA_BITS},
     x509::{
         self, Certificate, Policy, TrustStore,
-        policy::{ExtendedKeyUsageRule, KeyUsageRule, LeafRole, SubjectAltNameRule},
+        policy::{
+            ExtendedKeyUsageRule, KeyUsageRule, LeafRole, MAX_INTERMEDIATES, Profile,
+            SubjectAltNameRule,
+        },
     },
 };
 
@@ -38,6 +41,10 @@ const AUTHORITY: Policy = Policy {
     extended_key_usage: ExtendedKeyUsageRule::Any,
     key_usage: KeyUsageRule::Any,
     subject_alt_name: SubjectAltNameRule::Any,
+    profile: Profile::Lenient,
+    max_rsa_bits: USUAL_MAX_RSA_BITS,
+    allow_ed25519: false,
+    max_intermediates: MAX_INTERMEDIATES,
     legacy: Legacy {
         danger_allow_sha1: true,
         danger_allow_small_rsa: false,

@@ -21,6 +21,7 @@ mod credential;
 mod documents;
 mod ek;
 mod jwt;
+mod limbo;
 mod pki;
 mod policy;
 mod quote;

@@ -4,8 +4,7 @@ use crate::{
     crypto::{Legacy, PublicKey, has_roca_fingerprint},
     x509::{
         self, Certificate, Oid, PathError, TrustStore, UnixTime, VerifiedChain,
-        extensions::{GeneralName, KeyUsage},
-        policy::{ExtendedKeyUsageRule, KeyUsageRule, LeafRole, Policy, SubjectAltNameRule},
+        extensions::GeneralName, policy::Policy,
     },
 };
 
@@ -18,23 +17,11 @@ pub struct Dangers {
     pub danger_allow_roca: bool,
 }
 
-/// What is demanded of an EK certificate and its issuers ([TCG EK Credential Profile 2.6] 3.2).
-///
-/// Key usage and extended key usage may be absent (profile 1.2 chips), but if they are there, they
-/// must be those of an EK: a certificate for a signing key in the same TPM says digitalSignature.
-/// That the certificate says at all that it is for an EK is [`verify`]'s to see.
+/// What is demanded of an EK certificate and its issuers. That the certificate says at all that it is for an EK is
+/// [`verify`]'s to see.
 #[must_use]
 pub fn policy(legacy: Legacy) -> Policy {
-    Policy {
-        role: LeafRole::EndEntity,
-        extended_key_usage: ExtendedKeyUsageRule::IfPresent(Oid::TCG_KP_EK_CERTIFICATE),
-        key_usage: KeyUsageRule::IfPresent {
-            rsa: KeyUsage::KEY_ENCIPHERMENT,
-            ec: KeyUsage::KEY_AGREEMENT,
-        },
-        subject_alt_name: SubjectAltNameRule::DirectoryNamesIfCritical,
-        legacy,
-    }
+    Policy::ek(legacy)
 }
 
 /// Why an EK certificate is refused.

@@ -76,6 +76,7 @@ impl KeyType {
                 4096 => Some(Self::Rsa4096),
                 _ => None,
             },
+            PublicKey::Ed25519(_) => None,
         }
     }
 

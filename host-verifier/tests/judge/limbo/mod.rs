@@ -1,0 +1,3 @@
+//! Path validation by the cases of a published suite.
+
+mod published;
