@@ -67,7 +67,7 @@ pub enum ErrorKind {
     #[error("not asked: it failed too often just now")]
     Open,
     /// The pinned authorities cannot be read.
-    #[error("the pinned authorities are no PEM certificates")]
+    #[error("no authorities to trust: the pinned ones are no PEM certificates, or the system has none")]
     Roots,
     /// The store does not answer.
     #[error("the store does not answer")]

@@ -7,8 +7,11 @@
 //! * [`Reach`]: which addresses a method may talk to.
 //! * [`Target`]: the strict reading of a URL; what it refuses is never resolved.
 //! * [`Error`]: why there is no answer. Nothing in it came from the other side.
+//! * `Client`, with the feature `service`: what asks.
 //! * [`NoOutside`]: asks nobody, for judging without a network.
 
+#[cfg(feature = "service")]
+pub mod client;
 mod error;
 mod question;
 mod reach;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::{ClientConfig, RootCertStore};
 
 /// Where systems keep the authorities that everybody trusts: Debian and Alpine, Fedora, SUSE.
@@ -19,6 +19,8 @@ const SYSTEM: [&str; 3] = [
 pub enum Roots {
     /// Those in a PEM file, and no others.
     File(PathBuf),
+    /// Those in a PEM text, and no others.
+    Pem(Arc<str>),
     /// Those of the system.
     System,
 }
@@ -32,7 +34,7 @@ pub enum RootsError {
         /// The file.
         path: String,
         /// What is wrong with it.
-        source: rustls::pki_types::pem::Error,
+        source: pem::Error,
     },
     /// There is no certificate in it.
     #[error("{0}: no certificate")]
@@ -66,16 +68,22 @@ impl RootsError {
 }
 
 /// TLS 1.3 and 1.2, names and chains verified, no certificate of our own.
-pub(super) fn config(roots: &Roots) -> Result<ClientConfig, RootsError> {
-    let path = match roots {
-        Roots::File(path) => path,
-        Roots::System => SYSTEM
-            .map(Path::new)
-            .into_iter()
-            .find(|path| path.exists())
-            .ok_or(RootsError::NoSystem)?,
+pub(crate) fn config(roots: &Roots) -> Result<ClientConfig, RootsError> {
+    let store = match roots {
+        Roots::File(path) => of_file(path, false)?,
+        Roots::Pem(pem) => store(
+            "pinned",
+            CertificateDer::pem_slice_iter(pem.as_bytes()),
+            false,
+        )?,
+        Roots::System => {
+            let mut paths = SYSTEM.map(Path::new).into_iter();
+            of_file(
+                paths.find(|path| path.exists()).ok_or(RootsError::NoSystem)?,
+                true,
+            )?
+        }
     };
-    let store = store(path, *roots == Roots::System)?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -88,27 +96,36 @@ pub(super) fn config(roots: &Roots) -> Result<ClientConfig, RootsError> {
     Ok(config)
 }
 
-/// Systems ship authorities that this library does not read; in a file that somebody named, each must be one.
-fn store(path: &Path, lenient: bool) -> Result<RootCertStore, RootsError> {
-    let shown = || path.display().to_string();
-    let file = |source| RootsError::File {
-        path: shown(),
+fn of_file(path: &Path, lenient: bool) -> Result<RootCertStore, RootsError> {
+    let shown = path.display().to_string();
+    let certificates = CertificateDer::pem_file_iter(path);
+    let certificates = certificates.map_err(|source| RootsError::File {
+        path: shown.clone(),
         source,
-    };
+    })?;
+    store(&shown, certificates, lenient)
+}
+
+/// Systems ship authorities that this library does not read; in what somebody named, each must be one.
+fn store(
+    shown: &str,
+    certificates: impl Iterator<Item = Result<CertificateDer<'static>, pem::Error>>,
+    lenient: bool,
+) -> Result<RootCertStore, RootsError> {
+    let path = shown.to_owned();
     let mut store = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(path).map_err(file)? {
-        match store.add(certificate.map_err(file)?) {
-            Err(source) if !lenient => {
-                return Err(RootsError::Certificate {
-                    path: shown(),
-                    source,
-                });
-            }
+    for certificate in certificates {
+        let certificate = certificate.map_err(|source| RootsError::File {
+            path: path.clone(),
+            source,
+        })?;
+        match store.add(certificate) {
+            Err(source) if !lenient => return Err(RootsError::Certificate { path, source }),
             _ => {}
         }
     }
     match store.is_empty() {
-        true => Err(RootsError::Empty(shown())),
+        true => Err(RootsError::Empty(path)),
         false => Ok(store),
     }
 }

@@ -1,0 +1,169 @@
+//! The one client for requests to others.
+//!
+//! * A name is resolved once. Every address that it stands for is sorted ([`AddressClass`]); one that the method may not talk
+//!   to refuses them all, so that a name cannot be mixed until one gets through. The connection goes to an address that was
+//!   looked at, never to the name: nobody resolves a second time.
+//! * No proxy, of the environment or otherwise; no redirect; no cookie; no compression; a connection per request.
+//! * One deadline over all of it. The body is counted while it is read. Headers are bounded.
+//! * Few requests at once to one host, so that a slow one holds up its own askers only; a bounded number in all, and those
+//!   that agents aim ([`Reach::plain`]) have places of their own.
+//!
+//! hyper and rustls are what the listener is built on already. A client library above them would resolve, connect, follow
+//! and pool by itself, and each of these would have to be turned off and kept off.
+
+mod exchange;
+mod places;
+mod resolve;
+mod roots;
+
+use core::time::Duration;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
+
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::{
+    AddressClass, Error, ErrorKind, Fetch, Host, Reach, Request, Response, Scheme, Target,
+    TargetError,
+};
+use places::Places;
+use resolve::Names;
+use roots::Trust;
+
+/// Most requests at once to targets that operators chose.
+const OPERATORS: usize = 64;
+/// Most requests at once to targets that agents named.
+const AGENTS: usize = 32;
+/// Most requests at once to one host.
+const PER_HOST: usize = 4;
+/// Most addresses of one name that are tried.
+const ADDRESSES: usize = 4;
+
+/// `outbound` of `assayd.yaml`: what the operator of the machine says, and no policy can.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Outbound {
+    /// Who resolves names; empty: those of `/etc/resolv.conf`.
+    pub resolvers: Vec<SocketAddr>,
+    /// Whether this machine's own loopback addresses may be asked, by every method: for an API server or a webhook that runs
+    /// beside the verifier. Never where nodes that are not trusted use `http_dns`.
+    pub allow_loopback: bool,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Client {
+    names: Names,
+    trust: Trust,
+    operators: Places,
+    agents: Places,
+    allow_loopback: bool,
+}
+
+impl Client {
+    /// A client. Nothing is asked yet.
+    #[must_use]
+    pub fn new(outbound: &Outbound) -> Self {
+        Self {
+            names: Names::new(&outbound.resolvers),
+            trust: Trust::default(),
+            operators: Places::new(OPERATORS, PER_HOST),
+            agents: Places::new(AGENTS, PER_HOST),
+            allow_loopback: outbound.allow_loopback,
+        }
+    }
+
+    async fn ask(&self, target: &Target, request: &Request) -> Result<Response, ErrorKind> {
+        if target.scheme == Scheme::Http && !request.reach.plain {
+            return Err(ErrorKind::Url(TargetError::Scheme));
+        }
+        if matches!(target.host, Host::Address(_)) && !request.reach.literals {
+            return Err(ErrorKind::Url(TargetError::Literal));
+        }
+        let begun = Instant::now();
+        let places = match request.reach.plain {
+            true => &self.agents,
+            false => &self.operators,
+        };
+        let host = target.host.to_string();
+        let _place = timeout(request.deadline, places.take(&host))
+            .await
+            .map_err(|_| ErrorKind::Busy)?;
+        let left = request.deadline.saturating_sub(begun.elapsed());
+        timeout(left, self.go(target, request, begun))
+            .await
+            .unwrap_or(Err(ErrorKind::Deadline))
+    }
+
+    async fn go(
+        &self,
+        target: &Target,
+        request: &Request,
+        begun: Instant,
+    ) -> Result<Response, ErrorKind> {
+        let addresses = self.addresses(&target.host, request.reach).await?;
+        let left = || request.deadline.saturating_sub(begun.elapsed());
+        let tcp = connect(&addresses, target.port, left).await?;
+        match target.scheme {
+            Scheme::Http => exchange::exchange(tcp, target, request).await,
+            Scheme::Https => {
+                let config = self.trust.config(request.roots.as_ref())?;
+                let tls = exchange::handshake(config, tcp, target).await?;
+                exchange::exchange(tls, target, request).await
+            }
+        }
+    }
+
+    /// The addresses of a host, all of them looked at.
+    async fn addresses(&self, host: &Host, reach: Reach) -> Result<Vec<IpAddr>, ErrorKind> {
+        let found = match host {
+            Host::Address(address) => vec![*address],
+            Host::Name(name) => self.names.resolve(name).await?,
+        };
+        let refused = found
+            .iter()
+            .map(|address| AddressClass::of(*address))
+            .find(|class| !self.allows(reach, *class));
+        match refused {
+            Some(class) => Err(ErrorKind::Address(class)),
+            None => Ok(found),
+        }
+    }
+
+    const fn allows(&self, reach: Reach, class: AddressClass) -> bool {
+        reach.allows(class) || (self.allow_loopback && matches!(class, AddressClass::Loopback))
+    }
+}
+
+#[async_trait::async_trait]
+impl Fetch for Client {
+    async fn fetch(&self, request: &Request) -> Result<Response, Error> {
+        let failed = |kind| Error::new(&request.url, kind);
+        let target = Target::parse(&request.url).map_err(|error| failed(error.into()))?;
+        self.ask(&target, request).await.map_err(failed)
+    }
+}
+
+/// Connects to the first address that answers. The last one gets all the time there is, those before it half of the rest.
+async fn connect(
+    addresses: &[IpAddr],
+    port: u16,
+    left: impl Fn() -> Duration,
+) -> Result<TcpStream, ErrorKind> {
+    let tried = addresses.len().min(ADDRESSES);
+    for (n, address) in addresses.iter().take(tried).enumerate() {
+        let time = match n + 1 == tried {
+            true => left(),
+            false => left() / 2,
+        };
+        if let Ok(Ok(tcp)) = timeout(time, TcpStream::connect((*address, port))).await {
+            // A small request in one packet, sent at once; without it, it is only slower.
+            let _ = tcp.set_nodelay(true);
+            return Ok(tcp);
+        }
+    }
+    match left().is_zero() {
+        true => Err(ErrorKind::Deadline),
+        false => Err(ErrorKind::Connect),
+    }
+}
