@@ -67,7 +67,9 @@ pub enum ErrorKind {
     #[error("not asked: it failed too often just now")]
     Open,
     /// The pinned authorities cannot be read.
-    #[error("no authorities to trust: the pinned ones are no PEM certificates, or the system has none")]
+    #[error(
+        "no authorities to trust: the pinned ones are no PEM certificates, or the system has none"
+    )]
     Roots,
     /// The store does not answer.
     #[error("the store does not answer")]

@@ -68,7 +68,11 @@ impl RootsError {
 }
 
 /// TLS 1.3 and 1.2, names and chains verified, no certificate of our own.
-pub(crate) fn config(roots: &Roots) -> Result<ClientConfig, RootsError> {
+///
+/// # Errors
+///
+/// [`RootsError`].
+pub fn config(roots: &Roots) -> Result<ClientConfig, RootsError> {
     let store = match roots {
         Roots::File(path) => of_file(path, false)?,
         Roots::Pem(pem) => store(
@@ -79,7 +83,9 @@ pub(crate) fn config(roots: &Roots) -> Result<ClientConfig, RootsError> {
         Roots::System => {
             let mut paths = SYSTEM.map(Path::new).into_iter();
             of_file(
-                paths.find(|path| path.exists()).ok_or(RootsError::NoSystem)?,
+                paths
+                    .find(|path| path.exists())
+                    .ok_or(RootsError::NoSystem)?,
                 true,
             )?
         }

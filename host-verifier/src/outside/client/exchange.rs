@@ -34,8 +34,9 @@ pub(super) async fn handshake(
     target: &Target,
 ) -> Result<TlsStream<TcpStream>, ErrorKind> {
     let name = match &target.host {
-        Host::Name(name) => ServerName::try_from(name.clone())
-            .map_err(|_| ErrorKind::Url(TargetError::Host))?,
+        Host::Name(name) => {
+            ServerName::try_from(name.clone()).map_err(|_| ErrorKind::Url(TargetError::Host))?
+        }
         Host::Address(address) => ServerName::from(*address),
     };
     let stream = TlsConnector::from(config).connect(name, tcp).await;
@@ -49,7 +50,10 @@ fn fault(error: &std::io::Error) -> TlsFault {
         return TlsFault::Protocol;
     };
     match error {
-        CertificateError::UnknownIssuer => TlsFault::UnknownAuthority,
+        // An authority of the same name with another key is another authority.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+            TlsFault::UnknownAuthority
+        }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             TlsFault::Name
         }

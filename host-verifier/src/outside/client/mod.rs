@@ -7,10 +7,13 @@
 //! * One deadline over all of it. The body is counted while it is read. Headers are bounded.
 //! * Few requests at once to one host, so that a slow one holds up its own askers only; a bounded number in all, and those
 //!   that agents aim ([`Reach::plain`]) have places of their own.
+//! * Who was chosen by an operator and fails again and again is left alone for a while: logins are then denied at once, and not
+//!   after a deadline each.
 //!
 //! hyper and rustls are what the listener is built on already. A client library above them would resolve, connect, follow
 //! and pool by itself, and each of these would have to be turned off and kept off.
 
+mod breaker;
 mod exchange;
 mod places;
 mod resolve;
@@ -27,6 +30,7 @@ use super::{
     AddressClass, Error, ErrorKind, Fetch, Host, Reach, Request, Response, Scheme, Target,
     TargetError,
 };
+use breaker::Breaker;
 use places::Places;
 use resolve::Names;
 use roots::Trust;
@@ -57,6 +61,7 @@ pub struct Client {
     trust: Trust,
     operators: Places,
     agents: Places,
+    breaker: Breaker,
     allow_loopback: bool,
 }
 
@@ -69,17 +74,42 @@ impl Client {
             trust: Trust::default(),
             operators: Places::new(OPERATORS, PER_HOST),
             agents: Places::new(AGENTS, PER_HOST),
+            breaker: Breaker::default(),
             allow_loopback: outbound.allow_loopback,
         }
     }
 
+    /// The addresses that a request would be sent to: what [`fetch`](Fetch::fetch) does before it connects.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`].
+    pub async fn addresses(&self, url: &str, reach: Reach) -> Result<Vec<IpAddr>, Error> {
+        let failed = |kind| Error::new(url, kind);
+        let target = Target::parse(url).map_err(|error| failed(error.into()))?;
+        check_form(&target, reach).map_err(failed)?;
+        self.vetted(&target.host, reach).await.map_err(failed)
+    }
+
     async fn ask(&self, target: &Target, request: &Request) -> Result<Response, ErrorKind> {
-        if target.scheme == Scheme::Http && !request.reach.plain {
-            return Err(ErrorKind::Url(TargetError::Scheme));
+        check_form(target, request.reach)?;
+        // An agent could otherwise keep the verifier from asking another agent's host.
+        if request.reach.plain {
+            return self.ask_in_place(target, request).await;
         }
-        if matches!(target.host, Host::Address(_)) && !request.reach.literals {
-            return Err(ErrorKind::Url(TargetError::Literal));
-        }
+        let origin = target.origin();
+        self.breaker.check(&origin, Instant::now())?;
+        let answer = self.ask_in_place(target, request).await;
+        self.breaker
+            .saw(&origin, answer.as_ref().err(), Instant::now());
+        answer
+    }
+
+    async fn ask_in_place(
+        &self,
+        target: &Target,
+        request: &Request,
+    ) -> Result<Response, ErrorKind> {
         let begun = Instant::now();
         let places = match request.reach.plain {
             true => &self.agents,
@@ -101,7 +131,7 @@ impl Client {
         request: &Request,
         begun: Instant,
     ) -> Result<Response, ErrorKind> {
-        let addresses = self.addresses(&target.host, request.reach).await?;
+        let addresses = self.vetted(&target.host, request.reach).await?;
         let left = || request.deadline.saturating_sub(begun.elapsed());
         let tcp = connect(&addresses, target.port, left).await?;
         match target.scheme {
@@ -115,7 +145,7 @@ impl Client {
     }
 
     /// The addresses of a host, all of them looked at.
-    async fn addresses(&self, host: &Host, reach: Reach) -> Result<Vec<IpAddr>, ErrorKind> {
+    async fn vetted(&self, host: &Host, reach: Reach) -> Result<Vec<IpAddr>, ErrorKind> {
         let found = match host {
             Host::Address(address) => vec![*address],
             Host::Name(name) => self.names.resolve(name).await?,
@@ -141,6 +171,15 @@ impl Fetch for Client {
         let failed = |kind| Error::new(&request.url, kind);
         let target = Target::parse(&request.url).map_err(|error| failed(error.into()))?;
         self.ask(&target, request).await.map_err(failed)
+    }
+}
+
+/// Whether the method may ask in this form at all.
+const fn check_form(target: &Target, reach: Reach) -> Result<(), ErrorKind> {
+    match (&target.scheme, &target.host) {
+        (Scheme::Http, _) if !reach.plain => Err(ErrorKind::Url(TargetError::Scheme)),
+        (_, Host::Address(_)) if !reach.literals => Err(ErrorKind::Url(TargetError::Literal)),
+        _ => Ok(()),
     }
 }
 

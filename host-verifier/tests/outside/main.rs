@@ -1,0 +1,14 @@
+//! What the verifier asks of others: names, addresses and servers, all of them real.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a panic is how a test fails"
+)]
+
+mod addresses;
+mod dns;
+mod upstream;
+mod upstreams;
