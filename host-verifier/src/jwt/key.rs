@@ -143,13 +143,10 @@ impl Jwk {
     /// [`JwkError`]: another label, such as that of a private key; more than one text; an unusable key.
     pub fn from_pem(pem: &str) -> Result<Self, JwkError> {
         let der = public_key_pem(pem)?;
-        let ed25519 = der.strip_prefix(&ED25519_SPKI).map(TryFrom::try_from);
-        let material = match ed25519 {
-            Some(Ok(bytes)) => Material::Ed25519(bytes),
-            _ => match spki_key(&der)? {
-                PublicKey::Rsa(rsa) => rsa_material(rsa)?,
-                key @ PublicKey::Ec(_) => ec_material(key)?,
-            },
+        let material = match spki_key(&der)? {
+            PublicKey::Rsa(rsa) => rsa_material(rsa)?,
+            PublicKey::Ed25519(bytes) => Material::Ed25519(bytes),
+            key @ PublicKey::Ec(_) => ec_material(key)?,
         };
         Ok(Self {
             material,
@@ -334,6 +331,7 @@ fn ec_material(key: PublicKey) -> Result<Material, JwkError> {
     match key {
         PublicKey::Ec(ec) => Ok(Material::Ec(ec)),
         PublicKey::Rsa(rsa) => rsa_material(rsa),
+        PublicKey::Ed25519(bytes) => Ok(Material::Ed25519(bytes)),
     }
 }
 

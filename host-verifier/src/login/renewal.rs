@@ -294,6 +294,8 @@ fn authentic<'a>(judged_by: &'a JudgedBy, renew: &Renew<'_>) -> Result<Authentic
             let scheme = match key.public_key() {
                 PublicKey::Ec(_) => Scheme::Ecdsa(HashAlgorithm::Sha256),
                 PublicKey::Rsa(_) => Scheme::RsaPkcs1(HashAlgorithm::Sha256),
+                // No SVID has such a key; were there one, its signature is judged like any other.
+                PublicKey::Ed25519(_) => Scheme::Ed25519,
             };
             let message = renewal_by_key(&nonce).concat();
             crypto::verify(

@@ -122,6 +122,11 @@ impl Policy {
     #[must_use]
     pub const fn devid() -> Self {
         Self {
+            // Silence is no refusal: SPIRE asks for no usage, and TPMs keep what a key is for by themselves.
+            key_usage: KeyUsageRule::IfPresent {
+                rsa: KeyUsage::DIGITAL_SIGNATURE,
+                ec: KeyUsage::DIGITAL_SIGNATURE,
+            },
             max_rsa_bits: USUAL_MAX_RSA_BITS,
             allow_ed25519: false,
             ..Self::proof_of_possession(MAX_RSA_BITS, MAX_INTERMEDIATES)

@@ -26,11 +26,7 @@ use crate::{
         key::public_key,
         signature::{verify_attest, verify_by},
     },
-    x509::{
-        self, TrustStore, UnixTime, VerifiedChain,
-        extensions::KeyUsage,
-        policy::{ExtendedKeyUsageRule, KeyUsageRule, LeafRole, Policy, SubjectAltNameRule},
-    },
+    x509::{self, TrustStore, UnixTime, VerifiedChain, policy::Policy},
 };
 
 /// The attributes without which a DevID key could be somewhere else, too: it cannot leave its TPM, and nobody brought it
@@ -44,16 +40,7 @@ pub const DEVID_ATTRIBUTES: ObjectAttributes = ObjectAttributes::FIXED_TPM
 /// give whatever extended key usage it likes.
 #[must_use]
 pub fn policy() -> Policy {
-    Policy {
-        role: LeafRole::EndEntity,
-        extended_key_usage: ExtendedKeyUsageRule::Any,
-        key_usage: KeyUsageRule::IfPresent {
-            rsa: KeyUsage::DIGITAL_SIGNATURE,
-            ec: KeyUsage::DIGITAL_SIGNATURE,
-        },
-        subject_alt_name: SubjectAltNameRule::Any,
-        legacy: crate::crypto::Legacy::default(),
-    }
+    Policy::devid()
 }
 
 /// What a DevID is judged by.

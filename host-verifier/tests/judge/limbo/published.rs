@@ -52,7 +52,7 @@ const CA_AS_LEAF: &str = "no policy here takes an authority for an end entity";
 const ANCHOR: &str = "what the operator trusts as an anchor need not follow the profile";
 const BY_SIGNATURE: &str = "issuers are found by signature; key identifiers decide nothing";
 const NAMES: &str = "host names are not judged here";
-const WEB: &str = "a rule of the CA/Browser Forum for public web servers;
+const WEB: &str = "a rule of the CA/Browser Forum for public web servers";
 
 fn texts(case: &Value, field: &str) -> Vec<String> {
     let list = case[field].as_array().unwrap().iter();
@@ -107,7 +107,12 @@ fn judge(case: &Value) -> Result<(), String> {
         Some(Revocation::new(lists, RequireCrl::Leaf, StaleCrl::Refuse))
     };
     let at = match case["validation_time"].as_str() {
-        Some(time) => UnixTime(time.parse::<jiff::Timestamp>().unwrap().as_millisecond().div_euclid(1000)),
+        Some(time) => UnixTime(
+            time.parse::<jiff::Timestamp>()
+                .unwrap()
+                .as_millisecond()
+                .div_euclid(1000),
+        ),
         None => crate::pki::now(),
     };
     validate_unrevoked(&leaf, &hints, &store, &policy, revocation.as_ref(), at)
@@ -116,14 +121,19 @@ fn judge(case: &Value) -> Result<(), String> {
 }
 
 #[test]
-#[cfg_attr(not(assay_limbo), ignore = "ASSAY_LIMBO is not set: no published suite")]
+#[cfg_attr(
+    not(assay_limbo),
+    ignore = "ASSAY_LIMBO is not set: no published suite"
+)]
 fn the_published_suite_gets_the_verdicts_that_it_expects() {
     let file = std::env::var_os("ASSAY_LIMBO").expect("ASSAY_LIMBO names limbo.json");
     let suite: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
     let (mut passed, mut skipped, mut failed) = (0, 0, Vec::new());
     for case in suite["testcases"].as_array().unwrap() {
         let id = case["id"].as_str().unwrap();
-        let exempt = NOT_APPLICABLE.iter().find(|(start, _)| id.starts_with(start));
+        let exempt = NOT_APPLICABLE
+            .iter()
+            .find(|(start, _)| id.starts_with(start));
         if exempt.is_some() {
             skipped += 1;
             continue;
@@ -135,6 +145,13 @@ fn the_published_suite_gets_the_verdicts_that_it_expects() {
             failed.push(format!("{id}: {}", verdict.err().unwrap_or_default()));
         }
     }
-    println!("{passed} passed, {skipped} not applicable, {} failed", failed.len());
-    assert!(failed.is_empty(), "{passed} passed, {skipped} n/a\n{}", failed.join("\n"));
+    println!(
+        "{passed} passed, {skipped} not applicable, {} failed",
+        failed.len()
+    );
+    assert!(
+        failed.is_empty(),
+        "{passed} passed, {skipped} n/a\n{}",
+        failed.join("\n")
+    );
 }
