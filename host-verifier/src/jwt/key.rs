@@ -19,12 +19,6 @@ pub const MAX_RSA_BITS: usize = 8192;
 /// Members of private RSA, EC and OKP keys, and of symmetric ones: RFC 7518 sections 6.2.2, 6.3.2 and 6.4.1.
 /// `priv` is that of the keys of draft-ietf-cose-dilithium.
 const PRIVATE: [&str; 9] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"];
-
-/// DER of `SubjectPublicKeyInfo` for Ed25519 up to the 32 bytes of the key (RFC 8410).
-const ED25519_SPKI: [u8; 12] = [
-    0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00,
-];
-
 /// Why something is not a key that can verify tokens.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
