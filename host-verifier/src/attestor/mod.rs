@@ -21,9 +21,12 @@
 //! A folder here, `pub mod` below, and one line in [`registry`].
 
 pub mod claims;
+pub mod custom_jwt;
 pub mod errand;
 pub mod error;
+pub mod issuer;
 pub mod join_token;
+pub mod k8s_token;
 pub mod registry;
 pub mod run;
 pub mod tpm_devid;

@@ -62,6 +62,8 @@ macro_rules! methods {
 }
 
 methods! {
+    CUSTOM_JWT => custom_jwt;
+    K8S_TOKEN => k8s_token;
     JOIN_TOKEN => join_token;
     TPM_DEVID => tpm_devid;
     TPM_EK => tpm_ek;

@@ -36,6 +36,7 @@ use jiff::Timestamp;
 pub use algorithm::Algorithm;
 pub use decide::{Claims, Expectations, MAX_LEEWAY, decide};
 
+pub(crate) use error::shown;
 pub use error::{JwtError, Part};
 pub use key::{Jwk, JwkError, MAX_JWK, MAX_RSA_BITS};
 pub use set::{JwkSet, MAX_KEYS, MAX_SET, NoKey, SetError};

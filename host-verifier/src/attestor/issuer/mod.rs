@@ -1,0 +1,267 @@
+//! Tokens of an issuer, for the methods whose proof is one: `custom_jwt` and `k8s_token`. What they share is where the
+//! issuer's keys are ([`Keys`]) and the way from a token to claims ([`IssuedToken`]); what a token must say is each method's
+//! own ([`Rules`]).
+//!
+//! Keys that are configured need nobody: the token is judged at once. Keys that are the issuer's to publish are an errand;
+//! its answer is the one JWK that the token means, with the name of the place that was asked.
+
+pub mod config;
+pub mod payload;
+
+use std::sync::Arc;
+
+use assay_common::policy::AttestorKind;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use super::{
+    AttestError, Attestor, Claims, Errand, ErrandContext, Fault, Judged, LoginContext, Running,
+};
+use crate::jwt::{
+    self, Expectations, Jwk, JwkProblem, JwkSet, JwtError, NoKey, Prepared, Unverified,
+};
+use crate::outside::{ErrorKind, KeySource, Outside};
+
+/// Where the keys of an issuer are.
+#[derive(Debug)]
+pub enum Keys {
+    /// The issuer publishes them.
+    Published(KeySource),
+    /// In the configuration, as a JWK set.
+    Inline(JwkSet),
+    /// In the configuration, as PEM texts. They have no names, so a token may be of any of them.
+    Pem(Vec<Jwk>),
+}
+
+/// What a method expects of a token and makes of one.
+pub trait Rules: Send + Sync + core::fmt::Debug {
+    /// Which method.
+    fn kind(&self) -> AttestorKind;
+
+    /// The issuer's keys.
+    fn keys(&self) -> &Keys;
+
+    /// What every token must say.
+    fn expectations(&self) -> Expectations<'_>;
+
+    /// See [`Attestor::attributes`].
+    fn attributes(&self) -> Vec<String>;
+
+    /// The token in the agent's payload.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::Malformed`].
+    fn token(&self, payload: &[u8]) -> Result<Zeroizing<Vec<u8>>, AttestError>;
+
+    /// The method's own checks of a token that is as expected, and what it says.
+    ///
+    /// # Errors
+    ///
+    /// Any failed check.
+    fn claims(&self, token: jwt::Claims) -> Result<Claims, AttestError>;
+}
+
+/// An attestor over tokens of an issuer.
+#[derive(Debug)]
+pub struct IssuedToken<R>(Arc<Judge<R>>);
+
+#[derive(Debug)]
+struct Judge<R> {
+    rules: R,
+    prepared: Prepared,
+}
+
+impl<R: Rules> IssuedToken<R> {
+    /// An attestor with these rules.
+    #[must_use]
+    pub fn new(rules: R) -> Self {
+        Self(Arc::new(Judge {
+            rules,
+            prepared: Prepared::default(),
+        }))
+    }
+
+    /// The rules.
+    #[must_use]
+    pub fn rules(&self) -> &R {
+        &self.0.rules
+    }
+}
+
+impl<R: Rules + 'static> Attestor for IssuedToken<R> {
+    fn kind(&self) -> AttestorKind {
+        self.0.rules.kind()
+    }
+
+    fn attributes(&self) -> Vec<String> {
+        self.0.rules.attributes()
+    }
+
+    /// Nothing to say: the agent's configuration says which token it has.
+    fn request(&self, _so_far: Option<&[u8]>) -> Result<Vec<u8>, AttestError> {
+        Ok(Vec::new())
+    }
+
+    fn judge(&self, cx: &LoginContext<'_>, payload: &[u8]) -> Result<Judged, AttestError> {
+        let token = self.0.rules.token(payload)?;
+        let parsed = jwt::parse(&token).map_err(failed)?;
+        let judge = &self.0;
+        let key = match judge.rules.keys() {
+            Keys::Published(source) => {
+                let kid = parsed.header().kid.clone();
+                let source = source.clone();
+                drop(parsed);
+                let errand = AskForKey {
+                    judge: judge.clone(),
+                    token,
+                    kid,
+                    source,
+                };
+                return Ok(Judged::Errand(Box::new(errand)));
+            }
+            Keys::Inline(set) => set.select(parsed.header().kid.as_deref()),
+            Keys::Pem(keys) => {
+                let claims = judge.by_any(keys, &parsed, cx.now)?;
+                return Ok(Judged::Proven(Box::new(claims)));
+            }
+        };
+        let key = key.map_err(|error| {
+            let detail = match &error {
+                NoKey::Unknown(kid) => format!("key {} not found in inline JWKS", jwt::shown(kid)),
+                NoKey::Ambiguous(_) => error.to_string(),
+            };
+            AttestError::new(Fault::Refused, "token-key-unknown", detail)
+        })?;
+        let claims = judge.by(&key.to_json(), &parsed, cx.now)?;
+        Ok(Judged::Proven(Box::new(claims)))
+    }
+}
+
+impl<R: Rules> Judge<R> {
+    /// Judged by one key.
+    fn by(
+        &self,
+        jwk: &[u8],
+        token: &Unverified<'_>,
+        now: Timestamp,
+    ) -> Result<Claims, AttestError> {
+        let expected = self.rules.expectations();
+        let judged = jwt::judge_parsed(token, jwk, &self.prepared, &expected, now);
+        self.rules.claims(judged.map_err(problem)?)
+    }
+
+    /// Judged by the first key that its signature is of. Another failure than the signature's is the token's own.
+    fn by_any(
+        &self,
+        keys: &[Jwk],
+        token: &Unverified<'_>,
+        now: Timestamp,
+    ) -> Result<Claims, AttestError> {
+        let expected = self.rules.expectations();
+        let mut last = None;
+        for key in keys {
+            match jwt::judge_parsed(token, &key.to_json(), &self.prepared, &expected, now) {
+                Ok(claims) => return self.rules.claims(claims),
+                // A signature that fails says more than a key of another type.
+                Err(JwkProblem::Token(error @ JwtError::KeyType { .. })) => {
+                    last.get_or_insert(error);
+                }
+                Err(JwkProblem::Token(error @ JwtError::Signature)) => last = Some(error),
+                Err(other) => return Err(problem(other)),
+            }
+        }
+        Err(failed(last.unwrap_or(JwtError::Signature)))
+    }
+}
+
+/// The token waits for the key that it names.
+struct AskForKey<R> {
+    judge: Arc<Judge<R>>,
+    token: Zeroizing<Vec<u8>>,
+    kid: Option<String>,
+    source: KeySource,
+}
+
+/// Without the token.
+impl<R> core::fmt::Debug for AskForKey<R> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("AskForKey")
+            .field("kid", &self.kid)
+            .field("source", &self.source)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The answer as it is kept.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Answer<'a> {
+    /// Who was asked.
+    #[serde(borrow)]
+    source: std::borrow::Cow<'a, str>,
+    /// The JWK, JSON in a text.
+    #[serde(borrow)]
+    jwk: std::borrow::Cow<'a, str>,
+}
+
+impl<R: Rules> Errand for AskForKey<R> {
+    fn run<'a>(&'a self, outside: &'a dyn Outside, _: &'a ErrandContext) -> Running<'a> {
+        Box::pin(async move {
+            let jwk = outside.jwk(&self.source, self.kid.as_deref()).await;
+            let jwk = jwk.map_err(|error| {
+                let what = match (error.kind, &self.kid) {
+                    (ErrorKind::NoKey, Some(kid)) => {
+                        format!("key {} not found at {}", jwt::shown(kid), error.to)
+                    }
+                    (ErrorKind::NoKey, None) => {
+                        format!("the token names no key (kid), and {} has several", error.to)
+                    }
+                    _ => format!("failed to fetch signing key: {error}"),
+                };
+                let check = match error.kind {
+                    ErrorKind::NoKey => "token-key-unknown",
+                    _ => "token-keys",
+                };
+                AttestError::new(error.kind.fault(), check, what)
+            })?;
+            let answer = Answer {
+                source: self.source.location.url().into(),
+                jwk: String::from_utf8_lossy(&jwk),
+            };
+            serde_json::to_vec(&answer).map_err(|error| internal(error.to_string()))
+        })
+    }
+
+    fn judge(self: Box<Self>, cx: &LoginContext<'_>, answer: &[u8]) -> Result<Claims, AttestError> {
+        let answer: Answer<'_> =
+            serde_json::from_slice(answer).map_err(|error| internal(error.to_string()))?;
+        if answer.source != self.source.location.url() {
+            return Err(internal("it is the answer of another source".to_owned()));
+        }
+        let token = jwt::parse(&self.token).map_err(failed)?;
+        self.judge.by(answer.jwk.as_bytes(), &token, cx.now)
+    }
+}
+
+fn internal(why: String) -> AttestError {
+    AttestError::new(Fault::Internal, "token-answer", why)
+}
+
+/// A token's failed check as operators know it (seed 003).
+pub(super) fn failed(error: JwtError) -> AttestError {
+    let detail = format!("JWT verification failed: {error}");
+    AttestError::new(error.fault(), error.check(), detail)
+}
+
+fn problem(problem: JwkProblem) -> AttestError {
+    match problem {
+        JwkProblem::Token(error) => failed(error),
+        JwkProblem::Jwk(error) => AttestError::new(
+            Fault::Unavailable,
+            "token-keys",
+            format!("failed to fetch signing key: it cannot be used: {error}"),
+        ),
+    }
+}
