@@ -5,6 +5,7 @@
 //! input.
 
 pub mod access;
+pub mod agent;
 pub mod audit;
 pub mod authority;
 pub mod bundle;
@@ -49,6 +50,8 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// The agent of this machine: run, login, show, doctor
+    Agent(agent::Options),
     /// Endorsement keys and their certificates
     #[command(subcommand)]
     Ek(ek::Command),
@@ -113,6 +116,7 @@ pub fn main(args: &[OsString]) -> ExitCode {
 #[must_use]
 pub fn run(cli: Cli) -> ExitCode {
     match cli.command {
+        Command::Agent(options) => agent::run(&options),
         Command::Ek(command) => ek::run(command),
         Command::Evidence(command) => evidence::run(command),
         Command::Config(command) => config::run(command),

@@ -33,6 +33,16 @@ pub struct Format {
 }
 
 impl Format {
+    /// An answer in this form, with nothing shortened.
+    #[must_use]
+    pub const fn of(output: Output) -> Self {
+        Self {
+            output,
+            json: false,
+            wide: true,
+        }
+    }
+
     /// Whether the answer is JSON.
     #[must_use]
     pub fn json(self) -> bool {
