@@ -109,6 +109,15 @@ impl Evidence {
         core::mem::take(&mut self.troubles)
     }
 
+    /// What is offered, by name, as a JSON list.
+    #[must_use]
+    pub fn offers(&self) -> String {
+        let tpm = self.tpm.iter().flat_map(|tpm| tpm.offered.iter());
+        let methods = self.methods.iter().map(|method| method.kind());
+        let names: Vec<_> = tpm.chain(methods).map(|kind| kind.to_string()).collect();
+        serde_json::to_string(&names).unwrap_or_default()
+    }
+
     /// The host's methods.
     #[must_use]
     pub fn methods(&self) -> &[Box<dyn Method>] {

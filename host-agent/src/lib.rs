@@ -10,6 +10,7 @@
 //! * [`config`], [`setup`], [`evidence`]: from a YAML file to the one source that a login asks.
 //! * [`client`]: the login over HTTPS.
 //! * [`svid`]: what a session brings, and the files it comes into.
+//! * [`run`]: a session for as long as the agent runs.
 //! * [`cli`]: the commands.
 //!
 //! ```no_run
@@ -38,7 +39,9 @@ pub mod evidence;
 pub mod finding;
 pub mod line;
 pub mod method;
+pub mod names;
 pub mod platform;
+pub mod run;
 pub mod setup;
 pub mod svid;
 pub mod tpm;

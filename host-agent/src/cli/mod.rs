@@ -1,6 +1,7 @@
 //! `assay agent`: one file per command. They answer as all commands of Assay do ([`assay_host::cli`]).
 
 mod login;
+mod run;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -23,6 +24,8 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Keep a session for as long as the agent runs, and serve what it brings
+    Run(run::Options),
     /// Log in once, and say what was proven and which identity was granted
     Login(login::Options),
 }
@@ -74,6 +77,7 @@ pub fn main(args: &[OsString]) -> ExitCode {
 #[must_use]
 pub fn run(cli: Cli) -> ExitCode {
     match cli.command {
+        Command::Run(options) => run::run(&options),
         Command::Login(options) => login::run(&options),
     }
 }

@@ -93,7 +93,7 @@ impl Offer {
 }
 
 /// A source of one method's proofs.
-pub trait Method: fmt::Debug {
+pub trait Method: fmt::Debug + Send {
     /// The method.
     fn kind(&self) -> AttestorKind;
 
