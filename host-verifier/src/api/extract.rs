@@ -240,6 +240,14 @@ pub struct Page<T> {
 }
 
 impl<T> Page<T> {
+    /// The page with what comes of its entries.
+    pub(super) fn filter_map<U>(self, view: impl Fn(T) -> Option<U>) -> Page<U> {
+        Page {
+            items: self.items.into_iter().filter_map(view).collect(),
+            next: self.next,
+        }
+    }
+
     /// A list that is one page.
     pub(super) fn whole<R>(records: Vec<R>) -> Self
     where

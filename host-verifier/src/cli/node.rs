@@ -32,7 +32,7 @@ pub enum Command {
     },
     /// One node: its identity, keys and counters, and why it may not log in, if it may not
     Show {
-        /// The node: SHA-256 of its EK, as `assay node list` shows it
+        /// The node: its hash, as `assay node list` shows it
         ek_hash: String,
         /// Where the verifier is
         #[command(flatten)]
@@ -45,7 +45,7 @@ pub enum Command {
     ///
     /// Also for a TPM that was cleared on purpose: its counters begin again, which is refused otherwise.
     Evict {
-        /// The node: SHA-256 of its EK, as `assay node list` shows it
+        /// The node: its hash, as `assay node list` shows it
         ek_hash: String,
         /// Where the verifier is
         #[command(flatten)]
@@ -58,7 +58,7 @@ pub enum Command {
     ///
     /// It need not have logged in before.
     Ban {
-        /// SHA-256 of its EK, as `assay node list` shows it
+        /// Its hash, as `assay node list` shows it
         ek_hash: String,
         /// Why, for those who come after you
         #[arg(long, value_name = "TEXT")]
@@ -84,7 +84,7 @@ pub enum Command {
     },
     /// Lift a ban; sessions that it ended stay ended
     Unban {
-        /// SHA-256 of its EK
+        /// Its hash, as `assay node list` or `assay ek check` shows it
         ek_hash: String,
         /// Where the verifier is
         #[command(flatten)]
@@ -114,7 +114,7 @@ struct Shown {
     ek_hash: String,
     spiffe_id: String,
     cluster: String,
-    ak_name: String,
+    ak_name: Option<String>,
     boot: Option<Boot>,
     first_seen: Timestamp,
     last_seen: Timestamp,
@@ -148,10 +148,10 @@ struct Evicted {
 impl From<NodeRecord> for Shown {
     fn from(node: NodeRecord) -> Self {
         Self {
+            ak_name: node.attestation_key().map(hex::encode),
             ek_hash: node.ek_hash,
             spiffe_id: node.spiffe_id,
             cluster: node.cluster,
-            ak_name: hex::encode(node.ak_name),
             boot: node.boot.map(|boot| Boot {
                 clock: boot.clock,
                 reset_count: boot.reset_count,
@@ -203,7 +203,7 @@ pub fn run(command: Command) -> ExitCode {
                         .to_owned(),
                     ]
                 });
-                let header = ["EK HASH", "SPIFFE ID", "CLUSTER", "LAST SEEN", "STATE"];
+                let header = ["NODE", "SPIFFE ID", "CLUSTER", "LAST SEEN", "STATE"];
                 table(header, rows)
             })
         }
@@ -257,7 +257,7 @@ pub fn run(command: Command) -> ExitCode {
                         b.ban.reason.clone(),
                     ]
                 });
-                table(["EK HASH", "SINCE", "BY", "REASON"], rows)
+                table(["NODE", "SINCE", "BY", "REASON"], rows)
             })
         }
         Command::Unban {
@@ -305,10 +305,15 @@ async fn show(site: Reached, ek_hash: &str) -> Result<Shown, Failure> {
 
 fn text(node: &Shown) -> String {
     let mut lines = vec![
-        format!("ek hash:    {}", node.ek_hash),
+        format!("node:       {}", node.ek_hash),
         format!("spiffe id:  {}", node.spiffe_id),
         format!("cluster:    {}", node.cluster),
-        format!("ak name:    {}", node.ak_name),
+        format!(
+            "ak name:    {}",
+            node.ak_name
+                .as_deref()
+                .unwrap_or("none: a node without a TPM")
+        ),
         format!("first seen: {}", node.first_seen),
         format!("last seen:  {}", node.last_seen),
     ];
@@ -367,7 +372,7 @@ async fn put_ban(site: Reached, ban: Ban) -> Result<Banned, Failure> {
             return Ok((ban.into(), Some(change)));
         }
         Err(
-            Failure::failed(format!("EK {} is banned already", ban.ek_hash))
+            Failure::failed(format!("node {} is banned already", ban.ek_hash))
                 .hint("`assay node bans` shows since when and why"),
         )
     })
@@ -401,7 +406,7 @@ async fn unban(site: Reached, ek_hash: String) -> Result<Unbanned, Failure> {
             let change = Change::new("node.unban", "node", &ek_hash);
             return Ok((Unbanned { unbanned: ek_hash }, Some(change)));
         }
-        Err(Failure::failed(format!("EK {ek_hash} is not banned"))
+        Err(Failure::failed(format!("node {ek_hash} is not banned"))
             .hint("`assay node bans` shows all bans"))
     })
     .await

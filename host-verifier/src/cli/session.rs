@@ -229,7 +229,7 @@ fn or_dash(at: Option<Timestamp>) -> String {
 
 fn text(session: &Shown) -> String {
     let mut text = format!(
-        "id:         {}\nspiffe id:  {}\ncluster:    {}\npolicy:     {}\nek hash:    {}\nlogin:      {}\nissued:     {}\nrenewed:    {}\nexpires:    {}\nlogin due:  {}\nrevoked:    {}",
+        "id:         {}\nspiffe id:  {}\ncluster:    {}\npolicy:     {}\nnode:       {}\nlogin:      {}\nissued:     {}\nrenewed:    {}\nexpires:    {}\nlogin due:  {}\nrevoked:    {}",
         session.id,
         session.spiffe_id,
         session.cluster,

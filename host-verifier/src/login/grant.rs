@@ -12,7 +12,9 @@ use super::step::{Step, StepName};
 use super::{Denied, Env, LoginId, MethodKeys, Next, Progress, SvidKey, Turn, denial, plan};
 use crate::policy::Authorized;
 use crate::session::{QuotedState, RenewalBasis, SessionId, Shown};
-use crate::store::{Conflict, LoginRecord, NodeUpdate, Renewable, SessionRecord};
+use crate::store::{
+    Conflict, LoginRecord, NodeUpdate, Renewable, SessionRecord, no_ak, node_without_tpm,
+};
 use crate::svid::VerifiedKey;
 
 /// A login that is decided, and whose session waits to be stored.
@@ -123,7 +125,10 @@ fn draw(progress: &Progress, authorized: &Authorized, env: &Env<'_>) -> Result<D
     };
     let (expires_at, reattest_at) = (ends(verifier.session_ttl)?, ends(verifier.reattest_after)?);
     let expires_at = expires_at.min(reattest_at);
-    let node = node_name(authorized, &spiffe_id);
+    let node = match &facts.subject {
+        Some(ek_hash) => ek_hash.clone(),
+        None => node_without_tpm(&spiffe_id),
+    };
     let session = SessionRecord {
         id: SessionId(id),
         login_id: progress.id.to_string(),
@@ -143,8 +148,8 @@ fn draw(progress: &Progress, authorized: &Authorized, env: &Env<'_>) -> Result<D
     };
     let bound = facts.attestation_key.as_ref();
     let node = NodeUpdate {
+        ak_name: bound.map_or_else(|| no_ak(&node), |ak| ak.name.clone()),
         ek_hash: node,
-        ak_name: bound.map_or_else(Vec::new, |ak| ak.name.clone()),
         spiffe_id,
         cluster: progress.cluster.clone(),
         boot: facts.boot,
@@ -180,32 +185,6 @@ fn sealing_keys<'p>(
             "policy `{policy}` binds no key of the node that a session could be sealed to, and the agent sent no key share"
         ))),
     }
-}
-
-/// What a node is known by in the store: its EK's hash, or else a hash over what the winning policy's methods call it. A node
-/// that none of them names, since they say only what it may do, is known by its SPIFFE ID.
-fn node_name(authorized: &Authorized, spiffe_id: &str) -> String {
-    if let Some(subject) = &authorized.facts().subject {
-        return subject.clone();
-    }
-    let mut named: Vec<_> = authorized.identities().iter().collect();
-    named.sort();
-    let mut parts = vec![b"assay/node/v1".to_vec()];
-    let mut push = |name: &str, identity: &str| {
-        for text in [name, identity] {
-            let len = u32::try_from(text.len()).unwrap_or(u32::MAX);
-            parts.push(len.to_be_bytes().to_vec());
-            parts.push(text.as_bytes().to_vec());
-        }
-    };
-    if named.is_empty() {
-        push("spiffe", spiffe_id);
-    }
-    for (kind, identity) in named {
-        push(&kind.to_string(), identity);
-    }
-    let parts: Vec<_> = parts.iter().map(Vec::as_slice).collect();
-    hex::encode(crate::crypto::sha256(&parts))
 }
 
 /// How the session can be renewed: by a quote of what this login has quoted, or by the SVID's key where the login cannot be

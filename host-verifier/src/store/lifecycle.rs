@@ -23,10 +23,10 @@ pub struct SessionRenewal {
     pub expires_at: Timestamp,
 }
 
-/// An EK that may not log in.
+/// A node that may not log in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ban {
-    /// Lower-case hex SHA-256 of the EK's SubjectPublicKeyInfo. It need not be known.
+    /// The node's hash, lower-case hex, as [`NodeRecord::ek_hash`](super::NodeRecord::ek_hash). It need not be known.
     pub ek_hash: String,
     /// Whole seconds.
     pub banned_at: Timestamp,
@@ -42,8 +42,8 @@ pub const MAX_REASON: usize = 512;
 /// Why a ban cannot be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BanError {
-    /// What is to be banned is no hash of an EK.
-    #[error("the hash of an EK has 64 lower-case hex digits")]
+    /// What is to be banned is no hash of a node.
+    #[error("the hash of a node has 64 lower-case hex digits")]
     Hash,
     /// The reason is missing, too long, or not fit to be shown.
     #[error("a ban has a reason of 1 to {MAX_REASON} bytes in one line")]

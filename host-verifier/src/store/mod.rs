@@ -153,7 +153,7 @@ pub struct SessionRecord {
     pub policy: String,
     /// The identity.
     pub spiffe_id: String,
-    /// The node: hash of its EK.
+    /// The node: hash of its EK, or what [`node_without_tpm`] makes of its identity.
     pub ek_hash: String,
     /// What the policy's attestors vouch for.
     pub attributes: Vec<Attribute>,
@@ -202,10 +202,27 @@ pub struct Renewable {
     pub basis: RenewalBasis,
 }
 
+/// What a node without a TPM is known by: a hash over its identity. Whatever methods it proves itself by, and however often
+/// their keys change, it is the node that holds this SPIFFE ID.
+#[must_use]
+pub fn node_without_tpm(spiffe_id: &str) -> String {
+    hex::encode(crate::crypto::sha256(&[
+        b"assay/node-without-tpm/v1",
+        spiffe_id.as_bytes(),
+    ]))
+}
+
+/// What stands in the place of an AK's Name for such a node: the bytes of its own hash, since no two nodes have the same
+/// there. A TPM Name begins with the number of its hash algorithm, and is longer.
+#[must_use]
+pub fn no_ak(node: &str) -> Vec<u8> {
+    hex::decode(node).unwrap_or_default()
+}
+
 /// A node as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeRecord {
-    /// Who it is: lower-case hex SHA-256 of its EK's SubjectPublicKeyInfo.
+    /// Who it is: lower-case hex SHA-256 of its EK's SubjectPublicKeyInfo, or what [`node_without_tpm`] makes of its identity.
     pub ek_hash: String,
     /// The TPM Name of the AK it used last.
     pub ak_name: Vec<u8>,
@@ -221,6 +238,14 @@ pub struct NodeRecord {
     pub last_seen: Timestamp,
     /// Why it may not log in, if it may not.
     pub ban: Option<Ban>,
+}
+
+impl NodeRecord {
+    /// The TPM Name of the AK that it used last; `None` for a node without a TPM.
+    #[must_use]
+    pub fn attestation_key(&self) -> Option<&[u8]> {
+        (self.ak_name != no_ak(&self.ek_hash)).then_some(&self.ak_name)
+    }
 }
 
 /// What a login says of a node.

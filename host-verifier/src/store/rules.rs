@@ -6,14 +6,14 @@ use crate::attestor::BootState;
 /// A login that contradicts what is known.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Conflict {
-    /// The identity belongs to another TPM. Taking it over needs an operator.
+    /// The identity belongs to another node. Taking it over needs an operator.
     #[error(
-        "{spiffe_id} belongs to the TPM with EK {holder}; evict that node to give its identity to another"
+        "{spiffe_id} belongs to node {holder}; evict that node to give its identity to another"
     )]
     IdentityTaken {
         /// The identity.
         spiffe_id: String,
-        /// Hash of the EK that holds it.
+        /// The node that holds it.
         holder: String,
     },
     /// The AK is known under another EK: one of the two EKs is not in the TPM that holds the AK.
@@ -22,10 +22,10 @@ pub enum Conflict {
         /// Hash of the EK that holds it.
         holder: String,
     },
-    /// An operator has banned the EK.
-    #[error("the TPM with EK {ek_hash} is banned since {since}: {reason}")]
+    /// An operator has banned the node.
+    #[error("node {ek_hash} is banned since {since}: {reason}")]
     Banned {
-        /// Hash of the EK.
+        /// The node.
         ek_hash: String,
         /// When.
         since: jiff::Timestamp,

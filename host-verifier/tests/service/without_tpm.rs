@@ -407,3 +407,36 @@ async fn of_many_that_come_with_one_token_one_gets_in() {
     }
     assert_eq!((let_in, desk.sessions().await), (1, 1));
 }
+
+#[tokio::test]
+async fn nodes_without_a_tpm_are_known_by_their_identity_and_stand_in_nobodys_way() {
+    let desk = desk();
+    for _ in 0..3 {
+        let token = token(&desk, None).await;
+        granted(Host::new(&desk, token).login(&desk).await);
+    }
+    let nodes = desk.store.nodes(10).await.unwrap();
+    assert_eq!(nodes.len(), 3);
+    for node in nodes {
+        assert_eq!(node.attestation_key(), None);
+        assert_eq!(
+            node.ek_hash,
+            assay_host_verifier::store::node_without_tpm(&node.spiffe_id)
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_identity_of_a_node_with_a_tpm_is_not_given_to_one_without() {
+    let tpm = FakeTpm::new();
+    let entries = format!(
+        "{ENTRIES}- name: rack\n  requiredAttestors:\n  - type: tpm_ek\n    config: {{allowedHashes: [\"{}\"]}}\n",
+        tpm.ek_hash()
+    );
+    let mut desk = Desk::with_template(&entries, "/one");
+    granted(desk.login(&tpm).await);
+    let token = token(&desk, None).await;
+    let answer = Host::new(&desk, token).login(&desk).await;
+    assert_eq!(denied(&answer), Some(DenyCode::REFUSED), "{answer:?}");
+    assert!(desk.last_denial().contains("belongs to node"));
+}

@@ -22,15 +22,15 @@ const EKS: u8 = b'e';
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NodeView {
-    /// Who it is: SHA-256 of its EK's SubjectPublicKeyInfo, hex.
+    /// Who it is: SHA-256 of its EK's SubjectPublicKeyInfo, hex; for a node without a TPM, of its SPIFFE ID (with a prefix).
     ek_hash: String,
     /// The identity it holds.
     #[schema(example = "spiffe://example.org/node/3f1b…")]
     spiffe_id: String,
     /// Its cluster.
     cluster: String,
-    /// The TPM Name of the AK that it used last, hex.
-    ak_name: String,
+    /// The TPM Name of the AK that it used last, hex; nothing for a node without a TPM.
+    ak_name: Option<String>,
     /// Where its TPM's counters stood when that was proven last.
     boot: Option<BootView>,
     /// When it logged in first.
@@ -101,10 +101,10 @@ pub struct EkView {
 impl From<NodeRecord> for NodeView {
     fn from(node: NodeRecord) -> Self {
         Self {
+            ak_name: node.attestation_key().map(hex::encode),
             ek_hash: node.ek_hash,
             spiffe_id: node.spiffe_id,
             cluster: node.cluster,
-            ak_name: hex::encode(node.ak_name),
             boot: node.boot.map(|boot| BootView {
                 clock: boot.clock,
                 reset_count: boot.reset_count,
@@ -129,19 +129,23 @@ impl From<Ban> for BanView {
     }
 }
 
-impl From<NodeRecord> for EkView {
+/// The key of a node, if it has a TPM.
+struct MaybeEk(Option<EkView>);
+
+impl From<NodeRecord> for MaybeEk {
     fn from(node: NodeRecord) -> Self {
-        Self {
+        let has_tpm = node.attestation_key().is_some();
+        Self(has_tpm.then(|| EkView {
             hash: node.ek_hash,
             cluster: node.cluster,
             spiffe_id: node.spiffe_id,
             first_seen: node.first_seen,
             banned: node.ban.is_some(),
-        }
+        }))
     }
 }
 
-/// Nodes, by the hash of their EK or the last seen first
+/// Nodes, by their hash or the last seen first
 #[utoipa::path(
     get,
     path = "/v1/nodes",
@@ -168,10 +172,10 @@ pub(in crate::api) async fn list(
     path = "/v1/nodes/{id}",
     tag = "nodes",
     operation_id = "getNode",
-    params(("id" = String, Path, description = "The hash of its EK, 64 hex digits.")),
+    params(("id" = String, Path, description = "Its hash, as the list shows it: 64 hex digits.")),
     responses(
         (status = 200, description = "The node.", body = NodeView),
-        (status = 404, description = "None with this EK has logged in.", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "None with this hash has logged in.", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(in crate::api) async fn show(
@@ -187,10 +191,10 @@ pub(in crate::api) async fn show(
     path = "/v1/nodes/{id}",
     tag = "nodes",
     operation_id = "evictNode",
-    params(("id" = String, Path, description = "The hash of its EK, 64 hex digits.")),
+    params(("id" = String, Path, description = "Its hash, as the list shows it: 64 hex digits.")),
     responses(
-        (status = 204, description = "It is forgotten; a ban of its EK stays."),
-        (status = 404, description = "None with this EK has logged in.", body = Problem, content_type = "application/problem+json"),
+        (status = 204, description = "It is forgotten; a ban of it stays."),
+        (status = 404, description = "None with this hash has logged in.", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(in crate::api) async fn evict(
@@ -215,7 +219,7 @@ pub(in crate::api) async fn evict(
     path = "/v1/nodes/{id}/ban",
     tag = "nodes",
     operation_id = "banNode",
-    params(("id" = String, Path, description = "The hash of its EK, 64 hex digits.")),
+    params(("id" = String, Path, description = "Its hash, as the list shows it: 64 hex digits.")),
     request_body = NewBan,
     responses(
         (status = 201, description = "It is banned, for every replica.", body = BanView),
@@ -240,7 +244,7 @@ pub(in crate::api) async fn ban(
         false => Err(Problem::new(
             StatusCode::CONFLICT,
             "banned-already",
-            format!("EK {id} is banned already"),
+            format!("node {id} is banned already"),
         )
         .hint("lift the ban first, if its reason is to be another")),
     }
@@ -250,7 +254,7 @@ pub(in crate::api) async fn ban(
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BanEntry {
-    /// SHA-256 of the EK's SubjectPublicKeyInfo, hex.
+    /// The node's hash, hex.
     ek_hash: String,
     #[serde(flatten)]
     ban: BanView,
@@ -301,7 +305,7 @@ pub(in crate::api) async fn bans(
     path = "/v1/nodes/{id}/ban",
     tag = "nodes",
     operation_id = "unbanNode",
-    params(("id" = String, Path, description = "The hash of its EK, 64 hex digits.")),
+    params(("id" = String, Path, description = "Its hash, as the list shows it: 64 hex digits.")),
     responses(
         (status = 204, description = "It may log in again."),
         (status = 404, description = "It is not banned.", body = Problem, content_type = "application/problem+json"),
@@ -318,7 +322,7 @@ pub(in crate::api) async fn unban(
             did(Change::new("node.unban", "node", &id)),
         )),
         false => Err(
-            Problem::not_found("no-such-ban", format!("EK {id} is not banned"))
+            Problem::not_found("no-such-ban", format!("node {id} is not banned"))
                 .hint("GET /v1/bans lists them"),
         ),
     }
@@ -337,7 +341,9 @@ pub(in crate::api) async fn eks(
     State(api): State<ApiState>,
     Query(page): Query<PageQuery>,
 ) -> Result<Json<Page<EkView>>, Problem> {
-    Ok(Json(records(&api, &page, EKS).await?))
+    // A page of nodes; those without a TPM have no key to show, so it may be shorter than was asked for.
+    let page: Page<MaybeEk> = records(&api, &page, EKS).await?;
+    Ok(Json(page.filter_map(|ek| ek.0)))
 }
 
 /// One endorsement key
@@ -356,7 +362,8 @@ pub(in crate::api) async fn ek(
     State(api): State<ApiState>,
     Path(id): Path<String>,
 ) -> Result<Json<EkView>, Problem> {
-    Ok(Json(record(&api, &id).await?.into()))
+    let MaybeEk(ek) = record(&api, &id).await?.into();
+    Ok(Json(ek.ok_or_else(|| none(&id))?))
 }
 
 async fn records<T: From<NodeRecord>>(
@@ -385,7 +392,7 @@ fn check(id: &str) -> Result<(), Problem> {
         true => Ok(()),
         false => Err(Problem::bad_request(
             "bad-id",
-            "the hash of an EK has 64 lower-case hex digits",
+            "the hash of a node has 64 lower-case hex digits",
         )),
     }
 }

@@ -34,7 +34,7 @@ pub struct SessionView {
     cluster: String,
     /// The policy that won.
     policy: String,
-    /// SHA-256 of the node's EK.
+    /// The node: SHA-256 of its EK, or, without a TPM, of its SPIFFE ID.
     ek_hash: String,
     /// The login that made it.
     login_id: String,
