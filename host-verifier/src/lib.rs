@@ -1,6 +1,6 @@
 //! Assay's verifier: judges the proofs that agents send, and issues sessions.
 //!
-//! * [`crypto`], [`x509`], [`tpm`]: primitives, certificates, TPM structures; pure functions.
+//! * [`crypto`], [`x509`], [`ssh`], [`tpm`]: primitives, certificates, TPM structures; pure functions.
 //! * [`jwt`]: signed tokens of other issuers.
 //! * [`attestor`]: one folder per attestation method: payload in, challenge out, claims out.
 //! * [`policy`]: which proofs a cluster accepts; [`login`]: how an agent gives them; [`session`]: what it gets.
@@ -34,6 +34,7 @@ pub mod random;
 #[cfg(feature = "service")]
 pub mod server;
 pub mod session;
+pub mod ssh;
 pub mod store;
 pub mod svid;
 pub mod telemetry;

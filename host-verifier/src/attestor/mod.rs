@@ -29,9 +29,11 @@ pub mod join_token;
 pub mod k8s_token;
 pub mod registry;
 pub mod run;
+pub mod ssh_pop;
 pub mod tpm_devid;
 pub mod tpm_ek;
 pub mod tpm_quote;
+pub mod x509pop;
 
 use assay_common::login::{LoginKeys, Transcript};
 use assay_common::policy::{AttestorKind, AttestorSet};

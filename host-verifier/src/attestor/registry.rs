@@ -65,7 +65,9 @@ methods! {
     CUSTOM_JWT => custom_jwt;
     K8S_TOKEN => k8s_token;
     JOIN_TOKEN => join_token;
+    SSH_POP => ssh_pop;
     TPM_DEVID => tpm_devid;
     TPM_EK => tpm_ek;
     TPM_QUOTE => tpm_quote;
+    X509POP => x509pop;
 }
