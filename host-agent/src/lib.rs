@@ -11,6 +11,7 @@
 //! * [`client`]: the login over HTTPS.
 //! * [`svid`]: what a session brings, and the files it comes into.
 //! * [`run`]: a session for as long as the agent runs.
+//! * [`doctor`]: what is wrong with this machine.
 //! * [`cli`]: the commands.
 //!
 //! ```no_run
@@ -35,6 +36,7 @@
 pub mod cli;
 pub mod client;
 pub mod config;
+pub mod doctor;
 pub mod evidence;
 pub mod finding;
 pub mod line;

@@ -1,7 +1,9 @@
 //! `assay agent`: one file per command. They answer as all commands of Assay do ([`assay_host::cli`]).
 
+mod doctor;
 mod login;
 mod run;
+mod show;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -28,6 +30,10 @@ pub enum Command {
     Run(run::Options),
     /// Log in once, and say what was proven and which identity was granted
     Login(login::Options),
+    /// Show what would be offered in a login
+    Show(show::Options),
+    /// Find out what is wrong with this machine, and how to mend it
+    Doctor(doctor::Options),
 }
 
 /// Where the configuration is, and what is said instead of it.
@@ -55,12 +61,15 @@ pub struct Source {
 impl Source {
     /// The configuration.
     fn load(&self) -> Result<Config, Failure> {
-        let overrides = Overrides {
+        Ok(Config::load(&self.config, &self.overrides())?)
+    }
+
+    fn overrides(&self) -> Overrides {
+        Overrides {
             servers: self.server.clone(),
             ca: self.ca.clone(),
             record: self.record.clone(),
-        };
-        Ok(Config::load(&self.config, &overrides)?)
+        }
     }
 }
 
@@ -79,6 +88,8 @@ pub fn run(cli: Cli) -> ExitCode {
     match cli.command {
         Command::Run(options) => run::run(&options),
         Command::Login(options) => login::run(&options),
+        Command::Show(options) => show::run(&options),
+        Command::Doctor(options) => doctor::run(&options),
     }
 }
 

@@ -127,8 +127,8 @@ impl Screen {
 fn colour(cell: &str) -> Option<&'static str> {
     match cell {
         "granted" | "ok" | "active" | "live" => Some(GREEN),
-        "denied" | "failed" | "failing" | "revoked" | "banned" => Some(RED),
-        "degraded" | "expired" | "removed" => Some(YELLOW),
+        "denied" | "fail" | "failed" | "failing" | "revoked" | "banned" => Some(RED),
+        "degraded" | "expired" | "removed" | "warn" => Some(YELLOW),
         _ => None,
     }
 }

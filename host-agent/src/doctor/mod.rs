@@ -1,0 +1,73 @@
+//! What is wrong with this machine, as far as a login is concerned, and how to mend it.
+//!
+//! Everything is looked at, also behind a failure: somebody who sets a machine up mends all of it at once. Nothing is
+//! changed, and no login is made.
+
+mod files;
+mod network;
+mod tpm;
+
+use std::path::Path;
+
+use assay_host::document::DocumentError;
+
+use crate::config::{Config, DEFAULT_TCTI, Overrides};
+use crate::finding::Finding;
+use crate::setup::Setup;
+use crate::tpm::Way;
+
+pub(crate) use tpm::show as show_tpm;
+
+/// Looks at everything.
+pub async fn examine(path: &Path, overrides: &Overrides) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut config = match Config::load(path, overrides) {
+        Ok(config) => {
+            let methods: Vec<_> = config
+                .attestors
+                .iter()
+                .map(|one| one.kind.to_string())
+                .collect();
+            let seen = format!("{}, offers {}", path.display(), methods.join(", "));
+            findings.push(Finding::ok("configuration", seen));
+            config
+        }
+        Err(error) => {
+            findings.push(unconfigured(path, &error));
+            // Without one, what every node has is looked at.
+            if let Ok(way) = Way::parse(DEFAULT_TCTI)
+                && way.path().exists()
+            {
+                findings.extend(tpm::examine(&way));
+            }
+            return findings;
+        }
+    };
+    findings.extend(files::user());
+    match Setup::of(&mut config) {
+        Ok(setup) => {
+            for method in &setup.methods {
+                findings.extend(method.doctor());
+            }
+            if let Some((way, _)) = &setup.tpm {
+                findings.extend(tpm::examine(way));
+            }
+        }
+        Err(error) => findings.push(unconfigured(path, &error)),
+    }
+    findings.extend(files::outputs(&config));
+    findings.extend(network::examine(&config).await);
+    findings
+}
+
+fn unconfigured(path: &Path, error: &DocumentError) -> Finding {
+    let mend = match (&error.hint, path.exists()) {
+        (_, false) => {
+            "write it; the package has an example, /usr/share/doc/assay-agent/agent.example.yaml"
+                .to_owned()
+        }
+        (Some(hint), true) => hint.clone(),
+        (None, true) => "correct it at this place".to_owned(),
+    };
+    Finding::fail("configuration", error.to_string(), mend)
+}

@@ -1,0 +1,128 @@
+//! The TPM: there, open to this user, and answering.
+
+use std::io::ErrorKind;
+
+use assay_common::login::Transcript;
+use assay_common::method::tpm_ek::EkPayload;
+use assay_common::policy::AttestorKind;
+use assay_common::protocol::{MessageWriter, decode};
+use assay_common::tpm::alg::AlgId;
+use assay_common::tpm::public::Public;
+use assay_firmware::evidence::tpm::TpmEvidence;
+use assay_firmware::evidence::{EvidenceError, EvidenceSource as _, Request};
+use assay_firmware::link::{BlobSink, LinkError};
+
+use crate::finding::Finding;
+use crate::method::Offer;
+use crate::tpm::Way;
+
+const SUBJECT: &str = "tpm";
+
+/// Certificates are not looked at here.
+struct Unread;
+
+impl BlobSink for Unread {
+    fn chunk(&mut self, _: u8, _: u32, _: &[u8]) -> Result<(), LinkError> {
+        Ok(())
+    }
+}
+
+/// Opens it, and has it make its keys.
+pub(super) fn examine(way: &Way) -> Vec<Finding> {
+    let path = way.path().display();
+    let opened = match way.open() {
+        Ok(opened) => opened,
+        Err(error) => {
+            let seen = format!("{path}: {error}");
+            let mend = match (error.kind(), way) {
+                (ErrorKind::PermissionDenied, _) => {
+                    "add the agent's user to the group that owns the device, most often `tss`: usermod -aG tss USER"
+                }
+                (ErrorKind::NotFound, Way::Device(_)) => {
+                    "switch the TPM on in the firmware set-up, and load its driver (tpm_tis or tpm_crb); `tcti` below `tpm` says where it is"
+                }
+                (ErrorKind::ResourceBusy, _) => {
+                    "use /dev/tpmrm0, which many may open at once, and not /dev/tpm0"
+                }
+                (_, Way::Device(_)) => "look at the device with `tpm2_getcap properties-fixed`",
+                (_, Way::Swtpm(_)) => "start the software TPM, or correct `tcti` below `tpm`",
+            };
+            return vec![Finding::fail(SUBJECT, seen, mend)];
+        }
+    };
+    let mut evidence = TpmEvidence::new(opened);
+    let identified = identify(&mut evidence);
+    evidence.end();
+    match identified {
+        Err(error) => {
+            let mend = "look at it with `tpm2_getcap properties-variable` and `tpm2_selftest -f`";
+            vec![Finding::fail(SUBJECT, format!("{path}: {error}"), mend)]
+        }
+        Ok(seen) => {
+            let details = seen
+                .details
+                .iter()
+                .map(|(name, value)| format!("{name} {value}"));
+            let details: Vec<_> = details.collect();
+            let mut findings = vec![Finding::ok(
+                SUBJECT,
+                format!("{path}: {}", details.join(", ")),
+            )];
+            if !seen.details.iter().any(|(name, _)| name == CERTIFICATE) {
+                findings.push(Finding::warn(
+                    "tpm certificate",
+                    "the TPM holds no certificate of its endorsement key",
+                    "policies by `manufacturerCAs` refuse it; put the key's hash into `allowedHashes`",
+                ));
+            }
+            findings
+        }
+    }
+}
+
+const CERTIFICATE: &str = "certificate";
+
+/// What would be offered of the TPM behind a way.
+///
+/// # Errors
+///
+/// Why nothing.
+pub(crate) fn show(way: &Way) -> Result<Offer, String> {
+    let path = way.path().display();
+    let opened = way.open().map_err(|error| format!("{path}: {error}"))?;
+    let mut evidence = TpmEvidence::new(opened);
+    let identified = identify(&mut evidence);
+    evidence.end();
+    identified.map_err(|error| format!("{path}: {error}"))
+}
+
+/// The payload that a login would begin with, in words. Its transcript is that of no login.
+fn identify(evidence: &mut TpmEvidence<crate::tpm::StreamTpm>) -> Result<Offer, EvidenceError> {
+    const ROOM: usize = 4096;
+    evidence.begin()?;
+    let mut buffer = [0; ROOM];
+    let mut out = MessageWriter::new(&mut buffer);
+    let request = Request {
+        kind: AttestorKind::TPM_EK,
+        round: 0,
+        payload: &[],
+        transcript: &Transcript::new(),
+    };
+    evidence.prove(&request, &mut Unread, &mut out)?;
+    let mut offer = Offer::default();
+    let payload = out.finish().unwrap_or_default();
+    if let Ok(payload) = decode::<EkPayload<'_>>(payload) {
+        let kind = Public::parse(payload.ek_public).map(|public| public.object_type);
+        let kind = match kind {
+            Ok(AlgId::RSA) => "RSA",
+            Ok(AlgId::ECC) => "ECC",
+            _ => "unknown",
+        };
+        offer = offer.with("endorsement key", kind);
+        if let Some(certificate) = payload.ek_certificate {
+            let digest = hex::encode(certificate.sha256);
+            offer = offer.with(CERTIFICATE, format!("SHA-256 {digest}"));
+        }
+    }
+    Ok(offer)
+}
