@@ -22,6 +22,9 @@
 #![cfg_attr(not(test), no_std)]
 #![deny(unsafe_code)]
 
+#[cfg(feature = "host")]
+extern crate alloc;
+
 pub mod agent;
 pub mod bus;
 pub mod evidence;

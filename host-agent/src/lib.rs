@@ -31,8 +31,6 @@
 //! # }
 //! ```
 
-#![forbid(unsafe_code)]
-
 pub mod cli;
 pub mod client;
 pub mod config;
@@ -45,5 +43,6 @@ pub mod names;
 pub mod platform;
 pub mod run;
 pub mod setup;
+pub mod secret;
 pub mod svid;
 pub mod tpm;

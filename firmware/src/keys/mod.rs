@@ -13,6 +13,8 @@ pub mod activate;
 pub mod ak;
 pub mod certificate;
 pub mod csr;
+#[cfg(feature = "host")]
+pub mod devid;
 pub mod ek;
 pub mod quote;
 pub mod svid_key;
@@ -23,6 +25,8 @@ use assay_common::tpm::rc::TpmRc;
 pub use self::activate::{Secret, activate};
 pub use self::ak::{Ak, AkTemplate};
 pub use self::certificate::Certificate;
+#[cfg(feature = "host")]
+pub use self::devid::{Devid, DevidKey, DevidParent};
 pub use self::ek::{Ek, EkIndices};
 pub use self::quote::{AgreedQuote, quote};
 pub use self::svid_key::{SvidKey, SvidKeyTemplate};

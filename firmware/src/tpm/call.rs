@@ -87,6 +87,8 @@ impl<T: TpmTransport> Tpm<T> {
     #[inline(never)]
     pub(super) fn finish(&mut self) -> Result<(), TpmError> {
         let result = self.exchange.finish();
+        #[cfg(feature = "host")]
+        self.exchange.wipe_command();
         if let Err(error) = result {
             self.failed(error);
         }

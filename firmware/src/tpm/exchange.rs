@@ -11,6 +11,8 @@ use assay_common::tpm::handle::Handle;
 use assay_common::tpm::rc::TpmRc;
 
 use super::op::Op;
+#[cfg(feature = "host")]
+use super::passwords::Passwords;
 use super::{COMMAND_MAX, Malformed, RESPONSE_MAX, TpmError};
 
 /// `TPM_ST_RSP_COMMAND`: the tag with which a TPM 1.2 answers, and a TPM 2.0 that saw a bad tag.
@@ -64,6 +66,9 @@ pub(super) struct Exchange {
     received: u16,
     command: [u8; COMMAND_MAX],
     response: [u8; RESPONSE_MAX],
+    /// Of hierarchies and keys that have one; every other password is empty.
+    #[cfg(feature = "host")]
+    pub(super) passwords: Passwords,
 }
 
 // Positions in the buffers are kept in 16 bits.
@@ -81,6 +86,8 @@ impl Exchange {
             end: 0,
             received: 0,
             error: None,
+            #[cfg(feature = "host")]
+            passwords: Passwords::NONE,
         }
     }
 
@@ -122,8 +129,8 @@ impl Exchange {
     }
 
     /// Begins a command: header, `handles`, and the authorizations, whose sessions are the last of
-    /// `handles`: [`Handle::PW`] for an empty password, or a policy session, which ends with this command
-    /// if it succeeds.
+    /// `handles`: [`Handle::PW`] for a password, or a policy session, which ends with this command
+    /// if it succeeds. The first session is for the first handle, and so on.
     #[inline(never)]
     pub(super) fn begin(&mut self, op: Op, handles: &[Handle]) {
         self.op = op;
@@ -136,14 +143,62 @@ impl Exchange {
         let mut left = handles.len();
         for handle in handles {
             if left == op.auths() {
-                self.put_u32((left * AUTH) as u32);
+                self.put_u32((left * AUTH + self.password_bytes(op, handles)) as u32);
             }
             self.put_u32(handle.0);
             if left <= op.auths() {
-                // Empty nonce, continueSession for the password session only, empty HMAC or password.
-                self.put(&[0, 0, u8::from(*handle == Handle::PW), 0, 0]);
+                // Empty nonce, continueSession for the password session only, HMAC or password.
+                self.put(&[0, 0, u8::from(*handle == Handle::PW)]);
+                self.put_password(op, handles, left);
             }
             left -= 1;
+        }
+    }
+
+    /// Of the authorizations' length what passwords add to it.
+    #[cfg(feature = "host")]
+    fn password_bytes(&self, op: Op, handles: &[Handle]) -> usize {
+        let lens = (1..=op.auths()).map(|left| self.password(op, handles, left).len());
+        lens.sum()
+    }
+
+    #[cfg(not(feature = "host"))]
+    #[inline(always)]
+    fn password_bytes(&self, _: Op, _: &[Handle]) -> usize {
+        0
+    }
+
+    /// Appends the password of the authorization that has `left - 1` others behind it.
+    #[cfg(feature = "host")]
+    fn put_password(&mut self, op: Op, handles: &[Handle], left: usize) {
+        let password = zeroize::Zeroizing::new(self.password(op, handles, left).to_vec());
+        self.put_tpm2b(&password);
+    }
+
+    #[cfg(not(feature = "host"))]
+    #[inline(always)]
+    fn put_password(&mut self, _: Op, _: &[Handle], _: usize) {
+        self.put(&[0, 0]);
+    }
+
+    #[cfg(feature = "host")]
+    fn password(&self, op: Op, handles: &[Handle], left: usize) -> &[u8] {
+        let session = handles
+            .len()
+            .checked_sub(left)
+            .and_then(|at| handles.get(at));
+        let entity = op.auths().checked_sub(left).and_then(|at| handles.get(at));
+        match (session, entity) {
+            (Some(session), Some(entity)) if *session == Handle::PW => self.passwords.of(*entity),
+            _ => &[],
+        }
+    }
+
+    /// Overwrites the last command, which may have had a password in it. One that waits for another is left alone.
+    #[cfg(feature = "host")]
+    pub(super) fn wipe_command(&mut self) {
+        if self.waiting == 0 && !self.passwords.is_empty() {
+            zeroize::Zeroize::zeroize(&mut self.command);
         }
     }
 

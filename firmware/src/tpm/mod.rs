@@ -16,9 +16,13 @@ mod context;
 mod error;
 mod exchange;
 mod live;
+#[cfg(feature = "host")]
+mod load;
 mod nv;
 mod object;
 mod op;
+#[cfg(feature = "host")]
+mod passwords;
 mod pcr;
 mod policy;
 mod random;
@@ -35,6 +39,8 @@ use self::live::Live;
 pub use self::nv::{NV_CHUNK, NvPublic};
 pub use self::object::{Created, Readable};
 pub(crate) use self::object::{MAX_TEMPLATE, PublicHead};
+#[cfg(feature = "host")]
+pub use self::passwords::PasswordTooLong;
 pub use self::pcr::PcrRead;
 pub use self::session::PolicySession;
 pub use self::startup::{Start, TestResult};

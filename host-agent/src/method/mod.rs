@@ -6,6 +6,7 @@
 //! The methods of the TPM are no part of this: their keys live from one round to the next, and they are the firmware's own
 //! [`EvidenceSource`](assay_firmware::evidence::EvidenceSource).
 
+pub mod join_token;
 pub mod registry;
 
 use core::fmt;

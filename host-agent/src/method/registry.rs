@@ -30,7 +30,9 @@ macro_rules! methods {
     };
 }
 
-methods! {}
+methods! {
+    JOIN_TOKEN => join_token;
+}
 
 /// The settings of `kind` when the configuration gives none; `None` when it needs some or is no method of this agent.
 #[must_use]

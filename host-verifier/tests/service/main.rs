@@ -31,6 +31,7 @@ mod fake_tpm;
 mod faults;
 mod firmware;
 mod health;
+mod join_token_proofs;
 mod join_tokens;
 mod later_records;
 mod lifecycle;

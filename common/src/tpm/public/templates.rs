@@ -87,6 +87,21 @@ pub const SVID_KEY_RSA2048_HEAD: [u8; 20] = hex("0001000b00040472000000100010080
 /// Storage primary (also the null-hierarchy witness of a reset), P-256.
 pub const STORAGE_P256: [u8; 26] = hex("0023000b00030472000000060080004300100003001000000000");
 
+/// The storage key of the TCG's provisioning guidance (TPM 2.0 Provisioning Guidance 1.0, table 3), P-256, whose `unique` is zeros.
+pub const SRK_P256: [u8; 90] = join(&[
+    &hex::<22>("0023000b000304720000000600800043001000030010"),
+    &[0, 32],
+    &[0; 32],
+    &[0, 32],
+    &[0; 32],
+]);
+/// The same, RSA-2048.
+pub const SRK_RSA2048: [u8; 282] = join(&[
+    &hex::<24>("0001000b0003047200000006008000430010080000000000"),
+    &[1, 0],
+    &[0; 256],
+]);
+
 /// The endorsement-key templates, by their names in [EK Profile 2.6] annex B.
 ///
 /// The number is what the link protocol carries.

@@ -26,13 +26,26 @@ impl<T: TpmTransport> TpmEvidence<T> {
         if !request.payload.is_empty() || self.ek.is_some() {
             return Err(ProofError::new(TroubleCode::UNSUPPORTED_REQUEST));
         }
+        self.endorse(blobs, out)
+    }
+
+    /// Makes EK and, unless there is one, AK, and writes an `EkPayload`. There is no EK yet.
+    #[inline(never)]
+    pub(super) fn endorse(
+        &mut self,
+        blobs: &mut dyn BlobSink,
+        out: &mut MessageWriter<'_>,
+    ) -> Result<(), ProofError> {
         let tpm = &mut self.tpm;
         let indices = EkIndices::read(tpm)?;
         // Each is kept as soon as it exists, so that whatever happens next, the login's end unloads it.
         let mut public = |area: &[u8]| out.bytes(area);
         let ek = Ek::create(tpm, &indices, &EkTemplate::ALL, &mut public)?;
         let ek = self.ek.insert(ek);
-        self.ak = Some(Ak::create(tpm, &AkTemplate::ALL, &mut public)?);
+        match &self.ak {
+            Some(ak) => public(tpm.read_public(ak.handle())?.public),
+            None => self.ak = Some(Ak::create(tpm, &AkTemplate::ALL, &mut public)?),
+        }
 
         let certificate = ek.certificate(tpm);
         let certificate = send(tpm, certificate, 0, blobs)?;

@@ -4,6 +4,8 @@
 //! objects, as many as the smallest chips hold. A login that was granted leaves AK and SVID key loaded for the session's
 //! life, to quote for its renewal and to sign for its holder; everything else leaves nothing.
 
+#[cfg(feature = "host")]
+mod devid;
 mod errors;
 mod identity;
 mod quote;
@@ -29,6 +31,8 @@ pub struct TpmEvidence<T> {
     svid_key: Option<SvidKey>,
     selections: quote::Selections,
     start: Option<Start>,
+    #[cfg(feature = "host")]
+    devid: Option<crate::keys::DevidKey>,
 }
 
 /// Why there is no proof.
@@ -62,6 +66,8 @@ impl<T: TpmTransport> TpmEvidence<T> {
             svid_key: None,
             selections: quote::Selections::new(),
             start: None,
+            #[cfg(feature = "host")]
+            devid: None,
         }
     }
 
@@ -100,10 +106,15 @@ impl<T: TpmTransport> TpmEvidence<T> {
 
 impl<T: TpmTransport> EvidenceSource for TpmEvidence<T> {
     fn kinds(&self) -> AttestorSet {
-        AttestorSet::EMPTY
+        let own = AttestorSet::EMPTY
             .with(AttestorKind::TPM_EK)
             .with(AttestorKind::TPM_QUOTE)
-            .with(AttestorKind::SVID_KEY)
+            .with(AttestorKind::SVID_KEY);
+        #[cfg(feature = "host")]
+        if self.devid.is_some() {
+            return own.with(AttestorKind::TPM_DEVID);
+        }
+        own
     }
 
     fn begin(&mut self) -> Result<(), EvidenceError> {
@@ -134,6 +145,10 @@ impl<T: TpmTransport> EvidenceSource for TpmEvidence<T> {
         let proven = match (request.kind, request.round) {
             (AttestorKind::TPM_EK, 0) => self.identify(request, blobs, out).map(|()| None),
             (AttestorKind::TPM_EK, _) => self.activate(request, out).map(Some),
+            #[cfg(feature = "host")]
+            (AttestorKind::TPM_DEVID, 0) => self.certify_devid(request, blobs, out).map(|()| None),
+            #[cfg(feature = "host")]
+            (AttestorKind::TPM_DEVID, _) => self.activate(request, out).map(Some),
             (AttestorKind::TPM_QUOTE, _) => self.quote(request, out).map(|()| None),
             (AttestorKind::SVID_KEY, 0) => self.certify_svid_key(request, out).map(|()| None),
             _ => Err(ProofError::new(TroubleCode::UNSUPPORTED_REQUEST)),

@@ -1,0 +1,23 @@
+//! The host's TPM: raw commands in, raw responses out. The commands themselves are the firmware's
+//! ([`assay_firmware::tpm`]).
+//!
+//! * [`TpmPlace`]: where it is, as the configuration says it.
+//! * [`tcti`] (feature `tss`): through the TSS' loadable interfaces, `device`, `swtpm` and `tabrmd`. What an installed agent
+//!   uses.
+//! * [`stream`]: a file descriptor and nothing else, for programs that link no TSS.
+//! * [`HostTpm`]: the firmware's evidence over one of the two, connected anew when the connection is lost.
+//! * [`devid`]: the DevID key of `tpm_devid`, out of its files.
+
+pub mod devid;
+pub mod stream;
+#[cfg(feature = "tss")]
+pub mod tcti;
+
+mod place;
+mod source;
+
+pub use place::{PlaceError, TpmPlace};
+pub use source::{Connect, HostTpm};
+pub use stream::{StreamError, StreamTpm};
+#[cfg(feature = "tss")]
+pub use tcti::{OpenError, TctiTpm};
