@@ -42,7 +42,7 @@ pub mod method;
 pub mod names;
 pub mod platform;
 pub mod run;
-pub mod setup;
 pub mod secret;
+pub mod setup;
 pub mod svid;
 pub mod tpm;

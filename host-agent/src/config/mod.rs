@@ -133,7 +133,8 @@ impl Config {
     /// Whether a method of the TPM is offered.
     #[must_use]
     pub fn uses_tpm(&self) -> bool {
-        self.attestors.iter().any(|one| attestors::of_tpm(one.kind))
+        let by_tpm = |kind| attestors::of_tpm(kind) || kind == AttestorKind::TPM_DEVID;
+        self.attestors.iter().any(|one| by_tpm(one.kind))
     }
 
     /// The provisioning record that the firmware's login begins with: the same three facts.

@@ -8,6 +8,7 @@
 
 pub mod join_token;
 pub mod registry;
+pub mod tpm_devid;
 
 use core::fmt;
 use std::path::{Path, PathBuf};
@@ -158,4 +159,10 @@ pub trait MethodConfig: fmt::Debug + Send {
     ///
     /// [`MethodError`] for settings that can never work; the agent does not start with them.
     fn build(self: Box<Self>, around: &Surroundings<'_>) -> Result<Box<dyn Method>, MethodError>;
+
+    /// The DevID's settings, which are the TPM's source's to use: `tpm_devid` is the one method with settings that is no
+    /// [`Method`].
+    fn devid(&self) -> Option<&crate::tpm::devid::Config> {
+        None
+    }
 }

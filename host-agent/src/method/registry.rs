@@ -32,6 +32,7 @@ macro_rules! methods {
 
 methods! {
     JOIN_TOKEN => join_token;
+    TPM_DEVID => tpm_devid;
 }
 
 /// The settings of `kind` when the configuration gives none; `None` when it needs some or is no method of this agent.

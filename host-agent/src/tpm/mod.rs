@@ -21,3 +21,10 @@ pub use source::{Connect, HostTpm};
 pub use stream::{StreamError, StreamTpm};
 #[cfg(feature = "tss")]
 pub use tcti::{OpenError, TctiTpm};
+
+/// What a [`TpmPlace`] is opened as.
+#[cfg(feature = "tss")]
+pub type PlacedTpm = TctiTpm;
+/// What a [`TpmPlace`] is opened as.
+#[cfg(not(feature = "tss"))]
+pub type PlacedTpm = StreamTpm;

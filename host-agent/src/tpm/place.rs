@@ -3,6 +3,8 @@
 use core::fmt;
 use core::str::FromStr;
 
+use crate::method::MethodError;
+
 /// Longest text, bytes: a name and a path.
 const MAX: usize = 4200;
 
@@ -76,6 +78,39 @@ impl TpmPlace {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Connects to the TPM.
+    ///
+    /// # Errors
+    ///
+    /// What is in the way, and what to do about it.
+    #[cfg(feature = "tss")]
+    pub fn open(&self) -> Result<super::PlacedTpm, MethodError> {
+        super::TctiTpm::open(self)
+            .map_err(|error| MethodError::new(format!("{self}: {error}"), error.hint()))
+    }
+
+    /// Opens the device, or the socket of a software TPM.
+    ///
+    /// # Errors
+    ///
+    /// What is in the way, and what to do about it.
+    #[cfg(not(feature = "tss"))]
+    pub fn open(&self) -> Result<super::PlacedTpm, MethodError> {
+        let opened = match (self.device(), self.0.strip_prefix("swtpm:path=")) {
+            (Some(path), _) => super::StreamTpm::device(path),
+            (_, Some(path)) => super::StreamTpm::socket(path.as_ref()),
+            _ => {
+                let what = format!("{self}: this agent was built without the TSS");
+                let hint = "use device:/dev/tpmrm0 or swtpm:path=/SOCKET, or build it with the feature `tss`";
+                return Err(MethodError::new(what, hint));
+            }
+        };
+        opened.map_err(|error| {
+            let hint = "is it there, and may the agent's user read and write it (group tss)?";
+            MethodError::new(format!("{self}: {error}"), hint)
+        })
     }
 
     /// The device file, where it is one and is named: for a look at whether it is there and may be opened.

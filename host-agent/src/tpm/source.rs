@@ -1,4 +1,5 @@
-//! The TPM as a source of evidence: connected when a login begins, and anew when the connection was lost.
+//! The TPM as a source of evidence: connected anew for every login, so that one that was away, or whose resource manager was,
+//! is found again. What an earlier login left in it goes with the connection.
 
 use std::path::PathBuf;
 
@@ -34,15 +35,11 @@ impl<T> core::fmt::Debug for HostTpm<T> {
     }
 }
 
-#[cfg(feature = "tss")]
-impl HostTpm<super::TctiTpm> {
-    /// The TPM at `place`, through the TSS.
+impl HostTpm<super::PlacedTpm> {
+    /// The TPM at `place`.
     #[must_use]
     pub fn at(place: super::TpmPlace) -> Self {
-        Self::new(Box::new(move || {
-            super::TctiTpm::open(&place)
-                .map_err(|error| MethodError::new(format!("{place}: {error}"), error.hint()))
-        }))
+        Self::new(Box::new(move || place.open()))
     }
 }
 
@@ -120,15 +117,9 @@ impl<T: TpmTransport> EvidenceSource for HostTpm<T> {
 
     fn begin(&mut self) -> Result<(), EvidenceError> {
         self.troubles.clear();
-        if let Some(mut evidence) = self.evidence.take() {
-            self.equip(&mut evidence);
-            if evidence.begin().is_ok() {
-                self.evidence = Some(evidence);
-                return Ok(());
-            }
-            // The connection is of no use any more; what another one says is the answer.
-            self.troubles.clear();
-        }
+        // Closed first: a software TPM takes one connection at a time.
+        self.end();
+        self.evidence = None;
         let mut evidence = self.connected()?;
         self.equip(&mut evidence);
         evidence.begin()?;

@@ -6,12 +6,10 @@
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use assay_firmware::tpm::{DurationClass, TpmTransport, TransportError};
-
-use crate::method::MethodError;
 
 /// Length of a response header; its last six bytes are the response's size and code.
 const HEADER: usize = 10;
@@ -65,60 +63,6 @@ impl StreamTpm {
     /// What the operating system says.
     pub fn socket(path: &Path) -> std::io::Result<Self> {
         Ok(Self(Some(Stream::Socket(UnixStream::connect(path)?))))
-    }
-}
-
-/// The way to a TPM, in the words of the TSS.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Way {
-    /// `device:/dev/tpmrm0`
-    Device(PathBuf),
-    /// `swtpm:path=/run/swtpm.sock`: a software TPM's data socket.
-    Swtpm(PathBuf),
-}
-
-impl Way {
-    /// Reads a way.
-    ///
-    /// # Errors
-    ///
-    /// [`MethodError`] for one that this agent does not know.
-    pub fn parse(text: &str) -> Result<Self, MethodError> {
-        let absolute = |path: &str| Some(PathBuf::from(path)).filter(|path| path.is_absolute());
-        let way = match text.split_once(':') {
-            Some(("device", path)) => absolute(path).map(Self::Device),
-            Some(("swtpm", settings)) => {
-                let path = settings.strip_prefix("path=");
-                path.and_then(absolute).map(Self::Swtpm)
-            }
-            _ => None,
-        };
-        way.ok_or_else(|| {
-            MethodError::new(
-                format!("no way to a TPM: {text}"),
-                "write `device:/dev/tpmrm0`, or `swtpm:path=/SOCKET` for a software TPM",
-            )
-        })
-    }
-
-    /// Opens the TPM.
-    ///
-    /// # Errors
-    ///
-    /// What the operating system says.
-    pub fn open(&self) -> std::io::Result<StreamTpm> {
-        match self {
-            Self::Device(path) => StreamTpm::device(path),
-            Self::Swtpm(path) => StreamTpm::socket(path),
-        }
-    }
-
-    /// The file that it goes by.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        match self {
-            Self::Device(path) | Self::Swtpm(path) => path,
-        }
     }
 }
 

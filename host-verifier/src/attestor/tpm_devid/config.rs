@@ -70,7 +70,11 @@ impl Config {
             message: own_name(&error.message),
             hint: error.hint,
         })?;
-        Ok(TpmDevid::new(endorsement, authorities))
+        Ok(TpmDevid {
+            endorsement,
+            authorities,
+            revocation: None,
+        })
     }
 }
 

@@ -215,7 +215,12 @@ pub(super) fn of_path(error: PathError) -> DevidError {
         "unsupported-signature" => "devid-unsupported-signature",
         "unsupported-key" => "devid-unsupported-key",
         "chain-too-long" => "devid-chain-too-long",
+        "key-too-large" => "devid-key-too-large",
+        "certificate-profile" => "devid-certificate-profile",
         "revoked" => "devid-revoked",
+        "crl-missing" => "devid-crl-missing",
+        "crl-stale" => "devid-crl-stale",
+        "crl-issuer" => "devid-crl-issuer",
         _ => "devid-certificate",
     };
     DevidError::Path { check, error }

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     crypto::sha256,
     random::SecureRandom,
-    x509::{Oid, TrustStore, UnixTime, name::Name},
+    x509::{Oid, TrustStore, UnixTime, name::Name, revocation::Revocation},
 };
 
 /// The attributes, without the method's name.
@@ -43,22 +43,17 @@ pub(super) fn may_give(attribute: &str) -> bool {
 pub struct TpmDevid {
     endorsement: TpmEk,
     authorities: TrustStore,
+    revocation: Option<Revocation>,
 }
 
 impl TpmDevid {
-    fn new(endorsement: TpmEk, authorities: TrustStore) -> Self {
-        Self {
-            endorsement,
-            authorities,
-        }
-    }
-
     /// The settings as [`verify::verify`] takes them.
     #[must_use]
     pub fn rules(&self) -> Rules<'_> {
         Rules {
             endorsement: self.endorsement.rules(),
             authorities: &self.authorities,
+            revocation: self.revocation.as_ref(),
         }
     }
 }

@@ -26,7 +26,10 @@ use crate::{
         key::public_key,
         signature::{verify_attest, verify_by},
     },
-    x509::{self, TrustStore, UnixTime, VerifiedChain, policy::Policy},
+    x509::{
+        Policy, TrustStore, UnixTime, VerifiedChain, path::validate_unrevoked,
+        revocation::Revocation,
+    },
 };
 
 /// The attributes without which a DevID key could be somewhere else, too: it cannot leave its TPM, and nobody brought it
@@ -36,13 +39,6 @@ pub const DEVID_ATTRIBUTES: ObjectAttributes = ObjectAttributes::FIXED_TPM
     .union(ObjectAttributes::SENSITIVE_DATA_ORIGIN)
     .union(ObjectAttributes::SIGN);
 
-/// What is demanded of a DevID certificate and its issuers. The owner's CA writes them, so nothing old is admitted; it may
-/// give whatever extended key usage it likes.
-#[must_use]
-pub fn policy() -> Policy {
-    Policy::devid()
-}
-
 /// What a DevID is judged by.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules<'a> {
@@ -50,6 +46,8 @@ pub struct Rules<'a> {
     pub endorsement: tpm_ek::Rules<'a>,
     /// Who certifies DevIDs.
     pub authorities: &'a TrustStore,
+    /// Which of their certificates no longer count; `None` where nobody is asked.
+    pub revocation: Option<&'a Revocation>,
 }
 
 /// A DevID whose key was shown and lives beside the AK, in a TPM that is let in and still to be challenged: only
@@ -104,11 +102,12 @@ pub fn verify(
     if is_roca(&key, rules.endorsement.dangers) {
         return Err(DevidError::Roca);
     }
-    let chain = x509::validate(
+    let chain = validate_unrevoked(
         &untrusted.certificate,
         &untrusted.chain,
         rules.authorities,
-        &policy(),
+        &Policy::devid(),
+        rules.revocation,
         at,
     )
     .map_err(of_path)?;
