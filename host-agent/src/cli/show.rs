@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::Source;
 use crate::doctor;
 use crate::method::Offer;
-use crate::setup::Setup;
+use crate::setup::{Setup, TpmSetup};
 
 /// The options.
 #[derive(Debug, Args)]
@@ -92,8 +92,8 @@ fn look(options: &Options) -> Result<Shown, Failure> {
     let mut config = options.source.load()?;
     let setup = Setup::of(&mut config)?;
     let mut attestors = Vec::new();
-    if let Some((way, offered)) = &setup.tpm {
-        let offer = doctor::show_tpm(way);
+    if let Some(TpmSetup { place, offered, .. }) = &setup.tpm {
+        let offer = doctor::show_tpm(place);
         let hint = "`assay agent doctor` looks at the TPM";
         for kind in offered.iter() {
             let offer = offer.clone().map_err(|error| (error, hint.to_owned()));

@@ -11,10 +11,10 @@ use std::path::Path;
 
 use assay_host::document::DocumentError;
 
-use crate::config::{Config, DEFAULT_TCTI, Overrides};
+use crate::config::{Config, Overrides};
 use crate::finding::Finding;
 use crate::setup::Setup;
-use crate::tpm::Way;
+use crate::tpm::TpmPlace;
 
 pub(crate) use tpm::show as show_tpm;
 
@@ -35,10 +35,9 @@ pub async fn examine(path: &Path, overrides: &Overrides) -> Vec<Finding> {
         Err(error) => {
             findings.push(unconfigured(path, &error));
             // Without one, what every node has is looked at.
-            if let Ok(way) = Way::parse(DEFAULT_TCTI)
-                && way.path().exists()
-            {
-                findings.extend(tpm::examine(&way));
+            let place = TpmPlace::default();
+            if place.device().is_some_and(Path::exists) {
+                findings.extend(tpm::examine(&place));
             }
             return findings;
         }
@@ -49,8 +48,8 @@ pub async fn examine(path: &Path, overrides: &Overrides) -> Vec<Finding> {
             for method in &setup.methods {
                 findings.extend(method.doctor());
             }
-            if let Some((way, _)) = &setup.tpm {
-                findings.extend(tpm::examine(way));
+            if let Some(tpm) = &setup.tpm {
+                findings.extend(tpm::examine(&tpm.place));
             }
         }
         Err(error) => findings.push(unconfigured(path, &error)),

@@ -1,7 +1,5 @@
 //! The TPM: there, open to this user, and answering.
 
-use std::io::ErrorKind;
-
 use assay_common::login::Transcript;
 use assay_common::method::tpm_ek::EkPayload;
 use assay_common::policy::AttestorKind;
@@ -14,7 +12,7 @@ use assay_firmware::link::{BlobSink, LinkError};
 
 use crate::finding::Finding;
 use crate::method::Offer;
-use crate::tpm::Way;
+use crate::tpm::{PlacedTpm, TpmPlace};
 
 const SUBJECT: &str = "tpm";
 
@@ -28,27 +26,10 @@ impl BlobSink for Unread {
 }
 
 /// Opens it, and has it make its keys.
-pub(super) fn examine(way: &Way) -> Vec<Finding> {
-    let path = way.path().display();
-    let opened = match way.open() {
+pub(super) fn examine(place: &TpmPlace) -> Vec<Finding> {
+    let opened = match place.open() {
         Ok(opened) => opened,
-        Err(error) => {
-            let seen = format!("{path}: {error}");
-            let mend = match (error.kind(), way) {
-                (ErrorKind::PermissionDenied, _) => {
-                    "add the agent's user to the group that owns the device, most often `tss`: usermod -aG tss USER"
-                }
-                (ErrorKind::NotFound, Way::Device(_)) => {
-                    "switch the TPM on in the firmware set-up, and load its driver (tpm_tis or tpm_crb); `tcti` below `tpm` says where it is"
-                }
-                (ErrorKind::ResourceBusy, _) => {
-                    "use /dev/tpmrm0, which many may open at once, and not /dev/tpm0"
-                }
-                (_, Way::Device(_)) => "look at the device with `tpm2_getcap properties-fixed`",
-                (_, Way::Swtpm(_)) => "start the software TPM, or correct `tcti` below `tpm`",
-            };
-            return vec![Finding::fail(SUBJECT, seen, mend)];
-        }
+        Err(error) => return vec![Finding::fail(SUBJECT, error.what, error.hint)],
     };
     let mut evidence = TpmEvidence::new(opened);
     let identified = identify(&mut evidence);
@@ -56,7 +37,7 @@ pub(super) fn examine(way: &Way) -> Vec<Finding> {
     match identified {
         Err(error) => {
             let mend = "look at it with `tpm2_getcap properties-variable` and `tpm2_selftest -f`";
-            vec![Finding::fail(SUBJECT, format!("{path}: {error}"), mend)]
+            vec![Finding::fail(SUBJECT, format!("{place}: {error}"), mend)]
         }
         Ok(seen) => {
             let details = seen
@@ -66,7 +47,7 @@ pub(super) fn examine(way: &Way) -> Vec<Finding> {
             let details: Vec<_> = details.collect();
             let mut findings = vec![Finding::ok(
                 SUBJECT,
-                format!("{path}: {}", details.join(", ")),
+                format!("{place}: {}", details.join(", ")),
             )];
             if !seen.details.iter().any(|(name, _)| name == CERTIFICATE) {
                 findings.push(Finding::warn(
@@ -82,22 +63,21 @@ pub(super) fn examine(way: &Way) -> Vec<Finding> {
 
 const CERTIFICATE: &str = "certificate";
 
-/// What would be offered of the TPM behind a way.
+/// What would be offered of the TPM at this place.
 ///
 /// # Errors
 ///
 /// Why nothing.
-pub(crate) fn show(way: &Way) -> Result<Offer, String> {
-    let path = way.path().display();
-    let opened = way.open().map_err(|error| format!("{path}: {error}"))?;
+pub(crate) fn show(place: &TpmPlace) -> Result<Offer, String> {
+    let opened = place.open().map_err(|error| error.what)?;
     let mut evidence = TpmEvidence::new(opened);
     let identified = identify(&mut evidence);
     evidence.end();
-    identified.map_err(|error| format!("{path}: {error}"))
+    identified.map_err(|error| format!("{place}: {error}"))
 }
 
 /// The payload that a login would begin with, in words. Its transcript is that of no login.
-fn identify(evidence: &mut TpmEvidence<crate::tpm::StreamTpm>) -> Result<Offer, EvidenceError> {
+fn identify(evidence: &mut TpmEvidence<PlacedTpm>) -> Result<Offer, EvidenceError> {
     const ROOM: usize = 4096;
     evidence.begin()?;
     let mut buffer = [0; ROOM];
