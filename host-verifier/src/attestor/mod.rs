@@ -26,7 +26,10 @@ pub mod errand;
 pub mod error;
 pub mod issuer;
 pub mod join_token;
+pub mod k8s_psat;
+pub mod k8s_sat;
 pub mod k8s_token;
+pub mod kubernetes;
 pub mod registry;
 pub mod run;
 pub mod ssh_pop;
@@ -86,6 +89,12 @@ pub trait Attestor: Send + Sync + core::fmt::Debug {
     /// not log in again.
     fn is_once(&self) -> bool {
         false
+    }
+
+    /// What is weak about the method itself, whatever is required beside it, for warnings when a policy is checked: what is
+    /// wrong, and what to do about it.
+    fn weakness(&self) -> Option<(&'static str, &'static str)> {
+        None
     }
 
     /// The names of the attributes that a proof can give with these settings. One that ends in `*` stands for all that begin

@@ -63,6 +63,8 @@ macro_rules! methods {
 
 methods! {
     CUSTOM_JWT => custom_jwt;
+    K8S_PSAT => k8s_psat;
+    K8S_SAT => k8s_sat;
     K8S_TOKEN => k8s_token;
     JOIN_TOKEN => join_token;
     SSH_POP => ssh_pop;

@@ -59,13 +59,7 @@ pub fn decide(
 ) -> Result<Claims, JwtError> {
     let Verified { typ, claims } = token;
     check_type(typ.as_deref(), expected.typ)?;
-    let issuer = text(&claims, "iss")?.ok_or(JwtError::Missing("issuer (iss)"))?;
-    if issuer != expected.issuer {
-        return Err(JwtError::Issuer {
-            found: issuer.to_owned(),
-            expected: expected.issuer.to_owned(),
-        });
-    }
+    check_issuer(&claims, expected.issuer)?;
     check_audience(&claims, expected.audiences)?;
     let subject = text(&claims, "sub")?;
     if let Some(wanted) = expected.subject {
@@ -77,14 +71,29 @@ pub fn decide(
             });
         }
     }
-    let times = Times::read(&claims)?;
-    times.check(expected, now)?;
+    let times = check_time(&claims, now, expected.leeway)?;
+    let expires = times.expires.ok_or(JwtError::Missing("expiry (exp)"))?;
+    check_lifetime(expires, times.issued, expected.max_lifetime)?;
     Ok(Claims {
         subject: subject.map(ToOwned::to_owned),
-        expires: times.expires,
+        expires,
         issued: times.issued,
         all: claims,
     })
+}
+
+/// Decides about a token that may have no end and is for nobody in particular: Kubernetes' service account tokens of before
+/// 1.21. The issuer is exact, and the times that are there count. Not for anything else.
+///
+/// # Errors
+///
+/// [`JwtError`]: type, issuer, times.
+pub fn decide_endless(token: Verified, issuer: &str, now: Timestamp) -> Result<Object, JwtError> {
+    let Verified { typ, claims } = token;
+    check_type(typ.as_deref(), None)?;
+    check_issuer(&claims, issuer)?;
+    check_time(&claims, now, MAX_LEEWAY)?;
+    Ok(claims)
 }
 
 /// Media types are compared without regard to case, and `application/` may be left out.
@@ -106,6 +115,17 @@ fn check_type(found: Option<&str>, expected: Option<&str>) -> Result<(), JwtErro
         false => Err(JwtError::Type {
             found: found.unwrap_or("none").to_owned(),
             expected: expected.unwrap_or("JWT").to_owned(),
+        }),
+    }
+}
+
+fn check_issuer(claims: &Object, expected: &str) -> Result<(), JwtError> {
+    let issuer = text(claims, "iss")?.ok_or(JwtError::Missing("issuer (iss)"))?;
+    match issuer == expected {
+        true => Ok(()),
+        false => Err(JwtError::Issuer {
+            found: issuer.to_owned(),
+            expected: expected.to_owned(),
         }),
     }
 }
@@ -154,45 +174,44 @@ fn text<'a>(claims: &'a Object, name: &'static str) -> Result<Option<&'a str>, J
     }
 }
 
-/// The times that a token states.
+/// The times that a token states, which are all in order.
 struct Times {
-    expires: Timestamp,
-    not_before: Option<Timestamp>,
+    expires: Option<Timestamp>,
     issued: Option<Timestamp>,
 }
 
-impl Times {
-    fn read(claims: &Object) -> Result<Self, JwtError> {
-        Ok(Self {
-            expires: numeric_date(claims, "exp")?.ok_or(JwtError::Missing("expiry (exp)"))?,
-            not_before: numeric_date(claims, "nbf")?,
-            issued: numeric_date(claims, "iat")?,
-        })
+fn check_time(claims: &Object, now: Timestamp, leeway: Duration) -> Result<Times, JwtError> {
+    let leeway = leeway.min(MAX_LEEWAY).as_secs() as i64;
+    let now = now.as_second();
+    let expires = numeric_date(claims, "exp")?;
+    let over = |time: &Timestamp| now >= time.as_second().saturating_add(leeway);
+    if let Some(time) = expires.filter(over) {
+        return Err(JwtError::Expired(time));
     }
+    let ahead = |time: &Timestamp| time.as_second() > now.saturating_add(leeway);
+    if let Some(time) = numeric_date(claims, "nbf")?.filter(ahead) {
+        return Err(JwtError::NotYet(time));
+    }
+    let issued = numeric_date(claims, "iat")?;
+    match issued.filter(ahead) {
+        Some(time) => Err(JwtError::FromTheFuture(time)),
+        None => Ok(Times { expires, issued }),
+    }
+}
 
-    fn check(&self, expected: &Expectations<'_>, now: Timestamp) -> Result<(), JwtError> {
-        let leeway = expected.leeway.min(MAX_LEEWAY).as_secs() as i64;
-        let now = now.as_second();
-        if now >= self.expires.as_second().saturating_add(leeway) {
-            return Err(JwtError::Expired(self.expires));
-        }
-        let ahead = |time: &Timestamp| time.as_second() > now.saturating_add(leeway);
-        if let Some(time) = self.not_before.filter(ahead) {
-            return Err(JwtError::NotYet(time));
-        }
-        if let Some(time) = self.issued.filter(ahead) {
-            return Err(JwtError::FromTheFuture(time));
-        }
-        let Some(most) = expected.max_lifetime else {
-            return Ok(());
-        };
-        let issued = self.issued.ok_or(JwtError::Missing("issue time (iat)"))?;
-        let found = self.expires.as_second().saturating_sub(issued.as_second());
-        let most = most.as_secs();
-        match u64::try_from(found).is_ok_and(|found| found > most) {
-            true => Err(JwtError::Lifetime { found, most }),
-            false => Ok(()),
-        }
+fn check_lifetime(
+    expires: Timestamp,
+    issued: Option<Timestamp>,
+    most: Option<Duration>,
+) -> Result<(), JwtError> {
+    let Some(most) = most.map(|most| most.as_secs()) else {
+        return Ok(());
+    };
+    let issued = issued.ok_or(JwtError::Missing("issue time (iat)"))?;
+    let found = expires.as_second().saturating_sub(issued.as_second());
+    match u64::try_from(found).is_ok_and(|found| found > most) {
+        true => Err(JwtError::Lifetime { found, most }),
+        false => Ok(()),
     }
 }
 

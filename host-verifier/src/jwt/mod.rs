@@ -34,7 +34,7 @@ mod verify;
 use jiff::Timestamp;
 
 pub use algorithm::Algorithm;
-pub use decide::{Claims, Expectations, MAX_LEEWAY, decide};
+pub use decide::{Claims, Expectations, MAX_LEEWAY, decide, decide_endless};
 
 pub(crate) use error::shown;
 pub use error::{JwtError, Part};

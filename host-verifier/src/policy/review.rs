@@ -23,7 +23,7 @@ pub struct Remark {
     pub hint: String,
 }
 
-/// Looks for policies that a replay could satisfy, that are never reached, and modules that narrow nothing. `set` is the
+/// Looks for policies that a replay could satisfy, that are never reached, methods that are weak, and modules that narrow nothing. `set` is the
 /// document, built.
 #[must_use]
 pub fn review(document: &PolicyDocument, set: &PolicySet) -> Vec<Remark> {
@@ -49,6 +49,15 @@ pub fn review(document: &PolicyDocument, set: &PolicySet) -> Vec<Remark> {
                 ),
                 "whoever saw it once can send it again: require a method beside it that signs the login, such as `tpm_ek`",
             );
+        }
+        let mut weak: Vec<_> = policy
+            .attestors()
+            .iter()
+            .filter_map(|a| a.weakness())
+            .collect();
+        weak.dedup();
+        for (wrong, hint) in weak {
+            say(wrong.to_owned(), hint);
         }
         let earlier = set.policies().iter().enumerate().take(position);
         let implied = earlier

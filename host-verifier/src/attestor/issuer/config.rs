@@ -119,7 +119,7 @@ impl KeyFields<'_> {
             (_, _, Some(text), _) => JwkSet::parse(text.as_bytes())
                 .map(Keys::Inline)
                 .map_err(|why| error("jwks", &why.to_string())),
-            (_, _, _, Some(texts)) => pem_keys(texts, files).map(Keys::Pem),
+            (_, _, _, Some(texts)) => pem_keys("publicKeys", texts, files).map(Keys::Pem),
             _ => Err(ConfigError {
                 hint: Some("give one of oidcURI, jwksURI, jwks, publicKeys".to_owned()),
                 ..error(
@@ -158,14 +158,18 @@ pub fn roots(certs: &CertificateSource, files: Files<'_>) -> Result<Arc<str>, Co
     Ok(pem.collect::<String>().into())
 }
 
-/// Each entry is PEM itself, or the path of a file with it.
-fn pem_keys(texts: &[String], files: Files<'_>) -> Result<Vec<Jwk>, ConfigError> {
+/// Public keys: each entry is PEM itself, or the path of a file with it.
+///
+/// # Errors
+///
+/// [`ConfigError`]: none, too many, or one that is no public key or too weak.
+pub fn pem_keys(list: &str, texts: &[String], files: Files<'_>) -> Result<Vec<Jwk>, ConfigError> {
     if texts.is_empty() || texts.len() > MOST {
         let why = format!("{} keys; 1 to {MOST} are wanted", texts.len());
-        return Err(error("publicKeys", &why));
+        return Err(error(list, &why));
     }
     let read = texts.iter().enumerate().map(|(i, text)| {
-        let field = format!("publicKeys[{i}]");
+        let field = format!("{list}[{i}]");
         let pem = match text.contains("-----BEGIN ") {
             true => text.clone(),
             false => {
