@@ -8,6 +8,7 @@
 
 pub mod join_token;
 pub mod registry;
+pub mod token;
 pub mod tpm_devid;
 
 use core::fmt;
@@ -17,6 +18,8 @@ use assay_common::login::{LoginKeys, Transcript};
 use assay_common::policy::AttestorKind;
 
 use crate::finding::Finding;
+
+pub use token::{custom_jwt, kubernetes};
 
 /// One method's part of a challenge.
 #[derive(Debug, Clone, Copy)]

@@ -31,7 +31,11 @@ macro_rules! methods {
 }
 
 methods! {
+    CUSTOM_JWT => custom_jwt;
     JOIN_TOKEN => join_token;
+    K8S_PSAT => kubernetes;
+    K8S_SAT => kubernetes;
+    K8S_TOKEN => kubernetes;
     TPM_DEVID => tpm_devid;
 }
 
