@@ -8,6 +8,7 @@
     reason = "tests stop at the first surprise"
 )]
 
+mod agent_service;
 mod attacks;
 mod emulated;
 mod faults;

@@ -1,0 +1,6 @@
+//! `assay-agent` against `assayd`, both as processes and over HTTPS: what an operator of nodes has.
+
+mod doctor;
+mod login;
+mod run;
+mod site;
