@@ -24,6 +24,8 @@ pub mod claims;
 pub mod custom_jwt;
 pub mod errand;
 pub mod error;
+pub mod extension;
+pub mod http_dns;
 pub mod issuer;
 pub mod join_token;
 pub mod k8s_psat;

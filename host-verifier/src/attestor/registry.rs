@@ -66,7 +66,10 @@ methods! {
     K8S_PSAT => k8s_psat;
     K8S_SAT => k8s_sat;
     K8S_TOKEN => k8s_token;
+    EXTENSION => extension;
+    HTTP_DNS => http_dns;
     JOIN_TOKEN => join_token;
+    K8S_TOKEN => k8s_token;
     SSH_POP => ssh_pop;
     TPM_DEVID => tpm_devid;
     TPM_EK => tpm_ek;

@@ -5,6 +5,7 @@ mod audit;
 mod datastore;
 mod listeners;
 mod model;
+mod outbound;
 pub mod overlay;
 mod postgres_url;
 pub mod schema;
@@ -26,6 +27,7 @@ pub use datastore::{Datastore, Password, PostgresServer, PostgresSettings, TlsMo
 pub use svid::{KeyManagerConfig, SvidConfig, UpstreamConfig};
 
 use crate::document::{self, DocumentError, Place};
+use crate::outside::Outbound;
 use crate::policy::PolicySet;
 use crate::policy::fit::{self, Misfit};
 use crate::session::PathTemplate;
@@ -73,6 +75,8 @@ pub struct Config {
     pub logins_in_flight: usize,
     /// How long a login may take.
     pub login_timeout: Duration,
+    /// What methods may ask of others.
+    pub outbound: Outbound,
     /// How the audit trail is kept.
     pub audit: AuditFiles,
     /// Authorities, their keys, and the lifetimes of what they sign.

@@ -17,6 +17,7 @@ use super::api;
 use super::audit;
 use super::datastore::{self, Datastore};
 use super::listeners::Listeners;
+use super::outbound;
 use super::schema::{self, SpanText};
 use super::svid;
 use super::values::Span;
@@ -66,6 +67,9 @@ pub(super) struct Root {
     /// Who may use the API with a client certificate.
     #[serde(default)]
     api: api::ApiSource,
+    /// What methods may ask of others.
+    #[serde(default)]
+    outbound: outbound::Source,
     /// How the audit trail is kept.
     #[serde(default)]
     audit: audit::Source,
@@ -297,6 +301,7 @@ impl Root {
                 DEFAULT_LOGIN_TIMEOUT,
                 LOGIN_TIMEOUT,
             )?,
+            outbound: outbound::check(&report, &self.outbound)?,
             audit: audit::check(&report, &self.audit)?,
             trust_domain,
             path_template,

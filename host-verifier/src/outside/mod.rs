@@ -7,12 +7,13 @@
 //! * [`Reach`]: which addresses a method may talk to.
 //! * [`Target`]: the strict reading of a URL; what it refuses is never resolved.
 //! * [`Error`]: why there is no answer. Nothing in it came from the other side.
-//! * `Client`, with the feature `service`: what asks.
+//! * `Client`, with the feature `service`: what asks; [`Outbound`]: how it is set up.
 //! * [`NoOutside`]: asks nobody, for judging without a network.
 
 #[cfg(feature = "service")]
 pub mod client;
 mod error;
+mod outbound;
 mod question;
 mod reach;
 mod target;
@@ -20,6 +21,7 @@ mod target;
 use jiff::Timestamp;
 
 pub use error::{Error, ErrorKind, TlsFault};
+pub use outbound::Outbound;
 pub use question::{Header, KeyLocation, KeySource, Method, Request, Response};
 pub use reach::{AddressClass, Reach};
 pub use target::{Host, MAX_NAME, Scheme, Target, TargetError, parse_name};

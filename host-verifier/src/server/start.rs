@@ -16,7 +16,7 @@ use crate::clock::SystemClock;
 use crate::config::{Config, Datastore, KeyManagerConfig, Listener, SocketMode};
 use crate::login::key::KeyError;
 use crate::login::{ChallengeKey, Verifier};
-use crate::outside::NoOutside;
+use crate::outside::client::Client;
 use crate::random::SystemRandom;
 use crate::store::{PostgresStore, SqliteStore, Store, StoreError};
 use crate::svid::keys::{self, DiskKeys, KeyManager, MemoryKeys};
@@ -246,7 +246,7 @@ pub async fn server(config: &Config, events: EventSink) -> Result<Server, StartE
         issuer: Arc::new(issuer(config, store.clone())?),
         clusters,
         outside: Arc::new(World::new(
-            Arc::new(NoOutside),
+            Arc::new(Client::new(&config.outbound)),
             store.clone(),
             clock.clone(),
         )),

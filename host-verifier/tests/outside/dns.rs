@@ -6,8 +6,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use assay_host_verifier::outside::Reach;
-use assay_host_verifier::outside::client::{Client, Outbound};
+use assay_host_verifier::outside::client::Client;
+use assay_host_verifier::outside::{Outbound, Reach};
 
 /// The zone that all tests of this binary share: names by what stands behind them.
 const ZONE: &str = r"

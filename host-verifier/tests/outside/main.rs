@@ -10,5 +10,8 @@
 
 mod addresses;
 mod dns;
+mod extension;
+mod http_dns;
+mod method;
 mod upstream;
 mod upstreams;

@@ -206,7 +206,7 @@ async fn one_deadline_ends_every_slowness() {
     assert_eq!(error.kind, ErrorKind::Deadline);
     // A resolver that does not answer.
     let mute = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let client = Client::new(&assay_host_verifier::outside::client::Outbound {
+    let client = Client::new(&assay_host_verifier::outside::Outbound {
         resolvers: vec![mute.local_addr().unwrap()],
         allow_loopback: true,
     });

@@ -20,15 +20,15 @@ mod resolve;
 mod roots;
 
 use core::time::Duration;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::Instant;
 
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::{
-    AddressClass, Error, ErrorKind, Fetch, Host, Reach, Request, Response, Scheme, Target,
-    TargetError,
+    AddressClass, Error, ErrorKind, Fetch, Host, Outbound, Reach, Request, Response, Scheme,
+    Target, TargetError,
 };
 use breaker::Breaker;
 use places::Places;
@@ -43,16 +43,6 @@ const AGENTS: usize = 32;
 const PER_HOST: usize = 4;
 /// Most addresses of one name that are tried.
 const ADDRESSES: usize = 4;
-
-/// `outbound` of `assayd.yaml`: what the operator of the machine says, and no policy can.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Outbound {
-    /// Who resolves names; empty: those of `/etc/resolv.conf`.
-    pub resolvers: Vec<SocketAddr>,
-    /// Whether this machine's own loopback addresses may be asked, by every method: for an API server or a webhook that runs
-    /// beside the verifier. Never where nodes that are not trusted use `http_dns`.
-    pub allow_loopback: bool,
-}
 
 /// See the module.
 #[derive(Debug)]

@@ -1,0 +1,178 @@
+//! Settings of `extension`, and the attestor made from them.
+
+use core::time::Duration;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use zeroize::Zeroizing;
+
+use super::{
+    Extension,
+    webhook::{self, Webhook},
+};
+use crate::{
+    attestor::{Attestor, ConfigError, MethodConfig},
+    document::Files,
+    outside::{Scheme, Target},
+    x509::decode,
+};
+
+/// How long a webhook may take.
+const TIMEOUT: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(60));
+const DEFAULT_TIMEOUT: &str = "10s";
+/// How often it may be asked again.
+const MAX_RETRIES: u32 = 10;
+const DEFAULT_RETRIES: u32 = 3;
+
+/// How the verifier says who it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum AuthType {
+    /// It does not.
+    None,
+    /// By a secret, in the header `authorization: Bearer …`.
+    Bearer,
+}
+
+/// `config:` of an `extension` entry.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "extension")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Config {
+    /// Where the webhook is: https.
+    #[serde(rename = "webhookURL")]
+    #[schemars(regex(pattern = "^https://"))]
+    pub webhook_url: String,
+    /// How long it may take, with all repetitions: 100ms to 60s, default 10s.
+    pub timeout: Option<String>,
+    /// The authorities that its certificate must come from, and no others: PEM, or the path of a PEM file. Default: the system's.
+    pub ca_certs: Option<String>,
+    /// How the verifier says who it is. Default: BEARER where `bearerTokenFile` is given, otherwise NONE.
+    pub auth_type: Option<AuthType>,
+    /// The file with the secret, one line; read anew for every question.
+    pub bearer_token_file: Option<String>,
+    /// How often it is asked again when nobody takes the connection or the status is 500 or above. Default 3.
+    #[schemars(range(max = 10))]
+    pub max_retries: Option<u32>,
+}
+
+impl MethodConfig for Config {
+    fn build_in(&self, files: Files<'_>) -> Result<Arc<dyn Attestor>, ConfigError> {
+        Ok(Arc::new(Extension::new(self.webhook(files)?)))
+    }
+}
+
+impl Config {
+    /// Checks the meaning of the settings and reads the files they name.
+    ///
+    /// # Errors
+    /// [`ConfigError`]: a URL that cannot be asked, a span of time that is none, authorities or a secret that cannot be read.
+    pub fn webhook(&self, files: Files<'_>) -> Result<Webhook, ConfigError> {
+        const URL: &str = "webhookURL";
+        let hint = "e.g. https://webhook.example.org/attest";
+        let target = Target::parse(&self.webhook_url)
+            .map_err(|wrong| error(URL, &wrong.to_string(), hint))?;
+        if target.scheme != Scheme::Https {
+            let message = "in the clear, a proof can be read and an answer be made up";
+            return Err(error(URL, message, hint));
+        }
+        let retries = self.max_retries.unwrap_or(DEFAULT_RETRIES);
+        if retries > MAX_RETRIES {
+            let hint = "the agent tries again by itself: 3 are plenty";
+            return Err(error("maxRetries", "more than 10", hint));
+        }
+        Ok(Webhook {
+            url: self.webhook_url.clone(),
+            timeout: self.span()?,
+            roots: self.roots(files)?,
+            token: self.token(files)?,
+            retries,
+        })
+    }
+
+    fn span(&self) -> Result<Duration, ConfigError> {
+        let text = self.timeout.as_deref().unwrap_or(DEFAULT_TIMEOUT);
+        let span = text.parse::<jiff::SignedDuration>().ok();
+        let span = span.and_then(|span| Duration::try_from(span).ok());
+        let within = span.filter(|span| (TIMEOUT.0..=TIMEOUT.1).contains(span));
+        within.ok_or_else(|| {
+            let message = format!("`{}` is not from 100ms to 60s", text.escape_debug());
+            error("timeout", &message, "e.g. `10s` or `500ms`")
+        })
+    }
+
+    fn roots(&self, files: Files<'_>) -> Result<Option<Arc<str>>, ConfigError> {
+        const FIELD: &str = "caCerts";
+        const HINT: &str =
+            "PEM in place, or the path of a PEM file, with the authority's certificate";
+        let Some(text) = &self.ca_certs else {
+            return Ok(None);
+        };
+        let pem = if text.contains("-----BEGIN ") {
+            text.clone()
+        } else {
+            let (path, bytes) = read(files, FIELD, text, HINT, decode::MAX_FILE_LEN + 1)?;
+            String::from_utf8(bytes.to_vec())
+                .ok()
+                .filter(|pem| pem.contains("-----BEGIN "))
+                .ok_or_else(|| error(FIELD, &format!("{}: no PEM", path.display()), HINT))?
+        };
+        let certificates = decode::certificates(pem.as_bytes())
+            .map_err(|wrong| error(FIELD, &wrong.to_string(), HINT))?;
+        match certificates.is_empty() {
+            true => Err(error(FIELD, "no certificate", HINT)),
+            false => Ok(Some(pem.into())),
+        }
+    }
+
+    fn token(&self, files: Files<'_>) -> Result<Option<PathBuf>, ConfigError> {
+        const FIELD: &str = "bearerTokenFile";
+        const HINT: &str = "a file with the secret: one line of visible ASCII";
+        let name = match (self.auth_type, &self.bearer_token_file) {
+            (None | Some(AuthType::None), None) => return Ok(None),
+            (None | Some(AuthType::Bearer), Some(name)) => name,
+            (Some(AuthType::Bearer), None) => {
+                return Err(error(FIELD, "`authType: BEARER` needs it", HINT));
+            }
+            (Some(AuthType::None), Some(_)) => {
+                let message = "NONE, and a secret is given all the same";
+                let hint = "say BEARER, or leave bearerTokenFile out";
+                return Err(error("authType", message, hint));
+            }
+        };
+        let (path, bytes) = read(files, FIELD, name, HINT, webhook::MAX_TOKEN + 1)?;
+        webhook::token(&bytes)
+            .map_err(|wrong| error(FIELD, &format!("{}: {wrong}", path.display()), HINT))?;
+        Ok(Some(path))
+    }
+}
+
+/// A file that the settings name, up to a length.
+fn read(
+    files: Files<'_>,
+    field: &str,
+    name: &str,
+    hint: &str,
+    most: usize,
+) -> Result<(PathBuf, Zeroizing<Vec<u8>>), ConfigError> {
+    use std::io::Read as _;
+    let path = files
+        .path(name)
+        .map_err(|wrong| error(field, &wrong.to_string(), hint))?;
+    let mut bytes = Zeroizing::new(Vec::with_capacity(most));
+    let limit = u64::try_from(most).unwrap_or(u64::MAX);
+    std::fs::File::open(&path)
+        .and_then(|file| file.take(limit).read_to_end(&mut bytes))
+        .map_err(|wrong| error(field, &format!("{}: {wrong}", path.display()), hint))?;
+    Ok((path, bytes))
+}
+
+fn error(field: &str, message: &str, hint: &str) -> ConfigError {
+    ConfigError {
+        field: field.to_owned(),
+        message: message.to_owned(),
+        hint: Some(hint.to_owned()),
+    }
+}

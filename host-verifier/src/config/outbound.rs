@@ -1,0 +1,85 @@
+//! `outbound`: what methods may ask of others.
+
+use std::net::{IpAddr, SocketAddr};
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_saphyr::Spanned;
+
+use super::model::Report;
+use crate::document::DocumentError;
+use crate::outside::Outbound;
+
+/// Where resolvers listen.
+const DNS: u16 = 53;
+/// Most resolvers.
+const MAX_RESOLVERS: usize = 8;
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct Source {
+    /// Who resolves names, each an address with or without a port. Default: those of /etc/resolv.conf.
+    #[schemars(with = "Option<Vec<String>>", length(min = 1, max = 8))]
+    resolvers: Option<Spanned<Vec<String>>>,
+    /// Let every method ask this machine's own loopback addresses. Default: false.
+    #[serde(default)]
+    allow_loopback: bool,
+}
+
+pub(super) fn check(report: &Report<'_>, source: &Source) -> Result<Outbound, DocumentError> {
+    let resolvers = match &source.resolvers {
+        None => Vec::new(),
+        Some(named) if named.value.is_empty() || named.value.len() > MAX_RESOLVERS => {
+            let message = format!("outbound.resolvers: {} resolvers", named.value.len());
+            let hint = "name one to eight, or leave the field out to ask those of /etc/resolv.conf";
+            return Err(report.at(named, message).hint(hint));
+        }
+        Some(named) => {
+            let read = |text: &String| {
+                address(text).ok_or_else(|| {
+                    let shown = text.escape_debug();
+                    let message = format!("outbound.resolvers: `{shown}` is no address");
+                    let hint = "e.g. 192.0.2.53, 127.0.0.1:5353 or [2001:db8::53]:53";
+                    report.at(named, message).hint(hint)
+                })
+            };
+            named.value.iter().map(read).collect::<Result<_, _>>()?
+        }
+    };
+    Ok(Outbound {
+        resolvers,
+        allow_loopback: source.allow_loopback,
+    })
+}
+
+fn address(text: &str) -> Option<SocketAddr> {
+    let plain = || Some(SocketAddr::new(text.parse::<IpAddr>().ok()?, DNS));
+    let address = text.parse().ok().or_else(plain)?;
+    (address.port() != 0).then_some(address)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::address;
+
+    #[test]
+    fn a_resolver_is_an_address_with_or_without_a_port() {
+        let shown = |text| address(text).map(|address| address.to_string());
+        assert_eq!(shown("192.0.2.53").as_deref(), Some("192.0.2.53:53"));
+        assert_eq!(shown("127.0.0.1:5353").as_deref(), Some("127.0.0.1:5353"));
+        assert_eq!(shown("2001:db8::53").as_deref(), Some("[2001:db8::53]:53"));
+        assert_eq!(
+            shown("[2001:db8::53]:5").as_deref(),
+            Some("[2001:db8::53]:5")
+        );
+        for wrong in [
+            "",
+            "ns.example.org",
+            "192.0.2.53:0",
+            "192.0.2.53:x",
+            "192.0.2",
+        ] {
+            assert_eq!(shown(wrong), None, "{wrong}");
+        }
+    }
+}
