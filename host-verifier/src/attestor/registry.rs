@@ -63,12 +63,11 @@ macro_rules! methods {
 
 methods! {
     CUSTOM_JWT => custom_jwt;
-    K8S_PSAT => k8s_psat;
-    K8S_SAT => k8s_sat;
-    K8S_TOKEN => k8s_token;
     EXTENSION => extension;
     HTTP_DNS => http_dns;
     JOIN_TOKEN => join_token;
+    K8S_PSAT => k8s_psat;
+    K8S_SAT => k8s_sat;
     K8S_TOKEN => k8s_token;
     SSH_POP => ssh_pop;
     TPM_DEVID => tpm_devid;
