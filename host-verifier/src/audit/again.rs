@@ -11,8 +11,9 @@
 //! * What the store knew of the node: rules on counters are judged as for a first login.
 //! * A proof that the login did not ask for.
 
+mod outside;
+
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use assay_common::login::{Direction, LoginKeys, Transcript, challenge_message};
 use assay_common::policy::{AttestorKind, AttestorSet};
@@ -22,6 +23,7 @@ use assay_common::protocol::{
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
 use jiff::Timestamp;
 
+use self::outside::WaitingErrand;
 use super::kept::{Kept, Said};
 use crate::attestor::errand::Answered;
 use crate::attestor::run::RequirementId;
@@ -158,45 +160,6 @@ struct Again<'a> {
     errands: BTreeMap<RequirementId, WaitingErrand>,
     facts: Facts,
     assumed: AttestorSet,
-}
-
-/// A payload that waits for an answer from outside. Judging it is repeated for every answer that is tried.
-struct WaitingErrand {
-    attestor: Arc<dyn Attestor>,
-    transcript: Transcript,
-    request: Vec<u8>,
-    payload: Vec<u8>,
-    blobs: Blobs,
-    refused: Option<AttestError>,
-}
-
-impl WaitingErrand {
-    fn judge(
-        &self,
-        now: Timestamp,
-        facts: &Facts,
-        answered: &Answered,
-    ) -> Result<Claims, AttestError> {
-        let keys = LoginKeys::new([0; 32]);
-        let cx = LoginContext {
-            now,
-            transcript: &self.transcript,
-            request: &self.request,
-            blobs: &self.blobs,
-            facts,
-            last_boot: None,
-            keys: &keys,
-        };
-        let answer = answered.answer()?;
-        match self.attestor.judge(&cx, &self.payload)? {
-            Judged::Errand(errand) => errand.judge(&cx, answer),
-            Judged::Proven(_) | Judged::Challenge(_) => Err(AttestError::new(
-                Fault::Internal,
-                "errand-gone",
-                "the method asks nobody when it is asked again",
-            )),
-        }
-    }
 }
 
 fn torn(why: impl Into<String>) -> Broken {
@@ -393,17 +356,7 @@ impl Again<'_> {
         Ok(match attestor.judge(&cx, payload)? {
             Judged::Proven(claims) => Some(*claims),
             Judged::Errand(_) => {
-                self.errands.insert(
-                    id,
-                    WaitingErrand {
-                        attestor: attestor.clone(),
-                        transcript: self.transcript,
-                        request: request.to_vec(),
-                        payload: payload.to_vec(),
-                        blobs: self.blobs.clone(),
-                        refused: None,
-                    },
-                );
+                self.wait(id, attestor.clone(), request, payload);
                 None
             }
             Judged::Challenge(pending) => {
@@ -411,41 +364,6 @@ impl Again<'_> {
                 None
             }
         })
-    }
-
-    /// Every entry of the method tries the answer: under other policies the question may have come from another entry. An
-    /// answer that is for another question is not accepted by it, since it names whom it came from.
-    fn answered(&mut self, answered: &Answered) {
-        let kind = AttestorKind(answered.kind);
-        for id in self.entries(kind) {
-            let Some(errand) = self.errands.get(&id) else {
-                continue;
-            };
-            let judged = errand.judge(self.question.at, &self.facts, answered);
-            match judged.and_then(|claims| self.settle(claims)) {
-                Ok(claims) => {
-                    self.errands.remove(&id);
-                    let assumed = Outcome::Satisfied(Assumed::new(claims));
-                    self.outcomes.record(id, assumed);
-                }
-                Err(error) => {
-                    if let Some(errand) = self.errands.get_mut(&id) {
-                        errand.refused.get_or_insert(error);
-                    }
-                }
-            }
-        }
-    }
-
-    /// What no answer was kept for, or none that would do.
-    fn unanswered(&mut self) {
-        for (id, errand) in core::mem::take(&mut self.errands) {
-            let error = errand.refused.unwrap_or_else(|| {
-                let detail = "nothing that was answered from outside was kept for it";
-                AttestError::new(Fault::Refused, "answer-not-kept", detail)
-            });
-            self.outcomes.record(id, Outcome::Failed(error));
-        }
     }
 
     fn response(
