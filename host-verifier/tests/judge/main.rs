@@ -24,6 +24,7 @@ mod jwt;
 mod limbo;
 mod pki;
 mod policy;
+mod possession;
 mod quote;
 mod quote_rules;
 mod soft;

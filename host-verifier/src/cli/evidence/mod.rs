@@ -2,6 +2,7 @@
 
 mod export;
 mod login;
+mod offline;
 mod tar;
 mod tpm_quote;
 
@@ -44,6 +45,16 @@ pub enum Method {
     /// input.
     #[command(name = "tpm_quote")]
     TpmQuote(tpm_quote::TpmQuote),
+    /// Possession of the key of an X.509 certificate
+    ///
+    /// Exit status: 0 proven, 1 refused, 2 unreadable input.
+    #[command(name = "x509pop")]
+    X509Pop(offline::Evidence),
+    /// Possession of the key of an SSH host certificate
+    ///
+    /// Exit status: 0 proven, 1 refused, 2 unreadable input.
+    #[command(name = "ssh_pop")]
+    SshPop(offline::Evidence),
 }
 
 /// Runs a command below `assay evidence`.
@@ -55,6 +66,8 @@ pub fn run(command: Command) -> ExitCode {
     };
     match method {
         Some(Method::TpmQuote(quote)) => tpm_quote::run(&quote),
+        Some(Method::X509Pop(evidence)) => offline::run::<offline::X509Pop>(&evidence),
+        Some(Method::SshPop(evidence)) => offline::run::<offline::SshPop>(&evidence),
         None => login::run(&login),
     }
 }
