@@ -1,3 +1,5 @@
 //! Path validation by the cases of a published suite.
 
+mod built;
+mod forge;
 mod published;

@@ -38,7 +38,9 @@ const SSH_SIGNATURE: &str =
 fn the_ssh_certificate_and_signature_of_another_implementation_verify() {
     let folder = fixtures("sshpop");
     let line = std::fs::read_to_string(folder.join("agent_ssh_key-cert.pub")).unwrap();
-    let blob = STANDARD.decode(line.split(' ').nth(1).unwrap()).unwrap();
+    let blob = STANDARD
+        .decode(line.split_ascii_whitespace().nth(1).unwrap())
+        .unwrap();
     // SPIRE's own name of this certificate.
     let hash = assay_host_verifier::crypto::sha256(&[&blob]);
     let name = URL_SAFE_NO_PAD.encode(hash);
@@ -94,13 +96,13 @@ fn the_x509_chain_of_another_implementation_verifies() {
     assert_eq!(
         shown,
         [
-            "x509pop:x509_pop.subject.common_name=\"COMMONNAME\"",
-            "x509pop:x509_pop.serial_number=\"0a1b2c3d4e5f\"",
-            "x509pop:x509_pop.ca.4d5e6f=\"1c4b053dce230c0a318d9ab20100006ec5f01da8\"",
-            "x509pop:x509_pop.ca.1a2b3c=\"3108cf1fe7db6b8857678738c87e0da75d1a0689\"",
-            "x509pop:x509_pop.san.datacenter=\"us-east-1\"",
-            "x509pop:x509_pop.san.environment=\"production\"",
-            "x509pop:x509_pop.san.key=\"path/to/value\"",
+            "x509_pop:x509_pop.subject.common_name=\"COMMONNAME\"",
+            "x509_pop:x509_pop.serial_number=\"0a1b2c3d4e5f\"",
+            "x509_pop:x509_pop.ca.4d5e6f=\"1c4b053dce230c0a318d9ab20100006ec5f01da8\"",
+            "x509_pop:x509_pop.ca.1a2b3c=\"3108cf1fe7db6b8857678738c87e0da75d1a0689\"",
+            "x509_pop:x509_pop.san.datacenter=\"us-east-1\"",
+            "x509_pop:x509_pop.san.environment=\"production\"",
+            "x509_pop:x509_pop.san.key=\"path/to/value\"",
         ]
     );
     let spiffe = "mode: spiffe\ntrustDomain: example.org\ncaBundle: [root-crt.pem]";

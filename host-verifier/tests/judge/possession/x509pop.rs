@@ -129,7 +129,7 @@ fn gives_the_attributes_of_leaf_and_chain() {
             .unwrap()
             .replace(':', "");
         format!(
-            "x509pop:x509_pop.ca.{}={:?}",
+            "x509_pop:x509_pop.ca.{}={:?}",
             hex::encode(c.serial()),
             hex.to_lowercase()
         )
@@ -137,15 +137,15 @@ fn gives_the_attributes_of_leaf_and_chain() {
     assert_eq!(
         shown,
         [
-            "x509pop:x509_pop.subject.common_name=\"leaf\"".to_owned(),
+            "x509_pop:x509_pop.subject.common_name=\"leaf\"".to_owned(),
             format!(
-                "x509pop:x509_pop.serial_number={:?}",
+                "x509_pop:x509_pop.serial_number={:?}",
                 hex::encode(leaf.serial())
             ),
             ca(&middle),
             ca(&root),
-            "x509pop:x509_pop.san.datacenter=\"us-east-1\"".to_owned(),
-            "x509pop:x509_pop.san.key=\"path/to/value\"".to_owned(),
+            "x509_pop:x509_pop.san.datacenter=\"us-east-1\"".to_owned(),
+            "x509_pop:x509_pop.san.key=\"path/to/value\"".to_owned(),
         ]
     );
     let key = leaf.key().unwrap().spki_sha256();
