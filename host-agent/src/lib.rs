@@ -6,7 +6,7 @@
 //! * [`tpm`]: a TPM behind a file descriptor: Linux' `/dev/tpmrm0`, or swtpm's socket.
 //! * [`mod@line`]: a link to a verifier over a Unix or TCP socket.
 //! * [`platform`]: time and rest.
-//! * [`method`]: what a host can prove without a TPM.
+//! * [`method`]: what a host can prove without a TPM; [`key`]: the private keys that some of it takes.
 //! * [`config`], [`setup`], [`evidence`]: from a YAML file to the one source that a login asks.
 //! * [`client`]: the login over HTTPS.
 //! * [`svid`]: what a session brings, and the files it comes into.
@@ -37,6 +37,7 @@ pub mod config;
 pub mod doctor;
 pub mod evidence;
 pub mod finding;
+pub mod key;
 pub mod line;
 pub mod method;
 pub mod names;

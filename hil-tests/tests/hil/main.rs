@@ -18,6 +18,7 @@ mod line;
 mod loopback;
 mod manufacture;
 mod measure;
+mod possession;
 mod qemu;
 mod service_load;
 mod svid;

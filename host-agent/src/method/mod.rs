@@ -8,8 +8,10 @@
 
 pub mod join_token;
 pub mod registry;
+pub mod ssh_pop;
 pub mod token;
 pub mod tpm_devid;
+pub mod x509pop;
 
 use core::fmt;
 use std::path::{Path, PathBuf};
@@ -130,6 +132,18 @@ pub trait Method: fmt::Debug + Send {
 
     /// Everything about it that keeps, or will keep, a login from succeeding; what is in order is said too.
     fn doctor(&self) -> Vec<Finding>;
+}
+
+/// The agent's contribution to what a key signs, so that no verifier gets a signature over what it chose alone.
+fn fresh_nonce() -> Result<[u8; 32], MethodError> {
+    let mut nonce = [0; 32];
+    aws_lc_rs::rand::fill(&mut nonce).map_err(|_| {
+        MethodError::new(
+            "the random number generator failed",
+            "try again; look at the kernel's log",
+        )
+    })?;
+    Ok(nonce)
 }
 
 /// What a method is built in.

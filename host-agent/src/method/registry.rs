@@ -33,10 +33,12 @@ macro_rules! methods {
 methods! {
     CUSTOM_JWT => custom_jwt;
     JOIN_TOKEN => join_token;
+    SSH_POP => ssh_pop;
     K8S_PSAT => kubernetes;
     K8S_SAT => kubernetes;
     K8S_TOKEN => kubernetes;
     TPM_DEVID => tpm_devid;
+    X509POP => x509pop;
 }
 
 /// The settings of `kind` when the configuration gives none; `None` when it needs some or is no method of this agent.
