@@ -6,6 +6,8 @@
 //! The methods of the TPM are no part of this: their keys live from one round to the next, and they are the firmware's own
 //! [`EvidenceSource`](assay_firmware::evidence::EvidenceSource).
 
+pub mod extension;
+pub mod http_dns;
 pub mod join_token;
 pub mod registry;
 pub mod ssh_pop;

@@ -32,6 +32,8 @@ macro_rules! methods {
 
 methods! {
     CUSTOM_JWT => custom_jwt;
+    EXTENSION => extension;
+    HTTP_DNS => http_dns;
     JOIN_TOKEN => join_token;
     SSH_POP => ssh_pop;
     K8S_PSAT => kubernetes;
