@@ -123,7 +123,8 @@ done"#;
         prove(&mut method).unwrap();
     }
     assert_eq!(starts(), 2);
-    let mut once = Script::new(text).method(json!({}));
+    let script = Script::new(text);
+    let mut once = script.method(json!({}));
     assert!(prove(&mut once).is_ok() && prove(&mut once).is_ok());
 }
 
@@ -172,11 +173,17 @@ fn whoever_hangs_is_killed_with_all_that_it_started() {
     assert!(error.what.contains("no answer within 2 s"), "{error:?}");
     for name in ["pid", "child"] {
         let pid = std::fs::read_to_string(script.path(name)).unwrap();
-        // Killed, and perhaps not yet collected by whoever inherited it.
-        let state = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim()));
-        let gone = state.is_err()
-            || state.is_ok_and(|stat| stat.contains(") Z ") || stat.contains(") X "));
-        assert!(gone, "{name} {pid}");
+        let stat = format!("/proc/{}/stat", pid.trim());
+        // Killed, and perhaps not yet collected by whoever inherited it. Its end takes a moment, which is waited for.
+        let begun = std::time::Instant::now();
+        let is_alive = || {
+            let state = std::fs::read_to_string(&stat);
+            state.is_ok_and(|stat| !stat.contains(") Z ") && !stat.contains(") X "))
+        };
+        while is_alive() {
+            assert!(begun.elapsed().as_secs() < 30, "{name} {pid} is alive");
+            std::thread::yield_now();
+        }
     }
 }
 
@@ -207,7 +214,7 @@ fn what_can_never_work_is_refused_at_the_start_and_the_rest_before_the_login() {
             .unwrap()
     };
     let mut method = script.method(json!({}));
-    let mut told = |method: &mut Box<dyn Method>| {
+    let told = |method: &mut Box<dyn Method>| {
         let error = method.begin().unwrap_err();
         assert_eq!(method.show().unwrap_err(), error);
         assert!(method.doctor().iter().any(|f| f.mend.is_some()));

@@ -225,7 +225,11 @@ fn resolves(name: &str) -> Finding {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+#[expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a panic is how a test fails"
+)]
 mod tests {
     use std::io::{Read as _, Write as _};
     use std::net::TcpStream;
