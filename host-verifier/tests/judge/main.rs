@@ -3,6 +3,7 @@
 //! * `chains`: the path validator, over certificates made by openssl.
 //! * `corpus`: real vendors' certificates, when `ASSAY_CORPUS` names them.
 //! * `credential`: `MakeCredential` against a TPM that opens it.
+//! * `issuers`: methods whose proof is a token that somebody else vouches for.
 //! * `jwt`: tokens of other issuers.
 //! * `policy`: the rules of a policy, over attestors that accept whatever they are shown.
 #![allow(
@@ -20,6 +21,7 @@ mod corpus;
 mod credential;
 mod documents;
 mod ek;
+mod issuers;
 mod jwt;
 mod limbo;
 mod pki;
