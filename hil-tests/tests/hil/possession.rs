@@ -40,7 +40,7 @@ fn prove(folder: &Path, kind: AttestorKind, config: serde_json::Value) -> Vec<u8
     let request = ProofRequest {
         round: 0,
         payload: &[],
-        transcript: &Transcript([0; 32]),
+        transcript: &Transcript::new(),
         nonce: &NONCE,
     };
     let proof = method.prove(&request).unwrap();

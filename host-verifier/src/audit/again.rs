@@ -25,9 +25,8 @@ use jiff::Timestamp;
 
 use self::outside::WaitingErrand;
 use super::kept::{Kept, Said};
-use crate::attestor::errand::Answered;
 use crate::attestor::run::RequirementId;
-use crate::attestor::{AttestError, Attestor, Claims, Facts, Fault, Judged, LoginContext, Pending};
+use crate::attestor::{AttestError, Claims, Facts, Fault, Judged, LoginContext, Pending};
 use crate::blobs::Blobs;
 use crate::policy::what_if::Assumed;
 use crate::policy::{Authorized, Outcome, Outcomes, PolicySet, Refusal, decide, narrow_to_decide};

@@ -65,8 +65,13 @@ impl Allowed {
             return Ok(Self::Exactly(name));
         }
         // `home.arpa` is on the list so that nobody's cookies are for all of it; it is one household's own (RFC 8375).
-        let suffix = psl::suffix(name.as_bytes());
-        if name != "home.arpa" && suffix.is_some_and(|s| s.is_known() && s == name.as_str()) {
+        let is_suffix = |name: &str| {
+            let suffix = psl::suffix(name.as_bytes());
+            suffix.is_some_and(|suffix| suffix.is_known() && suffix == name)
+        };
+        // Below some names every name is a suffix: `*.kawasaki.jp` is a rule of the list itself.
+        let below = format!("any.{name}");
+        if name != "home.arpa" && (is_suffix(&name) || is_suffix(&below)) {
             return Err(PatternError::PublicSuffix);
         }
         Ok(Self::Below(name))

@@ -310,16 +310,16 @@ fn an_agents_settings_name_one_cluster_and_each_method_once() {
 fn policies_are_described_by_their_rules() {
     let run = check_text(
         "section: AgentAttestation\nschema: v1\nspec:\n  environment: production\n  policies:\n    - name: hybrid\n      \
-         environment: [staging, production]\n      requiredAttestors: [{type: http_dns}]\n      \
-         anyOf: [{type: aws_iid}, {type: k8s_psat}, {type: gcp_iit}]\n      minAttestors: 2\n      \
-         requiredAttestorCombinations: [[aws_iid, k8s_psat], [gcp_iit, k8s_psat]]\n",
+         environment: [staging, production]\n      requiredAttestors: [{type: azure_imds}]\n      \
+         anyOf: [{type: aws_iid}, {type: azure_msi}, {type: gcp_iit}]\n      minAttestors: 2\n      \
+         requiredAttestorCombinations: [[aws_iid, azure_msi], [gcp_iit, azure_msi]]\n",
         &[],
     );
     assert_eq!(run.status, 0, "{}", run.stderr);
     assert_eq!(
         run.stdout,
         "d.yaml: ok: AgentAttestation v1\n  environment production\n  \
-         hybrid: http_dns, and 2 of (aws_iid, k8s_psat, gcp_iit), and all of (aws_iid and k8s_psat) or (gcp_iit and k8s_psat) (in staging and production only)\n"
+         hybrid: azure_imds, and 2 of (aws_iid, azure_msi, gcp_iit), and all of (aws_iid and azure_msi) or (gcp_iit and azure_msi) (in staging and production only)\n"
     );
 }
 
@@ -327,22 +327,22 @@ fn policies_are_described_by_their_rules() {
 fn what_a_document_says_cannot_write_to_the_terminal() {
     let name = r#""rack\e[2J\nerror: no""#;
     let text = format!(
-        "section: AgentAttestation\nschema: v1\nspec:\n  policies:\n    - name: {name}\n      requiredAttestors: [{{type: http_dns}}]\n"
+        "section: AgentAttestation\nschema: v1\nspec:\n  policies:\n    - name: {name}\n      requiredAttestors: [{{type: azure_imds}}]\n"
     );
     let run = check_text(&text, &[]);
     assert_eq!(run.status, 0, "{}", run.stderr);
-    let policy = r"  rack\u{1b}[2J\nerror: no: http_dns";
+    let policy = r"  rack\u{1b}[2J\nerror: no: azure_imds";
     assert_eq!(
         run.stdout,
         format!("d.yaml: ok: AgentAttestation v1\n{policy}\n")
     );
     for wrong in [
-        text.replace("[{type: http_dns}]", "[]"),
+        text.replace("[{type: azure_imds}]", "[]"),
         text.replace("requiredAttestors", name),
         text.replace("schema: v1", &format!("schema: v1\n{name}: 1\n{name}: 1")),
         text.replace("section", name),
         text.replace("AgentAttestation", name),
-        text.replace("http_dns", name),
+        text.replace("azure_imds", name),
         text.replace("v1", name),
     ] {
         let run = check_text(&wrong, &[]);

@@ -131,7 +131,7 @@ fn a_pods_token_passes_with_its_attributes() {
     let judged = judge(&*cluster.attestor, &cluster.world, &payload());
     let claims = judged.result.unwrap();
     assert_eq!(claims.facts.identity.as_deref(), Some("MyCluster/6fae9a6c"));
-    let said: Vec<_> = claims.attributes.iter();
+    let said = claims.attributes.iter();
     let said: Vec<_> = said.map(|a| format!("{}={}", a.name, a.value)).collect();
     let expected = [
         "cluster=MyCluster",

@@ -168,9 +168,9 @@ fn every_flaw_of_a_configuration_is_reported_at_its_place() {
         ),
         (
             "type: tpm_ek",
-            "type: k8s_psat",
+            "type: azure_msi",
             (22, 21),
-            "`k8s_psat` is not built yet",
+            "`azure_msi` is not built yet",
         ),
     ] {
         let text = full().replacen(from, to, 1);
