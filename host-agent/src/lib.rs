@@ -11,6 +11,7 @@
 //! * [`client`]: the login over HTTPS.
 //! * [`svid`]: what a session brings, and the files it comes into.
 //! * [`run`]: a session for as long as the agent runs.
+//! * [`workload`]: the SPIFFE Workload API.
 //! * [`doctor`]: what is wrong with this machine.
 //! * [`cli`]: the commands.
 //!
@@ -47,3 +48,4 @@ pub mod secret;
 pub mod setup;
 pub mod svid;
 pub mod tpm;
+pub mod workload;

@@ -138,7 +138,8 @@ fn text(logged_in: &LoggedIn) -> String {
             }
         ),
         match logged_in.svid_key {
-            Some(place) => format!("svid:      yes, its key in the {place}"),
+            Some("tpm") => "svid:      yes, its key in the TPM".to_owned(),
+            Some(place) => format!("svid:      yes, its key in {place}"),
             None => "svid:      none".to_owned(),
         },
         format!("server:    {}", logged_in.server),

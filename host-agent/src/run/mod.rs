@@ -14,6 +14,7 @@ mod outputs;
 mod session;
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use assay_host::supervisor::Supervisor;
@@ -25,6 +26,7 @@ use crate::client::Verifiers;
 use crate::config::Config;
 use crate::names;
 use crate::setup::Setup;
+use crate::workload::{self, Api};
 use session::Keeper;
 
 pub use session::{Current, Shared};
@@ -73,7 +75,7 @@ impl RunError {
 pub async fn run(config: Config, setup: Setup, verifiers: Verifiers) -> Result<(), RunError> {
     let (stop, stopped) = watch::channel(false);
     let (told, sessions) = watch::channel(None);
-    let (_lost, lost) = watch::channel(None);
+    let (losing, lost) = watch::channel(None);
     let (bundle, bundles) = watch::channel(None);
     let supervisor = Supervisor::from_environment();
     let mut signals = (
@@ -102,6 +104,27 @@ pub async fn run(config: Config, setup: Setup, verifiers: Verifiers) -> Result<(
             sessions.clone(),
             bundles.clone(),
         ));
+    }
+    // The sender lives as long as the agent, whether anybody uses it or not.
+    let mut socket = None;
+    if let Some(settings) = &config.workload_api {
+        let path = settings.socket.clone();
+        let listener = workload::open(&path, settings.mode);
+        let listener = listener.map_err(|source| RunError::Listen {
+            what: path.display().to_string(),
+            source,
+        })?;
+        tracing::info!(listener = "workload", address = %path.display(), "{}", names::LISTENING);
+        let api = Api::new(
+            settings,
+            &config.trust_domain,
+            sessions.clone(),
+            bundles.clone(),
+            verifiers.clone(),
+            losing.clone(),
+        );
+        tasks.spawn(workload::serve(listener, Arc::new(api)));
+        socket = Some(path);
     }
     let record = config.record();
     let watchdog = supervisor.watchdog(stopped.clone());
@@ -144,6 +167,10 @@ pub async fn run(config: Config, setup: Setup, verifiers: Verifiers) -> Result<(
         let _ = thread.join();
     }
     tasks.shutdown().await;
+    if let Some(socket) = socket {
+        // Whoever finds it would wait for nobody.
+        let _ = std::fs::remove_file(socket);
+    }
     watchdog.abort();
     Ok(())
 }

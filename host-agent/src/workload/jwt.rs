@@ -1,0 +1,260 @@
+//! Judges a JWT-SVID for a workload (SPIFFE JWT-SVID, sections 2 to 4): the algorithm is the key's, and what was verified is
+//! what is read.
+
+use assay_common::identity::SpiffeId;
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, RSA_PKCS1_2048_8192_SHA256,
+    RsaPublicKeyComponents, UnparsedPublicKey,
+};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+/// Longest token, bytes.
+const MAX_TOKEN: usize = 16 * 1024;
+
+/// Why a token is refused. The workload is told which check failed: it has the token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum JwtError {
+    #[error("not a JWT-SVID in JWS compact serialization")]
+    Malformed,
+    #[error("signed by no authority of the trust domain")]
+    NoAuthority,
+    #[error("the signature does not fit")]
+    Signature,
+    #[error("not for this audience")]
+    Audience,
+    #[error("expired, or not valid yet")]
+    Time,
+    #[error("its subject is no identity of the trust domain")]
+    Subject,
+}
+
+/// What a valid token says.
+#[derive(Debug)]
+pub(super) struct Valid {
+    pub(super) spiffe_id: String,
+    pub(super) claims: Map<String, Value>,
+}
+
+#[derive(Deserialize)]
+struct Header {
+    alg: String,
+    kid: String,
+    typ: Option<String>,
+    crit: Option<Value>,
+}
+
+#[derive(Deserialize)]
+struct Keys {
+    keys: Vec<Value>,
+}
+
+/// Judges a token by the authorities in a JWKS; `now` in Unix seconds.
+pub(super) fn validate(
+    token: &str,
+    audience: &str,
+    trust_domain: &str,
+    jwks: &[u8],
+    now: u64,
+) -> Result<Valid, JwtError> {
+    if token.len() > MAX_TOKEN {
+        return Err(JwtError::Malformed);
+    }
+    let (signed, signature) = token.rsplit_once('.').ok_or(JwtError::Malformed)?;
+    let (header, payload) = signed.split_once('.').ok_or(JwtError::Malformed)?;
+    let decode = |part: &str| {
+        URL_SAFE_NO_PAD
+            .decode(part)
+            .map_err(|_| JwtError::Malformed)
+    };
+    let header = serde_json::from_slice::<Header>(&decode(header)?);
+    let header = header.map_err(|_| JwtError::Malformed)?;
+    let typ = header.typ.as_deref();
+    if header.crit.is_some() || typ.is_some_and(|typ| typ != "JWT" && typ != "JOSE") {
+        return Err(JwtError::Malformed);
+    }
+    let keys = serde_json::from_slice::<Keys>(jwks).map_err(|_| JwtError::NoAuthority)?;
+    let named = |key: &&Value| text(key, "kid") == Some(&header.kid);
+    let key = keys.keys.iter().find(named).ok_or(JwtError::NoAuthority)?;
+    verify(key, &header.alg, signed.as_bytes(), &decode(signature)?)?;
+    let claims = serde_json::from_slice::<Map<String, Value>>(&decode(payload)?);
+    let claims = claims.map_err(|_| JwtError::Malformed)?;
+    judge(&claims, audience, trust_domain, now)?;
+    let spiffe_id = claims.get("sub").and_then(Value::as_str);
+    Ok(Valid {
+        spiffe_id: spiffe_id.unwrap_or_default().to_owned(),
+        claims,
+    })
+}
+
+fn judge(
+    claims: &Map<String, Value>,
+    audience: &str,
+    trust_domain: &str,
+    now: u64,
+) -> Result<(), JwtError> {
+    let here = match claims.get("aud") {
+        Some(Value::String(one)) => one == audience,
+        Some(Value::Array(many)) => many.iter().any(|one| one.as_str() == Some(audience)),
+        _ => false,
+    };
+    if !here {
+        return Err(JwtError::Audience);
+    }
+    let seconds = |name: &str| claims.get(name).map(Value::as_f64);
+    let now = now as f64;
+    match (seconds("exp"), seconds("nbf")) {
+        (Some(Some(exp)), None) if now < exp => {}
+        (Some(Some(exp)), Some(Some(nbf))) if now < exp && now >= nbf => {}
+        _ => return Err(JwtError::Time),
+    }
+    let subject = claims.get("sub").and_then(Value::as_str);
+    let subject = subject.and_then(|subject| SpiffeId::parse(subject).ok());
+    match subject {
+        Some(subject) if subject.trust_domain().as_str() == trust_domain => Ok(()),
+        _ => Err(JwtError::Subject),
+    }
+}
+
+fn text<'k>(key: &'k Value, name: &str) -> Option<&'k str> {
+    key.get(name).and_then(Value::as_str)
+}
+
+/// The key says which algorithm it is for; a token that names another is refused.
+fn verify(key: &Value, alg: &str, message: &[u8], signature: &[u8]) -> Result<(), JwtError> {
+    let number = |name: &str| {
+        let number = text(key, name).ok_or(JwtError::NoAuthority)?;
+        let number = URL_SAFE_NO_PAD.decode(number);
+        number.map_err(|_| JwtError::NoAuthority)
+    };
+    let point = || Ok([vec![4], number("x")?, number("y")?].concat());
+    let fits = match (text(key, "kty"), text(key, "crv"), alg) {
+        (Some("EC"), Some("P-256"), "ES256") => {
+            let key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point()?);
+            key.verify(message, signature).is_ok()
+        }
+        (Some("EC"), Some("P-384"), "ES384") => {
+            let key = UnparsedPublicKey::new(&ECDSA_P384_SHA384_FIXED, point()?);
+            key.verify(message, signature).is_ok()
+        }
+        (Some("RSA"), None, "RS256") => {
+            let key = RsaPublicKeyComponents {
+                n: number("n")?,
+                e: number("e")?,
+            };
+            let verified = key.verify(&RSA_PKCS1_2048_8192_SHA256, message, signature);
+            verified.is_ok()
+        }
+        _ => return Err(JwtError::NoAuthority),
+    };
+    if fits {
+        Ok(())
+    } else {
+        Err(JwtError::Signature)
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use aws_lc_rs::rand::SystemRandom;
+    use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use serde_json::{Value, json};
+
+    use super::{JwtError, validate};
+
+    struct Authority(EcdsaKeyPair);
+
+    impl Authority {
+        fn new() -> Self {
+            Self(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap())
+        }
+
+        fn jwks(&self) -> Vec<u8> {
+            let (x, y) = self.0.public_key().as_ref().get(1..).unwrap().split_at(32);
+            let [x, y] = [x, y].map(|part| URL_SAFE_NO_PAD.encode(part));
+            let key = json!({"kty": "EC", "crv": "P-256", "kid": "one", "use": "jwt-svid", "x": x, "y": y});
+            json!({"keys": [key]}).to_string().into_bytes()
+        }
+
+        fn sign(&self, header: &Value, claims: &Value) -> String {
+            let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+            let signed = format!("{}.{}", part(header), part(claims));
+            let signature = self
+                .0
+                .sign(&SystemRandom::new(), signed.as_bytes())
+                .unwrap();
+            format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
+        }
+    }
+
+    fn header() -> Value {
+        json!({"alg": "ES256", "kid": "one", "typ": "JWT"})
+    }
+
+    fn claims() -> Value {
+        json!({"sub": "spiffe://example.org/a", "aud": ["db", "web"], "exp": 200, "x": 1})
+    }
+
+    #[test]
+    fn a_token_of_the_trust_domain_is_valid_and_says_who() {
+        let authority = Authority::new();
+        let token = authority.sign(&header(), &claims());
+        let valid = validate(&token, "web", "example.org", &authority.jwks(), 199).unwrap();
+        assert_eq!(valid.spiffe_id, "spiffe://example.org/a");
+        assert_eq!(valid.claims.get("x"), Some(&json!(1)));
+    }
+
+    #[test]
+    fn each_check_refuses_by_itself() {
+        let authority = Authority::new();
+        let jwks = authority.jwks();
+        let judged = |token: &str| validate(token, "web", "example.org", &jwks, 199).map(|_| ());
+        let with = |name: &str, value: Value| {
+            let mut claims = claims();
+            claims[name] = value;
+            judged(&authority.sign(&header(), &claims))
+        };
+        assert_eq!(with("exp", json!(199)), Err(JwtError::Time));
+        assert_eq!(with("exp", json!("200")), Err(JwtError::Time));
+        assert_eq!(with("exp", Value::Null), Err(JwtError::Time));
+        assert_eq!(with("nbf", json!(200)), Err(JwtError::Time));
+        assert_eq!(with("nbf", json!("0")), Err(JwtError::Time));
+        assert_eq!(with("aud", json!("db")), Err(JwtError::Audience));
+        assert_eq!(with("aud", json!([])), Err(JwtError::Audience));
+        assert_eq!(
+            with("sub", json!("spiffe://other.org/a")),
+            Err(JwtError::Subject)
+        );
+        assert_eq!(with("sub", json!("a")), Err(JwtError::Subject));
+        for (name, value, error) in [
+            ("alg", json!("none"), JwtError::NoAuthority),
+            ("alg", json!("HS256"), JwtError::NoAuthority),
+            ("alg", json!("RS256"), JwtError::NoAuthority),
+            ("kid", json!("two"), JwtError::NoAuthority),
+            ("kid", Value::Null, JwtError::Malformed),
+            ("typ", json!("at+jwt"), JwtError::Malformed),
+            ("crit", json!(["x"]), JwtError::Malformed),
+        ] {
+            let mut header = header();
+            header[name] = value;
+            assert_eq!(
+                judged(&authority.sign(&header, &claims())),
+                Err(error),
+                "{name}"
+            );
+        }
+        let other = Authority::new().sign(&header(), &claims());
+        assert_eq!(judged(&other), Err(JwtError::Signature));
+        let good = authority.sign(&header(), &claims());
+        let (signed, _) = good.rsplit_once('.').unwrap();
+        assert_eq!(judged(&format!("{signed}.")), Err(JwtError::Signature));
+        for bad in ["", "a", "a.b", "a.b.c", &"a".repeat(20_000)] {
+            assert_eq!(judged(bad), Err(JwtError::Malformed), "{bad:.10}");
+        }
+    }
+}
