@@ -223,10 +223,14 @@ async fn answer(
     let entry = admitted(&api, &peer, name).await?;
     let (way, answers) = Answers::new();
     if let Some(stream) = stream {
-        // The first answer says whether there is anything: a refusal is a status, and not a stream that ends.
+        // Whatever changes from here on is told; what has changed before is in the first answer. That one says whether there
+        // is anything: a refusal is a status, and not a stream that ends.
+        let mut changes = (api.sessions.clone(), api.bundles.clone());
+        changes.0.mark_unchanged();
+        changes.1.mark_unchanged();
         let first = api.now(stream, &entry)?;
         let name = name.to_owned();
-        tokio::spawn(async move { told(&api, &peer, &name, stream, first, &way).await });
+        tokio::spawn(async move { told(&api, &peer, &name, (stream, first), changes, &way).await });
         return Ok(answers);
     }
     let message = match name {
@@ -238,17 +242,21 @@ async fn answer(
     Ok(answers)
 }
 
+/// What a stream is made from, as it changes.
+type Changes = (
+    watch::Receiver<Shared>,
+    watch::Receiver<Option<Arc<Bundle>>>,
+);
+
 /// Tells a workload what there is, and again whenever it has changed, until it goes away.
 async fn told(
     api: &Arc<Api>,
     peer: &Arc<Peer>,
     name: &str,
-    stream: Stream,
-    first: Vec<u8>,
+    (stream, mut last): (Stream, Vec<u8>),
+    (mut sessions, mut bundles): Changes,
     way: &grpc::Way,
 ) {
-    let (mut sessions, mut bundles) = (api.sessions.clone(), api.bundles.clone());
-    let mut last = first;
     if way.send(Ok(last.clone())).await.is_err() {
         return;
     }
