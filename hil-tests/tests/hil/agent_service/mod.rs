@@ -4,3 +4,4 @@ mod doctor;
 mod login;
 mod run;
 mod site;
+mod workloads;

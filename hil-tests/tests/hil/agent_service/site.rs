@@ -88,6 +88,11 @@ pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 impl Site {
     /// `assayd init`, and a cluster `lab` with this policy document.
     pub(crate) fn set_up(policy: &str) -> Self {
+        Self::set_up_with(policy, "")
+    }
+
+    /// The same, with more in the verifier's configuration.
+    pub(crate) fn set_up_with(policy: &str, more: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         // Held until now, so nobody else has been given it; whoever listens next is assayd.
         let port = TcpListener::bind("127.0.0.1:0")
@@ -109,7 +114,11 @@ impl Site {
         fs::write(site.verifier().join("lab.yaml"), policy).unwrap();
         let config = site.verifier().join("assayd.yaml");
         let text = fs::read_to_string(&config).unwrap();
-        fs::write(&config, format!("{text}\nclusters:\n  lab: lab.yaml\n")).unwrap();
+        fs::write(
+            &config,
+            format!("{text}\n{more}clusters:\n  lab: lab.yaml\n"),
+        )
+        .unwrap();
         let mut record = Command::new(program("assay").unwrap());
         record.args(["provision", "record", "--cluster", "lab", "--config"]);
         let made = record
@@ -124,6 +133,37 @@ impl Site {
             String::from_utf8_lossy(&made.stderr)
         );
         site
+    }
+
+    /// `assay join-token create`, into the file `token`.
+    pub(crate) fn write_token(&self) {
+        let mut create = Command::new(program("assay").unwrap());
+        create.args([
+            "join-token",
+            "create",
+            "--cluster",
+            "lab",
+            "--json",
+            "--config",
+        ]);
+        let made = create
+            .arg(self.verifier().join("assayd.yaml"))
+            .output()
+            .unwrap();
+        assert!(
+            made.status.success(),
+            "{}",
+            String::from_utf8_lossy(&made.stderr)
+        );
+        let made: Value = serde_json::from_slice(&made.stdout).unwrap();
+        let mut options = File::options();
+        std::os::unix::fs::OpenOptionsExt::mode(
+            options.write(true).create(true).truncate(true),
+            0o600,
+        );
+        let mut file = options.open(self.folder.path().join("token")).unwrap();
+        file.write_all(made["token"].as_str().unwrap().as_bytes())
+            .unwrap();
     }
 
     fn verifier(&self) -> PathBuf {
