@@ -8,8 +8,8 @@ use serde_json::json;
 
 use crate::{ek, quote_rules};
 
-const EK: &str = include_str!("../../src/attestor/tpm_ek/README.md");
-const QUOTE: &str = include_str!("../../src/attestor/tpm_quote/README.md");
+const EK: &str = include_str!("../../../docs/methods/tpm_ek.md");
+const QUOTE: &str = include_str!("../../../docs/methods/tpm_quote.md");
 
 /// The first column of the table below a heading, without its ticks.
 fn column(document: &str, heading: &str) -> BTreeSet<String> {

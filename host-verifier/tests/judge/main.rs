@@ -19,6 +19,7 @@ mod chains;
 mod cli;
 mod corpus;
 mod credential;
+mod devid;
 mod documents;
 mod ek;
 mod issuers;

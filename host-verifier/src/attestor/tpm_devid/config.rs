@@ -10,8 +10,13 @@ use crate::{
     attestor::{
         Attestor, ConfigError, MethodConfig,
         tpm_ek::{self, Require, config::Authorities},
+        x509pop::config::revocation,
     },
     document::Files,
+    x509::{
+        files::CertificateSource,
+        revocation::{RequireCrl, StaleCrl},
+    },
 };
 
 /// `config:` of a `tpm_devid` entry.
@@ -22,6 +27,13 @@ pub struct Config {
     /// Who certifies DevIDs.
     #[serde(rename = "devidCAs")]
     pub devid_cas: Authorities,
+    /// Revocation lists for DevID certificates and their issuers.
+    #[schemars(length(min = 1))]
+    pub crls: Option<Vec<CertificateSource>>,
+    /// Which certificates need a list of their issuer.
+    pub require_crl: Option<RequireCrl>,
+    /// What is done with a list past its `nextUpdate`.
+    pub stale_crl: Option<StaleCrl>,
     /// Whose EK certificates count.
     #[serde(rename = "endorsementCAs")]
     pub endorsement_cas: Option<Authorities>,
@@ -73,7 +85,12 @@ impl Config {
         Ok(TpmDevid {
             endorsement,
             authorities,
-            revocation: None,
+            revocation: revocation(
+                self.crls.as_deref(),
+                self.require_crl,
+                self.stale_crl,
+                files,
+            )?,
         })
     }
 }

@@ -1,4 +1,4 @@
-#![doc = include_str!("README.md")]
+#![doc = include_str!("../../../../docs/methods/tpm_ek.md")]
 
 pub mod certificate;
 pub mod config;

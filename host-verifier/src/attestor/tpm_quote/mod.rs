@@ -1,4 +1,4 @@
-#![doc = include_str!("README.md")]
+#![doc = include_str!("../../../../docs/methods/tpm_quote.md")]
 
 pub mod config;
 pub mod files;
