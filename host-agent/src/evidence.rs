@@ -11,6 +11,7 @@ use assay_firmware::link::BlobSink;
 
 use crate::method::{Method, MethodError, ProofRequest};
 use crate::svid::key::{CryptoError, KeyShare, SvidKey};
+use crate::tpm::TpmSource;
 
 /// What the TPM is called in troubles.
 const TPM: &str = "tpm";
@@ -33,7 +34,7 @@ pub struct Evidence {
 
 /// The TPM's source, and what is offered of it.
 struct Tpm {
-    source: Box<dyn EvidenceSource>,
+    source: Box<dyn TpmSource>,
     offered: AttestorSet,
     ready: bool,
 }
@@ -74,7 +75,7 @@ impl Evidence {
 
     /// And by a TPM: those of its methods that are `offered`.
     #[must_use]
-    pub fn with_tpm(self, source: Box<dyn EvidenceSource>, offered: AttestorSet) -> Self {
+    pub fn with_tpm(self, source: Box<dyn TpmSource>, offered: AttestorSet) -> Self {
         let tpm = Tpm {
             source,
             offered,
@@ -245,8 +246,20 @@ impl EvidenceSource for Evidence {
         if let Some(tpm) = &mut self.tpm {
             let begun = tpm.source.begin();
             tpm.ready = begun.is_ok();
+            let told = tpm.source.take_troubles().into_iter();
+            let told = told.map(|error| Trouble {
+                source: TPM.to_owned(),
+                error,
+            });
+            let before = self.troubles.len();
+            self.troubles.extend(told);
             if let Err(error) = begun {
-                first = first.or(Some(self.tpm_trouble(error)));
+                // What the source has said itself says more than the code.
+                let error = match self.troubles.len() == before {
+                    true => self.tpm_trouble(error),
+                    false => error,
+                };
+                first = first.or(Some(error));
             }
         }
         let by_tpm = self.tpm.as_ref().is_some_and(|tpm| tpm.ready);

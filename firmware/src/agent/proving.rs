@@ -77,6 +77,8 @@ impl<'w, 'p, 'm> Proving<'w, 'p, 'm> {
             let opened = source.prove(&request, blobs, &mut writer)?;
             let slot = match item.kind {
                 AttestorKind::SESSION_KEY => &mut keys.shared,
+                #[cfg(feature = "host")]
+                AttestorKind::TPM_DEVID => &mut keys.devid,
                 _ => &mut keys.activated,
             };
             *slot = opened.or(slot.take());

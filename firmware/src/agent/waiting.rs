@@ -39,18 +39,28 @@ pub(super) struct Keys {
     pub(super) activated: Option<LoginKeys>,
     /// Of the key share in the hello.
     pub(super) shared: Option<LoginKeys>,
+    /// Of the credential of `tpm_devid`, which is another than that of `tpm_ek`: a verifier with a policy for each asks for
+    /// both, and seals the session under that of the policy that wins.
+    #[cfg(feature = "host")]
+    pub(super) devid: Option<LoginKeys>,
 }
 
 impl Keys {
     const NONE: Self = Self {
         activated: None,
         shared: None,
+        #[cfg(feature = "host")]
+        devid: None,
     };
 
     /// What a later round brought takes the place of what there was.
     fn update(&mut self, new: Self) {
         self.activated = new.activated.or(self.activated.take());
         self.shared = new.shared.or(self.shared.take());
+        #[cfg(feature = "host")]
+        {
+            self.devid = new.devid.or(self.devid.take());
+        }
     }
 }
 
@@ -181,6 +191,8 @@ impl<'p> Waiting<'p> {
             checked.is_ok()
         };
         let own = self.keys.activated.iter().chain(&self.keys.shared);
+        #[cfg(feature = "host")]
+        let own = own.chain(&self.keys.devid);
         match own.into_iter().find(fits) {
             Some(keys) if versions.contains(&self.version) => Ok(keys),
             _ => Err(Refusal::Ignored(ProtocolError::Grant.into())),

@@ -17,7 +17,7 @@ mod place;
 mod source;
 
 pub use place::{PlaceError, TpmPlace};
-pub use source::{Connect, HostTpm};
+pub use source::{Connect, HostTpm, TpmSource};
 pub use stream::{StreamError, StreamTpm};
 #[cfg(feature = "tss")]
 pub use tcti::{OpenError, TctiTpm};

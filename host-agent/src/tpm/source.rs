@@ -17,6 +17,12 @@ use crate::method::MethodError;
 /// Opens a connection to the TPM.
 pub type Connect<T> = Box<dyn FnMut() -> Result<T, MethodError> + Send>;
 
+/// The TPM as a login asks it.
+pub trait TpmSource: EvidenceSource {
+    /// Why the TPM, or its DevID, has no part in the login under way, and what to do about it; the list is empty afterwards.
+    fn take_troubles(&mut self) -> Vec<MethodError>;
+}
+
 /// A host's TPM.
 pub struct HostTpm<T> {
     connect: Connect<T>,
@@ -62,12 +68,6 @@ impl<T: TpmTransport> HostTpm<T> {
             devid: Some((config, base)),
             ..self
         }
-    }
-
-    /// Why the TPM, or its DevID, has no part in the login under way, and what to do about it. Never a secret.
-    #[must_use]
-    pub fn troubles(&self) -> &[MethodError] {
-        &self.troubles
     }
 
     fn connected(&mut self) -> Result<TpmEvidence<T>, EvidenceError> {
@@ -158,6 +158,12 @@ impl<T: TpmTransport> EvidenceSource for HostTpm<T> {
         if let Some(evidence) = &mut self.evidence {
             evidence.end();
         }
+    }
+}
+
+impl<T: TpmTransport> TpmSource for HostTpm<T> {
+    fn take_troubles(&mut self) -> Vec<MethodError> {
+        core::mem::take(&mut self.troubles)
     }
 }
 

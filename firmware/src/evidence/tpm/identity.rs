@@ -42,9 +42,19 @@ impl<T: TpmTransport> TpmEvidence<T> {
         let mut public = |area: &[u8]| out.bytes(area);
         let ek = Ek::create(tpm, &indices, &EkTemplate::ALL, &mut public)?;
         let ek = self.ek.insert(ek);
-        match &self.ak {
-            Some(ak) => public(tpm.read_public(ak.handle())?.public),
-            None => self.ak = Some(Ak::create(tpm, &AkTemplate::ALL, &mut public)?),
+        // Only `tpm_devid` makes an AK before the EK, and only hosts have one: a board has no use for the code.
+        #[cfg(feature = "host")]
+        let made = match &self.ak {
+            Some(ak) => {
+                public(tpm.read_public(ak.handle())?.public);
+                true
+            }
+            None => false,
+        };
+        #[cfg(not(feature = "host"))]
+        let made = false;
+        if !made {
+            self.ak = Some(Ak::create(tpm, &AkTemplate::ALL, &mut public)?);
         }
 
         let certificate = ek.certificate(tpm);

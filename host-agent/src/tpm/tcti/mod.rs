@@ -15,6 +15,7 @@ use std::ffi::CString;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
 
 use assay_firmware::tpm::{DurationClass, TpmTransport, TransportError};
 use zeroize::Zeroizing;
@@ -101,6 +102,7 @@ struct Worker {
     responses: Receiver<Response>,
     /// Set by whoever stopped waiting, for the worker to take itself off the list of the hanging.
     given_up: Arc<AtomicUsize>,
+    thread: JoinHandle<()>,
 }
 
 /// Gives up a command that runs, from another thread.
@@ -144,7 +146,7 @@ impl TctiTpm {
         let given_up = Arc::new(AtomicUsize::new(RUNNING));
         let canceller = Canceller(done.clone());
         let state = given_up.clone();
-        std::thread::Builder::new()
+        let thread = std::thread::Builder::new()
             .name("tpm".to_owned())
             .spawn(move || work(&name, &opened, &to_do, &done, &state))
             .map_err(|_| OpenError::Thread)?;
@@ -154,6 +156,7 @@ impl TctiTpm {
                     commands,
                     responses,
                     given_up,
+                    thread,
                 }),
                 canceller,
             }),
@@ -169,6 +172,20 @@ impl TctiTpm {
     #[must_use]
     pub fn canceller(&self) -> Canceller {
         self.canceller.clone()
+    }
+}
+
+impl Drop for TctiTpm {
+    /// Closes the connection before it returns: a device without a resource manager, and a software TPM, take one at a time.
+    fn drop(&mut self) {
+        // A worker that is still here waits for a command; it ends when none can come any more.
+        if let Some(Worker {
+            commands, thread, ..
+        }) = self.worker.take()
+        {
+            drop(commands);
+            let _ = thread.join();
+        }
     }
 }
 
