@@ -172,6 +172,11 @@ async fn the_identity_that_a_token_names_is_an_attribute() {
     let attribute = &claims.attributes[1];
     assert_eq!(attribute.name, "join_token.spiffe_id");
     assert_eq!(attribute.value, "spiffe://example.org/node/rack7");
+    assert_eq!(
+        claims.facts.identity,
+        Some(attribute.value.clone()),
+        "the same node, by whichever token"
+    );
 
     // Another verifier over the same store issues for another trust domain.
     let (token, _) = made(&outside.0, named).await;

@@ -88,7 +88,10 @@ impl Errand for Take {
 
 fn claims(token: Token) -> Claims {
     let kind = AttestorKind::JOIN_TOKEN;
-    let named = [(ID, Some(token.id.clone())), (SPIFFE_ID, token.spiffe_id)];
+    // Never the token: this name is in certificates, lists and logs. A node that joins again, by a new token for the identity
+    // that it had, is the same node.
+    let identity = token.spiffe_id.clone().unwrap_or_else(|| token.id.clone());
+    let named = [(ID, Some(token.id)), (SPIFFE_ID, token.spiffe_id)];
     let attribute = |(name, value): (&str, Option<String>)| {
         value.map(|value| Attribute {
             origin: kind,
@@ -100,8 +103,7 @@ fn claims(token: Token) -> Claims {
         kind,
         attributes: named.into_iter().filter_map(attribute).collect(),
         facts: Facts {
-            // Never the token: this name is in certificates, lists and logs.
-            identity: Some(token.id),
+            identity: Some(identity),
             ..Facts::default()
         },
     }
