@@ -10,6 +10,7 @@
 
 mod agent_service;
 mod attacks;
+mod devid;
 mod emulated;
 mod faults;
 mod host_agent;

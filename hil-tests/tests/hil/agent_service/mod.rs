@@ -1,7 +1,9 @@
 //! `assay-agent` against `assayd`, both as processes and over HTTPS: what an operator of nodes has.
 
+mod devid;
 mod doctor;
 mod login;
 mod run;
 mod site;
 mod workloads;
+mod tokens;

@@ -1,0 +1,118 @@
+//! A first login by a join token, against a whole service.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Command;
+
+use assay_hil_tests::scenario::live::program;
+use serde_json::Value;
+
+use super::site::{Site, agent_json};
+
+const POLICY: &str = "section: AgentAttestation\nschema: v1\nspec:\n  policies:\n    - name: first-login\n      \
+    requiredAttestors:\n        - type: join_token\n";
+
+const RACK7: &str = "spiffe://example.org/node/rack7";
+
+/// What an operator does: makes a token, and is shown it once.
+fn made(site: &Site, more: &[&str]) -> String {
+    let mut command = Command::new(program("assay").unwrap());
+    command.args([
+        "join-token",
+        "create",
+        "--cluster",
+        "lab",
+        "--json",
+        "--config",
+    ]);
+    let config = site.folder().join("verifier/assayd.yaml");
+    let output = command.arg(config).args(more).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+    answer["token"].as_str().unwrap().to_owned()
+}
+
+fn put(site: &Site, token: &str) {
+    let path = site.folder().join("token");
+    let _ = fs::remove_file(&path);
+    fs::write(&path, format!("{token}\n")).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o400)).unwrap();
+}
+
+/// Whether any file below `folder` has these bytes in it.
+fn anywhere(folder: &Path, bytes: &[u8]) -> bool {
+    fs::read_dir(folder).unwrap().any(|entry| {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => anywhere(&path, bytes),
+            false => {
+                let content = fs::read(&path).unwrap_or_default();
+                content.windows(bytes.len()).any(|part| part == bytes)
+            }
+        }
+    })
+}
+
+#[test]
+fn a_token_lets_its_node_in_once_and_is_nowhere_afterwards() {
+    let site = Site::set_up(POLICY);
+    let config = site.agent("[{type: join_token, config: {joinTokenFile: token}}]", "");
+    let assayd = site.start(&[]);
+    let token = made(&site, &["--spiffe-id", RACK7]);
+    put(&site, &token);
+    let (status, answer, errors) = agent_json(&["login"], &config);
+    assert_eq!(status, 0, "{errors}\n{}", assayd.log());
+    assert_eq!(answer["spiffeId"], RACK7);
+    assert_eq!(answer["proven"], serde_json::json!(["join_token"]));
+
+    let refused = |check: &str| {
+        let (status, answer, errors) = agent_json(&["login"], &config);
+        assert_eq!(status, 1, "{answer}");
+        assert!(assayd.log().contains(check), "{}", assayd.log());
+        // The operator is told which; whoever tries tokens is not.
+        assert!(
+            !errors.contains(check) && !answer.to_string().contains(check),
+            "{errors}"
+        );
+        errors
+    };
+    let of_used = refused("join-token-used");
+    put(&site, &format!("join_{}", "A".repeat(43)));
+    let of_unknown = refused("join-token-unknown");
+    assert_eq!(of_used, of_unknown);
+
+    // The same node again, by a new token.
+    let again = made(&site, &["--spiffe-id", RACK7]);
+    put(&site, &again);
+    let (status, answer, errors) = agent_json(&["login"], &config);
+    assert_eq!(
+        (status, &answer["spiffeId"]),
+        (0, &RACK7.into()),
+        "{errors}"
+    );
+
+    // Neither the store nor the trail nor the log nor the agent's own files have it, but for the one that it was put into.
+    fs::remove_file(site.folder().join("token")).unwrap();
+    assert!(!anywhere(site.folder(), &token.as_bytes()[5..]));
+}
+
+#[test]
+fn what_is_wrong_with_a_tokens_file_is_said_before_anybody_is_asked() {
+    let site = Site::set_up(POLICY);
+    let config = site.agent("[{type: join_token, config: {joinTokenFile: token}}]", "");
+    let told = |names: &str| {
+        let (status, answer, errors) = agent_json(&["login"], &config);
+        assert_eq!(status, 1, "{answer}");
+        let all = format!("{answer}{errors}");
+        assert!(all.contains(names), "{all}");
+    };
+    told("No such file");
+    put(&site, "join_short");
+    told("not a join token");
+    put(&site, &format!("join_{}", "A".repeat(43)));
+    let path = site.folder().join("token");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    told("chmod 0400");
+}
