@@ -69,7 +69,7 @@ pub struct Facts {
     /// What the attestation key quoted.
     pub quoted: Option<Quoted>,
     /// The method's own, stable name of the node: the same for the same node at every login, however often its keys' documents
-    /// are renewed. Nodes without a TPM are known by these.
+    /// are renewed. The audit trail has it, beside the SPIFFE ID that the node is known by.
     pub identity: Option<String>,
 }
 

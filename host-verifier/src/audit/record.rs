@@ -228,6 +228,9 @@ pub struct Record {
     /// What its attestors vouch for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attributes: Option<Map<String, Value>>,
+    /// What each of its methods calls the node, where it has a stable name for it: which key, token or name it was.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub identities: Map<String, Value>,
     /// The node's identity.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub spiffe_id: Option<String>,
@@ -265,6 +268,7 @@ impl Record {
             explanation: None,
             policy: None,
             attributes: None,
+            identities: Map::new(),
             spiffe_id: None,
             session_id: None,
             untrusted_session_id: None,
@@ -283,6 +287,12 @@ impl Record {
         Self {
             policy: Some(session.policy.clone()),
             attributes: Some(by_name(&session.attributes)),
+            identities: granted
+                .authorized
+                .identities()
+                .iter()
+                .map(|(kind, identity)| (kind.to_string(), identity.as_str().into()))
+                .collect(),
             spiffe_id: Some(session.spiffe_id.clone()),
             session_id: Some(session.id.to_string()),
             ek_hash: Some(session.ek_hash.clone()),

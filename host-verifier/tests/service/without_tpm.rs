@@ -379,6 +379,8 @@ async fn a_stored_login_is_judged_again_over_the_answer_that_it_was_decided_by()
         verdict(judge(&kept, &set, kept.time, &key)).as_deref(),
         Ok("joined")
     );
+    let id = record["attributes"]["join_token.id"].as_str().unwrap();
+    assert_eq!(record["identities"], json!({"join_token": id}));
     let text = serde_json::to_string(&record).unwrap();
     assert!(!text.contains(host.token.expose()));
 

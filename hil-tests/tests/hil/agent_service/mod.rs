@@ -5,5 +5,5 @@ mod doctor;
 mod login;
 mod run;
 mod site;
-mod workloads;
 mod tokens;
+mod workloads;
