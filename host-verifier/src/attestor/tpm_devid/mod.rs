@@ -56,6 +56,22 @@ impl TpmDevid {
             revocation: self.revocation.as_ref(),
         }
     }
+
+    /// What a login concludes once the TPM has opened its credential; all other checks are made.
+    ///
+    /// # Errors
+    /// Any failed check.
+    pub fn if_activated(
+        &self,
+        payload: &[u8],
+        blobs: &crate::blobs::Blobs,
+        nonce: &[u8; 32],
+        at: UnixTime,
+    ) -> Result<Claims, AttestError> {
+        let untrusted = payload::parse(payload, blobs)?;
+        let acceptable = verify::verify(&untrusted, &self.rules(), nonce, at)?;
+        Ok(claims(&acceptable))
+    }
 }
 
 impl Attestor for TpmDevid {

@@ -55,6 +55,22 @@ pub enum Method {
     /// Exit status: 0 proven, 1 refused, 2 unreadable input.
     #[command(name = "ssh_pop")]
     SshPop(offline::Evidence),
+    /// A token of an issuer of JWTs
+    ///
+    /// Exit status: 0 proven, 1 refused, 2 unreadable input.
+    #[command(name = "custom_jwt")]
+    CustomJwt(offline::Evidence),
+    /// A service account token of a Kubernetes cluster
+    ///
+    /// Exit status: 0 proven, 1 refused, 2 unreadable input.
+    #[command(name = "k8s_token")]
+    K8sToken(offline::Evidence),
+    /// A device identity in a TPM, but for the credential that only a login can have it open
+    ///
+    /// The payload file is a JSON object with the members DevIDCert, DevIDPub, EKCert, EKChain, EKPub, AKPub, CertifiedDevID,
+    /// CertificationSignature and Possession, bytes in base64. Exit status: 0 proven, 1 refused, 2 unreadable input.
+    #[command(name = "tpm_devid")]
+    TpmDevid(offline::Evidence),
 }
 
 /// Runs a command below `assay evidence`.
@@ -68,6 +84,9 @@ pub fn run(command: Command) -> ExitCode {
         Some(Method::TpmQuote(quote)) => tpm_quote::run(&quote),
         Some(Method::X509Pop(evidence)) => offline::run::<offline::X509Pop>(&evidence),
         Some(Method::SshPop(evidence)) => offline::run::<offline::SshPop>(&evidence),
+        Some(Method::CustomJwt(evidence)) => offline::run::<offline::CustomJwt>(&evidence),
+        Some(Method::K8sToken(evidence)) => offline::run::<offline::K8sToken>(&evidence),
+        Some(Method::TpmDevid(evidence)) => offline::run::<offline::TpmDevid>(&evidence),
         None => login::run(&login),
     }
 }

@@ -3,7 +3,9 @@
 //! One frame for every method: it reads the files, and shows what came of it. A method adds a line to [`judge`] and says
 //! how it judges: [`Offline`].
 
+mod devid;
 mod possession;
+mod token;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -44,6 +46,10 @@ pub struct Evidence {
     #[arg(long, value_name = "HEX")]
     nonce: Option<String>,
 
+    /// The issuer's JWK set, where the settings say only where it is published: nobody is asked here
+    #[arg(long, value_name = "FILE")]
+    jwks: Option<PathBuf>,
+
     #[command(flatten)]
     format: Format,
 }
@@ -55,6 +61,8 @@ pub(super) struct Case {
     pub payload: Vec<u8>,
     /// The nonce that was given beside it.
     pub nonce: Option<[u8; 32]>,
+    /// The issuer's key set that was given beside it.
+    pub keys: Option<Vec<u8>>,
     /// The time of judgement.
     pub at: Timestamp,
 }
@@ -86,6 +94,10 @@ impl From<Unreadable> for Failure {
 pub(super) trait Offline {
     /// The method.
     const KIND: AttestorKind;
+    /// Whether an issuer's key set may be given.
+    const TAKES_KEYS: bool = false;
+    /// Checks that only a login can make, and why.
+    const SKIPPED: &'static [(&'static str, &'static str)] = &[];
     /// Its settings, as they stand in a policy.
     type Config: DeserializeOwned;
 
@@ -114,6 +126,17 @@ fn judge<M: Offline>(evidence: &Evidence) -> Result<Report, Unreadable> {
     let case = Case {
         payload: read_file(&evidence.payload, MAX_PAYLOAD)?,
         nonce: evidence.nonce.as_deref().map(nonce).transpose()?,
+        keys: match &evidence.jwks {
+            Some(_) if !M::TAKES_KEYS => {
+                let kind = M::KIND;
+                return Err(Unreadable::new(
+                    "--jwks",
+                    format_args!("{kind} has no issuer's keys"),
+                ));
+            }
+            Some(path) => Some(read_file(path, MAX_PAYLOAD)?),
+            None => None,
+        },
         at: evidence.at,
     };
     let config = config::<M>(evidence)?;
@@ -122,7 +145,12 @@ fn judge<M: Offline>(evidence: &Evidence) -> Result<Report, Unreadable> {
     report.detail("method", M::KIND.to_string());
     report.detail("at", evidence.at.to_string());
     match M::judge(&config, Files::Beside(beside), case) {
-        Ok(claims) => accept(&mut report, &claims),
+        Ok(claims) => {
+            accept(&mut report, &claims);
+            for (check, why) in M::SKIPPED {
+                report.skip(check, *why);
+            }
+        }
         Err(Failure::Refused(error)) => {
             report.fail(error.check, error.detail);
             report.hint(format!(
@@ -202,4 +230,6 @@ fn accept(report: &mut Report, claims: &Claims) {
     report.detail("identity", claims.facts.identity.clone());
 }
 
+pub(super) use devid::TpmDevid;
 pub(super) use possession::{SshPop, X509Pop};
+pub(super) use token::{CustomJwt, K8sToken};

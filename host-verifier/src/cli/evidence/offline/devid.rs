@@ -1,0 +1,121 @@
+//! `tpm_devid`: SPIRE's members, with the signature over the nonce beside them.
+
+use assay_common::{
+    method::{
+        tpm_devid::{CERTIFICATES_BLOB, DevidPayload},
+        tpm_ek::EkPayload,
+    },
+    policy::AttestorKind,
+    protocol::BlobRef,
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde::Deserialize;
+
+use super::{Case, Failure, Offline};
+use crate::{
+    attestor::{Claims, tpm_devid},
+    blobs::Blobs,
+    cli::report::Unreadable,
+    crypto::sha256,
+    document::Files,
+    x509::UnixTime,
+};
+
+/// `assay evidence verify tpm_devid`.
+pub(in super::super) struct TpmDevid;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wire {
+    #[serde(rename = "DevIDCert")]
+    devid_cert: Vec<String>,
+    #[serde(rename = "DevIDPub")]
+    devid_pub: String,
+    #[serde(rename = "EKCert", default)]
+    ek_cert: Option<String>,
+    #[serde(rename = "EKChain", default)]
+    ek_chain: Vec<String>,
+    #[serde(rename = "EKPub")]
+    ek_pub: String,
+    #[serde(rename = "AKPub")]
+    ak_pub: String,
+    #[serde(rename = "CertifiedDevID")]
+    certified: String,
+    #[serde(rename = "CertificationSignature")]
+    certification_signature: String,
+    #[serde(rename = "Possession")]
+    possession: String,
+}
+
+impl Offline for TpmDevid {
+    const KIND: AttestorKind = AttestorKind::TPM_DEVID;
+    const SKIPPED: &'static [(&'static str, &'static str)] = &[(
+        "credential-activation",
+        "no file can prove that one TPM holds both keys; a login does",
+    )];
+    type Config = tpm_devid::Config;
+
+    fn judge(config: &Self::Config, files: Files<'_>, case: Case) -> Result<Claims, Failure> {
+        let attestor = config.attestor(files)?;
+        let wire: Wire = serde_json::from_slice(&case.payload)
+            .map_err(|error| Unreadable::new("--payload", error))?;
+        let Some(nonce) = case.nonce else {
+            return Err(Unreadable::new("--nonce", "the verifier's nonce is needed").into());
+        };
+        let mut blobs = Blobs::default();
+        let mut certificates = Vec::new();
+        for certificate in &wire.devid_cert {
+            certificates.extend(bytes(certificate)?);
+        }
+        let devid_certificates = put(&mut blobs, CERTIFICATES_BLOB, &certificates)?;
+        let ek_certificate = match &wire.ek_cert {
+            Some(certificate) => Some(put(&mut blobs, 0, &bytes(certificate)?)?),
+            None => None,
+        };
+        let (ek, ak) = (bytes(&wire.ek_pub)?, bytes(&wire.ak_pub)?);
+        let mut endorsement = EkPayload {
+            ek_public: &ek,
+            ak_public: &ak,
+            ek_certificate,
+            ek_chain: Default::default(),
+        };
+        for (number, certificate) in (1..CERTIFICATES_BLOB).zip(&wire.ek_chain) {
+            let blob = put(&mut blobs, number, &bytes(certificate)?)?;
+            let pushed = endorsement.ek_chain.push(blob);
+            pushed.map_err(|_| Unreadable::new("--payload", "EKChain is too long"))?;
+        }
+        let devid = bytes(&wire.devid_pub)?;
+        let attest = bytes(&wire.certified)?;
+        let attest_signature = bytes(&wire.certification_signature)?;
+        let possession = bytes(&wire.possession)?;
+        let payload = DevidPayload {
+            endorsement,
+            devid_certificates,
+            devid_public: &devid,
+            attest: &attest,
+            attest_signature: &attest_signature,
+            possession: &possession,
+        };
+        let payload =
+            postcard::to_allocvec(&payload).map_err(|error| Unreadable::new("--payload", error))?;
+        let claims = attestor.if_activated(&payload, &blobs, &nonce, UnixTime::from(case.at));
+        claims.map_err(Failure::Refused)
+    }
+}
+
+fn bytes(text: &str) -> Result<Vec<u8>, Unreadable> {
+    STANDARD
+        .decode(text)
+        .map_err(|error| Unreadable::new("--payload", error))
+}
+
+fn put(blobs: &mut Blobs, blob: u8, bytes: &[u8]) -> Result<BlobRef, Unreadable> {
+    blobs
+        .put(blob, bytes)
+        .map_err(|error| Unreadable::new("--payload", error))?;
+    Ok(BlobRef {
+        blob,
+        len: bytes.len() as u32,
+        sha256: sha256(&[bytes]),
+    })
+}
