@@ -4,7 +4,7 @@
 mod spire;
 mod ssh_pop;
 mod ssh_pop_lists;
-mod x509pop;
+pub(crate) mod x509pop;
 mod x509pop_crl;
 
 use assay_common::method::possession;
@@ -12,7 +12,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::Value;
 
 /// The verifier's nonce of every case here: 00 to 1f.
-fn server() -> [u8; 32] {
+pub(crate) fn server() -> [u8; 32] {
     core::array::from_fn(|i| i as u8)
 }
 
@@ -26,7 +26,7 @@ fn digest() -> [u8; 32] {
     possession::digest(&server(), &agent())
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     STANDARD.encode(bytes)
 }
 

@@ -11,7 +11,7 @@ use super::{agent, digest, server, text, with};
 use crate::pki::{CA, Pki, days_from_now, now};
 
 /// A leaf that signs.
-pub(super) const LEAF: &str =
+pub(crate) const LEAF: &str =
     "basicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature";
 
 /// The response by `name.key` over the nonces of these tests.
@@ -46,7 +46,7 @@ pub(super) fn response(pki: &Pki, name: &str, kind: &str, salt: &str) -> Value {
     }
 }
 
-pub(super) fn payload(pki: &Pki, chain: &[&str], kind: &str) -> Value {
+pub(crate) fn payload(pki: &Pki, chain: &[&str], kind: &str) -> Value {
     let certificates: Vec<String> = chain
         .iter()
         .map(|name| text(pki.read(name).der()))

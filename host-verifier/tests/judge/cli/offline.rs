@@ -1,0 +1,133 @@
+//! `assay evidence verify METHOD`: recorded evidence of one method.
+
+use serde_json::{Value, json};
+
+use super::{Run, assay};
+use crate::pki::{CA, Pki};
+use crate::possession::{self, x509pop};
+
+const AT: &str = "2027-06-01T00:00:00Z";
+
+fn world() -> (Pki, Value) {
+    let pki = Pki::new();
+    pki.root("root", "p256", CA);
+    pki.issue("leaf", "root", x509pop::LEAF);
+    let payload = x509pop::payload(&pki, &["leaf"], "p256");
+    pki.write("config.yaml", "caBundle: [root.crt]\n");
+    (pki, payload)
+}
+
+fn run(pki: &Pki, method: &str, file: &Value, more: &[&str]) -> Run {
+    pki.write("payload.json", file.to_string());
+    let payload = pki.path("payload.json").display().to_string();
+    let config = pki.path("config.yaml").display().to_string();
+    let mut args = vec![
+        "evidence",
+        "verify",
+        method,
+        "--payload",
+        &payload,
+        "--config",
+        &config,
+        "--at",
+        AT,
+    ];
+    args.extend(more);
+    assay(&args)
+}
+
+/// The three messages as SPIRE sends them.
+fn three(payload: &Value) -> Value {
+    let nonce = possession::text(&possession::server());
+    json!({
+        "payload": {"certificates": payload["certificates"]},
+        "challenge": {"rsa_signature": null, "ecdsa_signature": {"nonce": nonce}},
+        "response": payload["response"],
+    })
+}
+
+#[test]
+fn evidence_is_proven_in_either_form_and_by_either_form_of_settings() {
+    let (pki, payload) = world();
+    let nonce = hex::encode(possession::server());
+    let plain = run(&pki, "x509pop", &payload, &["--nonce", &nonce, "--json"]);
+    assert_eq!(plain.status, 0, "{}", plain.stderr);
+    let shown = plain.json();
+    assert_eq!(shown["accepted"], true);
+    assert_eq!(
+        shown["attributes"]["x509_pop.subject.common_name"],
+        json!(["leaf"])
+    );
+    assert_eq!(shown["identity"].as_str().unwrap().len(), 64);
+    pki.write(
+        "config.yaml",
+        "type: x509pop\nconfig:\n  caBundle: [root.crt]\n",
+    );
+    let three = run(&pki, "x509pop", &three(&payload), &["--json"]);
+    assert_eq!(three.status, 0, "{}", three.stderr);
+    assert_eq!(three.json()["attributes"], shown["attributes"]);
+}
+
+#[test]
+fn a_failed_check_is_told_by_its_name() {
+    let (pki, payload) = world();
+    let other = run(
+        &pki,
+        "x509pop",
+        &payload,
+        &["--nonce", &"00".repeat(32), "--json"],
+    );
+    assert_eq!(other.status, 1);
+    assert_eq!(other.json()["check"], "x509pop-signature");
+    let mut early = three(&payload);
+    early["payload"]["more"] = json!(1);
+    assert_eq!(
+        run(&pki, "x509pop", &early, &["--json"]).json()["check"],
+        "x509pop-payload"
+    );
+}
+
+#[test]
+fn what_cannot_be_judged_is_exit_status_2() {
+    let (pki, payload) = world();
+    let nonce = hex::encode(possession::server());
+    assert_eq!(run(&pki, "x509pop", &payload, &[]).status, 2, "no nonce");
+    assert_eq!(run(&pki, "x509pop", &payload, &["--nonce", "00"]).status, 2);
+    assert_eq!(
+        run(&pki, "x509pop", &json!(7), &["--nonce", &nonce]).status,
+        2
+    );
+    assert_eq!(
+        run(
+            &pki,
+            "x509pop",
+            &three(&payload),
+            &["--nonce", &"00".repeat(32)]
+        )
+        .status,
+        2
+    );
+    assert_eq!(
+        run(
+            &pki,
+            "x509pop",
+            &payload,
+            &["--nonce", &nonce, "--jwks", "x"]
+        )
+        .status,
+        2
+    );
+    let other = run(&pki, "ssh_pop", &payload, &["--nonce", &nonce]);
+    assert_eq!(other.status, 2, "settings of another method");
+    for config in [
+        "caBundle: []",
+        "caBundle: [none.pem]",
+        "type: ssh_pop\nconfig: {}\n",
+        "more: 1",
+    ] {
+        pki.write("config.yaml", config);
+        let run = run(&pki, "x509pop", &payload, &["--nonce", &nonce]);
+        assert_eq!(run.status, 2, "{config}: {}", run.stderr);
+        assert!(run.stderr.contains("config.yaml"), "{}", run.stderr);
+    }
+}
