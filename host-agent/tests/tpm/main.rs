@@ -8,6 +8,7 @@
 )]
 
 mod devid_files;
+mod evidence;
 mod resource_manager;
 mod swtpm;
 mod tcti;

@@ -20,7 +20,7 @@ fn ask(tpm: &mut TctiTpm, room: usize, class: DurationClass) -> Result<usize, Tc
     tpm.transact(&GET_RANDOM, &mut room, class).map(<[u8]>::len)
 }
 
-fn alone() -> std::sync::MutexGuard<'static, ()> {
+pub(crate) fn alone() -> std::sync::MutexGuard<'static, ()> {
     ALONE
         .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner)
