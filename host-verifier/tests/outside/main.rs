@@ -12,6 +12,8 @@ mod addresses;
 mod dns;
 mod extension;
 mod http_dns;
+mod issuers;
+mod kubernetes;
 mod method;
 mod upstream;
 mod upstreams;

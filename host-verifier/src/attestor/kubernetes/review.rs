@@ -102,18 +102,18 @@ pub struct Account {
 ///
 /// # Errors
 ///
-/// [`Fault::Refused`]; [`Fault::Unavailable`] when the API server could not tell.
+/// [`Fault::Refused`].
 pub fn account(
     review: &Review,
     asked: &[String],
     allowed: &BTreeSet<String>,
 ) -> Result<Account, AttestError> {
     let refused = |check, detail: String| AttestError::new(Fault::Refused, check, detail);
+    // An API server says so of tokens that are not its own as well, so it is no sign of trouble there.
     if review.failed {
-        return Err(AttestError::new(
-            Fault::Unavailable,
-            "token-review",
-            "unable to validate token with TokenReview API: its answer has an error",
+        return Err(refused(
+            "token-review-error",
+            "unable to validate token with TokenReview API: its answer has an error".to_owned(),
         ));
     }
     if !review.authenticated {

@@ -202,7 +202,7 @@ fn the_api_server_is_asked_with_the_verifiers_own_token() {
 fn each_check_of_a_review_refuses() {
     type Change = fn(&mut Value);
     let changes: [(&str, &str, Change); 16] = [
-        ("token-review", "has an error", |r| {
+        ("token-review-error", "has an error", |r| {
             r["status"] = json!({"authenticated": true, "error": "to.ke.n is odd"});
         }),
         (
