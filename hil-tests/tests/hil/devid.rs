@@ -268,14 +268,11 @@ fn devid_keys_of_every_kind_are_proven_beside_eks_of_every_kind() {
 fn a_key_under_the_tcgs_storage_keys_is_found_without_a_word() {
     let host = Host::new(EkKind::P256);
     let storage = "fixedtpm|fixedparent|sensitivedataorigin|userwithauth|noda|restricted|decrypt";
-    // Sized zeros, as the TCG's template has them: x and y for a curve, a modulus for RSA.
-    let coordinate = [&[32, 0][..], &[0; 32]].concat();
-    std::fs::write(
-        host.path("ecc.unique"),
-        [&coordinate[..], &coordinate].concat(),
-    )
-    .unwrap();
-    std::fs::write(host.path("rsa.unique"), [0; 256]).unwrap();
+    // tpm2-tools take the TSS' own structs: a length in this machine's order, and room for the longest key.
+    let coordinate = [&32_u16.to_ne_bytes()[..], &[0; 128]].concat();
+    std::fs::write(host.path("ecc.unique"), coordinate.repeat(2)).unwrap();
+    let modulus = [&256_u16.to_ne_bytes()[..], &[0; 256]].concat();
+    std::fs::write(host.path("rsa.unique"), modulus).unwrap();
     for (alg, name) in [
         ("ecc256:null:aes128cfb", "ecc"),
         ("rsa2048:null:aes128cfb", "rsa"),
