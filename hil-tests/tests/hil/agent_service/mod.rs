@@ -3,6 +3,7 @@
 mod devid;
 mod doctor;
 mod login;
+mod outside;
 mod run;
 mod site;
 mod tokens;
