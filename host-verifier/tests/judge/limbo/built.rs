@@ -156,22 +156,34 @@ fn name_constraints() {
         ),
         (
             "rfc5280::nc::permitted-ip-mismatch",
-            below(&[net4.clone()], &[], named(&[ip(&[192, 0, 3, 1])])),
+            below(
+                core::slice::from_ref(&net4),
+                &[],
+                named(&[ip(&[192, 0, 3, 1])]),
+            ),
             NC,
         ),
         (
             "rfc5280::nc::permitted-ipv4-match",
-            below(&[net4.clone()], &[], named(&[ip(&[192, 0, 2, 1])])),
+            below(
+                core::slice::from_ref(&net4),
+                &[],
+                named(&[ip(&[192, 0, 2, 1])]),
+            ),
             Ok(()),
         ),
         (
             "rfc5280::nc::excluded-ipv4-match",
-            below(&[], &[net4.clone()], named(&[ip(&[192, 0, 2, 1])])),
+            below(
+                &[],
+                core::slice::from_ref(&net4),
+                named(&[ip(&[192, 0, 2, 1])]),
+            ),
             NC,
         ),
         (
             "rfc5280::nc::permitted-ipv6-match",
-            below(&[net6.clone()], &[], named(&[ip(&v6(1))])),
+            below(core::slice::from_ref(&net6), &[], named(&[ip(&v6(1))])),
             Ok(()),
         ),
         (
@@ -219,12 +231,12 @@ fn name_constraints() {
         ),
         (
             "rfc5280::nc::permitted-different-constraint-type",
-            below(&[net4.clone()], &[], www()),
+            below(core::slice::from_ref(&net4), &[], www()),
             Ok(()),
         ),
         (
             "rfc5280::nc::excluded-different-constraint-type",
-            below(&[], &[net4.clone()], www()),
+            below(&[], core::slice::from_ref(&net4), www()),
             Ok(()),
         ),
         (
@@ -347,7 +359,11 @@ fn name_constraints() {
         ),
         (
             "rfc5280::nc::nc-forbids-othername",
-            below(&[], &[other.clone()], named(&[example(), other.clone()])),
+            below(
+                &[],
+                core::slice::from_ref(&other),
+                named(&[example(), other.clone()]),
+            ),
             NC,
         ),
         (
