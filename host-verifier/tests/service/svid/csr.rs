@@ -151,7 +151,7 @@ fn keys_that_get_no_certificate_are_refused_by_name() {
             folder.key("bad", "rsa:4104", "");
             verify_csr(&folder.request_of("bad", "-subj /CN=x")).unwrap_err()
         },
-        CsrError::Key(_) | CsrError::TooLong(_)
+        CsrError::RsaBits(4104)
     ));
 }
 
