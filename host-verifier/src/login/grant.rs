@@ -207,7 +207,8 @@ fn renewable(
             values_sha256: quoted.values_sha256,
             boot: quoted.boot,
         }),
-        (None, None) if key.is_some() && authorized.is_once() => Shown::SvidKey,
+        // Where there is an attestation key, the SVID's is certified to live beside it.
+        _ if key.is_some() && authorized.is_once() => Shown::SvidKey,
         _ => return Ok(None),
     };
     Ok(Some(Renewable {

@@ -22,6 +22,10 @@ use crate::telemetry::events::Body;
 use crate::telemetry::metrics::{Held, LoginEnd, Occasion, SessionChange, Tally};
 use crate::telemetry::{Event, names};
 
+/// How long the questions outside of one turn may take together: an agent gives up on its request after 30 s, and must hear
+/// of it before.
+pub(super) const ASKING: Duration = Duration::from_secs(25);
+
 /// What a login takes of memory besides what was said in it, bytes; more than was measured.
 pub(super) const WEIGHT: usize = 16 * 1024;
 
@@ -321,10 +325,12 @@ impl Course {
         }
     }
 
-    /// Asks outside what the proofs need, at most until the login's time is over.
+    /// Asks outside what the proofs need, at most until the login's time is over, or that of an agent who waits for the answer
+    /// to its request.
     async fn inquire(&mut self, state: AwaitAnswers) -> Turn {
         let now = self.server.clock.now().monotonic;
-        let left = state.deadline().saturating_sub(now);
+        let end = state.deadline().min(self.worked.1 + ASKING);
+        let left = end.saturating_sub(now);
         let asked = state.run(self.server.outside.as_ref());
         let Ok(answers) = tokio::time::timeout(left, asked).await else {
             return state.expire();

@@ -5,9 +5,11 @@
 //! the agent brings. So logins that were begun and left cost nothing but time, and none stands in another's way.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use assay_common::protocol::{AgentMessage, DenyCode, decode};
+
+use tokio::sync::Semaphore;
 
 use super::Server;
 use super::course::{Answer, Course, WEIGHT};
@@ -50,9 +52,24 @@ impl Reply {
     }
 }
 
+/// Most requests that are worked on at once, those included whose sender has gone.
+const MAX_TURNS: usize = 512;
+
 /// The logins of everybody who comes with requests.
-#[derive(Debug, Default)]
-pub struct RequestLogins(Mutex<Kept>);
+#[derive(Debug)]
+pub struct RequestLogins {
+    kept: Mutex<Kept>,
+    turns: Arc<Semaphore>,
+}
+
+impl Default for RequestLogins {
+    fn default() -> Self {
+        Self {
+            kept: Mutex::default(),
+            turns: Arc::new(Semaphore::new(MAX_TURNS)),
+        }
+    }
+}
 
 /// By the digest of the state that was handed out: whoever takes a login out must have been told it.
 #[derive(Debug, Default)]
@@ -119,6 +136,40 @@ impl Kept {
 }
 
 impl RequestLogins {
+    /// Answers one request, in a task of its own: what was begun is gone through with and recorded, whether or not whoever
+    /// asked is still there to hear of it. A token that is taken, a session that is stored, a question that was put to
+    /// somebody: none of them is left without its record because a connection was cut.
+    pub async fn turn_to_its_end(
+        self: Arc<Self>,
+        server: Server,
+        link: String,
+        state: Vec<u8>,
+        blobs: Blobs,
+        message: Vec<u8>,
+    ) -> Reply {
+        let Ok(turn) = self.turns.clone().try_acquire_owned() else {
+            let detail = "too many logins are being worked on";
+            return Reply::denied(Denied::new(None, DenyCode::OVERLOADED, detail));
+        };
+        let task = tokio::spawn(async move {
+            let reply = self.turn(&server, &link, &state, &blobs, &message).await;
+            drop(turn);
+            reply
+        });
+        match task.await {
+            Ok(reply) => reply,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The runtime is going down.
+                Err(_) => Reply::denied(Denied::new(
+                    None,
+                    DenyCode::UNAVAILABLE,
+                    "the verifier is being stopped",
+                )),
+            },
+        }
+    }
+
     /// Answers one request. `link` is what the log calls the peer.
     pub async fn turn(
         &self,
@@ -211,7 +262,7 @@ impl RequestLogins {
 
     fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
         // Every change is complete before anything that could panic.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -34,6 +34,11 @@ impl SvidKey {
         }
     }
 
+    /// The key itself.
+    pub(crate) fn pair(&self) -> &KeyPair {
+        &self.pair
+    }
+
     pub(crate) fn csr(&self) -> Vec<u8> {
         let params = CertificateParams::default();
         params.serialize_request(&self.pair).unwrap().der().to_vec()

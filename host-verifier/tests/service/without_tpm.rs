@@ -9,13 +9,18 @@ use assay_common::method::join_token::signed_message;
 use assay_common::method::svid_key::SvidKeyPayload;
 use assay_common::policy::AttestorKind;
 use assay_common::protocol::{AgentMessage, DenyCode, Renew, Renewal, VerifierMessage, decode};
+use assay_host_verifier::audit;
 use assay_host_verifier::audit::kept::{Kept, Said};
 use assay_host_verifier::blobs::Blobs;
 use assay_host_verifier::join_token::{JoinToken, Wanted};
+use assay_host_verifier::outside::{
+    Error, Fetch, KeySource, NoOutside, Outside, Request, Response,
+};
 use assay_host_verifier::random::SystemRandom;
-use assay_host_verifier::server::RequestLogins;
+use assay_host_verifier::server::{RequestLogins, World};
 use assay_host_verifier::session::PathTemplate;
-use assay_host_verifier::store::{JoinTokens, Lifecycle, Store};
+use assay_host_verifier::store::{JoinTokenTaken, JoinTokens, Lifecycle, Store};
+use async_trait::async_trait;
 use aws_lc_rs::agreement::{ECDH_P256, PrivateKey, UnparsedPublicKey, agree};
 use aws_lc_rs::rand::SystemRandom as Random;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
@@ -23,11 +28,13 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rcgen::{CertificateParams, KeyPair};
 use serde_json::json;
+use tokio::sync::Notify;
 
 use crate::agent::{Agent, Answer, Asked, EK, Opened, encode};
 use crate::desk::{Desk, asked_of, granted, policies, say, tell};
 use crate::fake_tpm::FakeTpm;
 use crate::stored_logins::{judge, last_record, office, verdict};
+use crate::svid_keys::{self, SvidKey};
 
 const SESSION_KEY: AttestorKind = AttestorKind::SESSION_KEY;
 const SVID_KEY: AttestorKind = AttestorKind::SVID_KEY;
@@ -260,46 +267,49 @@ async fn the_token_is_left_alone_by_a_login_that_fails_otherwise() {
     );
     let desk = Desk::with_template(&entries, "/joined/{{join_token.id}}");
     let token = token(&desk, None).await;
-    let login = async |tpm: &FakeTpm| {
+    let key = SvidKey::new();
+    let login = async |tpm: &FakeTpm, methods: &[u8]| {
         let mut host = Host::new(&desk, JoinToken::read(token.expose()).unwrap());
-        host.agent.methods = vec![JOIN.0, EK.0];
+        host.agent.methods = methods.to_vec();
         let mut link = desk.link();
         let hello = host.agent.hello();
         let mut answer = tell(&mut link, &mut host.agent, &hello).await;
         while let Answer::Asked(asked) = answer {
-            let (of_tpm, own): (Vec<_>, Vec<_>) = asked
-                .items
-                .iter()
-                .cloned()
-                .partition(|(kind, _)| *kind == EK);
-            let own = host.items(&Asked {
-                items: own,
+            let of = |kinds: &[AttestorKind]| Asked {
+                items: asked
+                    .items
+                    .iter()
+                    .filter(|(kind, _)| kinds.contains(kind))
+                    .cloned()
+                    .collect(),
                 ..asked.clone()
-            });
-            let of_tpm = host.agent.prove(
-                tpm,
-                &Asked {
-                    items: of_tpm,
-                    ..asked.clone()
-                },
-            );
-            let items: Vec<_> = own.into_iter().chain(of_tpm).collect();
+            };
+            let mut items = host.items(&of(&[JOIN, SESSION_KEY]));
+            items.extend(host.agent.prove(tpm, &of(&[EK])));
+            if asked.kinds().contains(&SVID_KEY) {
+                let certified = svid_keys::payload(tpm, &key, &host.agent.transcript);
+                items.push((SVID_KEY, certified));
+            }
             let proofs = host.agent.proofs(&asked, &items);
             answer = tell(&mut link, &mut host.agent, &proofs).await;
         }
-        answer
+        (answer, host)
     };
-    assert_eq!(denied(&login(&stranger).await), Some(DenyCode::REFUSED));
+    let methods = [JOIN.0, EK.0, SVID_KEY.0];
+    let (answer, _) = login(&stranger, &methods).await;
+    assert_eq!(denied(&answer), Some(DenyCode::REFUSED));
     let unused = desk.store.join_tokens("", 10).await.unwrap();
     assert_eq!(unused[0].used_at, None);
-    let session = granted(login(&tpm).await);
     // Sealed to what the TPM opened: the agent's last keys are those of the credential.
-    assert_eq!(session.renewal.unwrap().0, 0);
-    assert!(
-        desk.store.join_tokens("", 10).await.unwrap()[0]
-            .used_at
-            .is_some()
-    );
+    let (answer, host) = login(&tpm, &methods).await;
+    let session = granted(answer);
+    let used = desk.store.join_tokens("", 10).await.unwrap();
+    assert!(used[0].used_at.is_some());
+    // There is no quote to renew by, and no second token: the key that the TPM holds does it.
+    let nonce = session.renewal.clone().unwrap().1;
+    desk.clock.advance(Duration::from_secs(1800));
+    let message = host.renew(&session, &nonce, key.pair());
+    assert!(renewed(&desk, &message).await.is_ok());
 }
 
 #[tokio::test]
@@ -441,4 +451,88 @@ async fn the_identity_of_a_node_with_a_tpm_is_not_given_to_one_without() {
     let answer = Host::new(&desk, token).login(&desk).await;
     assert_eq!(denied(&answer), Some(DenyCode::REFUSED), "{answer:?}");
     assert!(desk.last_denial().contains("belongs to node"));
+}
+
+/// Answers about tokens when it is told to.
+#[derive(Debug)]
+struct Slow {
+    world: World,
+    asked: Notify,
+    go_on: Notify,
+}
+
+#[async_trait]
+impl Fetch for Slow {
+    async fn fetch(&self, request: &Request) -> Result<Response, Error> {
+        self.world.fetch(request).await
+    }
+}
+
+#[async_trait]
+impl Outside for Slow {
+    async fn jwk(&self, source: &KeySource, kid: Option<&str>) -> Result<Vec<u8>, Error> {
+        self.world.jwk(source, kid).await
+    }
+
+    async fn take_join_token(
+        &self,
+        digest: &[u8; 32],
+        now: jiff::Timestamp,
+    ) -> Result<JoinTokenTaken, Error> {
+        self.asked.notify_one();
+        self.go_on.notified().await;
+        self.world.take_join_token(digest, now).await
+    }
+}
+
+#[tokio::test]
+async fn what_was_begun_is_gone_through_with_when_the_asker_has_left() {
+    let (mut desk, folder) = office(ENTRIES);
+    let mut verifier = (*desk.server.verifier.current()).clone();
+    verifier.path_template = PathTemplate::parse("/joined/{{join_token.id}}").unwrap();
+    desk.server.verifier = verifier.into();
+    let slow = Arc::new(Slow {
+        world: World::new(Arc::new(NoOutside), desk.store.clone(), desk.clock.clone()),
+        asked: Notify::new(),
+        go_on: Notify::new(),
+    });
+    desk.server.outside = slow.clone();
+    let token = token(&desk, None).await;
+    let mut host = Host::new(&desk, token);
+    let logins = Arc::new(RequestLogins::default());
+    let turn = |state: Vec<u8>, message: Vec<u8>| {
+        let (logins, server) = (logins.clone(), desk.server.clone());
+        logins.turn_to_its_end(
+            server,
+            "https:a".to_owned(),
+            state,
+            Blobs::default(),
+            message,
+        )
+    };
+    let hello = host.agent.hello();
+    let reply = turn(Vec::new(), hello).await;
+    let asked = asked_of(host.agent.hear(&reply.message));
+    let proofs = host.answer(&asked);
+    tokio::select! {
+        _ = turn(reply.state, proofs) => panic!("answered before the store has"),
+        () = slow.asked.notified() => {}
+    }
+    // The request is dropped; the token is taken after that.
+    slow.go_on.notify_one();
+    let recorded = async {
+        while std::fs::read_to_string(folder.path().join(audit::FILE))
+            .unwrap()
+            .is_empty()
+        {
+            tokio::task::yield_now().await;
+        }
+    };
+    let limit = Duration::from_secs(30);
+    tokio::time::timeout(limit, recorded)
+        .await
+        .expect("a record");
+    let record = last_record(&folder);
+    assert_eq!(record["outcome"], "granted");
+    assert_eq!(desk.sessions().await, 1);
 }

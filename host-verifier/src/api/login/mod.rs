@@ -108,12 +108,12 @@ pub(super) async fn login(
     };
     // The port of a peer says nothing, and every request may have another.
     let link = format!("https:{}", peer.address.ip());
-    let turn = api.logins.turn(
-        &api.server,
-        &link,
-        &asked.state,
-        &asked.blobs,
-        &asked.message,
+    let turn = api.logins.clone().turn_to_its_end(
+        api.server.clone(),
+        link,
+        asked.state,
+        asked.blobs,
+        asked.message,
     );
     answer(form, &turn.await)
 }

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// How long a webhook may take.
-const TIMEOUT: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(60));
+const TIMEOUT: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(20));
 const DEFAULT_TIMEOUT: &str = "10s";
 /// How often it may be asked again.
 const MAX_RETRIES: u32 = 10;
@@ -45,7 +45,7 @@ pub struct Config {
     #[serde(rename = "webhookURL")]
     #[schemars(regex(pattern = "^https://"))]
     pub webhook_url: String,
-    /// How long it may take, with all repetitions: 100ms to 60s, default 10s.
+    /// How long it may take, with all repetitions: 100ms to 20s, default 10s.
     pub timeout: Option<String>,
     /// The authorities that its certificate must come from, and no others: PEM, or the path of a PEM file. Default: the system's.
     pub ca_certs: Option<String>,
@@ -98,7 +98,7 @@ impl Config {
         let span = span.and_then(|span| Duration::try_from(span).ok());
         let within = span.filter(|span| (TIMEOUT.0..=TIMEOUT.1).contains(span));
         within.ok_or_else(|| {
-            let message = format!("`{}` is not from 100ms to 60s", text.escape_debug());
+            let message = format!("`{}` is not from 100ms to 20s", text.escape_debug());
             error("timeout", &message, "e.g. `10s` or `500ms`")
         })
     }
