@@ -64,6 +64,8 @@ impl World {
 impl Fetch for World {
     async fn fetch(&self, request: &Request) -> Result<Response, Error> {
         self.asked.lock().unwrap().push(request.clone());
+        // An answer takes its time, in which others may ask.
+        tokio::task::yield_now().await;
         let mut answers = self.answers.lock().unwrap();
         let Some(queue) = answers.get_mut(&request.url) else {
             return Err(Error::new(&request.url, ErrorKind::Status(404)));
