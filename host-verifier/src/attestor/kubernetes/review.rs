@@ -9,6 +9,8 @@ use crate::jwt::shown;
 
 /// Where Kubernetes puts the pod and the node that a token is bound to.
 const EXTRA: &str = "authentication.kubernetes.io/";
+/// The bindings that count; others, such as the token's own name, are not kept.
+const BINDINGS: [&str; 4] = ["pod-name", "pod-uid", "node-name", "node-uid"];
 /// Longest name or UID, bytes.
 const MAX_NAME: usize = 253;
 /// Most audiences that are kept.
@@ -26,7 +28,7 @@ pub struct Review {
     pub username: String,
     /// Of the audiences that were asked for, those that it confirms.
     pub audiences: Vec<String>,
-    /// `user.extra`, of the keys below [`EXTRA`].
+    /// `user.extra`, of the keys [`BINDINGS`] below [`EXTRA`].
     pub bound: BTreeMap<String, Vec<String>>,
 }
 
@@ -71,14 +73,15 @@ impl Review {
         audiences.truncate(MAX_AUDIENCES);
         let mut bound = BTreeMap::new();
         for (key, values) in status.user.extra {
-            if let Some(name) = key.strip_prefix(EXTRA) {
+            let name = key.strip_prefix(EXTRA);
+            if let Some(name) = name.filter(|name| BINDINGS.contains(name)) {
                 if values.len() > 4 || values.iter().any(|value| value.len() > MAX_NAME) {
                     return None;
                 }
                 bound.insert(name.to_owned(), values);
             }
         }
-        let short = status.user.username.len() <= 3 * MAX_NAME && bound.len() <= 16;
+        let short = status.user.username.len() <= 3 * MAX_NAME;
         short.then_some(Self {
             authenticated: status.authenticated,
             failed: !status.error.is_empty(),

@@ -421,7 +421,8 @@ fn an_answer_of_another_kind_is_no_answer() {
         }
     }
     let mut many = review();
-    many["status"]["user"]["extra"]["authentication.kubernetes.io/x"] = json!(["x".repeat(300)]);
+    many["status"]["user"]["extra"]["authentication.kubernetes.io/pod-uid"] =
+        json!(["x".repeat(300)]);
     assert_eq!(psat().with(REVIEWS, Ok(many)).check, "token-review");
 }
 
