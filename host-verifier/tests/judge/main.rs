@@ -1,6 +1,7 @@
 //! Everything that judges foreign material, tested as a caller sees it.
 //!
 //! * `chains`: the path validator, over certificates made by openssl.
+//! * `conformance`: what holds for every method.
 //! * `corpus`: real vendors' certificates, when `ASSAY_CORPUS` names them.
 //! * `credential`: `MakeCredential` against a TPM that opens it.
 //! * `issuers`: methods whose proof is a token that somebody else vouches for.
@@ -17,6 +18,7 @@
 mod attacks;
 mod chains;
 mod cli;
+mod conformance;
 mod corpus;
 mod credential;
 mod devid;

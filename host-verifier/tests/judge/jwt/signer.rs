@@ -25,6 +25,10 @@ impl Signer {
         Self(Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).unwrap())
     }
 
+    pub(crate) fn public(&self) -> Vec<u8> {
+        self.0.public_key().as_ref().to_vec()
+    }
+
     pub(crate) fn jwk(&self) -> Value {
         json!({"kty": "OKP", "crv": "Ed25519", "x": b64(self.0.public_key())})
     }

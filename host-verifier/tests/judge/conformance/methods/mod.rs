@@ -1,0 +1,41 @@
+//! One adapter per method, and the list of them.
+
+mod extension;
+mod http_dns;
+mod join_token;
+mod kubernetes;
+mod ssh_pop;
+mod tokens;
+mod tpm;
+mod tpm_devid;
+mod x509pop;
+
+use std::sync::OnceLock;
+
+use super::Method;
+
+/// Every method in each of its ways. Made once: keys take a while.
+pub(super) fn all() -> &'static [Box<dyn Method>] {
+    static ALL: OnceLock<Vec<Box<dyn Method>>> = OnceLock::new();
+    ALL.get_or_init(|| {
+        vec![
+            Box::new(extension::Extension),
+            Box::new(http_dns::HttpDns),
+            Box::new(join_token::JoinTokens::new()),
+            Box::new(kubernetes::Psat::new()),
+            Box::new(kubernetes::SatReviewed::new()),
+            Box::new(kubernetes::SatByKey),
+            Box::new(ssh_pop::Host::new()),
+            Box::new(tokens::CustomJwt::Published),
+            Box::new(tokens::CustomJwt::Inline),
+            Box::new(tokens::K8sToken::Published),
+            Box::new(tokens::K8sToken::Inline),
+            Box::new(tpm::Ek::new()),
+            Box::new(tpm::Quote::new()),
+            Box::new(tpm_devid::Devid::new()),
+            Box::new(x509pop::Certified::new("p256")),
+            Box::new(x509pop::Certified::new("rsa2048")),
+            Box::new(x509pop::Certified::new("ed25519")),
+        ]
+    })
+}
