@@ -6,6 +6,9 @@
 //! The methods of the TPM are no part of this: their keys live from one round to the next, and they are the firmware's own
 //! [`EvidenceSource`](assay_firmware::evidence::EvidenceSource).
 
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+mod documents;
 pub mod extension;
 pub mod http_dns;
 pub mod join_token;

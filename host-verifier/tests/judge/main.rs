@@ -27,6 +27,7 @@ mod ek;
 mod issuers;
 mod jwt;
 mod limbo;
+mod method_documents;
 mod pki;
 mod policy;
 mod possession;
