@@ -24,3 +24,4 @@ mod qemu;
 mod service_load;
 mod svid;
 mod unreadable_nv;
+mod walkthrough;

@@ -1,0 +1,109 @@
+//! `docs/adding-a-method.md`, followed to the letter: its blocks are run one after the other in a copy of the workspace, and
+//! what comes of them is built and tested.
+//!
+//! The copy lies at one place below the target directory and shares that directory, so that the libraries of others are
+//! those that are built already.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use assay_hil_tests::board::workspace_root;
+
+/// What no build of the host's crates reads.
+const LEFT_OUT: [&str; 4] = [".git", "target", "fuzz", "node_modules"];
+
+/// Copies what differs, so that what is the same is not built again.
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        let kind = entry.file_type().unwrap();
+        if kind.is_dir() {
+            if !LEFT_OUT.iter().any(|name| entry.file_name() == *name) {
+                copy(&from, &to);
+            }
+        } else if kind.is_file() {
+            let bytes = std::fs::read(&from).unwrap();
+            if std::fs::read(&to).ok().as_deref() != Some(&bytes[..]) {
+                std::fs::copy(&from, &to).unwrap();
+            }
+        }
+    }
+}
+
+/// The document's blocks of shell, in order.
+fn blocks(document: &str) -> Vec<&str> {
+    let blocks = document.split("\n```sh\n").skip(1);
+    blocks
+        .map(|block| block.split("\n```").next().unwrap())
+        .collect()
+}
+
+/// Where cargo puts what it builds: this program lies in `<there>/<profile>/deps`.
+fn target() -> PathBuf {
+    let program = std::env::current_exe().unwrap();
+    program.ancestors().nth(3).unwrap().to_owned()
+}
+
+fn run(block: &str, place: &Path) -> String {
+    let output = Command::new("bash")
+        .args(["-euo", "pipefail", "-c", block])
+        .current_dir(place)
+        .env("CARGO_TARGET_DIR", target())
+        .output()
+        .unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said).into_owned();
+    assert!(output.status.success(), "{block}\n{said}");
+    said
+}
+
+/// The lines that one file has and the other has not.
+fn added(before: &Path, after: &Path) -> usize {
+    let lines = |path: &Path| std::fs::read_to_string(path).unwrap().lines().count();
+    lines(after).checked_sub(lines(before)).unwrap()
+}
+
+#[test]
+fn a_method_is_added_as_the_document_says() {
+    let root = workspace_root();
+    let place = target().join("adding-a-method");
+    copy(&root, &place);
+    // Of an earlier run.
+    for made in [
+        "host-verifier/src/attestor/raw_key",
+        "host-agent/src/method/raw_key.rs",
+        "docs/methods/raw_key.md",
+    ] {
+        let made = place.join(made);
+        if made.is_dir() {
+            std::fs::remove_dir_all(made).unwrap();
+        } else if made.is_file() {
+            std::fs::remove_file(made).unwrap();
+        }
+    }
+    let document = std::fs::read_to_string(root.join("docs/adding-a-method.md")).unwrap();
+    let blocks = blocks(&document);
+    assert_eq!(blocks.len(), 5);
+    let said: Vec<String> = blocks.iter().map(|block| run(block, &place)).collect();
+
+    // A folder, and a line where methods are listed and one where modules are.
+    for (file, lines) in [
+        ("common/src/policy/kind.rs", 2),
+        ("host-verifier/src/attestor/mod.rs", 1),
+        ("host-verifier/src/attestor/registry.rs", 1),
+        ("host-agent/src/method/mod.rs", 1),
+        ("host-agent/src/method/registry.rs", 1),
+    ] {
+        assert_eq!(added(&root.join(file), &place.join(file)), lines, "{file}");
+    }
+    // Cargo says nothing when a filter finds no test.
+    let tests = said.last().unwrap();
+    for test in [
+        "attestor::raw_key::tests::the_holder_of_a_listed_key_is_let_in ... ok",
+        "method::raw_key::tests::signs_the_logins_nonce_with_the_key_of_the_file ... ok",
+    ] {
+        assert!(tests.contains(test), "{test}: {tests}");
+    }
+}
