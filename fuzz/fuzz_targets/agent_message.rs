@@ -227,6 +227,7 @@ fn follow(env: &Env<'_>, mut turn: Turn, transcript: Transcript) -> Option<Open>
                 });
             }
             Next::Recall(state) => state.handle(env, None),
+            Next::Inquire(_) => panic!("a question that no method here has"),
             Next::Commit(_) => panic!("a session without the TPM"),
             Next::Denied(denied) => {
                 let message = denied.message();

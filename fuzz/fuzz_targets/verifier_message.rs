@@ -50,7 +50,7 @@ fuzz_target!(|data: &[u8]| {
         .with(AttestorKind::TPM_QUOTE)
         .with(AttestorKind::SVID_KEY);
     let (hello, mut waiting) = opening
-        .hello([7; 32], methods, BOARD, &mut out)
+        .hello([7; 32], methods, &[], BOARD, &mut out)
         .expect("fits");
     let mut transcript = Transcript::new().then(Direction::Agent, hello);
     let mut source = Source { opened: false };
