@@ -45,6 +45,7 @@ pub mod names;
 pub mod platform;
 pub mod run;
 pub mod secret;
+pub mod session;
 pub mod setup;
 pub mod svid;
 pub mod tpm;

@@ -10,7 +10,6 @@ use super::{Source, block_on};
 use crate::client::{Granted, LoginError, Verifiers, log_in};
 use crate::config::Outputs;
 use crate::setup::Setup;
-use crate::svid::bundle::Bundle;
 use crate::svid::store;
 
 /// The options.
@@ -103,7 +102,7 @@ async fn write(
     verifiers: &Verifiers,
     granted: &Granted,
 ) -> Result<Vec<String>, Failure> {
-    let bundle = Bundle::fetch(verifiers).await;
+    let bundle = verifiers.bundle().await;
     let bundle = bundle.map_err(|error| Failure::failed(error.to_string()))?;
     let svid = store::Identity {
         svid: &granted.svid,

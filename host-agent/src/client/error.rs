@@ -108,6 +108,9 @@ impl LoginError {
             Failure::Protocol(ProtocolError::Identity) => Self::Protocol(
                 "the identity that it grants is not of the node's trust domain".to_owned(),
             ),
+            Failure::Protocol(ProtocolError::TooLong) => {
+                Self::Own("the proofs are longer than a message may be".to_owned())
+            }
             Failure::Protocol(error) => Self::Protocol(format!("{error:?}")),
             Failure::Denied {
                 code,

@@ -1,5 +1,6 @@
 //! The verifier, as an agent with a network reaches it: requests to any of its addresses, and the login over them.
 
+mod bundle;
 mod error;
 mod login;
 
@@ -12,12 +13,13 @@ use hyper::body::Bytes;
 use hyper::header::{HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::{Method, Request};
 
+pub use bundle::FetchError;
 pub use error::{LoginError, MAX_RETRY_AFTER};
 pub use login::{Granted, Renewable, log_in, renew};
 
-/// What a request may cost. Behind a login may stand questions that the verifier asks others.
+/// What a request may cost. Behind a login may stand questions that the verifier asks others, and asks again.
 const LIMITS: Limits = Limits {
-    deadline: Duration::from_secs(30),
+    deadline: Duration::from_secs(60),
     body: 1024 * 1024,
 };
 

@@ -20,6 +20,9 @@
 //! line: then `agent.auth` alone is enough.
 
 mod attestors;
+#[cfg(test)]
+#[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+mod example;
 mod model;
 mod outputs;
 #[cfg(test)]

@@ -85,7 +85,10 @@ async fn resolve(address: &str, findings: &mut Vec<Finding>) -> bool {
 fn unreached(error: &HttpError) -> Finding {
     let told = error.to_string();
     let mend = match error {
-        HttpError::Tls { .. } if told.contains("UnknownIssuer") => {
+        // Authorities of one name and different keys are told apart by the signature.
+        HttpError::Tls { .. }
+            if told.contains("UnknownIssuer") || told.contains("BadSignature") =>
+        {
             "`ca` below `server` has to name the certificate of the authority that the server's comes from"
         }
         HttpError::Tls { .. } if told.contains("NotValidForName") => {

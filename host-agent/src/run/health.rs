@@ -14,7 +14,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
-use super::session::Shared;
+use crate::session::Shared;
 
 /// Most connections at once: probes, and somebody with curl.
 const CONNECTIONS: usize = 16;

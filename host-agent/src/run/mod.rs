@@ -29,8 +29,6 @@ use crate::setup::Setup;
 use crate::workload::{self, Api};
 use session::Keeper;
 
-pub use session::{Current, Shared};
-
 /// How long what is under way may take when the agent stops: a TPM finishes its command.
 const DRAIN: Duration = Duration::from_secs(5);
 

@@ -6,10 +6,10 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::backoff::Backoff;
-use super::session::Shared;
 use crate::client::Verifiers;
 use crate::config::Outputs;
 use crate::names;
+use crate::session::Shared;
 use crate::svid::bundle::Bundle;
 use crate::svid::store::{self, Identity};
 
@@ -25,7 +25,7 @@ pub(super) async fn keep_bundle(
 ) {
     let mut backoff = Backoff::default();
     loop {
-        let wait = match Bundle::fetch(&verifiers).await {
+        let wait = match verifiers.bundle().await {
             Ok(bundle) => {
                 backoff = Backoff::default();
                 let refresh = bundle.refresh;

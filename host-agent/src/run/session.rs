@@ -1,6 +1,6 @@
 //! The session of the node, kept alive: logs in, renews, and logs in again, on a thread of its own, since proofs block.
 //!
-//! What others see of it is [`Current`]. A session that cannot be renewed stays what it is until it ends: a verifier that is
+//! What others see of it is [`Current`](crate::session::Current). A session that cannot be renewed stays what it is until it ends: a verifier that is
 //! away for an hour is not missed by whoever holds an SVID for two.
 
 use std::sync::Arc;
@@ -8,48 +8,12 @@ use std::time::{Duration, Instant};
 
 use assay_common::protocol::DenyCode;
 use tokio::sync::watch;
-use zeroize::Zeroizing;
 
 use super::backoff::{Backoff, login_again_after, renew_after};
 use crate::client::{Granted, LoginError, Renewable, Verifiers, log_in, renew};
 use crate::evidence::Evidence;
 use crate::names;
-
-/// A live session, for whoever uses it.
-pub struct Current {
-    /// Names it, 32 hex digits.
-    pub session_id: String,
-    /// The identity.
-    pub spiffe_id: String,
-    /// What only the node and the verifier know.
-    pub secret: Zeroizing<[u8; 32]>,
-    /// The SVID, DER, the leaf first; empty when none was issued.
-    pub svid: Vec<Vec<u8>>,
-    /// The SVID's private key, PKCS #8; `None` when it is in the TPM.
-    pub key: Option<Zeroizing<Vec<u8>>>,
-    /// When the session ends, and the SVID with it.
-    pub ends: Instant,
-}
-
-impl core::fmt::Debug for Current {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Current")
-            .field("session_id", &self.session_id)
-            .field("spiffe_id", &self.spiffe_id)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Current {
-    /// Whether it has not ended yet.
-    #[must_use]
-    pub fn is_live(&self) -> bool {
-        Instant::now() < self.ends
-    }
-}
-
-/// What the rest of the agent is told.
-pub type Shared = Option<Arc<Current>>;
+use crate::session::{Current, Shared};
 
 /// What keeps a session alive.
 pub(super) struct Keeper {
@@ -143,13 +107,17 @@ impl Keeper {
         self.told.send_replace(Some(current.clone()));
         loop {
             let lifetime = Duration::from_secs(term.lifetime_s);
-            let Some(renew_in) = term.renew_in_s else {
-                self.wait(since + login_again_after(lifetime), &session)
-                    .await;
-                return;
+            let at = match term.renew_in_s {
+                Some(renew_in) => since + renew_after(Duration::from_secs(renew_in), lifetime),
+                None => since + login_again_after(lifetime),
             };
-            let at = since + renew_after(Duration::from_secs(renew_in), lifetime);
             if self.wait(at, &session).await {
+                // Revoked, or the node was banned: nobody is to act as it any more.
+                tracing::warn!(session_id = session, "{}", names::SESSION_OVER);
+                self.told.send_replace(None);
+                return;
+            }
+            if term.renew_in_s.is_none() {
                 return;
             }
             // For three quarters of its life a renewal is tried; a login takes longer, and the last quarter is for it.

@@ -2,15 +2,10 @@
 
 use std::time::Duration;
 
-use assay_host::http::HttpError;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use hyper::body::Bytes;
-use hyper::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
-
-use crate::client::{Answered, Verifiers};
 
 /// Most authorities.
 const MAX_KEYS: usize = 256;
@@ -18,23 +13,6 @@ const MAX_KEYS: usize = 256;
 const REFRESH: Duration = Duration::from_secs(5 * 60);
 const LEAST: Duration = Duration::from_secs(10);
 const MOST: Duration = Duration::from_secs(24 * 3600);
-
-/// Where the verifier has it.
-const PATH: &str = "/v1/bundle/spiffe";
-
-/// Why there is no bundle.
-#[derive(Debug, thiserror::Error)]
-pub enum FetchError {
-    /// No verifier has answered.
-    #[error("no bundle: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
-    Unreachable(Vec<HttpError>),
-    /// The verifier gives none.
-    #[error("no bundle: HTTP {0}")]
-    Status(u16),
-    /// What it gives is none.
-    #[error(transparent)]
-    Bundle(#[from] BundleError),
-}
 
 /// Why a bundle is none.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -73,20 +51,6 @@ struct Document {
 }
 
 impl Bundle {
-    /// Asks the verifier for it.
-    ///
-    /// # Errors
-    ///
-    /// [`FetchError`].
-    pub async fn fetch(verifiers: &Verifiers) -> Result<Self, FetchError> {
-        let asked = verifiers.ask(Method::GET, PATH, &[], Bytes::new()).await;
-        let Answered { answer, .. } = asked.map_err(FetchError::Unreachable)?;
-        match answer.status {
-            StatusCode::OK => Ok(Self::parse(&answer.body)?),
-            status => Err(FetchError::Status(status.as_u16())),
-        }
-    }
-
     /// Reads a bundle. Keys of a use that is not known are passed over, as the specification has it.
     ///
     /// # Errors

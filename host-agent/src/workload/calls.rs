@@ -8,7 +8,7 @@ use super::serve::Api;
 use super::status::{Code, Status};
 use super::wire::{Message, texts};
 use crate::config::WorkloadEntry;
-use crate::run::Current;
+use crate::session::Current;
 use crate::svid::bundle::Bundle;
 
 /// Most audiences of one token, as the verifier has it.

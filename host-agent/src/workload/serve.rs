@@ -25,7 +25,7 @@ use super::tokens::Tokens;
 use crate::client::Verifiers;
 use crate::config::{Mode, WorkloadApi, WorkloadEntry};
 use crate::names;
-use crate::run::Shared;
+use crate::session::Shared;
 use crate::svid::bundle::Bundle;
 
 /// Most connections at once, and most of one user: nobody can close the socket to the others.

@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 
 use super::status::{Code, Status};
 use crate::client::{Answered, Verifiers};
-use crate::run::Current;
+use crate::session::Current;
 
 const PATH: &str = "/v1/svids/jwt";
 /// Most tokens that are kept.

@@ -166,6 +166,21 @@ impl Site {
             .unwrap();
     }
 
+    /// `assay session revoke`.
+    pub(crate) fn revoke(&self, session: &str) {
+        let mut revoke = Command::new(program("assay").unwrap());
+        revoke.args(["session", "revoke", session, "--config"]);
+        let done = revoke
+            .arg(self.verifier().join("assayd.yaml"))
+            .output()
+            .unwrap();
+        assert!(
+            done.status.success(),
+            "{}",
+            String::from_utf8_lossy(&done.stderr)
+        );
+    }
+
     fn verifier(&self) -> PathBuf {
         self.folder.path().join("verifier")
     }

@@ -155,6 +155,29 @@ fn check_files(site: &Site, id: &str) {
     assert_eq!((mode("svid-key.pem"), mode("svid.pem")), (0o600, 0o644));
 }
 
+/// A workload finds it out first: its next token is refused, and from then on nobody acts as the node.
+#[test]
+fn a_session_that_is_revoked_serves_nobody_any_more() {
+    let (site, _assayd) = with_token();
+    let mut agent = agent(&site, &selectors());
+    let connected = agent.said("Connected to server").unwrap();
+    site.revoke(connected["session_id"].as_str().unwrap());
+    block_on(async {
+        let client = connect(&site).await;
+        assert!(client.fetch_jwt_token(["db"], None).await.is_err());
+        agent.wait_for("Session is over");
+        assert!(client.fetch_x509_svid().await.is_err());
+        // Whom to trust is still known.
+        assert!(client.fetch_x509_bundles().await.is_ok());
+    });
+    // The token was good for one login.
+    let failed = agent.wait_for("Login failed");
+    assert!(
+        failed["error"].as_str().unwrap().contains("refused"),
+        "{failed}"
+    );
+}
+
 #[test]
 fn a_process_that_no_entry_fits_gets_nothing_by_any_call() {
     let (site, _assayd) = with_token();
