@@ -98,10 +98,13 @@ pub fn verify(token: &Unverified<'_>, key: &VerifyingKey) -> Result<Verified, Jw
     })
 }
 
+/// Keys made ready, by the digest of their JSON and what they are used with.
+type Memo = HashMap<([u8; 32], Algorithm), Arc<VerifyingKey>>;
+
 /// Keys that were prepared before, by the SHA-256 of their JWK and the algorithm: a key is read and its point or modulus
 /// checked once, not at each login. Bounded; when it is full, it starts anew.
 #[derive(Debug, Default)]
-pub struct Prepared(Mutex<HashMap<([u8; 32], Algorithm), Arc<VerifyingKey>>>);
+pub struct Prepared(Mutex<Memo>);
 
 impl Prepared {
     /// The key that these bytes are, a JWK in JSON, prepared for the algorithm.
@@ -125,7 +128,7 @@ impl Prepared {
         Ok(key)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<([u8; 32], Algorithm), Arc<VerifyingKey>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Memo> {
         // A map of finished entries: whoever panicked left none half made.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -188,7 +188,7 @@ fn attribute_tables_have_what_is_given_and_nothing_else() {
             assert!(is_there || patterns.iter().any(begins), "{kind}: {name}");
         }
         for pattern in &patterns {
-            let example = pattern.replace('<', "").replace('>', "");
+            let example = pattern.replace(['<', '>'], "");
             assert_eq!(registry::may_give(kind, &example), Some(true), "{example}");
             let announced = of_kind().flat_map(|known| &known.announced);
             let covers = |name: &String| match name.strip_suffix('*') {

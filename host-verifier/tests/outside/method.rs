@@ -150,7 +150,7 @@ pub(crate) fn column(document: &str, heading: &str) -> std::collections::BTreeSe
 pub(crate) fn fields(kind: AttestorKind) -> std::collections::BTreeSet<String> {
     let mut generator = schemars::SchemaGenerator::default();
     assay_host_verifier::attestor::registry::config_schema(kind, &mut generator).unwrap();
-    let schema = Value::from(generator.definitions()[kind.name().unwrap()].clone());
+    let schema = generator.definitions()[kind.name().unwrap()].clone();
     schema["properties"]
         .as_object()
         .unwrap()

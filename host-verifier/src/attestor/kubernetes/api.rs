@@ -133,10 +133,10 @@ impl<'a> Api<'a> {
     /// No answer, or one that is no review.
     pub async fn review(&self, token: &str, audiences: &[String]) -> Result<Review, AttestError> {
         const WHAT: &str = "unable to validate token with TokenReview API";
-        let mut spec = json!({"token": token});
-        if !audiences.is_empty() {
-            spec["audiences"] = audiences.into();
-        }
+        let spec = match audiences {
+            [] => json!({"token": token}),
+            audiences => json!({"token": token, "audiences": audiences}),
+        };
         let review = json!({
             "apiVersion": "authentication.k8s.io/v1",
             "kind": "TokenReview",

@@ -137,7 +137,8 @@ pub(crate) fn retyped(whole: &Value) -> Vec<Changed> {
     ];
     let mut changed = Vec::new();
     for (place, value) in all(whole) {
-        for instead in VALUES.iter().filter(|text| **text != value.to_string()) {
+        let own = value.to_string();
+        for instead in VALUES.iter().filter(|text| **text != own) {
             let what = format!("{instead} in place of {place:?}");
             changed.push(with(whole, &place, instead, what));
         }

@@ -27,10 +27,13 @@ use serde_json::Value;
 
 use crate::jwt::signer::now;
 
+/// A body, or why there is none.
+type Answer = Result<Vec<u8>, ErrorKind>;
+
 /// Answers of the world outside, by URL; each URL's last answer stays.
 #[derive(Debug, Default)]
 pub(crate) struct World {
-    answers: Mutex<BTreeMap<String, VecDeque<Result<Vec<u8>, ErrorKind>>>>,
+    answers: Mutex<BTreeMap<String, VecDeque<Answer>>>,
     /// The key sets, by their source's URL.
     keys: Mutex<BTreeMap<String, Value>>,
     /// What was asked.
