@@ -4,6 +4,7 @@ mod devid;
 mod doctor;
 mod login;
 mod outside;
+mod proofs;
 mod run;
 mod site;
 mod tokens;
