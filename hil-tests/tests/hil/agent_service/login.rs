@@ -120,7 +120,7 @@ fn a_login_that_cannot_succeed_says_why_and_what_to_do() {
         &write("no_tpm.yaml", &tpm),
         &[],
         "tpm",
-        "assay agent doctor",
+        "is the device there",
     );
     assert!(
         assayd
