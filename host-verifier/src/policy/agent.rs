@@ -1,4 +1,5 @@
-//! Reads the part of an agent's settings that a policy depends on: its cluster, and what it offers.
+//! Reads the part of an agent's settings that a policy depends on: its cluster, and what it offers. The rest is the agent's
+//! own affair, and so are the settings of its methods: `assay agent doctor` reads them.
 //!
 //! ```yaml
 //! agent:
@@ -12,6 +13,7 @@ use assay_common::identity::ClusterName;
 use assay_common::policy::{AttestorKind, AttestorSet};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_saphyr::Spanned;
 
 use super::requirement::Kind;
@@ -28,7 +30,6 @@ pub struct AgentDocument {
 
 /// The agent.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 struct Agent {
     /// How it logs in.
     #[schemars(with = "Auth")]
@@ -58,6 +59,10 @@ struct Offer {
     /// The method.
     #[schemars(with = "super::schema::Method")]
     r#type: Spanned<Kind>,
+    /// The method's settings.
+    #[serde(rename = "config")]
+    #[schemars(with = "Option<std::collections::BTreeMap<String, serde_json::Value>>")]
+    _config: Option<IgnoredAny>,
 }
 
 /// Settings that are right.
@@ -120,7 +125,7 @@ impl AgentDocument {
         }
         let mut seen = AttestorSet::EMPTY;
         let mut offers = Vec::new();
-        for Offer { r#type: offer } in attestors.value {
+        for Offer { r#type: offer, .. } in attestors.value {
             let (kind, at) = (offer.value.0, offer.referenced.into());
             if seen.contains(kind) {
                 return Err(
