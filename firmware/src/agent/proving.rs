@@ -2,7 +2,7 @@
 
 use assay_common::login::{Direction, Transcript};
 use assay_common::policy::AttestorKind;
-use assay_common::protocol::{AgentMessage, Challenge, MessageWriter, TroubleCode};
+use assay_common::protocol::{AgentMessage, Challenge, Item, MessageWriter, TroubleCode};
 
 use super::waiting::{Keys, Waiting};
 use super::{Failure, ProtocolError};
@@ -36,6 +36,20 @@ impl<'w, 'p, 'm> Proving<'w, 'p, 'm> {
         self.challenge.round
     }
 
+    const fn request<'a>(&'a self, item: &Item<'a>) -> Request<'a> {
+        Request {
+            kind: item.kind,
+            round: self.challenge.round,
+            payload: item.payload,
+            transcript: &self.transcript,
+        }
+    }
+
+    #[cfg(feature = "host")]
+    fn requests(&self) -> impl Iterator<Item = Request<'_>> {
+        self.challenge.items.iter().map(|item| self.request(item))
+    }
+
     /// Collects every proof asked for and writes the answer to `out`; long fields go to `blobs` on the way. The agent
     /// then waits for the answer.
     ///
@@ -54,7 +68,17 @@ impl<'w, 'p, 'm> Proving<'w, 'p, 'm> {
         writer.byte(AgentMessage::PROOFS);
         writer.raw(&self.challenge.login_id);
         writer.byte(self.challenge.round);
-        writer.number(self.challenge.items.len() as u32);
+        // The number of items stands before the first, so what a host leaves out is known by now. A board answers all.
+        #[cfg(feature = "host")]
+        let answered = source.answering(&mut self.requests(), blobs)?;
+        #[cfg(not(feature = "host"))]
+        let count = self.challenge.items.len();
+        #[cfg(feature = "host")]
+        let count = self
+            .requests()
+            .filter(|request| answered.contains(request.kind))
+            .count();
+        writer.number(count as u32);
         let mut keys = Keys::default();
         for item in &self.challenge.items {
             if !source.kinds().contains(item.kind) {
@@ -66,12 +90,11 @@ impl<'w, 'p, 'm> Proving<'w, 'p, 'm> {
                 }
                 .into());
             }
-            let request = Request {
-                kind: item.kind,
-                round: self.challenge.round,
-                payload: item.payload,
-                transcript: &self.transcript,
-            };
+            #[cfg(feature = "host")]
+            if !answered.contains(item.kind) {
+                continue;
+            }
+            let request = self.request(item);
             writer.byte(item.kind.0);
             let field = writer.begin();
             let opened = source.prove(&request, blobs, &mut writer)?;

@@ -91,6 +91,26 @@ pub trait EvidenceSource {
     /// [`EvidenceError`]; the bytes are not to be used then.
     fn random(&mut self, out: &mut [u8; 32]) -> Result<(), EvidenceError>;
 
+    /// Which items of a challenge are answered; asked once for each challenge, before anything is written. A verifier takes an
+    /// item that is left out for a method that is not proven, and decides by the others: on a host, where methods stand
+    /// beside one another, one that is broken need not end the login. A board's stand on one another, and it answers all.
+    ///
+    /// A source that can tell only by trying has its proofs ready when [`prove`](Self::prove) is called for each of the
+    /// answered; long fields go to `blobs` then.
+    ///
+    /// # Errors
+    ///
+    /// [`EvidenceError`] when nothing is left that a verifier could decide by.
+    #[cfg(feature = "host")]
+    fn answering(
+        &mut self,
+        requests: &mut dyn Iterator<Item = Request<'_>>,
+        blobs: &mut dyn BlobSink,
+    ) -> Result<AttestorSet, EvidenceError> {
+        let _ = blobs;
+        Ok(requests.map(|request| request.kind).collect())
+    }
+
     /// Appends the method's payload or response to `out`; long fields go to `blobs` first.
     ///
     /// Returns the login's keys when the request was a credential and the source opened it.

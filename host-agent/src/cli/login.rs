@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::{Source, block_on};
 use crate::client::{Granted, LoginError, Verifiers, log_in};
 use crate::config::Outputs;
+use crate::evidence::Trouble;
 use crate::setup::Setup;
 use crate::svid::store;
 
@@ -68,7 +69,7 @@ fn attempt(options: &Options) -> Result<LoggedIn, Failure> {
         verifiers.map_err(|error| Failure::usage(error.to_string()).hint(error.hint()))?;
     block_on(async {
         let granted = log_in(&config.record(), &verifiers, &mut evidence).await;
-        let granted = granted.map_err(|error| failed(&error))?;
+        let granted = granted.map_err(|error| failed(&error, &evidence.take_troubles()))?;
         let written = match outputs {
             None => Vec::new(),
             Some(outputs) => write(&outputs, &verifiers, &granted).await?,
@@ -112,15 +113,19 @@ async fn write(
     written.map_err(|error| Failure::failed(error.to_string()).hint(error.hint()))
 }
 
-/// A failed login as a command's failure.
-fn failed(error: &LoginError) -> Failure {
+/// A failed login as a command's failure. One that was refused for want of a proof says why there was none.
+fn failed(error: &LoginError, left_out: &[Trouble]) -> Failure {
     let login = match error {
         LoginError::Denied {
             login_id: Some(id), ..
         } => format!(" (login {id})"),
         _ => String::new(),
     };
-    Failure::failed(format!("{error}{login}")).hint(error.hint())
+    let left_out: String = left_out
+        .iter()
+        .map(|Trouble { source, error }| format!("; left out: {source}: {error} ({})", error.hint))
+        .collect();
+    Failure::failed(format!("{error}{login}{left_out}")).hint(error.hint())
 }
 
 fn text(logged_in: &LoggedIn) -> String {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use assay_common::policy::AttestorSet;
 use assay_common::protocol::envelope::{Blob, LoginAnswer, LoginRequest, MAX_MESSAGE, POSTCARD};
 use assay_common::protocol::{
-    AgentMessage, Challenge, Denied, MAX_BLOB, MAX_BLOBS, MessageWriter, SignedChallenge,
+    AgentMessage, Challenge, Denied, DenyCode, MAX_BLOB, MAX_BLOBS, MessageWriter, SignedChallenge,
     VerifierMessage, WriteFields as _, decode,
 };
 use assay_firmware::agent::{self, Failure, Opening, Refusal, Term};
@@ -113,6 +113,14 @@ pub async fn log_in(
     evidence: &mut Evidence,
 ) -> Result<Granted, LoginError> {
     let result = attempt(record, verifiers, evidence).await;
+    if let Err(LoginError::Denied {
+        code: DenyCode::REFUSED | DenyCode::NO_POLICY,
+        ..
+    }) = &result
+        && let Some(error) = evidence.left_out()
+    {
+        report(verifiers, error.into()).await;
+    }
     match &result {
         Ok(_) => evidence.keep(),
         Err(_) => evidence.end(),
@@ -156,7 +164,6 @@ async fn attempt(
                 match proofs {
                     Ok(proofs) => message = proofs.to_vec(),
                     Err(failure) => {
-                        // The verifier's log is where somebody looks for a node that is missing.
                         report(verifiers, failure).await;
                         return Err(own(failure, evidence));
                     }
@@ -285,7 +292,8 @@ fn named(message: &[u8]) -> Option<[u8; 16]> {
         .map(|challenge| challenge.login_id)
 }
 
-/// Tells the verifier why there is no login, as a node on a line does. That it does not hear of it changes nothing.
+/// Tells the verifier why there is no login, as a node on a line does: its log is where somebody looks for a node that is
+/// missing. That it does not hear of it changes nothing.
 async fn report(verifiers: &Verifiers, failure: Failure) {
     let Some(error) = failure.trouble() else {
         return;

@@ -122,7 +122,7 @@ pub trait Method: fmt::Debug + Send {
     ///
     /// # Errors
     ///
-    /// [`MethodError`]; the login ends with it.
+    /// [`MethodError`]. The method is left out of the answer, and the login ends when no other has proven anything.
     fn prove(&mut self, request: &ProofRequest<'_>) -> Result<Proof, MethodError>;
 
     /// Ends a login, however it went: nothing of it stays, neither a secret in memory nor an open port.
@@ -181,6 +181,12 @@ pub trait MethodConfig: fmt::Debug + Send {
     ///
     /// [`MethodError`] for settings that can never work; the agent does not start with them.
     fn build(self: Box<Self>, around: &Surroundings<'_>) -> Result<Box<dyn Method>, MethodError>;
+
+    /// Which of the settings is, or may hold, a secret that stands in the configuration itself. Others must not be able to read
+    /// the file then.
+    fn inline_secret(&self) -> Option<&'static str> {
+        None
+    }
 
     /// The DevID's settings, which are the TPM's source's to use: `tpm_devid` is the one method with settings that is no
     /// [`Method`].

@@ -2,6 +2,14 @@
 //!
 //! What comes from the TPM is answered by the TPM's own source, a host's methods by their [`Method`]s, and the two keys of
 //! a login without a TPM, the session's and the SVID's, from memory.
+//!
+//! A login needs what one policy of the verifier's asks for, and the challenge asks for what any of them does. So a proof
+//! that cannot be made is left out of the answer, and why is kept as a [`Trouble`]; the verifier decides by the others. All
+//! proofs are made before the answer is begun, for it says first how many there are.
+
+mod made;
+#[cfg(test)]
+mod tests;
 
 use assay_common::login::{LoginKeys, proof_nonce};
 use assay_common::policy::{AttestorKind, AttestorSet};
@@ -9,6 +17,7 @@ use assay_common::protocol::{MessageWriter, TroubleCode};
 use assay_firmware::evidence::{EvidenceError, EvidenceSource, Request};
 use assay_firmware::link::BlobSink;
 
+use self::made::Made;
 use crate::method::{Method, MethodError, ProofRequest};
 use crate::svid::key::{CryptoError, KeyShare, SvidKey};
 use crate::tpm::TpmSource;
@@ -28,6 +37,10 @@ pub struct Evidence {
     resident: bool,
     /// What the verifier has asked for, and got.
     proven: AttestorSet,
+    /// The proofs of the challenge under way, until they are written.
+    made: Made,
+    /// The first proof of the login that could not be made, as the verifier may be told of it.
+    left_out: Option<EvidenceError>,
     /// Why a source has no part in the login under way, or ended it.
     troubles: Vec<Trouble>,
 }
@@ -69,6 +82,8 @@ impl Evidence {
             svid_key: None,
             resident: false,
             proven: AttestorSet::EMPTY,
+            made: Made::default(),
+            left_out: None,
             troubles: Vec::new(),
         }
     }
@@ -103,6 +118,12 @@ impl Evidence {
     #[must_use]
     pub const fn proven(&self) -> AttestorSet {
         self.proven
+    }
+
+    /// The first proof that the verifier asked for in the last login and that could not be made.
+    #[must_use]
+    pub const fn left_out(&self) -> Option<EvidenceError> {
+        self.left_out
     }
 
     /// Why sources had no part in the last login, or ended it; the list is empty afterwards.
@@ -141,12 +162,22 @@ impl Evidence {
         error
     }
 
-    fn prove_by_method(
+    /// Makes the proof of one method; it is written later.
+    fn make(
         &mut self,
         request: &Request<'_>,
-        out: &mut MessageWriter<'_>,
-    ) -> Result<Option<LoginKeys>, EvidenceError> {
+        blobs: &mut dyn BlobSink,
+    ) -> Result<(), EvidenceError> {
         let kind = request.kind;
+        let by_tpm = self.tpm.as_mut();
+        if let Some(tpm) = by_tpm.filter(|tpm| tpm.ready && tpm.offered.contains(kind)) {
+            let proven = self
+                .made
+                .by(kind, |out| tpm.source.prove(request, blobs, out));
+            proven.map_err(|error| self.tpm_trouble(error))?;
+            self.resident |= kind == AttestorKind::TPM_EK || kind == AttestorKind::TPM_DEVID;
+            return Ok(());
+        }
         let nonce = proof_nonce(kind, request.transcript);
         let asked = ProofRequest {
             round: request.round,
@@ -160,9 +191,8 @@ impl Evidence {
         };
         match method.prove(&asked) {
             Ok(proof) => {
-                self.proven = self.proven.with(kind);
-                out.raw(&proof.payload);
-                Ok(proof.keys)
+                self.made.keep(kind, proof.payload, proof.keys);
+                Ok(())
             }
             Err(error) => Err(self.trouble(kind, error)),
         }
@@ -225,6 +255,8 @@ impl EvidenceSource for Evidence {
     /// A source that is not ready is left out: a policy may do without it. Without any there is no login.
     fn begin(&mut self) -> Result<(), EvidenceError> {
         self.troubles.clear();
+        self.made.clear();
+        self.left_out = None;
         self.svid_key = None;
         self.resident = false;
         self.proven = AttestorSet::EMPTY;
@@ -279,6 +311,40 @@ impl EvidenceSource for Evidence {
         aws_lc_rs::rand::fill(out).map_err(|_| EvidenceError::new(TroubleCode::METHOD))
     }
 
+    /// One method after the other, in the verifier's order. The login's own items are no methods: nothing is decided by them,
+    /// and they are answered whatever becomes of the others.
+    fn answering(
+        &mut self,
+        requests: &mut dyn Iterator<Item = Request<'_>>,
+        blobs: &mut dyn BlobSink,
+    ) -> Result<AttestorSet, EvidenceError> {
+        self.made.clear();
+        let mut answered = AttestorSet::EMPTY;
+        for request in requests {
+            let kind = request.kind;
+            if kind.is_protocol() || !self.kinds().contains(kind) {
+                // What was not offered is refused where it would be written.
+                answered = answered.with(kind);
+                continue;
+            }
+            match self.make(&request, blobs) {
+                Ok(()) => {
+                    answered = answered.with(kind);
+                    self.proven = self.proven.with(kind);
+                }
+                Err(error) => {
+                    // What it had proven in an earlier round is worth nothing without this.
+                    self.proven = self.proven.iter().filter(|one| *one != kind).collect();
+                    self.left_out = self.left_out.or(Some(error));
+                }
+            }
+        }
+        match self.left_out {
+            Some(error) if self.proven.is_empty() => Err(error),
+            _ => Ok(answered),
+        }
+    }
+
     fn prove(
         &mut self,
         request: &Request<'_>,
@@ -289,26 +355,18 @@ impl EvidenceSource for Evidence {
         if kind == AttestorKind::SESSION_KEY {
             return self.session_key(request, out);
         }
-        // An SVID's key is the TPM's where the TPM has named itself, which it has done by now: the verifier's items are in
-        // the order of their numbers, and this is the last.
-        if kind == AttestorKind::SVID_KEY && !self.resident {
-            return self.request_svid(out).map(|()| None);
+        if kind != AttestorKind::SVID_KEY {
+            let unasked = EvidenceError::new(TroubleCode::UNSUPPORTED_REQUEST);
+            return self.made.write(kind, out).ok_or(unasked);
         }
-        let by_tpm = self.tpm.as_mut().filter(|tpm| {
-            tpm.ready && (tpm.offered.contains(kind) || kind == AttestorKind::SVID_KEY)
-        });
-        let Some(tpm) = by_tpm else {
-            return self.prove_by_method(request, out);
-        };
-        match tpm.source.prove(request, blobs, out) {
-            Ok(keys) => {
-                if !kind.is_protocol() {
-                    self.proven = self.proven.with(kind);
-                }
-                self.resident |= kind == AttestorKind::TPM_EK || kind == AttestorKind::TPM_DEVID;
-                Ok(keys)
+        // An SVID's key is the TPM's where the TPM has named itself, which it has done by now: all methods' proofs are made
+        // before the first item is written.
+        match self.tpm.as_mut().filter(|tpm| tpm.ready) {
+            Some(tpm) if self.resident => {
+                let made = tpm.source.prove(request, blobs, out);
+                made.map_err(|error| self.tpm_trouble(error))
             }
-            Err(error) => Err(self.tpm_trouble(error)),
+            _ => self.request_svid(out).map(|()| None),
         }
     }
 
@@ -339,6 +397,7 @@ impl EvidenceSource for Evidence {
             method.end();
         }
         self.share = None;
+        self.made.clear();
         if let Some(tpm) = &mut self.tpm {
             tpm.source.keep();
         }

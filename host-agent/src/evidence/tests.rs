@@ -1,0 +1,139 @@
+//! What becomes of a login when one method breaks between the offer and the proof.
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+use assay_common::login::Transcript;
+use assay_common::policy::{AttestorKind, AttestorSet};
+use assay_common::protocol::{MessageWriter, TroubleCode};
+use assay_firmware::evidence::{EvidenceError, EvidenceSource as _, Request};
+use assay_firmware::link::{BlobSink, LinkError};
+
+use super::Evidence;
+use crate::finding::Finding;
+use crate::method::{Method, MethodError, Offer, Proof, ProofRequest};
+
+const SOUND: AttestorKind = AttestorKind::JOIN_TOKEN;
+const BROKEN: AttestorKind = AttestorKind::EXTENSION;
+
+/// A method that proves until a round.
+#[derive(Debug)]
+struct Until(AttestorKind, u8);
+
+impl Method for Until {
+    fn kind(&self) -> AttestorKind {
+        self.0
+    }
+
+    fn prove(&mut self, request: &ProofRequest<'_>) -> Result<Proof, MethodError> {
+        match request.round < self.1 {
+            true => Ok(vec![self.0.0; 3].into()),
+            false => Err(MethodError::new("broken", "mend it")),
+        }
+    }
+
+    fn show(&self) -> Result<Offer, MethodError> {
+        Ok(Offer::default())
+    }
+
+    fn doctor(&self) -> Vec<Finding> {
+        Vec::new()
+    }
+}
+
+struct NoBlobs;
+
+impl BlobSink for NoBlobs {
+    fn chunk(&mut self, _: u8, _: u32, _: &[u8]) -> Result<(), LinkError> {
+        Err(LinkError)
+    }
+}
+
+fn evidence(methods: Vec<Until>) -> Evidence {
+    let methods = methods.into_iter().map(|one| Box::new(one) as _);
+    let mut evidence = Evidence::new(methods.collect());
+    evidence.begin().unwrap();
+    evidence
+}
+
+fn requests<'a>(
+    kinds: &'a [AttestorKind],
+    round: u8,
+    transcript: &'a Transcript,
+) -> impl Iterator<Item = Request<'a>> {
+    kinds.iter().map(move |kind| Request {
+        kind: *kind,
+        round,
+        payload: &[],
+        transcript,
+    })
+}
+
+fn answering(
+    evidence: &mut Evidence,
+    kinds: &[AttestorKind],
+    round: u8,
+) -> Result<Vec<AttestorKind>, EvidenceError> {
+    let transcript = Transcript::new();
+    let answered = evidence.answering(&mut requests(kinds, round, &transcript), &mut NoBlobs);
+    answered.map(|set| set.iter().collect())
+}
+
+#[test]
+fn a_method_that_breaks_is_left_out_and_the_others_are_proven() {
+    let mut evidence = evidence(vec![Until(BROKEN, 0), Until(SOUND, 1)]);
+    let asked = [SOUND, BROKEN, AttestorKind::SVID_KEY];
+    let answered = answering(&mut evidence, &asked, 0).unwrap();
+    let expected: AttestorSet = [SOUND, AttestorKind::SVID_KEY].into_iter().collect();
+    assert_eq!(answered, expected.iter().collect::<Vec<_>>());
+    assert_eq!(evidence.proven(), AttestorSet::EMPTY.with(SOUND));
+    // What was made is what is written.
+    let transcript = Transcript::new();
+    let request = requests(&[SOUND], 0, &transcript).next().unwrap();
+    let mut room = [0; 8];
+    let mut out = MessageWriter::new(&mut room);
+    evidence.prove(&request, &mut NoBlobs, &mut out).unwrap();
+    assert_eq!(out.finish().unwrap(), [SOUND.0; 3]);
+    let troubles = evidence.take_troubles();
+    let told: Vec<_> = troubles
+        .iter()
+        .map(|trouble| (trouble.source.as_str(), trouble.error.hint.as_str()))
+        .collect();
+    assert_eq!(told, [("extension", "mend it")]);
+    assert_eq!(evidence.left_out().unwrap().code, TroubleCode::METHOD);
+}
+
+#[test]
+fn a_login_with_nothing_left_to_prove_ends() {
+    let mut evidence = evidence(vec![Until(BROKEN, 0)]);
+    let asked = [BROKEN, AttestorKind::SESSION_KEY, AttestorKind::SVID_KEY];
+    assert!(answering(&mut evidence, &asked, 0).is_err());
+    assert_eq!(evidence.take_troubles().len(), 1);
+}
+
+/// What a method proved in the first round counts for nothing when it cannot answer in the second.
+#[test]
+fn a_method_that_breaks_later_is_not_proven() {
+    let mut evidence = evidence(vec![Until(BROKEN, 1), Until(SOUND, 1)]);
+    assert!(answering(&mut evidence, &[SOUND, BROKEN], 0).is_ok());
+    let answered = answering(&mut evidence, &[BROKEN], 1).unwrap();
+    assert_eq!(answered, [], "the verifier decides by the other");
+    assert_eq!(evidence.proven(), AttestorSet::EMPTY.with(SOUND));
+    let mut alone = self::evidence(vec![Until(BROKEN, 1)]);
+    assert!(answering(&mut alone, &[BROKEN], 0).is_ok());
+    assert!(answering(&mut alone, &[BROKEN], 1).is_err());
+}
+
+#[test]
+fn a_proof_is_written_once_and_only_when_it_was_made() {
+    let mut evidence = evidence(vec![Until(SOUND, 1)]);
+    let transcript = Transcript::new();
+    let request = requests(&[SOUND], 0, &transcript).next().unwrap();
+    let write = |evidence: &mut Evidence| {
+        let mut room = [0; 8];
+        let mut out = MessageWriter::new(&mut room);
+        evidence.prove(&request, &mut NoBlobs, &mut out).is_ok()
+    };
+    assert!(!write(&mut evidence));
+    answering(&mut evidence, &[SOUND], 0).unwrap();
+    assert!(write(&mut evidence));
+    assert!(!write(&mut evidence));
+}
