@@ -1,10 +1,11 @@
 //! Secrets in files: tokens, passwords.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::Read as _;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
+use rustix::fs::OFlags;
 use zeroize::Zeroizing;
 
 use crate::method::MethodError;
@@ -14,6 +15,25 @@ const MAX: u64 = 16 * 1024;
 /// What a secret's file must not let anybody do: others read or change it, its group change it. Its group may read it, so that
 /// root can own the secrets of an agent that runs as somebody else.
 const FORBIDDEN: u32 = 0o027;
+
+/// Opens a file that somebody else names or makes: opening a pipe would wait for its other end, perhaps for ever. It makes no
+/// difference to a regular file; that it is one is for the caller to see.
+///
+/// # Errors
+///
+/// The system's.
+pub fn open(path: &Path) -> std::io::Result<File> {
+    let flags = i32::try_from(OFlags::NONBLOCK.bits());
+    let flags = flags.map_err(|_| std::io::ErrorKind::Unsupported)?;
+    File::options().read(true).custom_flags(flags).open(path)
+}
+
+/// What is wrong with a file's permissions when there is a secret in it.
+#[must_use]
+pub fn exposed(metadata: &Metadata) -> Option<u32> {
+    let mode = metadata.permissions().mode() & 0o777;
+    (mode & FORBIDDEN != 0).then_some(mode)
+}
 
 /// Reads a secret, and refuses one that others may read: it is none.
 ///
@@ -26,15 +46,14 @@ pub fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, MethodError> {
         let what = format!("{shown}: {error}");
         MethodError::new(what, "the agent's user must be able to read it")
     };
-    let file = File::open(path).map_err(unreadable)?;
+    let file = open(path).map_err(unreadable)?;
     // Of the file that was opened, not of one that has its name by now.
     let metadata = file.metadata().map_err(unreadable)?;
     if !metadata.is_file() {
         let what = format!("{shown}: not a regular file");
         return Err(MethodError::new(what, "name the file itself"));
     }
-    let mode = metadata.permissions().mode() & 0o777;
-    if mode & FORBIDDEN != 0 {
+    if let Some(mode) = exposed(&metadata) {
         let what = format!("{shown}: mode {mode:04o} lets others have the secret");
         return Err(MethodError::new(what, format!("chmod 0400 {shown}")));
     }
@@ -101,6 +120,26 @@ mod tests {
             );
             assert!(error.hint.starts_with("chmod 0400"));
         }
+    }
+
+    /// Nobody writes to it: whoever waited for that would not come back.
+    #[test]
+    fn a_pipe_is_refused_and_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pipe");
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        let fifo = rustix::fs::FileType::Fifo;
+        rustix::fs::mknodat(rustix::fs::CWD, &path, fifo, mode, 0).unwrap();
+        let (told, heard) = std::sync::mpsc::channel();
+        std::thread::spawn(move || told.send(read(&path)));
+        let error = heard.recv_timeout(std::time::Duration::from_secs(60));
+        assert!(
+            error
+                .unwrap()
+                .unwrap_err()
+                .what
+                .ends_with("not a regular file")
+        );
     }
 
     #[test]

@@ -64,7 +64,7 @@ pub struct Outputs {
 impl Outputs {
     /// The SVID and its chain, PEM, the leaf first.
     pub const SVID: &'static str = "svid.pem";
-    /// The SVID's private key, PKCS #8, PEM.
+    /// The SVID's private key, PKCS #8, PEM. There is none, and an old one is removed, while the key is in the TPM.
     pub const KEY: &'static str = "svid-key.pem";
     /// The authorities of X.509-SVIDs, PEM.
     pub const BUNDLE: &'static str = "bundle.pem";

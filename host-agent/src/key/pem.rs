@@ -60,7 +60,7 @@ pub fn certificates(path: &Path) -> Result<Vec<Vec<u8>>, MethodError> {
         )
     };
     let mut text = String::new();
-    std::fs::File::open(path)
+    crate::secret::open(path)
         .and_then(|file| file.take(MAX_CERTIFICATES_LEN).read_to_string(&mut text))
         .map_err(|error| fail(&error))?;
     let found = blocks(&text).filter(|block| block.label == "CERTIFICATE");

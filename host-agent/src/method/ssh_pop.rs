@@ -78,7 +78,7 @@ fn blob(path: &Path) -> Result<Vec<u8>, MethodError> {
         )
     };
     let mut text = String::new();
-    std::fs::File::open(path)
+    crate::secret::open(path)
         .and_then(|file| file.take(MAX_CERTIFICATE).read_to_string(&mut text))
         .map_err(|error| fail(&error))?;
     let mut words = text.split_ascii_whitespace();

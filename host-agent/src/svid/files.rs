@@ -83,6 +83,24 @@ pub fn replace(directory: &Path, files: &[NewFile<'_>]) -> Result<(), FileError>
         }
         return Err(error);
     }
+    flush(directory)
+}
+
+/// Removes a file of a directory; that there is none is as well.
+///
+/// # Errors
+///
+/// [`FileError`].
+pub fn remove(directory: &Path, name: &str) -> Result<(), FileError> {
+    let path = directory.join(name);
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        removed => removed.map_err(FileError::at(&path))?,
+    }
+    flush(directory)
+}
+
+fn flush(directory: &Path) -> Result<(), FileError> {
     let flushed = File::open(directory).and_then(|directory| directory.sync_all());
     flushed.map_err(FileError::at(directory))
 }

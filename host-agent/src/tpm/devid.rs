@@ -3,7 +3,6 @@
 //! The files are what tpm2-tools and openssl write: `tpm2_create -u` and `-r`, and a certificate with its chain in PEM. They
 //! are read anew for every login, so a renewed certificate needs no restart.
 
-use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
@@ -108,7 +107,7 @@ fn read(path: &Path) -> Result<Vec<u8>, MethodError> {
         )
     };
     let mut bytes = Vec::new();
-    let file = File::open(path).map_err(fail)?;
+    let file = crate::secret::open(path).map_err(fail)?;
     file.take(MAX_FILE + 1)
         .read_to_end(&mut bytes)
         .map_err(fail)?;

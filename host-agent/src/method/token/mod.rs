@@ -6,7 +6,6 @@
 pub mod custom_jwt;
 pub mod kubernetes;
 
-use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
@@ -80,9 +79,8 @@ impl Source {
 fn read_projected(path: &Path) -> Result<Zeroizing<String>, MethodError> {
     const HINT: &str = "project a service account token into the agent's pod (see docs/methods), or name its `tokenPath`";
     let wrong = |why: String| MethodError::new(format!("{}: {why}", path.display()), HINT);
-    let file = File::open(path).map_err(|error| wrong(error.to_string()))?;
+    let file = crate::secret::open(path).map_err(|error| wrong(error.to_string()))?;
     let metadata = file.metadata().map_err(|error| wrong(error.to_string()))?;
-    // A pipe could keep the agent waiting for ever.
     if !metadata.is_file() {
         return Err(wrong("not a regular file".to_owned()));
     }
