@@ -194,6 +194,16 @@ fn what_is_wrong_is_named_at_its_place_with_what_to_do() {
             "sha256: abc",
             "sha256 has 64 hex digits|sha256sum",
         ),
+        (
+            "{uid: 33, path: /usr/sbin/nginx}",
+            "{path: /usr/sbin/nginx}",
+            "nothing of who runs it|add `uid` or `gid`",
+        ),
+        (
+            "{uid: 33, path: /usr/sbin/nginx}",
+            &format!("{{sha256: '{}'}}", "0f".repeat(32)),
+            "nothing of who runs it|add `uid` or `gid`",
+        ),
         ("uid: 33", "user: 33", "unknown field `user`|"),
         (
             "tcti: swtpm:path=/run/swtpm.sock",

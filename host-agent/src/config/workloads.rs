@@ -1,4 +1,11 @@
 //! `agent.workloadApi`: the socket, and which processes get an identity over it.
+//!
+//! # Why an executable is not enough
+//!
+//! A process may connect, hand the connection on to another of its user's, and become the trusted program by `exec`: its
+//! number and its start stay what they were. So what runs says which program it is and nothing of who started it, and who
+//! holds the connection. Whoever may start the program could have its identity; an entry names them, by `uid` or `gid`, which
+//! the kernel notes of a connection when it is made.
 
 use std::path::{Path, PathBuf};
 
@@ -54,7 +61,7 @@ pub struct WorkloadEntry {
     pub name: String,
     /// What the process is told the identity is for.
     pub hint: String,
-    /// What it must be. Never empty.
+    /// What it must be. Never empty, and one of them is a user or a group.
     pub selectors: Vec<Selector>,
 }
 
@@ -128,6 +135,7 @@ impl EntrySource {
         let mut selectors = Vec::new();
         selectors.extend(uid.map(Selector::Uid));
         selectors.extend(gid.map(Selector::Gid));
+        let by_user = !selectors.is_empty();
         if let Some(path) = path {
             let path = PathBuf::from(path);
             let plain = path.components().collect::<PathBuf>() == path;
@@ -153,6 +161,12 @@ impl EntrySource {
             return Err((
                 format!("{name}: no selectors, so every process would fit"),
                 "say which processes are meant: `uid`, `gid`, `path`, `sha256`",
+            ));
+        }
+        if !by_user {
+            return Err((
+                format!("{name}: an executable, and nothing of who runs it"),
+                "add `uid` or `gid`: whoever may start the executable can have it run with a connection that is theirs",
             ));
         }
         Ok(WorkloadEntry {

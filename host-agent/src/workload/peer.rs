@@ -4,16 +4,21 @@
 //!
 //! A process number is used again when its process has ended. So the process is held by a descriptor from the moment of the
 //! connection on, and whatever was read of it in `/proc` counts only when it lives still afterwards: then it was this one all
-//! the time. Its user must also be the one that has connected, and its start is compared, for the moment between the
-//! connection and the descriptor.
+//! the time. The kernel gives that descriptor with the connection (`SO_PEERPIDFD`, Linux 6.5). An older one gives the number
+//! only; for the moment between the connection and the descriptor its user must then be the one that has connected, and its
+//! start is compared.
+//!
+//! None of this says that the process still is what it was: by `exec` it becomes another program and stays the same process.
+//! So an entry of the configuration names a user or a group too.
 
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::os::fd::OwnedFd;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
 use aws_lc_rs::digest;
+use nix::errno::Errno;
+use nix::sys::socket::{getsockopt, sockopt};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
@@ -51,15 +56,34 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Holds the process that has connected.
+    /// Holds the process at the other end of a socket, by the credentials that the kernel has of the connection.
     ///
     /// # Errors
     ///
     /// [`PeerError`].
-    pub fn new(uid: u32, gid: u32, pid: Option<i32>) -> Result<Self, PeerError> {
+    pub fn of(socket: &impl AsFd, uid: u32, gid: u32, pid: Option<i32>) -> Result<Self, PeerError> {
+        match getsockopt(socket, sockopt::PeerPidfd) {
+            Ok(held) => Self::held(uid, gid, pid, |_| Ok(held)),
+            Err(Errno::ENOPROTOOPT) => Self::by_number(uid, gid, pid),
+            Err(_) => Err(PeerError::Gone),
+        }
+    }
+
+    /// Holds the process that has a number now.
+    fn by_number(uid: u32, gid: u32, pid: Option<i32>) -> Result<Self, PeerError> {
+        Self::held(uid, gid, pid, |number| {
+            pidfd_open(number, PidfdFlags::empty()).map_err(|_| PeerError::Gone)
+        })
+    }
+
+    fn held(
+        uid: u32,
+        gid: u32,
+        pid: Option<i32>,
+        hold: impl FnOnce(Pid) -> Result<OwnedFd, PeerError>,
+    ) -> Result<Self, PeerError> {
         let number = pid.and_then(Pid::from_raw).ok_or(PeerError::Foreign)?;
-        let held = pidfd_open(number, PidfdFlags::empty());
-        let held = held.map_err(|_| PeerError::Gone)?;
+        let held = hold(number)?;
         let pid = number.as_raw_nonzero().get();
         let peer = Self {
             uid,
@@ -68,12 +92,9 @@ impl Peer {
             held,
             started: started(pid)?,
         };
-        // Root may give a process of its own another user after it has connected; nobody else can.
-        let owner = std::fs::metadata(format!("/proc/{pid}"));
-        let owner = owner
-            .map_err(|error| PeerError::Unknown("/proc", error))?
-            .uid();
-        if owner != uid && uid != 0 && owner != 0 {
+        // Root may give a process of its own another user after it has connected; nobody else can. Who owns the files in
+        // /proc says less: those of a process that hides its memory are root's.
+        if uid != 0 && user(pid)? != uid {
             return Err(PeerError::Gone);
         }
         peer.lives()?;
@@ -155,9 +176,19 @@ fn started(pid: i32) -> Result<u64, PeerError> {
     field.ok_or(PeerError::Gone)
 }
 
+/// Whom a process acts as: the second number of its line `Uid` (`proc_pid_status(5)`).
+fn user(pid: i32) -> Result<u32, PeerError> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"));
+    let status = status.map_err(|_| PeerError::Gone)?;
+    let line = status.lines().find_map(|line| line.strip_prefix("Uid:"));
+    let effective = line.and_then(|line| line.split_ascii_whitespace().nth(1)?.parse().ok());
+    effective.ok_or(PeerError::Gone)
+}
+
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
+    use std::os::unix::net::UnixStream;
     use std::process::Command;
 
     use super::{Peer, PeerError};
@@ -171,7 +202,7 @@ mod tests {
     fn a_process_is_known_by_its_executable() {
         let (uid, gid) = own();
         let pid = i32::try_from(std::process::id()).unwrap();
-        let peer = Peer::new(uid, gid, Some(pid)).unwrap();
+        let peer = Peer::by_number(uid, gid, Some(pid)).unwrap();
         let path = peer.executable().unwrap();
         assert_eq!(path, std::env::current_exe().unwrap());
         let sum = Command::new("sha256sum")
@@ -188,31 +219,69 @@ mod tests {
         let (uid, gid) = own();
         let mut child = Command::new("sleep").arg("600").spawn().unwrap();
         let pid = i32::try_from(child.id()).unwrap();
-        let peer = Peer::new(uid, gid, Some(pid)).unwrap();
+        let peer = Peer::by_number(uid, gid, Some(pid)).unwrap();
         assert!(peer.lives().is_ok());
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(matches!(peer.lives(), Err(PeerError::Gone)));
         assert!(peer.executable().is_err());
         assert!(matches!(
-            Peer::new(uid, gid, Some(pid)),
+            Peer::by_number(uid, gid, Some(pid)),
             Err(PeerError::Gone)
         ));
     }
 
     #[test]
     fn one_of_another_namespace_is_nobody() {
-        assert!(matches!(Peer::new(0, 0, None), Err(PeerError::Foreign)));
-        assert!(matches!(Peer::new(0, 0, Some(0)), Err(PeerError::Foreign)));
+        assert!(matches!(
+            Peer::by_number(0, 0, None),
+            Err(PeerError::Foreign)
+        ));
+        assert!(matches!(
+            Peer::by_number(0, 0, Some(0)),
+            Err(PeerError::Foreign)
+        ));
     }
 
-    /// A number that is used again by another user's process.
+    /// A number that is used again by a process of another user, root's too.
     #[test]
     fn another_users_process_is_not_the_one_that_connected() {
         let pid = i32::try_from(std::process::id()).unwrap();
         let (uid, gid) = own();
-        let peer = Peer::new(uid.wrapping_add(4242), gid, Some(pid));
-        // Root may change its processes' users, so only another's is told apart.
-        assert!(uid == 0 || matches!(peer, Err(PeerError::Gone)));
+        let peer = Peer::by_number(uid.wrapping_add(4242), gid, Some(pid));
+        assert!(matches!(peer, Err(PeerError::Gone)), "{uid}");
+    }
+
+    /// Of a pair it is the process that made it.
+    #[test]
+    fn the_kernel_says_who_has_connected() {
+        let (uid, gid) = own();
+        let (one, _other) = UnixStream::pair().unwrap();
+        let pid = i32::try_from(std::process::id()).unwrap();
+        let peer = Peer::of(&one, uid, gid, Some(pid)).unwrap();
+        assert_eq!(peer.executable().unwrap(), std::env::current_exe().unwrap());
+    }
+
+    /// As a process is that has connected, handed the connection on, and ended before anybody looked: by a kernel that gives
+    /// the descriptor, a later process with its number is not taken for it.
+    #[test]
+    fn one_that_has_handed_its_connection_on_and_ended_is_nobody() {
+        let (uid, gid) = own();
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("socket");
+        let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let script =
+            "import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1])";
+        let mut child = Command::new("python3")
+            .args(["-c", script])
+            .arg(&path)
+            .spawn()
+            .unwrap();
+        let (socket, _) = listener.accept().unwrap();
+        child.wait().unwrap();
+        // The number of one that lives stands for the number that is used again.
+        let pid = i32::try_from(std::process::id()).unwrap();
+        let peer = Peer::of(&socket, uid, gid, Some(pid));
+        assert!(matches!(peer, Err(PeerError::Gone)));
     }
 }

@@ -164,7 +164,7 @@ async fn connected(stream: UnixStream, api: Arc<Api>) {
         );
         return;
     };
-    let peer = match Peer::new(uid, gid, credentials.pid()) {
+    let peer = match Peer::of(&stream, uid, gid, credentials.pid()) {
         Ok(peer) => Arc::new(peer),
         Err(error) => {
             tracing::warn!(uid, reason = %error, "{}", names::WORKLOAD_REFUSED);
