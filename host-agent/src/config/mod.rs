@@ -40,6 +40,7 @@ use assay_host::document::{self, DocumentError};
 use assay_host::http::Roots;
 
 use crate::method::{MethodConfig, Surroundings};
+use crate::secret;
 
 pub use outputs::{Mode, Outputs};
 pub use workloads::{Selector, WorkloadApi, WorkloadEntry};
@@ -97,14 +98,56 @@ pub struct Attestor {
 }
 
 impl Config {
-    /// Reads and checks a configuration, and the provisioning record that it names.
+    /// Reads and checks a configuration, and the provisioning record that it names. One with a secret in it that others may
+    /// read is refused.
     ///
     /// # Errors
     ///
     /// [`DocumentError`], with a hint.
     pub fn load(path: &Path, overrides: &Overrides) -> Result<Self, DocumentError> {
+        let config = Self::read(path, overrides)?;
+        config.keeps_secrets()?;
+        Ok(config)
+    }
+
+    /// As [`load`](Self::load), whoever may read the file: to say what is wrong with it.
+    ///
+    /// # Errors
+    ///
+    /// [`DocumentError`], with a hint.
+    pub fn read(path: &Path, overrides: &Overrides) -> Result<Self, DocumentError> {
         let text = document::read(path)?;
         Self::parse(path, &text, overrides)
+    }
+
+    /// Whether the file is closed to others when a secret stands in it.
+    ///
+    /// # Errors
+    ///
+    /// [`DocumentError`], with a hint.
+    pub fn keeps_secrets(&self) -> Result<(), DocumentError> {
+        let own = |one: &Attestor| {
+            let name = one.config.as_ref()?.inline_secret()?;
+            Some((one.kind, name))
+        };
+        let Some((kind, name)) = self.attestors.iter().find_map(own) else {
+            return Ok(());
+        };
+        let file = self.file.display();
+        let failed = |what: String| DocumentError::new(file.to_string(), what);
+        let metadata = std::fs::metadata(&self.file).map_err(|error| failed(error.to_string()))?;
+        let Some(mode) = secret::exposed(&metadata) else {
+            return Ok(());
+        };
+        let what =
+            format!("{kind}: `{name}` may be a secret, and mode {mode:04o} lets others have it");
+        let hint = match kind {
+            AttestorKind::JOIN_TOKEN => {
+                format!("chmod 0640 {file}, or name a `joinTokenFile` instead")
+            }
+            _ => format!("chmod 0640 {file}"),
+        };
+        Err(failed(what).hint(hint))
     }
 
     /// Checks a configuration whose text is at hand. Relative paths begin at the file's directory.

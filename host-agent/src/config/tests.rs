@@ -234,3 +234,39 @@ fn an_empty_file_says_how_it_begins() {
     let told = parse("# nothing\n").unwrap_err();
     assert!(told.contains("begin with `agent:`"), "{told}");
 }
+
+/// What stands in the file itself is as secret as a file of its own.
+#[test]
+fn a_secret_in_a_file_that_others_may_read_is_refused() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("agent.yaml");
+    let token = format!("join_{}", "a".repeat(43));
+    let load = |entry: &str, mode: u32| {
+        std::fs::write(&path, whole().replacen("type: tpm_ek", entry, 1)).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        Config::load(&path, &Overrides::default()).map(drop)
+    };
+    let quoted = "type: tpm_ek\n      - type: ";
+    let inline = format!("{quoted}join_token\n        config: {{joinToken: {token}}}");
+    let file = format!("{quoted}join_token\n        config: {{joinTokenFile: token}}");
+    let extension = format!("{quoted}extension\n        config: {{command: [/bin/true]}}");
+    let environment = extension.replace("true]", "true], environment: {PIN: \"1234\"}");
+    for (entry, field) in [(&inline, "joinToken"), (&environment, "environment")] {
+        for mode in [0o600, 0o640] {
+            load(entry, mode).unwrap();
+        }
+        for mode in [0o644, 0o660, 0o602] {
+            let error = load(entry, mode).unwrap_err();
+            let (told, hint) = (error.to_string(), error.hint.unwrap_or_default());
+            assert!(told.contains(&format!("`{field}`")), "{told}");
+            assert!(told.contains(&format!("{mode:04o}")), "{told}");
+            assert!(hint.starts_with("chmod 0640 "), "{hint}");
+            for secret in [token.as_str(), "1234"] {
+                assert!(!told.contains(secret) && !hint.contains(secret), "{told}");
+            }
+        }
+    }
+    load(&file, 0o644).unwrap();
+    load(&extension, 0o644).unwrap();
+}

@@ -21,7 +21,7 @@ pub(crate) use tpm::show as show_tpm;
 /// Looks at everything.
 pub async fn examine(path: &Path, overrides: &Overrides) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let mut config = match Config::load(path, overrides) {
+    let mut config = match Config::read(path, overrides) {
         Ok(config) => {
             let methods: Vec<_> = config
                 .attestors
@@ -29,7 +29,10 @@ pub async fn examine(path: &Path, overrides: &Overrides) -> Vec<Finding> {
                 .map(|one| one.kind.to_string())
                 .collect();
             let seen = format!("{}, offers {}", path.display(), methods.join(", "));
-            findings.push(Finding::ok("configuration", seen));
+            findings.push(match config.keeps_secrets() {
+                Ok(()) => Finding::ok("configuration", seen),
+                Err(error) => unconfigured(path, &error),
+            });
             config
         }
         Err(error) => {

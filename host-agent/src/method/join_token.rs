@@ -53,6 +53,10 @@ impl MethodConfig for Config {
         };
         Ok(Box::new(JoinToken { from }))
     }
+
+    fn inline_secret(&self) -> Option<&'static str> {
+        self.join_token.as_ref().map(|_| "joinToken")
+    }
 }
 
 /// Where the token is.

@@ -1,9 +1,9 @@
 //! `extension`: an executable of the operator's makes the proof; a webhook of the operator's judges it.
 
+mod owned;
 mod program;
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use serde::{Deserialize, Serialize};
 
+use self::owned::look;
 use self::program::{Program, ProgramError};
 use super::{Method, MethodConfig, MethodError, Offer, Proof, ProofRequest, Surroundings};
 use crate::finding::Finding;
@@ -26,7 +27,7 @@ const DEFAULT_TIMEOUT: &str = "10s";
 const HINT: &str = "see docs/methods/extension.md for what the executable reads and writes";
 
 /// `config:` of an `extension` entry.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Config {
     #[serde(default)]
@@ -36,6 +37,17 @@ pub struct Config {
     timeout: Option<String>,
     #[serde(default)]
     environment: BTreeMap<String, String>,
+}
+
+/// Arguments and environment may hold secrets.
+impl core::fmt::Debug for Config {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Config")
+            .field("path", &self.command.first())
+            .field("long_running", &self.long_running)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
 }
 
 impl MethodConfig for Config {
@@ -81,6 +93,10 @@ impl MethodConfig for Config {
             program: None,
             asked: 0,
         }))
+    }
+
+    fn inline_secret(&self) -> Option<&'static str> {
+        (!self.environment.is_empty()).then_some("environment")
     }
 }
 
@@ -128,23 +144,6 @@ struct Answer {
     error: Option<String>,
 }
 
-/// Whether it can be started, and by nobody else be made another.
-fn look(path: &Path) -> Result<(), MethodError> {
-    let shown = path.display();
-    let metadata = std::fs::metadata(path)
-        .map_err(|error| MethodError::new(format!("{shown}: {error}"), "name the executable"))?;
-    let mode = metadata.permissions().mode();
-    if !metadata.is_file() || mode & 0o111 == 0 {
-        let what = format!("{shown}: not an executable file");
-        return Err(MethodError::new(what, format!("chmod 0755 {shown}")));
-    }
-    if mode & 0o002 != 0 {
-        let what = format!("{shown}: everybody can change it");
-        return Err(MethodError::new(what, format!("chmod 0755 {shown}")));
-    }
-    Ok(())
-}
-
 impl Extension {
     fn answer(
         &mut self,
@@ -152,7 +151,7 @@ impl Extension {
         arguments: &[String],
         nonce: &[u8; 32],
     ) -> Result<Vec<u8>, MethodError> {
-        look(path)?;
+        let real = look(path)?;
         self.asked += 1;
         let question = Question {
             version: 1,
@@ -175,7 +174,10 @@ impl Extension {
         // Kept only when all went well: whoever failed once is started anew.
         let mut program = match self.program.take().filter(Program::is_alive) {
             Some(program) => program,
-            None => Program::start(path, arguments, &self.environment).map_err(failed)?,
+            None => {
+                let start = Program::start(&real, path, arguments, &self.environment);
+                start.map_err(failed)?
+            }
         };
         let answer = program.ask(&line, self.timeout).map_err(failed)?;
         let wrong = |what: &str| MethodError::new(format!("{}: {what}", path.display()), HINT);
@@ -225,7 +227,7 @@ impl Method for Extension {
     fn begin(&mut self) -> Result<(), MethodError> {
         match &self.command {
             None => Ok(()),
-            Some((path, _)) => look(path),
+            Some((path, _)) => look(path).map(drop),
         }
     }
 
@@ -258,7 +260,7 @@ impl Method for Extension {
             return vec![Finding::ok(subject, "no executable: the proof is empty")];
         };
         vec![match look(path) {
-            Ok(()) => Finding::ok(subject, format!("{} can be started", path.display())),
+            Ok(_) => Finding::ok(subject, format!("{} can be started", path.display())),
             Err(error) => Finding::fail(subject, error.what, error.hint),
         }]
     }

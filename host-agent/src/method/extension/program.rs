@@ -1,7 +1,8 @@
 //! An executable that answers lines with lines.
 //!
-//! It is started without a shell, with no environment but the configured one, in a process group of its own. An answer has an
-//! end in length and time; whoever misses either is killed, with all that it started.
+//! It is started without a shell, with no environment but the configured one, in a process group of its own, without the
+//! agent's ambient capabilities and without a way to new ones (`PR_SET_NO_NEW_PRIVS`). An answer has an end in length and
+//! time; whoever misses either is killed, with all that it started.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
@@ -13,6 +14,7 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::thread::{clear_ambient_capability_set, set_no_new_privs};
 
 /// Longest line that is read, bytes.
 const LINE: u64 = 64 * 1024;
@@ -56,21 +58,24 @@ pub(super) struct Program {
 }
 
 impl Program {
+    /// Starts `real`, by the name `path`.
     pub(super) fn start(
+        real: &Path,
         path: &Path,
         arguments: &[String],
         environment: &BTreeMap<String, String>,
     ) -> Result<Self, ProgramError> {
-        let mut child = Command::new(path)
+        let mut command = Command::new(real);
+        command
+            .arg0(path)
             .args(arguments)
             .env_clear()
             .envs(environment)
             .current_dir("/")
             .process_group(0)
             .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(ProgramError::Start)?;
+            .stdout(Stdio::piped());
+        let mut child = spawn(command).map_err(ProgramError::Start)?;
         let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
             kill(&mut child);
             return Err(ProgramError::Ended);
@@ -114,6 +119,18 @@ impl Drop for Program {
     fn drop(&mut self) {
         kill(&mut self.child);
     }
+}
+
+/// Starts a process that has no more than its user. Capabilities and the flag are a thread's, and a process begins with those
+/// of the thread that starts it: so there is one for that, and the agent's own keep theirs.
+fn spawn(mut command: Command) -> io::Result<Child> {
+    let starting = thread::Builder::new().spawn(move || {
+        clear_ambient_capability_set()?;
+        set_no_new_privs(true)?;
+        command.spawn()
+    })?;
+    let started = starting.join();
+    started.unwrap_or_else(|_| Err(io::ErrorKind::Other.into()))
 }
 
 /// Ends it, and all of its group. It is not waited for before the signal, so its number is still its own.

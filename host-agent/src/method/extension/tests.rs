@@ -32,6 +32,10 @@ fn prove(method: &mut Box<dyn Method>) -> Result<Vec<u8>, MethodError> {
     method.prove(&request).map(|proof| proof.payload)
 }
 
+pub(super) fn set_mode(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
 /// A script in a directory of its own.
 struct Script {
     dir: tempfile::TempDir,
@@ -44,7 +48,7 @@ impl Script {
         };
         let path = script.path("script");
         std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        set_mode(&path, 0o755);
         script
     }
 
@@ -209,10 +213,7 @@ fn what_can_never_work_is_refused_at_the_start_and_the_rest_before_the_login() {
         assert!(method(config.clone()).is_err(), "{config}");
     }
     let script = Script::new("");
-    let set = |mode| {
-        std::fs::set_permissions(script.path("script"), std::fs::Permissions::from_mode(mode))
-            .unwrap()
-    };
+    let set = |mode| set_mode(&script.path("script"), mode);
     let mut method = script.method(json!({}));
     let told = |method: &mut Box<dyn Method>| {
         let error = method.begin().unwrap_err();
@@ -224,7 +225,7 @@ fn what_can_never_work_is_refused_at_the_start_and_the_rest_before_the_login() {
     set(0o644);
     assert!(told(&mut method).contains("not an executable"));
     set(0o757);
-    assert!(told(&mut method).contains("everybody can change it"));
+    assert!(told(&mut method).contains("lets others change it"));
     std::fs::remove_file(script.path("script")).unwrap();
     assert!(told(&mut method).contains("No such file"));
 }
@@ -232,9 +233,34 @@ fn what_can_never_work_is_refused_at_the_start_and_the_rest_before_the_login() {
 #[test]
 fn debug_tells_neither_arguments_nor_environment() {
     let config = json!({"command": ["/bin/true", "s3cret"], "environment": {"TOKEN": "s3cret"}});
-    let told = format!("{:?}", method(config).unwrap());
+    let settings: Config = serde_json::from_value(config.clone()).unwrap();
+    for told in [
+        format!("{settings:?}"),
+        format!("{:?}", method(config).unwrap()),
+    ] {
+        assert!(
+            told.contains("/bin/true") && !told.contains("s3cret"),
+            "{told}"
+        );
+    }
+}
+
+/// Whatever the agent may do beside being its user (a capability for the Workload API, say) is not handed on, and a
+/// set-user-id program gets no more than it has.
+#[test]
+fn an_executable_has_none_of_the_agents_privileges() {
+    let script = Script::new(r#"cat /proc/self/status >"$DIR/status""#);
+    assert!(prove(&mut script.method(json!({}))).is_err());
+    let status = std::fs::read_to_string(script.path("status")).unwrap();
+    let field = |name: &str| {
+        let line = status.lines().find(|line| line.starts_with(name));
+        line.unwrap().split_ascii_whitespace().nth(1).unwrap()
+    };
+    assert_eq!(field("NoNewPrivs:"), "1");
+    assert_eq!(u64::from_str_radix(field("CapAmb:"), 16), Ok(0));
+    let own = std::fs::read_to_string("/proc/thread-self/status").unwrap();
     assert!(
-        told.contains("/bin/true") && !told.contains("s3cret"),
-        "{told}"
+        own.contains("NoNewPrivs:\t0"),
+        "the agent itself is as it was"
     );
 }
