@@ -23,8 +23,8 @@ impl World {
     #[must_use]
     pub fn new(fetch: Arc<dyn Fetch>, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
         Self {
+            keys: KeyCache::new(clock, fetch.clone()),
             fetch,
-            keys: KeyCache::new(clock),
             store,
         }
     }
@@ -40,7 +40,7 @@ impl Fetch for World {
 #[async_trait]
 impl Outside for World {
     async fn jwk(&self, source: &KeySource, kid: Option<&str>) -> Result<Vec<u8>, Error> {
-        self.keys.jwk(self.fetch.as_ref(), source, kid).await
+        self.keys.jwk(source, kid).await
     }
 
     async fn take_join_token(

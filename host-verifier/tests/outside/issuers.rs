@@ -119,7 +119,7 @@ impl Issuer {
 /// The network, and a cache of keys.
 #[derive(Debug)]
 struct World {
-    client: Client,
+    client: Arc<Client>,
     cache: KeyCache,
     clock: Arc<ManualClock>,
 }
@@ -127,9 +127,10 @@ struct World {
 impl World {
     fn new(allow_loopback: bool) -> Self {
         let clock = Arc::new(ManualClock::at(jiff::Timestamp::UNIX_EPOCH));
+        let client = Arc::new(dns::shared().client(allow_loopback));
         Self {
-            client: dns::shared().client(allow_loopback),
-            cache: KeyCache::new(clock.clone()),
+            cache: KeyCache::new(clock.clone(), client.clone()),
+            client,
             clock,
         }
     }
@@ -153,7 +154,7 @@ impl Fetch for World {
 #[async_trait::async_trait]
 impl Outside for World {
     async fn jwk(&self, source: &KeySource, kid: Option<&str>) -> Result<Vec<u8>, Error> {
-        self.cache.jwk(&self.client, source, kid).await
+        self.cache.jwk(source, kid).await
     }
 
     async fn take_join_token(

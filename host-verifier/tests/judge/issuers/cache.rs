@@ -1,12 +1,19 @@
 //! Keys of issuers that were fetched before: when an issuer is asked, and when not.
 
+use core::future::Future;
+use core::pin::pin;
+use core::sync::atomic::{AtomicUsize, Ordering};
+use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 use std::sync::Arc;
 
 use assay_host_verifier::clock::ManualClock;
-use assay_host_verifier::jwt::cache::{FRESH, KeyCache, MOST_SOURCES, OLDEST, PAUSE};
-use assay_host_verifier::outside::{Error, ErrorKind, KeyLocation, KeySource, Reach};
+use assay_host_verifier::jwt::cache::{FRESH, KeyCache, MOST_SOURCES, OLDEST, PAUSE, STALE};
+use assay_host_verifier::outside::{
+    Error, ErrorKind, Fetch, KeyLocation, KeySource, Reach, Request, Response,
+};
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
 use super::World;
 use crate::jwt::signer::Signer;
@@ -32,8 +39,34 @@ fn set(kids: &[&str]) -> Value {
     json!({"keys": keys.collect::<Vec<_>>()})
 }
 
+/// Answers when the test lets it.
+#[derive(Debug)]
+struct Slow {
+    world: Arc<World>,
+    open: watch::Sender<bool>,
+    asked: AtomicUsize,
+}
+
+#[async_trait::async_trait]
+impl Fetch for Slow {
+    async fn fetch(&self, request: &Request) -> Result<Response, Error> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        self.open.subscribe().wait_for(|open| *open).await.unwrap();
+        self.world.fetch(request).await
+    }
+}
+
+/// What is there without waiting.
+fn at_once<F: Future>(future: F) -> Option<F::Output> {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => None,
+    }
+}
+
 struct Bench {
-    world: World,
+    world: Arc<World>,
+    slow: Arc<Slow>,
     clock: Arc<ManualClock>,
     cache: KeyCache,
     source: KeySource,
@@ -44,9 +77,16 @@ impl Bench {
         let clock = Arc::new(ManualClock::at(jiff::Timestamp::UNIX_EPOCH));
         // The clock does not begin at zero, at which everything would be new.
         clock.advance(Duration::from_secs(86_400));
+        let world = Arc::new(World::default());
+        let slow = Arc::new(Slow {
+            world: world.clone(),
+            open: watch::Sender::new(true),
+            asked: AtomicUsize::new(0),
+        });
         Self {
-            world: World::default(),
-            cache: KeyCache::new(clock.clone()),
+            cache: KeyCache::new(clock.clone(), slow.clone()),
+            world,
+            slow,
             clock,
             source: source(KeyLocation::Jwks(KEYS.to_owned())),
         }
@@ -59,14 +99,21 @@ impl Bench {
     }
 
     async fn key(&self, kid: Option<&str>) -> Result<String, ErrorKind> {
-        let key = self.cache.jwk(&self.world, &self.source, kid).await;
+        let key = self.cache.jwk(&self.source, kid).await;
         let key = key.map_err(|error: Error| error.kind)?;
         let key: Value = serde_json::from_slice(&key).unwrap();
         Ok(key["kid"].as_str().unwrap_or_default().to_owned())
     }
 
     fn asked(&self) -> usize {
-        self.world.asked().len()
+        self.slow.asked.load(Ordering::SeqCst)
+    }
+
+    /// Lets questions that nobody waits for go on as far as they come.
+    async fn settle(&self) {
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
     }
 }
 
@@ -84,7 +131,72 @@ async fn a_known_key_is_not_asked_for_again_while_its_set_is_fresh() {
     assert_eq!(bench.asked(), 1);
     bench.clock.advance(Duration::from_secs(1));
     assert!(bench.key(Some("a")).await.is_ok());
+    bench.settle().await;
     assert_eq!(bench.asked(), 2);
+}
+
+/// An agent that hangs up as soon as its issuer is asked is no way to have it asked again, nor to have its failure forgotten.
+#[tokio::test]
+async fn who_goes_away_meanwhile_leaves_the_question_and_what_comes_of_it() {
+    let bench = Bench::new();
+    bench.publish(Err(ErrorKind::Connect));
+    bench.slow.open.send_replace(false);
+    for i in 0..5 {
+        let kid = format!("invented-{i}");
+        let mut login = Box::pin(bench.key(Some(&kid)));
+        assert_eq!(at_once(&mut login), None);
+        bench.settle().await;
+        assert_eq!(at_once(&mut login), None, "its question is under way");
+        drop(login);
+        assert_eq!(bench.asked(), 1);
+    }
+    bench.slow.open.send_replace(true);
+    bench.settle().await;
+    assert_eq!(at_once(bench.key(Some("a"))), Some(Err(ErrorKind::Connect)));
+    assert_eq!(bench.asked(), 1);
+}
+
+#[tokio::test]
+async fn a_slow_issuer_holds_nobody_whose_key_is_known() {
+    let bench = Bench::new();
+    bench.publish(Ok(set(&["a"])));
+    assert!(bench.key(Some("a")).await.is_ok());
+    bench.slow.open.send_replace(false);
+    bench.clock.advance(FRESH);
+    for _ in 0..5 {
+        assert_eq!(at_once(bench.key(Some("a"))), Some(Ok("a".to_owned())));
+        bench.settle().await;
+    }
+    assert_eq!(bench.asked(), 2, "one question at a time");
+    let mut rotated = Box::pin(bench.key(Some("b")));
+    assert_eq!(at_once(&mut rotated), None, "it may be in the new set");
+    bench.publish(Ok(set(&["b"])));
+    bench.slow.open.send_replace(true);
+    assert_eq!(rotated.await, Ok("b".to_owned()));
+    assert_eq!(bench.key(Some("a")).await, Err(ErrorKind::NoKey));
+    assert_eq!(bench.asked(), 2);
+}
+
+/// Where nobody has asked for long, a key that was withdrawn meanwhile is not taken once more.
+#[tokio::test]
+async fn a_stale_set_is_not_believed_before_its_issuer_was_asked() {
+    let bench = Bench::new();
+    bench.publish(Ok(set(&["a"])));
+    assert!(bench.key(Some("a")).await.is_ok());
+    bench.clock.advance(STALE - Duration::from_secs(1));
+    bench.publish(Err(ErrorKind::Deadline));
+    assert!(at_once(bench.key(Some("a"))).is_some());
+    bench.settle().await;
+    bench.clock.advance(PAUSE);
+    let known = at_once(bench.key(Some("a")));
+    assert_eq!(known, Some(Ok("a".to_owned())), "it was asked, in vain");
+
+    let bench = Bench::new();
+    bench.publish(Ok(set(&["a"])));
+    assert!(bench.key(Some("a")).await.is_ok());
+    bench.clock.advance(STALE);
+    bench.publish(Ok(set(&["b"])));
+    assert_eq!(bench.key(Some("a")).await, Err(ErrorKind::NoKey));
 }
 
 /// A rotation: the new key is found at once, and the old one is gone once the set is.
@@ -206,7 +318,7 @@ async fn discovery_asks_twice_and_believes_its_own_issuer_only() {
     let document = json!({"issuer": ISSUER, "jwks_uri": KEYS, "response_types_supported": []});
     bench.world.answers(DISCOVERY, Ok(document));
     bench.publish(Ok(set(&["a"])));
-    let key = bench.cache.jwk(&bench.world, &source, Some("a")).await;
+    let key = bench.cache.jwk(&source, Some("a")).await;
     assert!(key.is_ok());
     let asked: Vec<_> = bench.world.asked().into_iter().map(|r| r.url).collect();
     assert_eq!(asked, [DISCOVERY, KEYS]);
@@ -215,7 +327,7 @@ async fn discovery_asks_twice_and_believes_its_own_issuer_only() {
     let document = json!({"issuer": "https://evil.example.org", "jwks_uri": KEYS});
     lying.world.answers(DISCOVERY, Ok(document));
     lying.publish(Ok(set(&["a"])));
-    let told = lying.cache.jwk(&lying.world, &source, Some("a")).await;
+    let told = lying.cache.jwk(&source, Some("a")).await;
     let why = "the discovery document is of another issuer";
     assert_eq!(told.unwrap_err().kind, ErrorKind::Content(why));
     assert_eq!(lying.asked(), 1, "its keys are not asked for");
@@ -249,7 +361,7 @@ async fn sources_with_other_rules_share_nothing() {
         },
     ] {
         let before = bench.asked();
-        let key = bench.cache.jwk(&bench.world, &other, Some("a")).await;
+        let key = bench.cache.jwk(&other, Some("a")).await;
         assert!(key.is_ok());
         assert_eq!(bench.asked(), before + 1);
         let sent = bench.world.asked().pop().unwrap();
@@ -267,7 +379,7 @@ async fn the_memory_is_bounded() {
         let url = format!("https://issuer.example.org/{i}");
         bench.world.answers(&url, Ok(set(&["a"])));
         let other = source(KeyLocation::Jwks(url));
-        let key = bench.cache.jwk(&bench.world, &other, Some("a")).await;
+        let key = bench.cache.jwk(&other, Some("a")).await;
         assert!(key.is_ok());
     }
     let before = bench.asked();
