@@ -21,7 +21,8 @@ pub(super) struct Source {
     /// Who resolves names, each an address with or without a port. Default: those of /etc/resolv.conf.
     #[schemars(with = "Option<Vec<String>>", length(min = 1, max = 8))]
     resolvers: Option<Spanned<Vec<String>>>,
-    /// Let every method ask this machine's own loopback addresses. Default: false.
+    /// Let this machine's own loopback addresses be asked where an operator chose whom to ask; never by `http_dns`. Default:
+    /// false.
     #[serde(default)]
     allow_loopback: bool,
 }

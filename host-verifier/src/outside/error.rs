@@ -177,7 +177,7 @@ impl ErrorKind {
                 "private addresses are for the operator to allow: see the method's `allowPrivateAddresses`"
             }
             Self::Address(AddressClass::Loopback) => {
-                "this machine itself is for the operator to allow: `outbound.allowLoopback` in assayd.yaml"
+                "this machine itself is for the operator to allow: `outbound.allowLoopback` in assayd.yaml; never for `http_dns`"
             }
             Self::Address(_) => "nothing that may be asked lies there",
             Self::NameNotFound | Self::Resolver => {

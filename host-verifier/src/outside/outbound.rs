@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 pub struct Outbound {
     /// Who resolves names; empty: those of `/etc/resolv.conf`.
     pub resolvers: Vec<SocketAddr>,
-    /// Whether this machine's own loopback addresses may be asked, by every method: for an API server or a webhook that runs
-    /// beside the verifier. Never where nodes that are not trusted use `http_dns`.
+    /// Whether this machine's own loopback addresses may be asked where an operator has chosen whom to ask: an API server,
+    /// an issuer or a webhook that runs beside the verifier. Never by a method whose agents choose (`http_dns`).
     pub allow_loopback: bool,
 }

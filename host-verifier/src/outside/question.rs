@@ -63,6 +63,8 @@ pub struct Request {
     pub roots: Option<Arc<str>>,
     /// The media types that the answer may have, without parameters; empty: any, or none at all.
     pub content_types: &'static [&'static str],
+    /// Whether the same was asked a moment ago, in vain: one question that is repeated fails once, however often it is.
+    pub repeated: bool,
 }
 
 impl Request {
@@ -84,6 +86,7 @@ impl Request {
             reach,
             roots: None,
             content_types: &[],
+            repeated: false,
         }
     }
 

@@ -38,7 +38,7 @@ impl Reach {
     }
 
     /// Whether addresses of this class may be asked. Loopback never: only the operator of the machine can say that
-    /// (`outbound.allowLoopback`), and no policy can.
+    /// (`outbound.allowLoopback`), for what agents do not choose; no policy can.
     #[must_use]
     pub const fn allows(self, class: AddressClass) -> bool {
         match class {

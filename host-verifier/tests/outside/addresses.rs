@@ -195,6 +195,26 @@ async fn the_machines_operator_can_allow_loopback_and_nothing_else_by_it() {
     }
 }
 
+/// A node names itself, and may have its name stand for 127.0.0.1.
+#[tokio::test]
+async fn loopback_that_is_allowed_is_not_for_agents_to_choose() {
+    let (strict, open) = (dns::shared().client(false), dns::shared().client(true));
+    for (rule, reach) in rules() {
+        if !reach.plain {
+            continue;
+        }
+        for (name, fate) in NAMES {
+            let url = format!("http://{name}:8080/");
+            let found = open.addresses(&url, reach).await;
+            assert_eq!(found, strict.addresses(&url, reach).await, "{name} {rule}");
+            if *fate == Class(Loopback) {
+                let refused = ErrorKind::Address(Loopback);
+                assert_eq!(found.unwrap_err().kind, refused, "{name} {rule}");
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn in_the_clear_goes_only_what_the_method_allows() {
     let client = dns::shared().client(false);

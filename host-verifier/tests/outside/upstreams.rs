@@ -320,17 +320,47 @@ async fn nobody_there_is_told_apart_from_nobody_of_that_name() {
 }
 
 #[tokio::test]
-async fn who_is_out_of_order_is_left_alone_for_a_while() {
-    let broken = Upstream::tls(Arc::new(|_| {
-        say("HTTP/1.1 503 no\r\ncontent-length: 0\r\n\r\n")
-    }))
-    .await;
+async fn who_cannot_be_reached_is_left_alone_for_a_while_by_those_who_ask_alike() {
+    let upstream = Upstream::tls(Arc::new(|_| answer("application/json", "{}"))).await;
     let client = client();
+    let mut wrong = asks(&upstream);
+    wrong.roots = Some(certificate(&[], false).0);
     for _ in 0..5 {
-        let error = client.fetch(&asks(&broken)).await.unwrap_err();
-        assert_eq!(error.kind, ErrorKind::Status(503));
+        // Its repetitions are no more failures.
+        for repeated in [false, true, true] {
+            wrong.repeated = repeated;
+            let error = client.fetch(&wrong).await.unwrap_err();
+            assert_eq!(error.kind, ErrorKind::Tls(TlsFault::UnknownAuthority));
+        }
     }
-    let error = client.fetch(&asks(&broken)).await.unwrap_err();
+    let error = client.fetch(&wrong).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Open);
-    assert_eq!(broken.connections.load(Ordering::SeqCst), 5);
+    assert_eq!(
+        upstream.connections.load(Ordering::SeqCst),
+        15,
+        "it was not even connected to"
+    );
+    assert!(
+        client.fetch(&asks(&upstream)).await.is_ok(),
+        "another policy's wrong authorities are its own trouble"
+    );
+}
+
+/// What is sent may be an agent's: were its answers counted, one agent could shut out all others.
+#[tokio::test]
+async fn whoever_answers_is_asked_again_whatever_it_answers() {
+    for pieces in [
+        say("HTTP/1.1 503 no\r\ncontent-length: 0\r\n\r\n"),
+        say("SSH-2.0-x\r\n"),
+        vec![Piece::Hang],
+    ] {
+        let upstream = Upstream::tls(Arc::new(move |_| pieces.clone())).await;
+        let client = client();
+        let mut request = asks(&upstream);
+        for _ in 0..8 {
+            request.deadline = Duration::from_secs(1);
+            let error = client.fetch(&request).await.unwrap_err();
+            assert_ne!(error.kind, ErrorKind::Open);
+        }
+    }
 }

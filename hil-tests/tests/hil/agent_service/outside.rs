@@ -2,11 +2,12 @@
 //! with a real resolver, a webhook in Python, and a proof that a shell script makes.
 
 use std::fs;
-use std::net::{TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, TcpListener, UdpSocket};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use assay_host_verifier::outside::AddressClass;
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -85,8 +86,20 @@ fn spawn(program: &str, arguments: &[&str], folder: &Path) -> Running {
     Running(child.unwrap_or_else(|error| panic!("{program}: {error}: `./x setup` installs it")))
 }
 
+/// An address of this machine that is not its loopback, which no node may have asked, and that a policy can allow.
+fn own_address() -> IpAddr {
+    let told = Command::new("hostname").arg("-I").output().unwrap();
+    let told = String::from_utf8(told.stdout).unwrap();
+    let mut addresses = told.split_whitespace().filter_map(|a| a.parse().ok());
+    let private = |address: &IpAddr| AddressClass::of(*address) == AddressClass::Private;
+    addresses.find(private).unwrap_or_else(|| {
+        panic!("{told:?}: no private address; add one: `ip address add 10.255.255.1/32 dev lo`")
+    })
+}
+
 impl Around {
-    fn new() -> Self {
+    /// With nodes at this address.
+    fn new(nodes: IpAddr) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let made = Command::new("openssl")
             .args([
@@ -123,6 +136,7 @@ impl Around {
             .unwrap()
             .port();
         let listen = format!("--port={resolver}");
+        let nodes = format!("--address=/assay.test/{nodes}");
         let arguments = [
             "--keep-in-foreground",
             "--no-resolv",
@@ -133,7 +147,8 @@ impl Around {
             "--pid-file=",
             "--listen-address=127.0.0.1",
             &listen,
-            "--address=/assay.test/127.0.0.1",
+            "--address=/hook.assay.test/127.0.0.1",
+            &nodes,
         ];
         let dnsmasq = spawn("/usr/sbin/dnsmasq", &arguments, folder.path());
         // It listens for both transports once it answers at all.
@@ -156,7 +171,10 @@ impl Around {
         json!({"section": "AgentAttestation", "schema": "v1", "spec": {"policies": [{
             "name": "named",
             "requiredAttestors": [
-                {"type": "http_dns", "config": {"allowedHostnames": ["node.assay.test"]}},
+                {"type": "http_dns", "config": {
+                    "allowedHostnames": ["node.assay.test"],
+                    "allowPrivateAddresses": true,
+                }},
                 {"type": "extension", "config": {
                     "webhookURL": format!("https://hook.assay.test:{}/attest", self.hook),
                     "caCerts": self.path("hook.pem"),
@@ -188,7 +206,7 @@ impl Around {
 
 #[test]
 fn a_node_without_a_tpm_is_known_by_its_name_and_by_what_the_operators_webhook_says() {
-    let around = Around::new();
+    let around = Around::new(own_address());
     let site = Site::set_up_with(&around.policy(), SESSION);
     let assayd = around.start(&site, &["outbound.allowLoopback=true"]);
     let config = site.agent(&around.attestors("node.assay.test", "dongle-7"), "");
@@ -232,10 +250,11 @@ fn a_node_without_a_tpm_is_known_by_its_name_and_by_what_the_operators_webhook_s
 }
 
 #[test]
-fn no_policy_can_have_the_verifier_ask_its_own_machine() {
-    let around = Around::new();
+fn no_agent_can_have_the_verifier_ask_its_own_machine() {
+    let around = Around::new(Ipv4Addr::LOCALHOST.into());
     let site = Site::set_up_with(&around.policy(), SESSION);
-    let assayd = around.start(&site, &[]);
+    // Not even where the operator's own webhook is there.
+    let assayd = around.start(&site, &["outbound.allowLoopback=true"]);
     let watched = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = watched.local_addr().unwrap().port();
     let attestors = json!([

@@ -95,6 +95,7 @@ impl Webhook {
                 return Err(WebhookError::Outside(error));
             }
             left -= 1;
+            request.repeated = true;
             tokio::time::sleep(pause).await;
             pause *= 2;
         };

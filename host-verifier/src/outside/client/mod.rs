@@ -7,8 +7,8 @@
 //! * One deadline over all of it. The body is counted while it is read. Headers are bounded.
 //! * Few requests at once to one host, so that a slow one holds up its own askers only; a bounded number in all, and those
 //!   that agents aim ([`Reach::plain`]) have places of their own.
-//! * Who was chosen by an operator and fails again and again is left alone for a while: logins are then denied at once, and not
-//!   after a deadline each.
+//! * Who was chosen by an operator and cannot be reached again and again is left alone for a while: logins are then denied at
+//!   once, and not after a deadline each.
 //!
 //! hyper and rustls are what the listener is built on already. A client library above them would resolve, connect, follow
 //! and pool by itself, and each of these would have to be turned off and kept off.
@@ -19,8 +19,11 @@ mod places;
 mod resolve;
 mod roots;
 
+use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::OnceLock;
 use std::time::Instant;
 
 use tokio::net::TcpStream;
@@ -30,19 +33,28 @@ use super::{
     AddressClass, Error, ErrorKind, Fetch, Host, Outbound, Reach, Request, Response, Scheme,
     Target, TargetError,
 };
-use breaker::Breaker;
+use breaker::{Breaker, Key, Sign};
 use places::Places;
 use resolve::Names;
 use roots::Trust;
 
 /// Most requests at once to targets that operators chose.
 const OPERATORS: usize = 64;
-/// Most requests at once to targets that agents named.
-const AGENTS: usize = 32;
+/// Most requests at once to targets that agents named. How many of these one peer and one cluster have is limited by who asks.
+const AGENTS: usize = 64;
 /// Most requests at once to one host.
 const PER_HOST: usize = 4;
 /// Most addresses of one name that are tried.
 const ADDRESSES: usize = 4;
+
+/// How far one request has come.
+#[derive(Debug, Default)]
+struct Trying {
+    /// When it had its place.
+    since: OnceLock<Instant>,
+    /// Whether the connection stood, and the request went out.
+    sent: AtomicBool,
+}
 
 /// See the module.
 #[derive(Debug)]
@@ -53,6 +65,7 @@ pub struct Client {
     agents: Places,
     breaker: Breaker,
     allow_loopback: bool,
+    stand_ins: BTreeMap<IpAddr, IpAddr>,
 }
 
 impl Client {
@@ -66,7 +79,16 @@ impl Client {
             agents: Places::new(AGENTS, PER_HOST),
             breaker: Breaker::default(),
             allow_loopback: outbound.allow_loopback,
+            stand_ins: BTreeMap::new(),
         }
+    }
+
+    /// For tests, in which servers at public addresses stand on this machine: an address that was looked at and allowed is
+    /// connected to at the other. No configuration says this.
+    #[must_use]
+    pub fn with_stand_ins(self, stand_ins: impl IntoIterator<Item = (IpAddr, IpAddr)>) -> Self {
+        let stand_ins = stand_ins.into_iter().collect();
+        Self { stand_ins, ..self }
     }
 
     /// The addresses that a request would be sent to: what [`fetch`](Fetch::fetch) does before it connects.
@@ -85,13 +107,16 @@ impl Client {
         check_form(target, request.reach)?;
         // An agent could otherwise keep the verifier from asking another agent's host.
         if request.reach.plain {
-            return self.ask_in_place(target, request).await;
+            return self.ask_in_place(target, request, &Trying::default()).await;
         }
-        let origin = target.origin();
-        self.breaker.check(&origin, Instant::now())?;
-        let answer = self.ask_in_place(target, request).await;
-        self.breaker
-            .saw(&origin, answer.as_ref().err(), Instant::now());
+        let key = Key::of(target, request);
+        self.breaker.check(&key, Instant::now())?;
+        let trying = Trying::default();
+        let answer = self.ask_in_place(target, request, &trying).await;
+        let (now, sent) = (Instant::now(), trying.sent.load(Ordering::Relaxed));
+        let since = trying.since.get().copied().unwrap_or(now);
+        let sign = Sign::of(&answer, request, sent, now.saturating_duration_since(since));
+        self.breaker.saw(&key, sign, now);
         answer
     }
 
@@ -99,6 +124,7 @@ impl Client {
         &self,
         target: &Target,
         request: &Request,
+        trying: &Trying,
     ) -> Result<Response, ErrorKind> {
         let begun = Instant::now();
         let places = match request.reach.plain {
@@ -110,7 +136,8 @@ impl Client {
             .await
             .map_err(|_| ErrorKind::Busy)?;
         let left = request.deadline.saturating_sub(begun.elapsed());
-        timeout(left, self.go(target, request, begun))
+        let _ = trying.since.set(Instant::now());
+        timeout(left, self.go(target, request, begun, trying))
             .await
             .unwrap_or(Err(ErrorKind::Deadline))
     }
@@ -120,15 +147,22 @@ impl Client {
         target: &Target,
         request: &Request,
         begun: Instant,
+        trying: &Trying,
     ) -> Result<Response, ErrorKind> {
         let addresses = self.vetted(&target.host, request.reach).await?;
         let left = || request.deadline.saturating_sub(begun.elapsed());
+        let stand_in = |address| self.stand_ins.get(&address).copied().unwrap_or(address);
+        let addresses: Vec<_> = addresses.into_iter().map(stand_in).collect();
         let tcp = connect(&addresses, target.port, left).await?;
         match target.scheme {
-            Scheme::Http => exchange::exchange(tcp, target, request).await,
+            Scheme::Http => {
+                trying.sent.store(true, Ordering::Relaxed);
+                exchange::exchange(tcp, target, request).await
+            }
             Scheme::Https => {
                 let config = self.trust.config(request.roots.as_ref())?;
                 let tls = exchange::handshake(config, tcp, target).await?;
+                trying.sent.store(true, Ordering::Relaxed);
                 exchange::exchange(tls, target, request).await
             }
         }
@@ -150,8 +184,10 @@ impl Client {
         }
     }
 
+    /// This machine itself is never for agents to choose: what listens there trusts whoever is here.
     const fn allows(&self, reach: Reach, class: AddressClass) -> bool {
-        reach.allows(class) || (self.allow_loopback && matches!(class, AddressClass::Loopback))
+        let is_own = matches!(class, AddressClass::Loopback);
+        reach.allows(class) || (is_own && self.allow_loopback && !reach.plain)
     }
 }
 
