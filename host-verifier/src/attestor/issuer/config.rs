@@ -108,7 +108,7 @@ impl KeyFields<'_> {
         };
         match (self.discovery, self.jwks_uri, self.jwks, self.public_keys) {
             (Some((field, issuer)), ..) => {
-                https(field, issuer)?;
+                https_base(field, issuer)?;
                 let issuer = issuer.to_owned();
                 source(KeyLocation::Discovery { issuer })
             }
@@ -218,6 +218,22 @@ pub fn https(field: &str, url: &str) -> Result<(), ConfigError> {
         Ok(target) if target.scheme == Scheme::Https => Ok(()),
         Ok(_) => Err(wrong("it must use https".to_owned())),
         Err(why) => Err(wrong(why.to_string())),
+    }
+}
+
+/// A URL as [`https`] has it that paths are put behind: behind a query they would be a part of it.
+///
+/// # Errors
+///
+/// [`ConfigError`].
+pub fn https_base(field: &str, url: &str) -> Result<(), ConfigError> {
+    https(field, url)?;
+    match url.contains('?') {
+        true => Err(ConfigError {
+            hint: Some("e.g. https://issuer.example.org".to_owned()),
+            ..error(field, "it has a query, and paths are put behind it")
+        }),
+        false => Ok(()),
     }
 }
 

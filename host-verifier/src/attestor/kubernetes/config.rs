@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::kubeconfig;
 use crate::attestor::ConfigError;
-use crate::attestor::issuer::config::{error, https, read_file, roots};
+use crate::attestor::issuer::config::{error, https_base, read_file, roots};
 use crate::attestor::k8s_token::config::is_object_name;
 use crate::document::Files;
 use crate::x509::files::CertificateSource;
@@ -111,7 +111,7 @@ impl ApiFields {
                 ..error("apiServer", "nothing says how the cluster's API is asked")
             });
         };
-        https("apiServer", server)?;
+        https_base("apiServer", server)?;
         let certs = self.ca_certs.as_ref();
         Ok(Access {
             server: server.trim_end_matches('/').to_owned(),

@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use super::config::{Access, Credential};
 use crate::attestor::ConfigError;
-use crate::attestor::issuer::config::{error, https, roots};
+use crate::attestor::issuer::config::{error, https_base, roots};
 use crate::document::{self, Files};
 use crate::x509::files::CertificateSource;
 
@@ -114,7 +114,7 @@ pub fn access(text: &str, path: &Path) -> Result<Access, ConfigError> {
             });
         }
     }
-    https(FIELD, &cluster.server)?;
+    https_base(FIELD, &cluster.server)?;
     let beside = path.parent().unwrap_or(Path::new("."));
     let certs = match (
         &cluster.certificate_authority_data,

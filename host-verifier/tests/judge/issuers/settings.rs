@@ -120,6 +120,24 @@ fn urls_are_https_and_plain() {
             assert_eq!(field(AttestorKind::K8S_TOKEN, config), "issuerURL", "{url}");
         }
     }
+    // What paths are put behind has no query; a whole URL may have one.
+    for url in [
+        "https://issuer.example.org?a=1",
+        "https://issuer.example.org/x?y#z",
+        "https://issuer.example.org/#z",
+    ] {
+        let config = json!({"issuerURL": url});
+        assert_eq!(field(AttestorKind::K8S_TOKEN, config), "issuerURL", "{url}");
+        let config = json!({"oidcURI": url});
+        assert_eq!(field(AttestorKind::CUSTOM_JWT, config), "oidcURI", "{url}");
+        for kind in [AttestorKind::K8S_PSAT, AttestorKind::K8S_SAT] {
+            let cluster = json!({"serviceAccountAllowList": ["a:b"], "apiServer": url, "tokenFile": "/token"});
+            let config = json!({"clusters": {"x": cluster}});
+            assert_eq!(field(kind, config), "clusters.x.apiServer", "{url}");
+        }
+    }
+    let config = json!({"issuer": ISSUER, "jwksURI": "https://issuer.example.org/keys?v=2"});
+    assert!(attestor(AttestorKind::CUSTOM_JWT, config).is_ok());
     // With the keys at hand the issuer is a name and no URL.
     let legacy = json!({"issuerURL": "kubernetes/serviceaccount", "jwks": keys()});
     assert!(attestor(AttestorKind::K8S_TOKEN, legacy).is_ok());
