@@ -105,6 +105,12 @@ impl AwaitAnswers {
         self.progress.id
     }
 
+    /// The cluster that the agent named, which is one of those that are served.
+    #[must_use]
+    pub fn cluster(&self) -> &str {
+        &self.progress.cluster
+    }
+
     /// When the login expires, on the monotonic clock.
     #[must_use]
     pub const fn deadline(&self) -> core::time::Duration {
@@ -156,6 +162,17 @@ impl AwaitAnswers {
             kept.push(answered);
         }
         (kept, plan::advance(progress, env))
+    }
+
+    /// Ends the login because too many others ask. Nobody was asked.
+    #[must_use]
+    pub fn overloaded(self) -> Turn {
+        let detail = "too many logins ask outside at once";
+        let mut progress = self.progress;
+        progress.steps.push(Step::failed(StepName::Answer, detail));
+        let code = assay_common::protocol::DenyCode::OVERLOADED;
+        let denied = Denied::new(Some(progress.id), code, detail);
+        plan::deny(progress, denied)
     }
 
     /// Ends the login because its time is over.

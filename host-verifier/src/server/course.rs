@@ -331,6 +331,9 @@ impl Course {
         let now = self.server.clock.now().monotonic;
         let end = state.deadline().min(self.worked.1 + ASKING);
         let left = end.saturating_sub(now);
+        let Some(_place) = self.server.asking.enter(state.cluster(), &self.link) else {
+            return state.overloaded();
+        };
         let asked = state.run(self.server.outside.as_ref());
         let Ok(answers) = tokio::time::timeout(left, asked).await else {
             return state.expire();

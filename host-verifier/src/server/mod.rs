@@ -1,5 +1,6 @@
 //! The service: links, logins and the store, wired together.
 
+pub mod asking;
 mod authorities;
 pub mod clusters;
 mod conversation;
@@ -23,6 +24,7 @@ use serde::Serialize;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
+pub use asking::Asking;
 pub use clusters::{Clusters, Live};
 pub use conversation::LoginConversation;
 pub use counted::Counted;
@@ -70,6 +72,8 @@ pub struct Server {
     pub store: Arc<dyn Store>,
     /// Whoever is asked about proofs: issuers, names, webhooks, the tokens in the store.
     pub outside: Arc<dyn Outside>,
+    /// The logins that ask it now.
+    pub asking: Asking,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Randomness.

@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 
 use super::clusters::Base;
 use super::state_keys::StateKeyError;
-use super::{Clusters, Counted, Live, Server, StateKeys, World};
+use super::{Asking, Clusters, Counted, Live, Server, StateKeys, World};
 use crate::audit::{self, AuditError, AuditLog};
 use crate::clock::SystemClock;
 use crate::config::{Config, Datastore, KeyManagerConfig, Listener, SocketMode};
@@ -250,6 +250,7 @@ pub async fn server(config: &Config, events: EventSink) -> Result<Server, StartE
             store.clone(),
             clock.clone(),
         )),
+        asking: Asking::default(),
         store,
         metrics,
         health: Health::starting(clock.clone()),

@@ -13,7 +13,9 @@ use assay_host_verifier::outside::NoOutside;
 use assay_host_verifier::policy::{PolicyDocument, PolicySet};
 use assay_host_verifier::random::SystemRandom;
 use assay_host_verifier::server::clusters::Base;
-use assay_host_verifier::server::{Clusters, Counted, LoginConversation, Server, StateKeys, World};
+use assay_host_verifier::server::{
+    Asking, Clusters, Counted, LoginConversation, Server, StateKeys, World,
+};
 use assay_host_verifier::session::PathTemplate;
 use assay_host_verifier::store::{MemoryStore, Store};
 use assay_host_verifier::svid::keys::MemoryKeys;
@@ -140,6 +142,7 @@ impl Desk {
                 clock.clone(),
             )),
             store: Arc::new(Counted::new(store.clone(), metrics.clone())),
+            asking: Asking::default(),
             clock: clock.clone(),
             random: Arc::new(SystemRandom),
             events: sink,
