@@ -70,6 +70,25 @@ pub struct LoginContext<'a> {
     pub keys: &'a LoginKeys,
 }
 
+/// Whether a proof of this method lets in whoever has read it, until it expires if ever: it does not hold the login's nonce or
+/// transcript. So is every method that is not known to be otherwise; and `extension`, whose webhook gets the login's nonce, and
+/// whether it compares that with anything is its own affair. The audit trail seals such proofs (`audit::sealed`).
+#[must_use]
+pub const fn is_bearer(kind: AttestorKind) -> bool {
+    !matches!(
+        kind,
+        AttestorKind::TPM_EK
+            | AttestorKind::TPM_QUOTE
+            | AttestorKind::TPM_DEVID
+            | AttestorKind::HTTP_DNS
+            | AttestorKind::JOIN_TOKEN
+            | AttestorKind::SSH_POP
+            | AttestorKind::X509POP
+            | AttestorKind::SVID_KEY
+            | AttestorKind::SESSION_KEY
+    )
+}
+
 /// One entry of `requiredAttestors`: a method with its settings.
 pub trait Attestor: Send + Sync + core::fmt::Debug {
     /// Which method.
@@ -82,9 +101,9 @@ pub trait Attestor: Send + Sync + core::fmt::Debug {
     }
 
     /// Whether what it accepts was made for this very login: it holds this login's nonce or transcript. What it does not, an
-    /// onlooker could send again, as long as it is valid.
+    /// onlooker could send again, as long as it is valid. The audit trail goes by the method alone (see [`is_bearer`]).
     fn is_fresh(&self) -> bool {
-        false
+        !is_bearer(self.kind())
     }
 
     /// Whether a proof is used up by being accepted. A node that was let in by one renews its session by its SVID's key: it could

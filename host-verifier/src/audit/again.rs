@@ -8,6 +8,8 @@
 //!
 //! * Whether the TPM answered its challenge: the secret in it is never kept. The record says whether the answer was accepted,
 //!   and that is taken over, as an assumption that is named.
+//! * What somebody outside answered (a webhook, an API server, a key server, the store of one-time tokens): it is judged as it
+//!   was recorded, and each answer that is accepted is named.
 //! * What the store knew of the node: rules on counters are judged as for a first login.
 //! * A proof that the login did not ask for.
 
@@ -84,9 +86,8 @@ pub fn judge(kept: &Kept, question: &Question<'_>) -> Judgement {
         decision: None,
         attestation_key: None,
     };
-    if kept.reduced {
-        let why = "nothing was proven in it, or too much was sent: of what was said there are hashes and lengths only";
-        return broken("evidence", why.to_owned());
+    if let Some(lack) = kept.lack {
+        return broken("evidence", lack.to_string());
     }
     let mut again = Again {
         kept,
@@ -101,6 +102,7 @@ pub fn judge(kept: &Kept, question: &Question<'_>) -> Judgement {
         errands: BTreeMap::new(),
         facts: Facts::default(),
         assumed: AttestorSet::EMPTY,
+        taken_over: Vec::new(),
     };
     let held = kept.said.iter().try_for_each(|said| again.take(said));
     again.unanswered();
@@ -127,6 +129,8 @@ pub fn judge(kept: &Kept, question: &Question<'_>) -> Judgement {
         );
         checks.push(("activation", Check::Skipped(why)));
     }
+    let taken_over = again.taken_over.into_iter();
+    checks.extend(taken_over.map(|why| ("outside", Check::Skipped(why))));
     let mut outcomes = again.outcomes;
     narrow_to_decide(question.policies, &mut outcomes, question.at);
     let key = again.facts.attestation_key;
@@ -159,6 +163,8 @@ struct Again<'a> {
     errands: BTreeMap<RequirementId, WaitingErrand>,
     facts: Facts,
     assumed: AttestorSet,
+    /// Which answers from outside were accepted as they were recorded.
+    taken_over: Vec<String>,
 }
 
 fn torn(why: impl Into<String>) -> Broken {

@@ -8,6 +8,7 @@
 //!
 //! * [`record`]: what a record holds. The evidence is in it as it came over the line, so that a decision can be judged
 //!   again without the node.
+//! * [`sealed`]: what of it lets its reader in, and is sealed.
 //! * [`act`]: what operators did. [`notes`]: how a command gets that into the trail that a service writes.
 //! * [`again`]: judges a stored login again, at another time or under another policy.
 //! * [`kept`]: reads a record back. [`found`]: all records of one login. [`renewal`]: judges its renewals again.
@@ -36,6 +37,8 @@ pub mod ocsf;
 pub mod page;
 pub mod record;
 pub mod renewal;
+pub mod sealed;
+mod sent;
 pub mod settings;
 mod start;
 pub mod verify;

@@ -2,15 +2,17 @@
 
 use assay_common::policy::AttestorKind;
 use assay_common::protocol::{AgentMessage, decode};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::sealed;
+use super::sent::Sent;
 use crate::attestor::errand::Answered;
+use crate::crypto::seal::SealingKey;
 use crate::login::piece::Piece;
 use crate::login::{Denied, Granted, Step};
+use crate::random::SecureRandom;
 use crate::session::{JudgedBy, SessionId};
 use crate::store::SessionRecord;
 use crate::svid::{JwtSvid, X509Svid};
@@ -45,44 +47,6 @@ pub enum Outcome {
     Renewed,
     /// An SVID for a session that lives.
     Issued,
-}
-
-/// A message of a login as it was on the line.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-struct Sent {
-    /// `agent` or `verifier`.
-    from: &'static str,
-    /// `message`, or `blob` and its number: a long field that the next message names.
-    kind: String,
-    #[serde(flatten)]
-    bytes: Bytes,
-}
-
-/// What is kept of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(untagged)]
-enum Bytes {
-    Whole {
-        #[serde(serialize_with = "as_base64")]
-        base64: Piece,
-    },
-    /// Of what nobody has proven anything by: enough to recognise it, and not enough to fill a disk with.
-    Digest { len: usize, sha256: String },
-}
-
-impl Sent {
-    fn reduced(&mut self) {
-        if let Bytes::Whole { base64: bytes } = &self.bytes {
-            self.bytes = Bytes::Digest {
-                len: bytes.len(),
-                sha256: hex::encode(super::sha256(bytes)),
-            };
-        }
-    }
-}
-
-fn as_base64<S: serde::Serializer>(bytes: &Piece, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&STANDARD.encode(&**bytes))
 }
 
 /// An SVID that was issued, so that one that turns up somewhere leads back to who got it.
@@ -149,32 +113,31 @@ impl Trail {
         if let Ok(AgentMessage::Hello(hello)) = decode(&hello) {
             trail.cluster = Some(hello.cluster.to_owned());
         }
-        trail.push("agent", "message".to_owned(), hello);
+        let lets_in = sealed::lets_in(&hello);
+        trail.push("agent", "message".to_owned(), hello, lets_in);
         trail
     }
 
     /// Adds what the verifier asked.
     pub fn asked(&mut self, challenge: Piece) {
-        self.push("verifier", "message".to_owned(), challenge);
+        self.push("verifier", "message".to_owned(), challenge, false);
     }
 
     /// Adds proofs, and the long fields that they name.
     pub fn proved(&mut self, proofs: Piece, blobs: &[(u8, Piece)]) {
+        let lets_in = sealed::lets_in(&proofs);
         for (number, bytes) in blobs {
-            self.push("agent", format!("blob {number}"), bytes.clone());
+            self.push("agent", format!("blob {number}"), bytes.clone(), lets_in);
         }
-        self.push("agent", "message".to_owned(), proofs);
+        self.push("agent", "message".to_owned(), proofs, lets_in);
     }
 
     /// Adds what somebody outside answered about a proof, in the form in which it was judged.
     pub fn answered(&mut self, answered: &Answered) {
         let method = AttestorKind(answered.kind);
         if let Ok(bytes) = postcard::to_allocvec(answered) {
-            self.push(
-                "outside",
-                format!("answer {method}"),
-                Piece::from(bytes.as_slice()),
-            );
+            // An answer holds no secret by its contract (`Errand::run`).
+            self.push("outside", format!("answer {method}"), bytes.into(), false);
         }
     }
 
@@ -183,9 +146,8 @@ impl Trail {
         self.steps.extend_from_slice(steps);
     }
 
-    fn push(&mut self, from: &'static str, kind: String, bytes: Piece) {
-        let bytes = Bytes::Whole { base64: bytes };
-        self.evidence.push(Sent { from, kind, bytes });
+    fn push(&mut self, from: &'static str, kind: String, bytes: Piece, lets_in: bool) {
+        self.evidence.push(Sent::new(from, kind, bytes, lets_in));
     }
 
     /// Whether a method has proven something.
@@ -350,14 +312,20 @@ impl Record {
         self
     }
 
-    /// Bytes of what was said that it has whole, as they are written.
+    /// With what lets its reader in sealed by this key. Where that fails, and where it is not done before the record is
+    /// written, there are hash and length of it.
+    #[must_use]
+    pub fn sealed(mut self, key: &SealingKey, random: &dyn SecureRandom) -> Self {
+        for (position, sent) in self.evidence.iter_mut().enumerate() {
+            sent.sealed((&self.login_id, position), key, random);
+        }
+        self
+    }
+
+    /// Bytes of what was said that it has whole or sealed, about as they are written.
     #[must_use]
     pub fn evidence_len(&self) -> usize {
-        let lens = self.evidence.iter().map(|sent| match &sent.bytes {
-            Bytes::Whole { base64: bytes } => bytes.len().div_ceil(3) * 4,
-            Bytes::Digest { .. } => 0,
-        });
-        lens.sum()
+        self.evidence.iter().map(Sent::len).sum()
     }
 
     /// A session that was renewed.

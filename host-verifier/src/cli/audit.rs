@@ -3,8 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use clap::Subcommand;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -12,9 +10,11 @@ use serde_json::{Map, Value};
 use super::audit_place::{Place, Records, Trail, found, last};
 use super::format::Format;
 use super::service::{Failure, block_on, finish, table};
+use super::stored::whole;
 use super::{audit_export, audit_rotate};
 use crate::attestor::tpm_quote::files::{Evidence, Piece};
 use crate::audit::found::LATER;
+use crate::audit::kept::Said;
 use crate::audit::{self, Head, VerifyError};
 
 /// The commands.
@@ -161,7 +161,7 @@ pub fn run(command: Command) -> ExitCode {
             format,
         } => {
             let record = place.path().and_then(|path| decided(&path, &login));
-            let result = record.and_then(|record| extract(&record, &out));
+            let result = record.and_then(|record| extract(&record, &out, place.config()));
             finish(format, result, |written| {
                 format!(
                     "{}: evidence of login {}, nonce {}",
@@ -207,34 +207,27 @@ struct Written {
     nonce: String,
 }
 
-/// The TPM's evidence in a record.
-pub(super) fn evidence_of(record: &Map<String, Value>) -> Result<Evidence, Failure> {
-    let sent = record.get("evidence").and_then(Value::as_array);
-    let mut kept = Vec::new();
-    for sent in sent.into_iter().flatten() {
-        let of = |name: &str| sent.get(name).and_then(Value::as_str).unwrap_or_default();
-        if sent.get("base64").is_none() && sent.get("sha256").is_some() {
-            let why = "nothing was proven in this login, so that only hashes and lengths of what was said are kept";
-            return Err(Failure::failed(why).hint("`assay audit show` has its steps"));
-        }
-        let bytes = STANDARD
-            .decode(of("base64"))
-            .map_err(|error| Failure::failed(format!("evidence: {error}")))?;
-        kept.push((of("from").to_owned(), of("kind").to_owned(), bytes));
-    }
-    let pieces = kept.iter().map(|(from, kind, bytes)| {
-        let number = kind.strip_prefix("blob ").and_then(|n| n.parse().ok());
-        match (number, from.as_str()) {
-            (Some(number), _) => Piece::Blob(number, bytes),
-            (None, "agent") => Piece::Agent(bytes),
-            (None, _) => Piece::Verifier(bytes),
-        }
+/// The TPM's evidence in a record. What is sealed around it is opened with the key of this configuration.
+pub(super) fn evidence_of(
+    record: &Map<String, Value>,
+    config: Option<&Path>,
+) -> Result<Evidence, Failure> {
+    let kept = whole(record, config)?;
+    let pieces = kept.said.iter().filter_map(|said| match said {
+        Said::Blob(number, bytes) => Some(Piece::Blob((*number).into(), bytes)),
+        Said::Agent(bytes) => Some(Piece::Agent(bytes)),
+        Said::Verifier(bytes) => Some(Piece::Verifier(bytes)),
+        Said::Outside(_) => None,
     });
     Evidence::of(pieces).map_err(|error| Failure::failed(error.to_string()))
 }
 
-fn extract(record: &Map<String, Value>, out: &Path) -> Result<Written, Failure> {
-    let evidence = evidence_of(record)?;
+fn extract(
+    record: &Map<String, Value>,
+    out: &Path,
+    config: Option<&Path>,
+) -> Result<Written, Failure> {
+    let evidence = evidence_of(record, config)?;
     evidence
         .write(out)
         .map_err(|error| Failure::failed(error.to_string()))?;

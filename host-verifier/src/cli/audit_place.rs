@@ -38,6 +38,11 @@ impl Place {
         }
     }
 
+    /// The configuration that is named.
+    pub(super) fn config(&self) -> Option<&Path> {
+        self.config.as_deref()
+    }
+
     /// All files, the oldest first.
     pub(super) fn open(&self) -> Result<Vec<(PathBuf, BufReader<File>)>, Failure> {
         open_all(&self.path()?)

@@ -10,11 +10,12 @@ use super::report::Report;
 use super::service::{Failure, block_on, load, open_store};
 use crate::audit::again::{self, Check, Question};
 use crate::audit::found::{LATER, OMITTED, kind_of};
-use crate::audit::kept::Kept;
+use crate::audit::kept::{Kept, Lack, has_sealed};
 use crate::audit::renewal;
 use crate::audit::{self, Kind, MAX_LINE};
 use crate::config::Config;
 use crate::document::{self, visible};
+use crate::login::ChallengeKey;
 use crate::policy::{Explanation, PolicyDocument, PolicySet};
 use crate::server::Clusters;
 use crate::server::clusters::Base;
@@ -133,9 +134,10 @@ pub(super) struct Again {
 }
 
 pub(super) fn judge_again(record: &Record, under: &Under<'_>) -> Result<Again, Failure> {
-    let kept = Kept::of(record).map_err(|error| Failure::usage(error.to_string()))?;
     let config = under.config.map(load).transpose()?;
     let key = config.as_ref().map(challenge_key).transpose()?;
+    let kept = Kept::opened(record, key.as_ref().map(ChallengeKey::evidence_key))
+        .map_err(|error| Failure::usage(error.to_string()))?;
     let own;
     let served;
     let policies: &PolicySet = match (under.policy, &config) {
@@ -169,7 +171,7 @@ pub(super) fn judge_again(record: &Record, under: &Under<'_>) -> Result<Again, F
     let question = Question {
         policies,
         at: under.at.unwrap_or(kept.time),
-        challenge_key: key.as_deref(),
+        challenge_key: key.as_ref().map(ChallengeKey::public),
     };
     let judgement = again::judge(&kept, &question);
     let broken = judgement
@@ -212,7 +214,7 @@ pub(super) fn judge_again(record: &Record, under: &Under<'_>) -> Result<Again, F
 }
 
 /// The key of a data directory, which is not made here.
-fn challenge_key(config: &Config) -> Result<Vec<u8>, Failure> {
+fn challenge_key(config: &Config) -> Result<ChallengeKey, Failure> {
     let path = config.data_dir.join(crate::login::key::FILE);
     if !path.exists() {
         return Err(
@@ -220,9 +222,31 @@ fn challenge_key(config: &Config) -> Result<Vec<u8>, Failure> {
                 .hint("assayd makes it when it starts with this configuration"),
         );
     }
-    let key = crate::login::ChallengeKey::load_or_create(&config.data_dir)
-        .map_err(|error| Failure::failed(error.to_string()))?;
-    Ok(key.public().to_vec())
+    ChallengeKey::existing(&config.data_dir).map_err(|error| Failure::failed(error.to_string()))
+}
+
+/// What was said in a login. What is sealed of it is opened with the key of this configuration, which is not looked at
+/// otherwise.
+pub(super) fn whole(record: &Record, config: Option<&Path>) -> Result<Kept, Failure> {
+    let key = match config.filter(|_| has_sealed(record)) {
+        Some(config) => Some(challenge_key(&load(config)?)?),
+        None => None,
+    };
+    let kept = Kept::opened(record, key.as_ref().map(ChallengeKey::evidence_key));
+    let kept = kept.map_err(|error| Failure::failed(error.to_string()))?;
+    match kept.lack {
+        None => Ok(kept),
+        Some(lack) => {
+            let failure = Failure::failed(lack.to_string());
+            Err(match lack {
+                Lack::Reduced => failure.hint("`assay audit show` has its steps"),
+                Lack::Sealed => failure.hint("run it where assayd runs, with its --config"),
+                Lack::Unopened => {
+                    failure.hint("name the configuration of the verifier that decided this login")
+                }
+            })
+        }
+    }
 }
 
 /// As a judgement of evidence is shown.

@@ -11,6 +11,7 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use zeroize::Zeroizing;
 
+use crate::audit::sealed;
 use crate::crypto::seal::{KEY_LEN, SealError, SealingKey};
 use crate::crypto::sha256;
 use crate::random::SecureRandom;
@@ -54,6 +55,8 @@ pub struct ChallengeKey {
     pair: Arc<EcdsaKeyPair>,
     /// Seals the keys of login states in the store. All verifiers that share the challenge key have it.
     wrapping: Arc<SealingKey>,
+    /// Seals what of a login's evidence lets its reader in.
+    evidence: Arc<SealingKey>,
 }
 
 impl core::fmt::Debug for ChallengeKey {
@@ -82,15 +85,19 @@ impl ChallengeKey {
 
     fn of(pair: EcdsaKeyPair) -> Option<Self> {
         let private: EcPrivateKeyBin<'_> = pair.private_key().as_be_bytes().ok()?;
-        let salt = Salt::new(HKDF_SHA256, &[]);
-        let mut key = Zeroizing::new([0; KEY_LEN]);
-        salt.extract(private.as_ref())
-            .expand(&[STATE_KEY_LABEL], HKDF_SHA256)
-            .and_then(|okm| okm.fill(key.as_mut_slice()))
-            .ok()?;
+        let secret = Salt::new(HKDF_SHA256, &[]).extract(private.as_ref());
+        let derived = |label: &[u8]| {
+            let mut key = Zeroizing::new([0; KEY_LEN]);
+            secret
+                .expand(&[label], HKDF_SHA256)
+                .and_then(|okm| okm.fill(key.as_mut_slice()))
+                .ok()?;
+            Some(Arc::new(SealingKey::from(key)))
+        };
         Some(Self {
+            wrapping: derived(STATE_KEY_LABEL)?,
+            evidence: derived(sealed::LABEL)?,
             pair: Arc::new(pair),
-            wrapping: Arc::new(SealingKey::from(key)),
         })
     }
 
@@ -153,6 +160,12 @@ impl ChallengeKey {
     #[must_use]
     pub fn family(&self) -> [u8; 32] {
         sha256(&[self.public()])
+    }
+
+    /// The key that seals what of a login's evidence lets its reader in (see [`sealed`]).
+    #[must_use]
+    pub fn evidence_key(&self) -> &SealingKey {
+        &self.evidence
     }
 
     /// Seals a key of login states for the store, which holds it by this number.

@@ -402,6 +402,7 @@ impl Course {
     async fn granted(&mut self, granted: Granted, svid: Option<IssuedSvid>) -> Answer {
         let now = self.server.clock.now().wall;
         let record = Record::granted(now, &self.link, &granted, &self.trail).with_svid(svid);
+        let record = self.server.sealed(record);
         if let Err(error) = self.server.record(&record).await {
             let id = Some(granted.login_id);
             let denied = Denied::new(id, DenyCode::UNAVAILABLE, error.to_string());

@@ -246,12 +246,18 @@ impl Server {
         result
     }
 
+    /// A record of this verifier, with what lets its reader in sealed.
+    pub(crate) fn sealed(&self, record: Record) -> Record {
+        let verifier = self.verifier.current();
+        record.sealed(verifier.key.evidence_key(), self.random.as_ref())
+    }
+
     /// Records a refusal, with what was said as long as the peer's share lasts. Where it cannot be recorded nothing is
     /// gained by not refusing.
     pub(crate) async fn record_refusal(&self, record: Record) {
         let now = self.clock.now().monotonic;
         let record = match self.audit.may_keep(&record, now) {
-            true => record,
+            true => self.sealed(record),
             false => record.reduced(),
         };
         if let Err(error) = self.record(&record).await {

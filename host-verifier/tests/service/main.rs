@@ -19,6 +19,7 @@ mod audit_commands;
 mod audit_export;
 mod audit_rotation;
 mod audit_trail;
+mod bearer_proofs;
 mod clusters;
 mod config_versions;
 mod counters;

@@ -10,6 +10,7 @@ use assay_common::method::svid_key::SvidKeyPayload;
 use assay_common::policy::AttestorKind;
 use assay_common::protocol::{AgentMessage, DenyCode, Renew, Renewal, VerifierMessage, decode};
 use assay_host_verifier::audit;
+use assay_host_verifier::audit::again::Check;
 use assay_host_verifier::audit::kept::{Kept, Said};
 use assay_host_verifier::blobs::Blobs;
 use assay_host_verifier::join_token::{JoinToken, Wanted};
@@ -389,6 +390,16 @@ async fn a_stored_login_is_judged_again_over_the_answer_that_it_was_decided_by()
         verdict(judge(&kept, &set, kept.time, &key)).as_deref(),
         Ok("joined")
     );
+    // What the store said then is believed, and that is named.
+    let checks = judge(&kept, &set, kept.time, &key).checks;
+    let named: Vec<_> = checks
+        .iter()
+        .filter(|(name, _)| *name == "outside")
+        .collect();
+    let at = desk.clock_now();
+    let expected =
+        format!("the answer about join_token from outside, as recorded at {at}, is taken over");
+    assert_eq!(named, [&("outside", Check::Skipped(expected))]);
     let id = record["attributes"]["join_token.id"].as_str().unwrap();
     assert_eq!(record["identities"], json!({"join_token": id}));
     let text = serde_json::to_string(&record).unwrap();
@@ -398,7 +409,9 @@ async fn a_stored_login_is_judged_again_over_the_answer_that_it_was_decided_by()
     let mut silent = kept.clone();
     silent.said.retain(|said| !matches!(said, Said::Outside(_)));
     assert_eq!(silent.said.len() + 1, kept.said.len());
-    let why = verdict(judge(&silent, &set, kept.time, &key)).unwrap_err();
+    let judgement = judge(&silent, &set, kept.time, &key);
+    assert!(judgement.checks.iter().all(|(name, _)| *name != "outside"));
+    let why = verdict(judgement).unwrap_err();
     assert!(why.contains("answer-not-kept"), "{why}");
 }
 

@@ -203,6 +203,9 @@ pub struct Piece {
     /// The bytes. Of a refused login in which nothing was proven there are only `len` and `sha256`.
     #[serde(skip_serializing_if = "Option::is_none")]
     base64: Option<String>,
+    /// The bytes, sealed, where they hold a token or secret that lets its reader in. They open with the verifier's data directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sealed: Option<String>,
     /// How many bytes they were.
     #[serde(skip_serializing_if = "Option::is_none")]
     len: Option<u64>,

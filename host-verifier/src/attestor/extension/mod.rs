@@ -50,11 +50,6 @@ impl Attestor for Extension {
         AttestorKind::EXTENSION
     }
 
-    /// Not that we know: the webhook gets the login's nonce, and whether it compares it with anything is its own affair.
-    fn is_fresh(&self) -> bool {
-        false
-    }
-
     fn attributes(&self) -> Vec<String> {
         vec![format!("{PREFIX}*")]
     }

@@ -46,11 +46,6 @@ impl Attestor for HttpDns {
         AttestorKind::HTTP_DNS
     }
 
-    /// The node serves this login's nonce.
-    fn is_fresh(&self) -> bool {
-        true
-    }
-
     fn attributes(&self) -> Vec<String> {
         [HOSTNAME, PORT].map(str::to_owned).to_vec()
     }

@@ -34,11 +34,6 @@ impl Attestor for JoinTokenAttestor {
         AttestorKind::JOIN_TOKEN
     }
 
-    /// The token's key signs this login's nonce.
-    fn is_fresh(&self) -> bool {
-        true
-    }
-
     fn is_once(&self) -> bool {
         true
     }

@@ -62,11 +62,6 @@ impl Attestor for SshPop {
         AttestorKind::SSH_POP
     }
 
-    /// The key signs this login's nonce.
-    fn is_fresh(&self) -> bool {
-        true
-    }
-
     fn attributes(&self) -> Vec<String> {
         let names = ATTRIBUTES.iter();
         names.map(|name| format!("ssh_pop.{name}")).collect()

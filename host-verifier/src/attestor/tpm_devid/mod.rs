@@ -79,11 +79,6 @@ impl Attestor for TpmDevid {
         AttestorKind::TPM_DEVID
     }
 
-    /// Certification, possession and activation are all over this login's transcript.
-    fn is_fresh(&self) -> bool {
-        true
-    }
-
     fn attributes(&self) -> Vec<String> {
         let names = ATTRIBUTES.iter();
         names.map(|name| format!("tpm_devid.{name}")).collect()

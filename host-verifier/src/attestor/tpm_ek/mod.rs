@@ -65,11 +65,6 @@ impl Attestor for TpmEk {
         AttestorKind::TPM_EK
     }
 
-    /// The answer to the activation is made over the transcript.
-    fn is_fresh(&self) -> bool {
-        true
-    }
-
     /// Those of the certificate only where one can be verified.
     fn attributes(&self) -> Vec<String> {
         let certificate = match self.manufacturers {

@@ -58,11 +58,6 @@ impl Attestor for TpmQuote {
         AttestorKind::TPM_QUOTE
     }
 
-    /// The quote holds a nonce out of the transcript.
-    fn is_fresh(&self) -> bool {
-        true
-    }
-
     /// The PCRs that it asks for, and the TPM's counters.
     fn attributes(&self) -> Vec<String> {
         let wanted = self.rules.selection();

@@ -57,11 +57,6 @@ impl Attestor for X509Pop {
         AttestorKind::X509POP
     }
 
-    /// The key signs this login's nonce.
-    fn is_fresh(&self) -> bool {
-        true
-    }
-
     /// Names of certificates are attributes only where a trust domain says whose they are.
     fn attributes(&self) -> Vec<String> {
         let mut names = vec!["subject.common_name", "serial_number", "ca.*"];

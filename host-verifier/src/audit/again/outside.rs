@@ -74,9 +74,11 @@ impl Again<'_> {
     }
 
     /// Every entry of the method tries the answer: under other policies the question may have come from another entry. An
-    /// answer that is for another question is not accepted by it, since it names whom it came from.
+    /// answer that is for another question is not accepted by it, since it names whom it came from. What was answered is believed as
+    /// it was recorded, and that is named.
     pub(super) fn answered(&mut self, answered: &Answered) {
         let kind = AttestorKind(answered.kind);
+        let mut accepted = false;
         for id in self.entries(kind) {
             let Some(errand) = self.errands.get(&id) else {
                 continue;
@@ -84,6 +86,7 @@ impl Again<'_> {
             let judged = errand.judge(self.question.at, &self.facts, answered);
             match judged.and_then(|claims| self.settle(claims)) {
                 Ok(claims) => {
+                    accepted = true;
                     self.errands.remove(&id);
                     let assumed = Outcome::Satisfied(Assumed::new(claims));
                     self.outcomes.record(id, assumed);
@@ -94,6 +97,13 @@ impl Again<'_> {
                     }
                 }
             }
+        }
+        if accepted {
+            let at = Timestamp::from_millisecond(answered.at);
+            let at = at.map_or_else(|_| "an unknown time".to_owned(), |at| at.to_string());
+            let why =
+                format!("the answer about {kind} from outside, as recorded at {at}, is taken over");
+            self.taken_over.push(why);
         }
     }
 

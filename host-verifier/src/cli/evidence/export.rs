@@ -58,14 +58,13 @@ pub(super) fn run(options: &Export) -> ExitCode {
 
 fn export(options: &Export) -> Result<Exported, Failure> {
     let login = options.login.to_lowercase();
-    let record: Record = match options.access.remote()? {
+    let remote = options.access.remote()?;
+    let config = options.access.config().filter(|_| remote.is_none());
+    let record: Record = match remote {
         Some(remote) => block_on(trail::of_login(&remote, &login))?,
-        None => {
-            let config = options.access.config();
-            find(&Which::Login(login.clone()), config.as_deref())?
-        }
+        None => find(&Which::Login(login.clone()), config.as_deref())?,
     };
-    let evidence = evidence_of(&record)?;
+    let evidence = evidence_of(&record, config.as_deref())?;
     let mut files: Vec<_> = evidence.files();
     let whole = serde_json::to_vec(&record).map_err(|e| Failure::failed(e.to_string()))?;
     files.push((RECORD, whole));
