@@ -1,4 +1,4 @@
-//! What `hil bench` reports: SPI bytes, instructions, cryptography, the service under load.
+//! What `hil bench` reports: SPI bytes, instructions, cryptography, methods, the agent of hosts, the service under load.
 //!
 //! # The run
 //!
@@ -32,7 +32,9 @@ use serde::{Deserialize, Serialize};
 
 use super::crypto::{self, Crypto};
 use super::floor;
+use super::host_agent::{self, HostAgentReport};
 use super::machine::{Machine, Setup};
+use super::methods::{self, Methods};
 use super::service::{self, ServiceReport};
 use crate::board::{self, Board, Profile};
 use crate::manufacture::{EkKind, Recipe, cache};
@@ -43,6 +45,8 @@ use crate::scenario::loopback::{self, Sessions};
 pub const BOARD: &str = "stm32f405";
 /// Cold logins that are averaged: with a standard deviation of 1 %, the mean of so many repeats within 1 %.
 pub const LOGINS: usize = 20;
+/// Starts of the hosts' agent.
+pub const AGENT_STARTS: u64 = 15;
 /// 2^3 ns per instruction.
 const ICOUNT_SHIFT: u8 = 3;
 const LIMIT: Duration = Duration::from_secs(60);
@@ -131,9 +135,27 @@ pub struct BenchReport {
     /// The service's figures.
     #[serde(flatten)]
     pub service: ServiceReport,
+    /// What judging a proof costs, method by method.
+    pub methods: Methods,
+    /// The figures of the hosts' agent.
+    #[serde(flatten)]
+    pub host_agent: HostAgentReport,
     /// The verifier's figures.
     #[serde(flatten)]
     pub crypto: Crypto,
+}
+
+/// The figures that are not of a board.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OfHosts {
+    /// The verifier's cryptography.
+    pub crypto: Crypto,
+    /// Its methods.
+    pub methods: Methods,
+    /// The hosts' agent.
+    pub agent: HostAgentReport,
+    /// The service under load.
+    pub service: ServiceReport,
 }
 
 impl BenchReport {
@@ -142,12 +164,7 @@ impl BenchReport {
     /// # Errors
     ///
     /// When there is no login.
-    pub fn of(
-        board: &str,
-        logins: &[LoginCost],
-        crypto: Crypto,
-        service: ServiceReport,
-    ) -> Result<Self> {
+    pub fn of(board: &str, logins: &[LoginCost], hosts: OfHosts) -> Result<Self> {
         let worst = logins.iter().max_by_key(|login| login.spi_bytes);
         let mut login = worst.context("no login was measured")?.clone();
         let counts = || logins.iter().map(|login| login.instructions);
@@ -167,8 +184,10 @@ impl BenchReport {
             instructions_most: counts().max().unwrap_or(0),
             logins: logins.len() as u64,
             login,
-            crypto,
-            service,
+            crypto: hosts.crypto,
+            methods: hosts.methods,
+            host_agent: hosts.agent,
+            service: hosts.service,
         })
     }
 }
@@ -216,10 +235,17 @@ pub fn measure(progress: &mut dyn FnMut(&str)) -> Result<BenchReport> {
         ));
         logins.push(login);
     }
-    progress("running the verifier's benchmark");
-    let crypto = crypto::run()?;
-    progress("building the service and its load, optimised");
-    BenchReport::of(&board.name, &logins, crypto, service::optimised::run()?)
+    progress("running the verifier's benchmarks");
+    let (crypto, methods) = (crypto::run()?, methods::run()?);
+    progress("building the service, its load and the agent of hosts, optimised");
+    let programs = service::optimised::programs()?;
+    let hosts = OfHosts {
+        crypto,
+        methods,
+        agent: host_agent::measure(&programs, AGENT_STARTS, progress)?,
+        service: service::optimised::run()?,
+    };
+    BenchReport::of(&board.name, &logins, hosts)
 }
 
 /// One cold login.

@@ -3,8 +3,10 @@
 //! * [`size`] puts together what `hil size` says: [`stack`] runs boards in QEMU and finds their deepest stack,
 //!   [`tpm_part`] builds the pair of images whose difference is the TPM part, and the bare-metal targets.
 //! * [`mod@bench`] is what `hil bench` says: SPI bytes beside the floor of [`floor`], instructions, and the ratios of
-//!   [`crypto`], which runs the verifier's own benchmark.
+//!   [`crypto`], which runs the verifier's own benchmark (`program` builds it).
 //! * [`machine`] is the board in QEMU that both look at, with a verifier in this process.
+//! * [`methods`] is the cost of judging proofs, out of another benchmark of the verifier's.
+//! * [`host_agent`] is the memory of the hosts' agent, and how soon it has an SVID.
 //! * [`service`] is what `hil service` says: the verifier under load.
 //!
 //! Nothing here asserts a time: figures that depend on the host's speed are ratios of two things measured in turns.
@@ -12,7 +14,10 @@
 pub mod bench;
 pub mod crypto;
 pub mod floor;
+pub mod host_agent;
 pub mod machine;
+pub mod methods;
+mod program;
 pub mod service;
 pub mod size;
 pub mod stack;

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use assay_hil_tests::board::ImageSize;
 use assay_hil_tests::manufacture::{EkKind, Recipe};
-use assay_hil_tests::measure::bench::{BenchReport, LoginCost};
+use assay_hil_tests::measure::bench::{BenchReport, LoginCost, OfHosts};
+use assay_hil_tests::measure::host_agent::HostAgentReport;
 use assay_hil_tests::measure::service::ServiceReport;
 use assay_hil_tests::measure::size::{BoardSize, Budget, SizeReport};
 use assay_hil_tests::measure::stack::{Deepest, Region};
 use assay_hil_tests::measure::tpm_part::TpmPart;
-use assay_hil_tests::measure::{crypto, floor};
+use assay_hil_tests::measure::{crypto, floor, methods};
 use assay_hil_tests::qemu::{CommandEvent, Event};
 use assay_spi_tpm::Config;
 use assay_spi_tpm::chip::Personality;
@@ -178,6 +179,39 @@ fn service() -> ServiceReport {
     .unwrap()
 }
 
+/// What the benchmark of the methods printed.
+const METHODS: &str = r#"{
+  "x509pop": { "p256": {
+    "warm": { "signatures": 1, "per_second": 16000.0, "bare_per_second": 19000.0, "ratio": 0.842 },
+    "cold": { "signatures": 3, "per_second": 5000.0, "bare_per_second": 6300.0, "ratio": 0.794 } } },
+  "http_dns": { "none": {
+    "warm": { "signatures": 0, "per_second": 400000.0 },
+    "cold": { "signatures": 0, "per_second": 300000.0 } } }
+}"#;
+
+/// What was measured of the agent.
+fn agent() -> HostAgentReport {
+    serde_json::from_str(
+        r#"{
+  "agent_memory": { "resident": 9000000, "anonymous": 2000000, "file": 7000000, "peak": 9100000 },
+  "agent_first_svid_ms": { "median": 60.5, "least": 40.1, "most": 99.9 },
+  "agent_first_svid_cpu_ms": { "median": 12.5, "least": 12.1, "most": 14.0 },
+  "agent_login_ms": { "median": 55.0, "least": 38.0, "most": 90.0 },
+  "agent_starts": 15
+}"#,
+    )
+    .unwrap()
+}
+
+fn hosts() -> OfHosts {
+    OfHosts {
+        crypto: crypto::parse(CRYPTO).unwrap(),
+        methods: methods::parse(METHODS).unwrap(),
+        agent: agent(),
+        service: service(),
+    }
+}
+
 #[test]
 fn the_bench_document_has_its_keys_at_the_top() {
     let logins = [3, 1, 2].map(|extra| {
@@ -186,8 +220,7 @@ fn the_bench_document_has_its_keys_at_the_top() {
         login.spi_bytes += extra;
         login
     });
-    let crypto = crypto::parse(CRYPTO).unwrap();
-    let report = BenchReport::of("stm32f405", &logins, crypto, service()).unwrap();
+    let report = BenchReport::of("stm32f405", &logins, hosts()).unwrap();
     let document = serde_json::to_value(&report).unwrap();
     assert_eq!(document["spi_bytes"], 1_153, "the worst");
     // 100 + 136 + 673 + 155 + 92
@@ -209,6 +242,17 @@ fn the_bench_document_has_its_keys_at_the_top() {
     assert_eq!(document["logins_per_cpu_second"]["rsa2048"], 1_200.0);
     assert_eq!(document["login_ms_at_half_load"]["p99"], 9.5);
     assert_eq!(
+        document["methods"]["x509pop"]["p256"]["warm"]["ratio"],
+        0.842
+    );
+    assert!(
+        document["methods"]["http_dns"]["none"]["warm"]
+            .get("ratio")
+            .is_none()
+    );
+    assert_eq!(document["agent_memory"]["resident"], 9_000_000);
+    assert_eq!(document["agent_first_svid_ms"]["median"], 60.5);
+    assert_eq!(
         serde_json::from_value::<BenchReport>(document).unwrap(),
         report
     );
@@ -222,9 +266,16 @@ fn figures_of_the_benchmark_that_are_missing_or_zero_are_refused() {
 }
 
 #[test]
+fn figures_of_methods_that_are_missing_or_zero_are_refused() {
+    assert!(methods::parse("{}").is_err());
+    assert!(methods::parse(&METHODS.replace("\"ratio\": 0.794", "\"ratio\": 0")).is_err());
+    assert!(methods::parse(&METHODS.replace(", \"ratio\": 0.794", "")).is_err());
+    assert!(methods::parse(&METHODS.replace("400000.0", "0")).is_err());
+}
+
+#[test]
 fn a_bench_without_a_login_is_refused() {
-    let crypto = crypto::parse(CRYPTO).unwrap();
-    assert!(BenchReport::of("stm32f405", &[], crypto, service()).is_err());
+    assert!(BenchReport::of("stm32f405", &[], hosts()).is_err());
 }
 
 const BUDGET: Budget = Budget {

@@ -1,9 +1,13 @@
-//! `hil bench`: what a login costs on the bus and in the processor, what the verifier's cryptography costs, and what the
-//! service does under load.
+//! `hil bench`: what a login costs on the bus and in the processor, what the verifier's cryptography and its methods cost, what
+//! the agent of hosts takes, and what the service does under load.
+
+#![expect(clippy::cast_precision_loss, reason = "bytes here are far below 2^52")]
 
 use anyhow::Result;
 use assay_hil_tests::measure::bench::{self, BenchReport};
-use assay_hil_tests::measure::service::ServiceReport;
+use assay_hil_tests::measure::host_agent::{self, HostAgentReport};
+use assay_hil_tests::measure::methods::{self, Methods, Rate};
+use assay_hil_tests::measure::service::{self, ServiceReport};
 
 #[derive(clap::Args)]
 pub(crate) struct Bench {
@@ -20,6 +24,41 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {
         show(&report);
+    }
+    Ok(())
+}
+
+/// A part of it.
+#[derive(clap::Args)]
+pub(crate) struct Part {
+    /// Print one JSON document instead of the table
+    #[arg(long)]
+    json: bool,
+}
+
+/// Judging proofs alone.
+pub(crate) fn methods(part: &Part) -> Result<()> {
+    let report = methods::run()?;
+    if part.json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        row("", "measured", "target");
+        show_methods(&report);
+    }
+    Ok(())
+}
+
+/// The agent of hosts alone.
+pub(crate) fn agent(part: &Part) -> Result<()> {
+    let programs = service::optimised::programs()?;
+    let report = host_agent::measure(&programs, bench::AGENT_STARTS, &mut |line| {
+        eprintln!("{line}")
+    })?;
+    if part.json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        row("", "measured", "target");
+        show_agent(&report);
     }
     Ok(())
 }
@@ -66,7 +105,59 @@ fn show(report: &BenchReport) {
         ratio.rsa2048,
     );
     per_second("credentials made, P-256", ours.p256, bare.p256, ratio.p256);
+    show_methods(&report.methods);
+    show_agent(&report.host_agent);
     service(&report.service);
+}
+
+fn show_methods(methods: &Methods) {
+    let judged = methods
+        .iter()
+        .flat_map(|(method, keys)| keys.iter().map(move |(key, judged)| (method, key, judged)));
+    for (method, key, judged) in judged {
+        let key = if key == "none" { "" } else { key.as_str() };
+        for (state, rate) in [("warm", &judged.warm), ("cold", &judged.cold)] {
+            show_rate(&format!("{method} {key} {state}"), rate, state == "warm");
+        }
+    }
+}
+
+/// The target is that of an attestor that knows the keys.
+fn show_rate(name: &str, rate: &Rate, is_held: bool) {
+    let per_second = format!("{:.0}/s", rate.per_second);
+    let target = match rate.ratio {
+        None => "no signature".to_owned(),
+        Some(ratio) => {
+            let missed = if ratio < 0.8 { "  MISSED" } else { "" };
+            let target = if is_held { "≥ 0.8" } else { "" };
+            let missed = if is_held { missed } else { "" };
+            let bare = format!("{ratio:.3} of {} bare", rate.signatures);
+            format!("{bare}   {target}{missed}").trim_end().to_owned()
+        }
+    };
+    row(name, &per_second, &target);
+}
+
+fn show_agent(agent: &HostAgentReport) {
+    let memory = agent.agent_memory;
+    let mebibytes = |bytes: u64| bytes as f64 / 1024.0 / 1024.0;
+    at_most(
+        "agent's resident memory, MiB",
+        mebibytes(memory.resident),
+        15.0,
+    );
+    row(
+        "  its own, without files",
+        &format!("{:.1}", mebibytes(memory.anonymous)),
+        "",
+    );
+    let first = agent.agent_first_svid_ms;
+    at_most("agent's start to its first SVID, ms", first.median, 200.0);
+    row("  least", &format!("{:.1}", first.least), "");
+    let ran = agent.agent_first_svid_cpu_ms.median;
+    row("  agent's processor time", &format!("{ran:.1}"), "");
+    let login = agent.agent_login_ms.median;
+    row("assay-agent login, ms", &format!("{login:.1}"), "");
 }
 
 /// Targets are of one processor that nothing else uses.

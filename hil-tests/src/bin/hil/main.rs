@@ -31,8 +31,12 @@ enum Command {
     Demo(demo::Demo),
     /// Measures flash, RAM and stack of every board against its budget
     Size(size::Size),
-    /// Measures SPI bytes, instructions, cryptography, and the service under load
+    /// Measures SPI bytes, instructions, cryptography, methods, the agent of hosts, and the service under load
     Bench(bench::Bench),
+    /// Measures what judging a proof costs, method by method
+    Methods(bench::Part),
+    /// Measures the agent of hosts: its memory, and how soon it has an SVID
+    Agent(bench::Part),
     /// Measures the verifier as a service under load; wants an optimised build
     Service(service::Service),
     /// Measures requests to the service with a thousand to a million sessions in its store; wants an optimised build
@@ -63,6 +67,8 @@ fn main() -> ExitCode {
         Command::Demo(demo) => demo::run(&demo),
         Command::Size(size) => size::run(&size),
         Command::Bench(bench) => bench::run(&bench),
+        Command::Methods(part) => bench::methods(&part),
+        Command::Agent(part) => bench::agent(&part),
         Command::Service(service) => service::run(&service),
         Command::Sessions(sessions) => service::sessions(&sessions),
         Command::Board(on_bench) => bench_board::run(&on_bench),

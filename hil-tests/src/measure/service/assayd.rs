@@ -38,6 +38,27 @@ impl Site {
     ///
     /// When the program fails.
     pub fn set_up(program: &Path, folder: &Path, makers: &[String]) -> Result<Self> {
+        let list: Vec<_> = makers
+            .iter()
+            .map(|path| serde_json::json!(path).to_string())
+            .collect();
+        let zero = "0".repeat(64);
+        let policy = format!(
+            "section: AgentAttestation\nschema: v1\nspec:\n  policies:\n    - name: bench\n      requiredAttestors:\n\
+             \x20       - type: tpm_ek\n          config:\n            manufacturerCAs: [{}]\n\
+             \x20       - type: tpm_quote\n          config:\n            bank: sha256\n            pcrs:\n\
+             \x20             0: \"{zero}\"\n              7: \"{zero}\"\n",
+            list.join(", ")
+        );
+        Self::with_policy(program, folder, &policy)
+    }
+
+    /// `assayd init` in `folder`, and a cluster with this policy document.
+    ///
+    /// # Errors
+    ///
+    /// When the program fails.
+    pub fn with_policy(program: &Path, folder: &Path, policy: &str) -> Result<Self> {
         let made = Command::new(program)
             .args(["init", "--trust-domain", "bench.example", "--dir"])
             .arg(folder.join("site"))
@@ -52,18 +73,6 @@ impl Site {
             program: program.to_owned(),
             folder: folder.join("site"),
         };
-        let list: Vec<_> = makers
-            .iter()
-            .map(|path| serde_json::json!(path).to_string())
-            .collect();
-        let zero = "0".repeat(64);
-        let policy = format!(
-            "section: AgentAttestation\nschema: v1\nspec:\n  policies:\n    - name: bench\n      requiredAttestors:\n\
-             \x20       - type: tpm_ek\n          config:\n            manufacturerCAs: [{}]\n\
-             \x20       - type: tpm_quote\n          config:\n            bank: sha256\n            pcrs:\n\
-             \x20             0: \"{zero}\"\n              7: \"{zero}\"\n",
-            list.join(", ")
-        );
         std::fs::write(site.folder.join("bench.yaml"), policy)?;
         let path = site.configuration();
         let text = std::fs::read_to_string(&path)?;
@@ -72,6 +81,28 @@ impl Site {
             format!("{text}\nclusters:\n  {CLUSTER}: bench.yaml\n"),
         )?;
         Ok(site)
+    }
+
+    /// Writes what nodes are provisioned with, by the `assay` beside the service's program.
+    ///
+    /// # Errors
+    ///
+    /// When the program fails.
+    pub fn provision(&self, out: &Path) -> Result<()> {
+        let assay = self.program.with_file_name("assay");
+        let made = Command::new(&assay)
+            .args(["provision", "record", "--cluster", CLUSTER, "--config"])
+            .arg(self.configuration())
+            .arg("--out")
+            .arg(out)
+            .output()
+            .with_context(|| assay.display().to_string())?;
+        ensure!(
+            made.status.success(),
+            "assay provision record: {}",
+            String::from_utf8_lossy(&made.stderr)
+        );
+        Ok(())
     }
 
     /// SQLite's file.
@@ -185,6 +216,12 @@ impl Assayd {
         self.started_in
     }
 
+    /// Where its API listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Its process.
     #[must_use]
     pub fn pid(&self) -> u32 {
@@ -284,7 +321,7 @@ fn cpu_seconds(stat: &str) -> Option<f64> {
     Some((ticks()? + ticks()?) / TICKS_PER_SECOND)
 }
 
-fn field(text: &str, name: &str) -> Option<u64> {
+pub(in crate::measure) fn field(text: &str, name: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     line.split_whitespace().next()?.parse().ok()
 }

@@ -1,4 +1,4 @@
-//! `hil service`, optimised, as a program of its own: the one that asks for it need not be.
+//! Optimised programs: the service, its load (`hil service`) and the agent of hosts. The program that asks for them need not be.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -30,11 +30,23 @@ pub fn run() -> Result<ServiceReport> {
     serde_json::from_slice(&output.stdout).context("the figures of the service")
 }
 
-/// cargo names the program it has built; `assayd` lies beside it.
+/// Builds them, if they are not built yet, and returns the folder that they all lie in.
+///
+/// # Errors
+///
+/// When they do not build.
+pub fn programs() -> Result<PathBuf> {
+    let mut program = build()?;
+    program.pop();
+    Ok(program)
+}
+
+/// cargo names the program it has built; the others lie beside it.
 fn build() -> Result<PathBuf> {
     let output = cargo()
         .args(["build", "--quiet", "--locked", "--release", "--bins"])
         .args(["-p", "assay-host-verifier", "-p", "assay-hil-tests"])
+        .args(["-p", "assay-host-agent"])
         .args(["--message-format", "json-render-diagnostics"])
         .current_dir(workspace_root())
         .stderr(Stdio::inherit())
