@@ -7,7 +7,7 @@ use serde_json::json;
 use super::error::shown;
 use super::json::{self, Json, Object};
 use crate::crypto::{
-    Curve, EcPublicKey, HashAlgorithm, MIN_RSA_BITS, PublicKey, RsaPublicKey, has_roca_fingerprint,
+    Curve, EcPublicKey, MIN_RSA_BITS, PublicKey, RsaPublicKey, has_roca_fingerprint, sha256,
 };
 use crate::x509::spki;
 
@@ -84,6 +84,8 @@ pub struct Jwk {
     pub(super) id: Option<String>,
     /// `alg`, not necessarily one that is accepted.
     pub(super) algorithm: Option<String>,
+    /// SHA-256 of the key as [`Jwk::to_json`] writes it.
+    pub(super) digest: [u8; 32],
 }
 
 impl core::fmt::Debug for Jwk {
@@ -123,11 +125,22 @@ impl Jwk {
             return Err(JwkError::Use(format!("use is {}", shown(wanted))));
         }
         members.operations()?;
-        Ok(Self {
-            material: members.material(kind)?,
-            id: members.name("kid")?,
-            algorithm: members.name("alg")?,
-        })
+        Ok(Self::new(
+            members.material(kind)?,
+            members.name("kid")?,
+            members.name("alg")?,
+        ))
+    }
+
+    fn new(material: Material, id: Option<String>, algorithm: Option<String>) -> Self {
+        let mut key = Self {
+            material,
+            id,
+            algorithm,
+            digest: [0; 32],
+        };
+        key.digest = sha256(&[&key.to_json()]);
+        key
     }
 
     /// Reads one PEM text: a `PUBLIC KEY` and nothing else.
@@ -142,11 +155,7 @@ impl Jwk {
             PublicKey::Ed25519(bytes) => Material::Ed25519(bytes),
             key @ PublicKey::Ec(_) => ec_material(key)?,
         };
-        Ok(Self {
-            material,
-            id: None,
-            algorithm: None,
-        })
+        Ok(Self::new(material, None, None))
     }
 
     /// `kid`.
@@ -200,14 +209,9 @@ impl Jwk {
     /// The RFC 7638 thumbprint with SHA-256, in base64url: a name of the key for logs.
     #[must_use]
     pub fn thumbprint(&self) -> String {
-        let bare = Self {
-            material: self.material.clone(),
-            id: None,
-            algorithm: None,
-        };
+        let bare = Self::new(self.material.clone(), None, None);
         // The required members in lexicographic order without blanks, which is how the library writes an object.
-        let digest = HashAlgorithm::Sha256.hash(&[&bare.to_json()]);
-        URL_SAFE_NO_PAD.encode(digest.as_ref())
+        URL_SAFE_NO_PAD.encode(bare.digest)
     }
 }
 

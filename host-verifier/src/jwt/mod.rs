@@ -74,14 +74,44 @@ pub fn judge_parsed(
     expected: &Expectations<'_>,
     now: Timestamp,
 ) -> Result<Claims, JwkProblem> {
+    check_allowed(token, expected)?;
+    let key = prepared.key(jwk, token.header().algorithm)?;
+    finish(token, &key, expected, now)
+}
+
+/// As [`judge_parsed`], with a key that was read before.
+///
+/// # Errors
+///
+/// [`JwkProblem`].
+pub fn judge_by(
+    token: &Unverified<'_>,
+    key: &Jwk,
+    prepared: &Prepared,
+    expected: &Expectations<'_>,
+    now: Timestamp,
+) -> Result<Claims, JwkProblem> {
+    check_allowed(token, expected)?;
+    let key = prepared.known(key, token.header().algorithm)?;
+    finish(token, &key, expected, now)
+}
+
+/// Before any key is looked at.
+fn check_allowed(token: &Unverified<'_>, expected: &Expectations<'_>) -> Result<(), JwkProblem> {
     let algorithm = token.header().algorithm;
-    if expected
-        .algorithms
-        .is_some_and(|allowed| !allowed.contains(&algorithm))
-    {
-        return Err(JwkProblem::Token(JwtError::AlgorithmNotAllowed(algorithm)));
+    let allowed = expected.algorithms;
+    match allowed.is_none_or(|allowed| allowed.contains(&algorithm)) {
+        true => Ok(()),
+        false => Err(JwkProblem::Token(JwtError::AlgorithmNotAllowed(algorithm))),
     }
-    let key = prepared.key(jwk, algorithm)?;
-    let verified = verify(token, &key).map_err(JwkProblem::Token)?;
+}
+
+fn finish(
+    token: &Unverified<'_>,
+    key: &VerifyingKey,
+    expected: &Expectations<'_>,
+    now: Timestamp,
+) -> Result<Claims, JwkProblem> {
+    let verified = verify(token, key).map_err(JwkProblem::Token)?;
     decide(verified, expected, now).map_err(JwkProblem::Token)
 }

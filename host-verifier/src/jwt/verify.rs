@@ -114,12 +114,32 @@ impl Prepared {
     /// [`JwkProblem`]; failures are not remembered.
     pub fn key(&self, jwk: &[u8], algorithm: Algorithm) -> Result<Arc<VerifyingKey>, JwkProblem> {
         let name = (sha256(&[jwk]), algorithm);
+        self.or_made(name, || {
+            let key = Jwk::parse(jwk).map_err(JwkProblem::Jwk)?;
+            VerifyingKey::new(&key, algorithm).map_err(JwkProblem::Token)
+        })
+    }
+
+    /// The same of a key that was read before: it is not written to be read again.
+    ///
+    /// # Errors
+    ///
+    /// [`JwkProblem`]; failures are not remembered.
+    pub fn known(&self, key: &Jwk, algorithm: Algorithm) -> Result<Arc<VerifyingKey>, JwkProblem> {
+        self.or_made((key.digest, algorithm), || {
+            VerifyingKey::new(key, algorithm).map_err(JwkProblem::Token)
+        })
+    }
+
+    fn or_made(
+        &self,
+        name: ([u8; 32], Algorithm),
+        make: impl FnOnce() -> Result<VerifyingKey, JwkProblem>,
+    ) -> Result<Arc<VerifyingKey>, JwkProblem> {
         if let Some(known) = self.lock().get(&name) {
             return Ok(known.clone());
         }
-        let key = Jwk::parse(jwk).map_err(JwkProblem::Jwk)?;
-        let key = VerifyingKey::new(&key, algorithm).map_err(JwkProblem::Token)?;
-        let key = Arc::new(key);
+        let key = Arc::new(make()?);
         let mut keys = self.lock();
         if keys.len() >= MOST {
             keys.clear();

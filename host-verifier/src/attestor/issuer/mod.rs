@@ -134,7 +134,9 @@ impl<R: Rules + 'static> Attestor for IssuedToken<R> {
             };
             AttestError::new(Fault::Refused, "token-key-unknown", detail)
         })?;
-        let claims = judge.by(&key.to_json(), &parsed, cx.now)?;
+        let expected = judge.rules.expectations();
+        let judged = jwt::judge_by(&parsed, key, &judge.prepared, &expected, cx.now);
+        let claims = judge.rules.claims(judged.map_err(problem)?)?;
         Ok(Judged::Proven(Box::new(claims)))
     }
 }
@@ -162,7 +164,7 @@ impl<R: Rules> Judge<R> {
         let expected = self.rules.expectations();
         let mut last = None;
         for key in keys {
-            match jwt::judge_parsed(token, &key.to_json(), &self.prepared, &expected, now) {
+            match jwt::judge_by(token, key, &self.prepared, &expected, now) {
                 Ok(claims) => return self.rules.claims(claims),
                 // A signature that fails says more than a key of another type.
                 Err(JwkProblem::Token(error @ JwtError::KeyType { .. })) => {
