@@ -5,6 +5,7 @@ use super::{
     signature::{Signature, SignatureError},
     wire::{Reader, WireError},
 };
+use crate::crypto::Seen;
 
 /// Longest certificate read, bytes.
 pub const MAX_CERTIFICATE_LEN: usize = 16 * 1024;
@@ -216,13 +217,19 @@ impl Certificate {
         &self.authority
     }
 
-    /// Verifies the signature under the authority's key. Whether that authority counts is the caller's to say.
+    /// Verifies the signature under the authority's key, unless `seen` has it as one that verified. Whether that authority
+    /// counts is the caller's to say.
     ///
     /// # Errors
     /// [`SignatureError`].
-    pub fn verify_signature(&self, danger_allow_sha1: bool) -> Result<(), SignatureError> {
+    pub fn verify_signature(
+        &self,
+        danger_allow_sha1: bool,
+        seen: &Seen,
+    ) -> Result<(), SignatureError> {
         let signed = self.blob.get(..self.signed).unwrap_or_default();
-        Signature::from_bytes(&self.signature)?.verify(&self.authority, signed, danger_allow_sha1)
+        let signature = Signature::from_bytes(&self.signature)?;
+        signature.verify_once(&self.authority, signed, danger_allow_sha1, seen)
     }
 }
 
@@ -230,12 +237,13 @@ impl Certificate {
 fn key_fields(kind: KeyType, reader: &mut Reader<'_>) -> Result<HostKey, CertificateError> {
     let field = "key";
     let start = reader.rest();
-    kind.read(reader)
+    let key = kind
+        .read(reader)
         .map_err(|source| CertificateError::Key { field, source })?;
     let fields = start
         .get(..start.len() - reader.rest().len())
         .unwrap_or_default();
-    HostKey::from_fields(kind, fields).map_err(|source| CertificateError::Key { field, source })
+    HostKey::of_fields(kind, key, fields).map_err(|source| CertificateError::Key { field, source })
 }
 
 fn principals(list: &[u8]) -> Result<Vec<String>, CertificateError> {

@@ -148,13 +148,25 @@ impl HostKey {
         })
     }
 
-    /// From what a certificate says after its type: the blob is what a `.pub` file of the key has.
-    pub(super) fn from_fields(kind: KeyType, fields: &[u8]) -> Result<Self, KeyError> {
+    /// Of what a certificate says after its type, and the key that was read there: the blob is what a `.pub` file of the key
+    /// has.
+    pub(super) fn of_fields(
+        kind: KeyType,
+        key: PublicKey,
+        fields: &[u8],
+    ) -> Result<Self, KeyError> {
         let name = kind.name().as_bytes();
         let mut blob = (name.len() as u32).to_be_bytes().to_vec();
         blob.extend_from_slice(name);
         blob.extend_from_slice(fields);
-        Self::from_blob(&blob)
+        if blob.len() > MAX_KEY_LEN {
+            return Err(KeyError::TooLong(blob.len()));
+        }
+        Ok(Self {
+            kind,
+            key,
+            blob: blob.into(),
+        })
     }
 
     /// Reads a line of a `.pub` file or of `authorized_keys` without options: `type base64 comment`.

@@ -1,10 +1,14 @@
 //! Signatures in SSH's form.
 
+use std::borrow::Cow;
+
 use super::{
     key::{HostKey, KeyType},
     wire::{Reader, WireError},
 };
-use crate::crypto::{self, Curve, HashAlgorithm, Legacy, PublicKey, Scheme, ecdsa_signature_der};
+use crate::crypto::{
+    self, Curve, HashAlgorithm, Legacy, PublicKey, Scheme, Seen, ecdsa_signature_der,
+};
 
 /// Why a signature does not count.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -60,11 +64,39 @@ impl<'a> Signature<'a> {
         message: &[u8],
         danger_allow_sha1: bool,
     ) -> Result<(), SignatureError> {
+        let (scheme, signature) = self.read(key, danger_allow_sha1)?;
+        let legacy = legacy(danger_allow_sha1);
+        let verified = crypto::verify(key.key(), scheme, message, &signature, legacy);
+        Ok(verified?)
+    }
+
+    /// As [`Self::verify`], once per signature: for those that last.
+    ///
+    /// # Errors
+    /// [`SignatureError`].
+    pub fn verify_once(
+        &self,
+        key: &HostKey,
+        message: &[u8],
+        danger_allow_sha1: bool,
+        seen: &Seen,
+    ) -> Result<(), SignatureError> {
+        let (scheme, signature) = self.read(key, danger_allow_sha1)?;
+        let legacy = legacy(danger_allow_sha1);
+        Ok(seen.verify(key.key(), scheme, message, &signature, legacy)?)
+    }
+
+    /// The scheme that the algorithm and the key's type are together, and the signature as it is verified.
+    fn read(
+        &self,
+        key: &HostKey,
+        danger_allow_sha1: bool,
+    ) -> Result<(Scheme, Cow<'a, [u8]>), SignatureError> {
         let other = || SignatureError::Algorithm {
             algorithm: self.algorithm.chars().take(64).collect(),
             key: key.kind().name(),
         };
-        let (scheme, signature) = match key.kind() {
+        Ok(match key.kind() {
             KeyType::Rsa => {
                 let hash = match self.algorithm {
                     "rsa-sha2-256" => HashAlgorithm::Sha256,
@@ -73,10 +105,10 @@ impl<'a> Signature<'a> {
                     "ssh-rsa" => return Err(SignatureError::Sha1),
                     _ => return Err(other()),
                 };
-                (Scheme::RsaPkcs1(hash), self.blob.to_vec())
+                (Scheme::RsaPkcs1(hash), Cow::Borrowed(self.blob))
             }
             KeyType::Ed25519 if self.algorithm == "ssh-ed25519" => {
-                (Scheme::Ed25519, self.blob.to_vec())
+                (Scheme::Ed25519, Cow::Borrowed(self.blob))
             }
             KeyType::Ecdsa(curve) if self.algorithm == key.kind().name() => {
                 let mut reader = Reader::new(self.blob);
@@ -90,21 +122,17 @@ impl<'a> Signature<'a> {
                 };
                 let der = ecdsa_signature_der(curve, r, s)
                     .ok_or(SignatureError::Wrong(crypto::VerifyError::BadSignature))?;
-                (Scheme::Ecdsa(hash), der)
+                (Scheme::Ecdsa(hash), Cow::Owned(der))
             }
             _ => return Err(other()),
-        };
-        let legacy = Legacy {
-            danger_allow_sha1,
-            danger_allow_small_rsa: false,
-        };
-        Ok(crypto::verify(
-            key.key(),
-            scheme,
-            message,
-            &signature,
-            legacy,
-        )?)
+        })
+    }
+}
+
+const fn legacy(danger_allow_sha1: bool) -> Legacy {
+    Legacy {
+        danger_allow_sha1,
+        danger_allow_small_rsa: false,
     }
 }
 

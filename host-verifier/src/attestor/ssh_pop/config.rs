@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::{SshPop, verify::Rules};
 use crate::{
     attestor::{Attestor, ConfigError, MethodConfig},
+    crypto::Seen,
     document::Files,
     ssh::{HostKey, Krl, krl::MAX_KRL_LEN, signature::is_strong},
 };
@@ -108,6 +109,7 @@ impl Config {
                 .cloned()
                 .collect::<BTreeSet<_>>(),
             danger_allow_sha1: self.danger_allow_sha1,
+            seen: Seen::default(),
         }))
     }
 }

@@ -7,7 +7,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 
 use super::{error::SshPopError, payload::Untrusted};
 use crate::{
-    crypto::PublicKey,
+    crypto::{PublicKey, Seen},
     ssh::{
         Certificate, HostKey, Krl, Signature,
         certificate::{FOREVER, Role},
@@ -34,6 +34,8 @@ pub struct Rules {
     pub revoked_key_ids: BTreeSet<String>,
     /// Accept RSA signatures with SHA-1.
     pub danger_allow_sha1: bool,
+    /// Signatures of certificates that verified before.
+    pub seen: Seen,
 }
 
 /// Proof that a node holds the key of a host certificate: only [`verify`] makes one.
@@ -76,7 +78,7 @@ pub fn verify(
     check_options(certificate)?;
     check_time(certificate, at)?;
     certificate
-        .verify_signature(rules.danger_allow_sha1)
+        .verify_signature(rules.danger_allow_sha1, &rules.seen)
         .map_err(SshPopError::AuthoritySignature)?;
     check_lists(certificate, rules)?;
     let message = digest(nonce, &untrusted.agent_nonce);

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use assay_host_verifier::{
     attestor::{Claims, ssh_pop::Config},
+    crypto::Seen,
     document::{self, Files},
     ssh::Certificate,
     x509::UnixTime,
@@ -514,7 +515,7 @@ fn reads_what_ssh_keygen_shows() {
     assert!(shown.contains("Serial: 12") && read.serial() == 12);
     assert_eq!((read.valid_after(), read.valid_before()), (60, u64::MAX));
     assert_eq!(read.principals(), ["a", "b"]);
-    assert!(read.verify_signature(false).is_ok());
+    assert!(read.verify_signature(false, &Seen::default()).is_ok());
 }
 
 #[test]
