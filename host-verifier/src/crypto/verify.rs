@@ -38,14 +38,21 @@ pub enum PssSalt {
     /// As long as the digest, or as long as the modulus allows: TPMs do either
     /// ([TPM2.0 Part 1] Annex B.7).
     DigestOrMaximum,
-    /// What signers set by a usual option: as long as the modulus allows (Go, and OpenSSL's default for the command
-    /// line), as long as the digest, none, or as long as SHA-1, SHA-384 or SHA-512. The library cannot read the length
-    /// out of a signature, and trying every one would let a peer buy a thousand verifications with one message.
+    /// What signers set by a usual option: as long as the digest (our agent), as long as the modulus allows (Go, and OpenSSL's
+    /// default for the command line), none, or as long as SHA-1, SHA-384 or SHA-512, in this order. The library cannot read
+    /// the length out of a signature, and trying every one would let a peer buy a thousand verifications with one message.
     Usual,
 }
 
-/// The lengths of [`PssSalt::Usual`] besides the longest.
-const USUAL_SALTS: &[u16] = &[32, 0, 20, 48, 64];
+/// The lengths of [`PssSalt::Usual`], the most usual first.
+const USUAL_SALTS: &[RsaPssSaltLength] = &[
+    RsaPssSaltLength::Digest,
+    RsaPssSaltLength::Max,
+    RsaPssSaltLength::Custom(0),
+    RsaPssSaltLength::Custom(20),
+    RsaPssSaltLength::Custom(48),
+    RsaPssSaltLength::Custom(64),
+];
 
 /// A signature scheme with its hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,8 +132,8 @@ pub fn verify(
                 PssSalt::Exactly(n) => with(RsaPssSaltLength::Custom(n)),
                 PssSalt::Usual => USUAL_SALTS
                     .iter()
-                    .fold(with(RsaPssSaltLength::Max), |result, salt| {
-                        result.or_else(|_| with(RsaPssSaltLength::Custom(*salt)))
+                    .fold(Err(VerifyError::BadSignature), |result, salt| {
+                        result.or_else(|_| with(*salt))
                     }),
                 PssSalt::DigestOrMaximum => {
                     with(RsaPssSaltLength::Digest).or_else(|_| with(RsaPssSaltLength::Max))
