@@ -1,6 +1,7 @@
 //! One certificate: what it says, and the bytes its signature covers.
 
 use core::ops::Range;
+use std::sync::Arc;
 
 use crate::crypto::{HashAlgorithm, PublicKey, Scheme, VerifyError};
 
@@ -41,8 +42,12 @@ pub enum ParseError {
 ///
 /// The public key is a `Result`: a CA with a key type that is not supported is readable and only
 /// unusable, so that one odd certificate does not spoil a vendor's list.
+///
+/// A clone is the same certificate: paths are made of clones.
 #[derive(Clone)]
-pub struct Certificate {
+pub struct Certificate(Arc<Parts>);
+
+struct Parts {
     der: Box<[u8]>,
     tbs: Range<usize>,
     version: u64,
@@ -133,7 +138,7 @@ impl Certificate {
         .find_map(|(departs, what)| departs.then_some(what))
         .or(extensions.departure);
 
-        Ok(Self {
+        Ok(Self(Arc::new(Parts {
             departure,
             tbs: tbs_start..tbs_start + tbs.raw.len(),
             version,
@@ -148,62 +153,62 @@ impl Certificate {
             algorithm,
             signature: signature.to_vec(),
             der: der.into(),
-        })
+        })))
     }
 
     /// The whole certificate.
     #[must_use]
     pub fn der(&self) -> &[u8] {
-        &self.der
+        &self.0.der
     }
 
     /// The signed part, as received.
     #[must_use]
     pub fn tbs(&self) -> &[u8] {
-        self.der.get(self.tbs.clone()).unwrap_or_default()
+        self.0.der.get(self.0.tbs.clone()).unwrap_or_default()
     }
 
     /// 0 for version 1, 2 for version 3.
     #[must_use]
     pub fn version(&self) -> u64 {
-        self.version
+        self.0.version
     }
 
     /// The serial number as big-endian bytes without leading zeros (one zero byte for 0).
     #[must_use]
     pub fn serial(&self) -> &[u8] {
-        &self.serial
+        &self.0.serial
     }
 
     /// The issuer.
     #[must_use]
     pub fn issuer(&self) -> &Name {
-        &self.issuer
+        &self.0.issuer
     }
 
     /// The subject.
     #[must_use]
     pub fn subject(&self) -> &Name {
-        &self.subject
+        &self.0.subject
     }
 
     /// First second of validity.
     #[must_use]
     pub fn not_before(&self) -> UnixTime {
-        self.not_before
+        self.0.not_before
     }
 
     /// Last second of validity.
     #[must_use]
     pub fn not_after(&self) -> UnixTime {
-        self.not_after
+        self.0.not_after
     }
 
     /// `SubjectPublicKeyInfo` as received. For comparison use [`PublicKey`], since one key has
     /// several encodings.
     #[must_use]
     pub fn spki(&self) -> &[u8] {
-        &self.spki
+        &self.0.spki
     }
 
     /// The subject's key.
@@ -211,32 +216,32 @@ impl Certificate {
     /// # Errors
     /// [`SpkiError`] when the key is of a type that is not supported, or is none.
     pub fn key(&self) -> Result<&PublicKey, SpkiError> {
-        self.key.as_ref().map_err(|e| *e)
+        self.0.key.as_ref().map_err(|e| *e)
     }
 
     /// The extensions.
     #[must_use]
     pub fn extensions(&self) -> &Extensions {
-        &self.extensions
+        &self.0.extensions
     }
 
     /// What in it departs from RFC 5280 though it can be read, the first of it. [`super::policy::Profile::Strict`]
     /// refuses it.
     #[must_use]
     pub fn departure(&self) -> Option<&'static str> {
-        self.departure
+        self.0.departure
     }
 
     /// The algorithm it was signed with.
     #[must_use]
     pub fn algorithm(&self) -> SignatureAlgorithm {
-        self.algorithm
+        self.0.algorithm
     }
 
     /// The scheme to verify the signature with, if supported.
     #[must_use]
     pub fn scheme(&self) -> Option<Scheme> {
-        match self.algorithm {
+        match self.0.algorithm {
             SignatureAlgorithm::Known(scheme) => Some(scheme),
             SignatureAlgorithm::Unsupported(_) => None,
         }
@@ -245,13 +250,13 @@ impl Certificate {
     /// True when `basicConstraints` says that the subject is a CA.
     #[must_use]
     pub fn is_ca(&self) -> bool {
-        self.extensions.basic_constraints.is_some_and(|b| b.ca)
+        self.0.extensions.basic_constraints.is_some_and(|b| b.ca)
     }
 
     /// True when issuer and subject are the same name. Says nothing about the key.
     #[must_use]
     pub fn is_self_issued(&self) -> bool {
-        self.issuer == self.subject
+        self.0.issuer == self.0.subject
     }
 
     /// True when the signature verifies under the certificate's own key. SHA-1 and small keys do
@@ -276,7 +281,7 @@ impl Certificate {
         legacy: crate::crypto::Legacy,
     ) -> Option<Result<(), VerifyError>> {
         self.scheme().map(|scheme| {
-            crate::crypto::verify(issuer, scheme, self.tbs(), &self.signature, legacy)
+            crate::crypto::verify(issuer, scheme, self.tbs(), &self.0.signature, legacy)
         })
     }
 
@@ -288,14 +293,14 @@ impl Certificate {
         seen: &crate::crypto::Seen,
     ) -> Option<Result<(), VerifyError>> {
         self.scheme()
-            .map(|scheme| seen.verify(issuer, scheme, self.tbs(), &self.signature, legacy))
+            .map(|scheme| seen.verify(issuer, scheme, self.tbs(), &self.0.signature, legacy))
     }
 
     /// SHA-1 of the whole certificate: what other systems call its fingerprint. A name, never a proof.
     #[must_use]
     pub fn sha1(&self) -> [u8; 20] {
         let mut out = [0; 20];
-        out.copy_from_slice(HashAlgorithm::Sha1.hash(&[&self.der]).as_ref());
+        out.copy_from_slice(HashAlgorithm::Sha1.hash(&[&self.0.der]).as_ref());
         out
     }
 
@@ -303,7 +308,7 @@ impl Certificate {
     #[must_use]
     pub fn sha256(&self) -> [u8; 32] {
         let mut out = [0; 32];
-        out.copy_from_slice(HashAlgorithm::Sha256.hash(&[&self.der]).as_ref());
+        out.copy_from_slice(HashAlgorithm::Sha256.hash(&[&self.0.der]).as_ref());
         out
     }
 }
@@ -311,10 +316,10 @@ impl Certificate {
 impl core::fmt::Debug for Certificate {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Certificate")
-            .field("subject", &format_args!("{}", self.subject))
-            .field("issuer", &format_args!("{}", self.issuer))
-            .field("serial", &hex::encode(&self.serial))
-            .field("spki", &hex::encode(&self.spki))
+            .field("subject", &format_args!("{}", self.0.subject))
+            .field("issuer", &format_args!("{}", self.0.issuer))
+            .field("serial", &hex::encode(&self.0.serial))
+            .field("spki", &hex::encode(&self.0.spki))
             .finish_non_exhaustive()
     }
 }
