@@ -18,7 +18,10 @@
     reason = "a benchmark over material of its own making: a panic is how it fails"
 )]
 
-use std::{hint::black_box, time::Duration};
+#[path = "shared/turns.rs"]
+mod turns;
+
+use std::hint::black_box;
 
 use assay_common::tpm::{
     alg::{AlgId, EccCurve},
@@ -42,9 +45,10 @@ use aws_lc_rs::{
     signature::{self, EcdsaKeyPair, KeyPair as _, RsaKeyPair, UnparsedPublicKey},
 };
 
+use turns::{Measured, in_turns};
+
 const NONCE: [u8; 32] = [0x42; 32];
 const SELECTION: &str = "sha256:0,1,2,3,4,5,6,7";
-const SLICE: Duration = Duration::from_millis(4);
 
 fn main() {
     let quick = std::env::args().any(|arg| arg == "--quick");
@@ -68,65 +72,6 @@ fn main() {
     record("make_credential", "rsa2048", credential_rsa(pairs));
     record("make_credential", "p256", credential_p256(pairs));
     println!("{:#}", serde_json::Value::Object(report));
-}
-
-/// Operations per second, and how ours compares.
-struct Measured {
-    ours: f64,
-    bare: f64,
-    ratio: f64,
-}
-
-/// Runs both in turns, each for one slice at a time.
-fn in_turns(pairs: usize, mut ours: impl FnMut(), mut bare: impl FnMut()) -> Measured {
-    let slice = |operation: &mut dyn FnMut()| {
-        let began = processor_time();
-        let mut count = 0u32;
-        loop {
-            for _ in 0..8 {
-                operation();
-            }
-            count += 8;
-            let spent = processor_time() - began;
-            if spent >= SLICE {
-                return f64::from(count) / spent.as_secs_f64();
-            }
-        }
-    };
-    for _ in 0..5 {
-        slice(&mut ours);
-        slice(&mut bare);
-    }
-    let (mut us, mut them, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
-    for turn in 0..pairs {
-        // Who goes first alternates too: the second may find warmer caches.
-        let (our_rate, bare_rate) = if turn % 2 == 0 {
-            let ours = slice(&mut ours);
-            (ours, slice(&mut bare))
-        } else {
-            let bare = slice(&mut bare);
-            (slice(&mut ours), bare)
-        };
-        us.push(our_rate);
-        them.push(bare_rate);
-        ratios.push(our_rate / bare_rate);
-    }
-    Measured {
-        ours: median(us),
-        bare: median(them),
-        ratio: median(ratios),
-    }
-}
-
-/// What this thread has run so far.
-fn processor_time() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }
 
 fn encode(write: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
