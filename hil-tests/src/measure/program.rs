@@ -13,7 +13,7 @@ use crate::board::{cargo, workspace_root};
 /// # Errors
 ///
 /// When it does not build, or fails.
-pub fn printed(bench: &str) -> Result<String> {
+pub(super) fn printed(bench: &str) -> Result<String> {
     let program = build(bench)?;
     let output = Command::new(&program)
         .stderr(Stdio::inherit())

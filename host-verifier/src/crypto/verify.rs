@@ -130,11 +130,11 @@ pub fn verify(
             };
             match salt {
                 PssSalt::Exactly(n) => with(RsaPssSaltLength::Custom(n)),
-                PssSalt::Usual => USUAL_SALTS
-                    .iter()
-                    .fold(Err(VerifyError::BadSignature), |result, salt| {
-                        result.or_else(|_| with(*salt))
-                    }),
+                PssSalt::Usual => {
+                    let mut tried = USUAL_SALTS.iter().map(|salt| with(*salt));
+                    let fits = tried.any(|result| result.is_ok());
+                    fits.then_some(()).ok_or(VerifyError::BadSignature)
+                }
                 PssSalt::DigestOrMaximum => {
                     with(RsaPssSaltLength::Digest).or_else(|_| with(RsaPssSaltLength::Max))
                 }
