@@ -136,7 +136,7 @@ impl Around {
             .unwrap()
             .port();
         let listen = format!("--port={resolver}");
-        let nodes = format!("--address=/assay.test/{nodes}");
+        let nodes = format!("--address=/node.assay.test/{nodes}");
         let arguments = [
             "--keep-in-foreground",
             "--no-resolv",
@@ -147,6 +147,7 @@ impl Around {
             "--pid-file=",
             "--listen-address=127.0.0.1",
             &listen,
+            "--local=/assay.test/",
             "--address=/hook.assay.test/127.0.0.1",
             &nodes,
         ];
