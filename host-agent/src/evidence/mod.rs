@@ -10,6 +10,7 @@
 mod made;
 #[cfg(test)]
 mod tests;
+mod trouble;
 
 use assay_common::login::{LoginKeys, proof_nonce};
 use assay_common::policy::{AttestorKind, AttestorSet};
@@ -18,9 +19,12 @@ use assay_firmware::evidence::{EvidenceError, EvidenceSource, Request};
 use assay_firmware::link::BlobSink;
 
 use self::made::Made;
+use self::trouble::tpm_hint;
 use crate::method::{Method, MethodError, ProofRequest};
 use crate::svid::key::{CryptoError, KeyShare, SvidKey};
 use crate::tpm::TpmSource;
+
+pub use trouble::Trouble;
 
 /// What the TPM is called in troubles.
 const TPM: &str = "tpm";
@@ -50,15 +54,6 @@ struct Tpm {
     source: Box<dyn TpmSource>,
     offered: AttestorSet,
     ready: bool,
-}
-
-/// What keeps a source from proving.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trouble {
-    /// The method, or `tpm`.
-    pub source: String,
-    /// What is wrong, and what to do about it.
-    pub error: MethodError,
 }
 
 impl core::fmt::Debug for Evidence {
@@ -224,18 +219,6 @@ impl Evidence {
         out.end(field);
         out.byte(NO_RESIDENCE);
         Ok(())
-    }
-}
-
-/// What to do about a trouble of the TPM.
-const fn tpm_hint(code: TroubleCode) -> &'static str {
-    match code {
-        TroubleCode::TPM_LOCKOUT => "wait, or clear the lockout with `tpm2_dictionarylockout -c`",
-        TroubleCode::TPM_OUT_OF_MEMORY => {
-            "use the kernel's resource manager, /dev/tpmrm0, and not /dev/tpm0"
-        }
-        TroubleCode::PCR_UNSTABLE => "something extends PCRs without pause; find out what",
-        _ => "`assay agent doctor` looks at the TPM",
     }
 }
 
