@@ -97,3 +97,24 @@ fn doctor_tells_another_verifier_from_the_pinned_one() {
         "{answer:#}"
     );
 }
+
+#[test]
+fn doctor_tells_of_a_token_in_a_configuration_that_others_may_read() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let node = with_tpm();
+    let token = format!("join_{}", "a".repeat(43));
+    let entry = format!("[{{type: join_token, config: {{joinToken: {token}}}}}]");
+    let config = node.site.agent(&entry, "");
+    let (_, answer, _) = agent_json(&["doctor"], &config);
+    assert_eq!(level(&answer, "configuration"), Some("ok"), "{answer:#}");
+    std::fs::set_permissions(&config, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let (status, answer, errors) = agent_json(&["doctor"], &config);
+    check(&answer);
+    assert_eq!(status, 1);
+    assert_eq!(level(&answer, "configuration"), Some("fail"), "{answer:#}");
+    assert_eq!(level(&answer, "join_token"), Some("ok"), "{answer:#}");
+    let (status, refused, more) = agent_json(&["login"], &config);
+    assert_eq!(status, 2, "{refused}");
+    assert!(more.contains("hint: chmod 0640"), "{more}");
+    assert!(!format!("{answer}{errors}{refused}{more}").contains(&token));
+}

@@ -116,3 +116,38 @@ fn what_is_wrong_with_a_tokens_file_is_said_before_anybody_is_asked() {
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
     told("chmod 0400");
 }
+
+/// Two policies: one wants what the node has, the other what is broken. The challenge asks for both.
+#[test]
+fn a_broken_method_ends_no_login_that_another_policy_lets_in() {
+    let either = format!(
+        "{POLICY}    - name: dongle\n      requiredAttestors:\n        - type: extension\n          \
+         config: {{webhookURL: 'https://localhost:1/'}}\n"
+    );
+    let site = Site::set_up(&either);
+    let broken = site.folder().join("dongle");
+    fs::write(&broken, "#!/bin/sh\nexit 1\n").unwrap();
+    fs::set_permissions(&broken, fs::Permissions::from_mode(0o755)).unwrap();
+    let extension = format!(
+        "{{type: extension, config: {{command: ['{}']}}}}",
+        broken.display()
+    );
+    let token = "{type: join_token, config: {joinTokenFile: token}}";
+    let config = site.agent(&format!("[{extension}, {token}]"), "");
+    let assayd = site.start(&[]);
+    site.write_token();
+    let (status, answer, errors) = agent_json(&["login"], &config);
+    assert_eq!(status, 0, "{errors}\n{}", assayd.log());
+    assert_eq!(answer["proven"], serde_json::json!(["join_token"]));
+    let left_out = answer["leftOut"].as_array().unwrap();
+    assert_eq!(left_out.len(), 1, "{answer}");
+    assert_eq!(left_out[0]["method"], "extension");
+    let reason = left_out[0]["reason"].as_str().unwrap();
+    assert!(reason.contains("ended without an answer"), "{reason}");
+
+    // The token is used up by now: the verifier refuses, and the agent says beside it what it had left out.
+    let (status, answer, errors) = agent_json(&["login"], &config);
+    assert_eq!(status, 1, "{answer}");
+    let told = format!("{answer}{errors}");
+    assert!(told.contains("left out: extension"), "{told}");
+}
