@@ -137,7 +137,7 @@ impl Search<'_> {
             let attempt = self
                 .check_link(&subject, anchor)
                 .and_then(|()| check_issuer(anchor, path, self.policy, self.at))
-                .and_then(|()| self.check_revocation(&subject, anchor, path.len()));
+                .and_then(|()| self.check_revocation(path, anchor));
             match attempt {
                 Ok(()) => {
                     path.push(Arc::clone(anchor));
@@ -167,7 +167,6 @@ impl Search<'_> {
                 .check_link(&subject, candidate)
                 .and_then(|()| check_profile(candidate, self.policy))
                 .and_then(|()| check_issuer(candidate, path, self.policy, self.at))
-                .and_then(|()| self.check_revocation(&subject, candidate, path.len()))
                 .and_then(|()| {
                     path.push(Arc::clone(candidate));
                     self.extend(path).inspect_err(|_| drop(path.pop()))
@@ -183,16 +182,24 @@ impl Search<'_> {
         }))
     }
 
-    /// Is `subject`, the element number `depth` counted from 1 for the leaf, still vouched for by `issuer`?
+    /// Is every element of a path that leads to `anchor` still vouched for by its issuer?
+    ///
+    /// From the anchor down: a list, which may have megabytes, is only ever hashed for the key of an issuer that an anchor vouches
+    /// for and that was not revoked, never for one that whoever sent the hints made up.
     fn check_revocation(
         &self,
-        subject: &Certificate,
-        issuer: &Certificate,
-        depth: usize,
+        path: &[Arc<Certificate>],
+        anchor: &Certificate,
     ) -> Result<(), PathError> {
-        self.revocation.map_or(Ok(()), |revocation| {
-            revocation.check(subject, issuer, depth == 1, self.policy.legacy, self.at)
-        })
+        let Some(revocation) = self.revocation else {
+            return Ok(());
+        };
+        let mut issuer = anchor;
+        for (i, subject) in path.iter().enumerate().rev() {
+            revocation.check(subject, issuer, i == 0, self.policy.legacy, self.at)?;
+            issuer = subject;
+        }
+        Ok(())
     }
 
     /// Did `issuer`'s key sign `subject`?

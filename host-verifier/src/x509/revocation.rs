@@ -1,9 +1,10 @@
 //! What revocation lists a policy has, and what it demands of them.
 //!
-//! Lists are read when the policy is loaded. What is demanded fails closed: where lists are given and nothing else is
+//! Lists are read when the policy is loaded, and again when their files change. What is demanded fails closed: where lists are given and nothing else is
 //! said, every element below the anchor must be covered by a list of its own issuer that is not past its time.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::{crypto::Legacy, document::Files};
 
@@ -41,11 +42,21 @@ pub enum StaleCrl {
 }
 
 /// The lists of one policy.
-#[derive(Debug)]
 pub struct Revocation {
     by_issuer: HashMap<Vec<u8>, Vec<Crl>>,
     require: RequireCrl,
     stale: StaleCrl,
+    consulted: AtomicU64,
+}
+
+/// What is demanded, without the lists: a policy whose lists were renewed is the same policy, and the sessions under it go on.
+impl core::fmt::Debug for Revocation {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Revocation")
+            .field("require", &self.require)
+            .field("stale", &self.stale)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Revocation {
@@ -60,10 +71,17 @@ impl Revocation {
             by_issuer,
             require,
             stale,
+            consulted: AtomicU64::new(0),
         }
     }
 
-    /// Judges one link of a path whose signature was verified: is `subject` still vouched for by `issuer`?
+    /// How often a list was held against an issuer's key, which may mean hashing megabytes.
+    #[must_use]
+    pub fn consulted(&self) -> u64 {
+        self.consulted.load(Ordering::Relaxed)
+    }
+
+    /// Judges one link of a path that leads to an anchor and whose signatures were all verified: is `subject` still vouched for by `issuer`?
     ///
     /// Of several lists that the issuer's key signed, the newest at that time counts.
     ///
@@ -82,7 +100,10 @@ impl Revocation {
         let newest = issuer.key().ok().and_then(|key| {
             lists?
                 .iter()
-                .filter(|crl| crl.this_update() <= at && crl.is_signed_by(key, legacy))
+                .filter(|crl| {
+                    self.consulted.fetch_add(1, Ordering::Relaxed);
+                    crl.this_update() <= at && crl.is_signed_by(key, legacy)
+                })
                 .max_by_key(|crl| crl.this_update())
         });
         let Some(crl) = newest else {

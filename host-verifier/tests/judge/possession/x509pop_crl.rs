@@ -1,10 +1,16 @@
 //! Revocation lists under `x509pop`, made by `openssl ca`.
 
+use assay_host_verifier::x509::{
+    Policy, TrustStore,
+    revocation::{RequireCrl, Revocation, StaleCrl, crls},
+    validate_unrevoked,
+};
+
 use super::{
     server,
     x509pop::{LEAF, judge, judge_bytes, payload},
 };
-use crate::pki::{Pki, days_from_now};
+use crate::pki::{Pki, days_from_now, now};
 
 /// An authority that signs lists.
 const CA: &str = "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign";
@@ -192,4 +198,32 @@ fn lists_that_are_not_complete_are_configuration_errors() {
     }
     whole.push(0);
     assert!(crls(&whole).is_err());
+}
+
+/// Whoever may send certificates can name the issuer of a list in one that he made up. Hashing the list's megabytes for his key
+/// would be work that nobody has to prove anything for.
+#[test]
+fn a_list_is_not_held_against_a_key_that_no_anchor_vouches_for() {
+    let pki = world();
+    list(&pki, "root", &["gone"], KEY_ID, "");
+    let read = crls(&std::fs::read(pki.path("root.crl")).unwrap()).unwrap();
+    let revocation = Revocation::new(read, RequireCrl::Chain, StaleCrl::Refuse);
+    let store = TrustStore::new([pki.read("root")], []);
+    let policy = Policy::proof_of_possession(8192, 4);
+    let forged: Vec<_> = ["fake", "fake2"]
+        .iter()
+        .map(|name| {
+            pki.key(name, "p256");
+            pki.self_sign(name, "root", CA, "-sha256")
+        })
+        .collect();
+    let leaf = pki.issue("forged", "fake", LEAF);
+    let judged = |leaf, hints: &[_]| {
+        validate_unrevoked(leaf, hints, &store, &policy, Some(&revocation), now())
+    };
+    assert!(judged(&leaf, &forged).is_err());
+    assert_eq!(revocation.consulted(), 0);
+    // The same hints do not keep an honest leaf out.
+    assert!(judged(&pki.read("leaf"), &forged).is_ok());
+    assert_eq!(revocation.consulted(), 1);
 }
