@@ -65,12 +65,12 @@ const ASKED: &[(AttestorKind, &str, &[u8])] = &[
     ),
     (
         AttestorKind::CUSTOM_JWT,
-        r#"{"issuer":"https://issuer.example.org","jwksURI":"https://issuer.example.org/keys"}"#,
+        r#"{"issuer":"https://issuer.example.org","jwksURI":"https://issuer.example.org/keys","audience":"assay-server"}"#,
         include_bytes!("../corpus/jwt_token/seed-good.jwt"),
     ),
     (
         AttestorKind::K8S_PSAT,
-        r#"{"clusters":{"east":{"serviceAccountAllowList":["assay:agent"],"kubeConfigFile":"kubeconfig.json"}}}"#,
+        r#"{"clusters":{"east":{"serviceAccountAllowList":["assay:agent"],"audience":["assay-server"],"kubeConfigFile":"kubeconfig.json"}}}"#,
         br#"{"cluster":"east","token":"t"}"#,
     ),
     (

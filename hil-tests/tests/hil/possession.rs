@@ -66,7 +66,7 @@ fn x509pop_of_the_agent_is_what_the_verifier_accepts() {
         "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out ca.crt -subj /CN=ca -days 30",
     );
     let config: x509pop::Config = document::parse("config", "caBundle: [ca.crt]").unwrap();
-    let attestor = config.attestor(Files::Beside(folder)).unwrap();
+    let attestor = config.attestor(Files::beside(folder)).unwrap();
     for options in [
         "EC -pkeyopt ec_paramgen_curve:P-256",
         "EC -pkeyopt ec_paramgen_curve:P-384",
@@ -99,7 +99,7 @@ fn ssh_pop_of_the_agent_is_what_the_verifier_accepts() {
     let folder = folder.path();
     run(folder, "ssh-keygen -q -N  -t ed25519 -f ca");
     let config: ssh_pop::Config = document::parse("config", "certAuthoritiesFile: ca.pub").unwrap();
-    let attestor = config.attestor(Files::Beside(folder)).unwrap();
+    let attestor = config.attestor(Files::beside(folder)).unwrap();
     for (name, options) in [
         ("ed25519", "ed25519"),
         ("p256", "ecdsa -b 256"),

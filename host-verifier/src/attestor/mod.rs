@@ -211,6 +211,6 @@ pub trait MethodConfig: Send + Sync + core::fmt::Debug {
     ///
     /// [`ConfigError`].
     fn build(&self, base: &std::path::Path) -> Result<std::sync::Arc<dyn Attestor>, ConfigError> {
-        self.build_in(Files::Beside(base))
+        self.build_in(Files::beside(base))
     }
 }

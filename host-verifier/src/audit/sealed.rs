@@ -10,10 +10,8 @@ use zeroize::Zeroizing;
 
 use crate::attestor::is_bearer;
 use crate::crypto::seal::{SealError, SealingKey};
+use crate::login::key::EVIDENCE_LABEL;
 use crate::random::SecureRandom;
-
-/// What the key is derived for (RFC 5869, info), and what it seals.
-pub const LABEL: &[u8] = b"assay/evidence/v1";
 
 /// Where a piece is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +29,7 @@ pub struct Place<'a> {
 impl Place<'_> {
     /// Each text with its length before it, so that no two places are the same bytes.
     fn about(&self) -> Vec<u8> {
-        let mut about = LABEL.to_vec();
+        let mut about = EVIDENCE_LABEL.to_vec();
         about.extend((self.position as u64).to_be_bytes());
         for text in [self.login_id, self.from, self.kind] {
             about.extend((text.len() as u64).to_be_bytes());

@@ -14,7 +14,7 @@ use crate::audit::kept::{Kept, Lack, has_sealed};
 use crate::audit::renewal;
 use crate::audit::{self, Kind, MAX_LINE};
 use crate::config::Config;
-use crate::document::{self, visible};
+use crate::document::{self, Files, visible};
 use crate::login::ChallengeKey;
 use crate::policy::{Explanation, PolicyDocument, PolicySet};
 use crate::server::Clusters;
@@ -145,7 +145,14 @@ pub(super) fn judge_again(record: &Record, under: &Under<'_>) -> Result<Again, F
             let text = document::read(path)?;
             let file = path.display().to_string();
             let base = path.parent().unwrap_or(Path::new(""));
-            own = PolicyDocument::parse(&file, &text)?.build(&file, base)?;
+            let files = Files::beside(base);
+            let files = match &config {
+                Some(config) => files
+                    .in_trust_domain(&config.trust_domain)
+                    .with_credentials(&config.outbound.credentials),
+                None => files,
+            };
+            own = PolicyDocument::parse(&file, &text)?.build_in(&file, files)?;
             &own
         }
         (None, Some(config)) => {

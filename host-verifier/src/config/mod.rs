@@ -26,10 +26,10 @@ pub use audit::{AuditFiles, Keep};
 pub use datastore::{Datastore, Password, PostgresServer, PostgresSettings, TlsMode};
 pub use svid::{KeyManagerConfig, SvidConfig, UpstreamConfig};
 
-use crate::document::{self, DocumentError, Place};
-use crate::outside::Outbound;
-use crate::policy::PolicySet;
+use crate::document::{self, DocumentError, Files, Place, Watched};
+use crate::outside::{Credentials, Outbound};
 use crate::policy::fit::{self, Misfit};
+use crate::policy::{PolicyDocument, PolicySet};
 use crate::session::PathTemplate;
 use crate::transport::serial::SerialSource;
 
@@ -92,6 +92,40 @@ pub struct BaseCluster {
     pub origin: String,
     /// Its document, if it is a file of its own.
     pub document: Option<String>,
+    /// What the policies are built from; `None` when they name no files.
+    pub source: Option<Arc<BaseSource>>,
+}
+
+/// What policies of `assayd.yaml` are built from, once at the start and anew when a file has changed that they name.
+#[derive(Debug)]
+pub struct BaseSource {
+    document: Arc<PolicyDocument>,
+    file: String,
+    directory: PathBuf,
+    trust_domain: String,
+    credentials: Arc<Credentials>,
+    watched: Watched,
+}
+
+impl BaseSource {
+    /// Builds them, and notes in `watched` which files were read.
+    ///
+    /// # Errors
+    ///
+    /// [`DocumentError`].
+    pub fn build(&self, watched: &Watched) -> Result<PolicySet, DocumentError> {
+        let files = Files::beside(&self.directory)
+            .with_credentials(&self.credentials)
+            .in_trust_domain(&self.trust_domain)
+            .watched_by(watched);
+        self.document.build_in(&self.file, files)
+    }
+
+    /// The files that were read at the start.
+    #[must_use]
+    pub const fn watched(&self) -> &Watched {
+        &self.watched
+    }
 }
 
 /// One place that agents come from.

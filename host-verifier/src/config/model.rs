@@ -21,8 +21,9 @@ use super::outbound;
 use super::schema::{self, SpanText};
 use super::svid;
 use super::values::Span;
-use super::{BaseCluster, Config, DEFAULT_LOGIN_TIMEOUT, DEFAULT_PATH_TEMPLATE};
-use crate::document::{self, DocumentError, Place};
+use super::{BaseCluster, BaseSource, Config, DEFAULT_LOGIN_TIMEOUT, DEFAULT_PATH_TEMPLATE};
+use crate::document::{self, DocumentError, Place, Watched};
+use crate::outside::Credentials;
 use crate::policy::{PolicyDocument, fit};
 use crate::session::PathTemplate;
 use crate::store::SQLITE_FILE;
@@ -129,7 +130,7 @@ struct Limits {
 #[derive(Debug)]
 enum ClusterSource {
     File(String),
-    Inline(Box<PolicyDocument>),
+    Inline(Arc<PolicyDocument>),
 }
 
 impl<'de> Deserialize<'de> for ClusterSource {
@@ -148,7 +149,7 @@ impl<'de> Deserialize<'de> for ClusterSource {
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<ClusterSource, A::Error> {
                 PolicyDocument::deserialize(de::value::MapAccessDeserializer::new(map))
-                    .map(|document| ClusterSource::Inline(Box::new(document)))
+                    .map(|document| ClusterSource::Inline(Arc::new(document)))
             }
         }
         deserializer.deserialize_any(Source)
@@ -239,9 +240,13 @@ impl Root {
             settings: &self.api,
             limits: &self.limits.api,
         };
+        let outbound = outbound::check(&report, &self.outbound, base)?;
         let clusters = match &self.clusters {
             None => BTreeMap::new(),
-            Some(clusters) => check_clusters(&report, clusters, base)?,
+            Some(clusters) => {
+                let known = (trust_domain.as_str(), &outbound.credentials);
+                check_clusters(&report, clusters, base, known)?
+            }
         };
         let path_template_at = match (&self.session.path_template, &self.clusters) {
             (Some(text), _) => text.referenced.into(),
@@ -301,7 +306,7 @@ impl Root {
                 DEFAULT_LOGIN_TIMEOUT,
                 LOGIN_TIMEOUT,
             )?,
-            outbound: outbound::check(&report, &self.outbound)?,
+            outbound,
             audit: audit::check(&report, &self.audit)?,
             trust_domain,
             path_template,
@@ -332,6 +337,7 @@ fn check_clusters(
     report: &Report<'_>,
     clusters: &Spanned<BTreeMap<String, Spanned<ClusterSource>>>,
     base: &Path,
+    (trust_domain, credentials): (&str, &Arc<Credentials>),
 ) -> Result<BTreeMap<String, BaseCluster>, DocumentError> {
     if clusters.value.is_empty() {
         return Err(report
@@ -342,11 +348,19 @@ fn check_clusters(
     for (name, source) in &clusters.value {
         ClusterName::parse(name)
             .map_err(|error| report.at(source, format!("cluster `{name}`: {error}")))?;
-        let (policies, origin, document) = match &source.value {
+        let whole = |document: &Arc<PolicyDocument>, file: &str, base: &Path| BaseSource {
+            document: document.clone(),
+            file: file.to_owned(),
+            directory: base.to_owned(),
+            trust_domain: trust_domain.to_owned(),
+            credentials: credentials.clone(),
+            watched: Watched::default(),
+        };
+        let (built, origin, document) = match &source.value {
             ClusterSource::Inline(document) => {
                 let Place { line, column } = source.referenced.into();
                 let origin = format!("{}:{line}:{column}", report.0);
-                (document.build(report.0, base)?, origin, None)
+                (whole(document, report.0, base), origin, None)
             }
             ClusterSource::File(path) => {
                 let path = base.join(path);
@@ -358,14 +372,15 @@ fn check_clusters(
                     })?;
                 let file = path.display().to_string();
                 let base = path.parent().unwrap_or(Path::new(""));
-                let policies = PolicyDocument::parse(&file, &text)?.build(&file, base)?;
-                (policies, file, Some(text))
+                let document = Arc::new(PolicyDocument::parse(&file, &text)?);
+                (whole(&document, &file, base), file, Some(text))
             }
         };
         let cluster = BaseCluster {
-            policies: Arc::new(policies),
+            policies: Arc::new(built.build(&built.watched)?),
             origin,
             document,
+            source: Some(Arc::new(built)),
         };
         checked.insert(name.clone(), cluster);
     }

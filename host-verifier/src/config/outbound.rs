@@ -1,6 +1,9 @@
 //! `outbound`: what methods may ask of others.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -8,7 +11,7 @@ use serde_saphyr::Spanned;
 
 use super::model::Report;
 use crate::document::DocumentError;
-use crate::outside::Outbound;
+use crate::outside::{Credential, Credentials, Origin, Outbound};
 
 /// Where resolvers listen.
 const DNS: u16 = 53;
@@ -25,9 +28,74 @@ pub(super) struct Source {
     /// false.
     #[serde(default)]
     allow_loopback: bool,
+    /// Secrets that policies may have sent, by the name that policies call them.
+    #[serde(default)]
+    credentials: BTreeMap<String, CredentialSource>,
 }
 
-pub(super) fn check(report: &Report<'_>, source: &Source) -> Result<Outbound, DocumentError> {
+/// A secret, and to whom it may be sent.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[schemars(rename = "credential")]
+struct CredentialSource {
+    /// The file with it; read whenever it is sent.
+    #[schemars(with = "String", length(min = 1))]
+    file: Spanned<String>,
+    /// Who may be sent it: `https://HOST[:PORT]` each.
+    #[schemars(
+        with = "Vec<String>",
+        length(min = 1),
+        inner(regex(pattern = "^https://"))
+    )]
+    origins: Spanned<Vec<String>>,
+}
+
+impl CredentialSource {
+    fn check(
+        &self,
+        report: &Report<'_>,
+        name: &str,
+        base: &Path,
+    ) -> Result<Credential, DocumentError> {
+        if self.file.value.is_empty() {
+            let message = format!("outbound.credentials.{name}.file is empty");
+            return Err(report.at(&self.file, message));
+        }
+        let hint =
+            "name who may be sent it, e.g. https://webhook.example.org or https://10.0.0.1:6443";
+        if self.origins.value.is_empty() {
+            let message = format!("outbound.credentials.{name}.origins is empty");
+            return Err(report.at(&self.origins, message).hint(hint));
+        }
+        let origin = |text: &String| {
+            Origin::parse(text).ok_or_else(|| {
+                let shown = text.escape_debug();
+                let message =
+                    format!("outbound.credentials.{name}.origins: `{shown}` is no https origin");
+                report.at(&self.origins, message).hint(hint)
+            })
+        };
+        Ok(Credential {
+            file: base.join(&self.file.value),
+            origins: self
+                .origins
+                .value
+                .iter()
+                .map(origin)
+                .collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+pub(super) fn check(
+    report: &Report<'_>,
+    source: &Source,
+    base: &Path,
+) -> Result<Outbound, DocumentError> {
+    let mut credentials = Credentials::default();
+    for (name, credential) in &source.credentials {
+        credentials.add(name, credential.check(report, name, base)?);
+    }
     let resolvers = match &source.resolvers {
         None => Vec::new(),
         Some(named) if named.value.is_empty() || named.value.len() > MAX_RESOLVERS => {
@@ -50,6 +118,7 @@ pub(super) fn check(report: &Report<'_>, source: &Source) -> Result<Outbound, Do
     Ok(Outbound {
         resolvers,
         allow_loopback: source.allow_loopback,
+        credentials: Arc::new(credentials),
     })
 }
 

@@ -7,9 +7,21 @@
 
 use std::path::{Component, Path, PathBuf};
 
-/// Where the files are that a document names.
+use super::Watched;
+use crate::outside::{CredentialError, Credentials};
+
+/// Where the files are that a document names, and what else the service has for who builds from a document.
 #[derive(Debug, Clone, Copy)]
-pub enum Files<'a> {
+pub struct Files<'a> {
+    place: Where<'a>,
+    /// Absent where nobody runs the service, e.g. in a command that checks a document.
+    credentials: Option<&'a Credentials>,
+    trust_domain: Option<&'a str>,
+    watched: Option<&'a Watched>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Where<'a> {
     /// Relative to a directory, which is the document's own; absolute paths are taken as they are.
     Beside(&'a Path),
     /// Below a directory and nowhere else, whatever links there say; `None` for no files at all.
@@ -28,6 +40,9 @@ pub enum FileError {
     /// A link leads out of the directory, or there is no such file.
     #[error("there is no file {0:?} below configFiles")]
     NotFound(String),
+    /// Whoever sets the document also says to whom the secret is sent.
+    #[error("a document that is set for a cluster names no file with a secret")]
+    Secret,
 }
 
 impl FileError {
@@ -44,11 +59,77 @@ impl FileError {
             Self::NotFound(_) => {
                 "put the file below `configFiles` of every assayd; a link may not lead out of it"
             }
+            Self::Secret => {
+                "say `credential: NAME`, an entry of `outbound.credentials` in assayd.yaml, which says who may be sent it"
+            }
         }
     }
 }
 
 impl<'a> Files<'a> {
+    /// Those of a document that lies in a directory of its own.
+    #[must_use]
+    pub const fn beside(directory: &'a Path) -> Self {
+        Self::at(Where::Beside(directory))
+    }
+
+    /// Those of a document that was set through the service: below a directory, or none.
+    #[must_use]
+    pub const fn below(directory: Option<&'a Path>) -> Self {
+        Self::at(Where::Below(directory))
+    }
+
+    const fn at(place: Where<'a>) -> Self {
+        Self {
+            place,
+            credentials: None,
+            trust_domain: None,
+            watched: None,
+        }
+    }
+
+    /// With the credentials that the service has for its documents.
+    #[must_use]
+    pub const fn with_credentials(self, credentials: &'a Credentials) -> Self {
+        Self {
+            credentials: Some(credentials),
+            ..self
+        }
+    }
+
+    /// With the trust domain that the document is for.
+    #[must_use]
+    pub const fn in_trust_domain(self, name: &'a str) -> Self {
+        Self {
+            trust_domain: Some(name),
+            ..self
+        }
+    }
+
+    /// Every file that is named is noted in `watched` before it is read.
+    #[must_use]
+    pub const fn watched_by(self, watched: &'a Watched) -> Self {
+        Self {
+            watched: Some(watched),
+            ..self
+        }
+    }
+
+    /// The same for a file that lies in `directory` and names others in turn, which is its own business and no policy's.
+    #[must_use]
+    pub const fn within(self, directory: &'a Path) -> Self {
+        Self {
+            place: Where::Beside(directory),
+            ..self
+        }
+    }
+
+    /// The trust domain that the document is for, where that is known.
+    #[must_use]
+    pub const fn trust_domain(self) -> Option<&'a str> {
+        self.trust_domain
+    }
+
     /// The path of the file that a document calls `name`.
     ///
     /// # Errors
@@ -56,10 +137,14 @@ impl<'a> Files<'a> {
     /// [`FileError`]. A name that is not allowed is refused before anything is looked at, so that the answer says
     /// nothing about what is there.
     pub fn path(self, name: &str) -> Result<PathBuf, FileError> {
-        let directory = match self {
-            Self::Beside(base) => return Ok(base.join(name)),
-            Self::Below(None) => return Err(FileError::None),
-            Self::Below(Some(directory)) => directory,
+        let directory = match self.place {
+            Where::Beside(base) => {
+                let path = base.join(name);
+                self.note(&path);
+                return Ok(path);
+            }
+            Where::Below(None) => return Err(FileError::None),
+            Where::Below(Some(directory)) => directory,
         };
         let relative = Path::new(name);
         let plain = relative
@@ -68,14 +153,46 @@ impl<'a> Files<'a> {
         if name.is_empty() || name.contains('\0') || !plain {
             return Err(FileError::Outside(name.to_owned()));
         }
+        // As it is named: a link that leads to another file by then is a change.
+        let named = directory.join(relative);
+        self.note(&named);
         let not_found = |_| FileError::NotFound(name.to_owned());
-        let real = directory.join(relative).canonicalize().map_err(not_found)?;
+        let real = named.canonicalize().map_err(not_found)?;
         let directory = directory.canonicalize().map_err(not_found)?;
         // A pipe or a device could keep the service waiting for ever.
         if !real.starts_with(&directory) || !real.is_file() {
             return Err(FileError::NotFound(name.to_owned()));
         }
         Ok(real)
+    }
+
+    fn note(self, path: &Path) {
+        if let Some(watched) = self.watched {
+            watched.note(path);
+        }
+    }
+
+    /// The path of a file with a secret that is sent to somebody whom the document names as well. Not for a document that
+    /// was set through the service: who sets it could have the secret sent to himself.
+    ///
+    /// # Errors
+    ///
+    /// [`FileError::Secret`], whatever the name; otherwise as [`Self::path`].
+    pub fn secret(self, name: &str) -> Result<PathBuf, FileError> {
+        match self.place {
+            Where::Below(_) => Err(FileError::Secret),
+            Where::Beside(_) => self.path(name),
+        }
+    }
+
+    /// The file of the credential `name`, if it may be sent to `url`.
+    ///
+    /// # Errors
+    ///
+    /// [`CredentialError`].
+    pub fn credential(self, name: &str, url: &str) -> Result<PathBuf, CredentialError> {
+        let known = self.credentials.ok_or(CredentialError::NoService)?;
+        known.file(name, url)
     }
 }
 
@@ -87,7 +204,7 @@ mod tests {
 
     #[test]
     fn a_document_on_the_machine_names_files_as_it_likes() {
-        let files = Files::Beside(Path::new("/etc/assay"));
+        let files = Files::beside(Path::new("/etc/assay"));
         assert_eq!(
             files.path("../ca.pem").unwrap(),
             Path::new("/etc/assay/../ca.pem")
@@ -110,7 +227,7 @@ mod tests {
         link("..", "up");
         link("vendor/ca.pem", "in");
         link("nothing", "dangling");
-        let files = Files::Below(Some(&below));
+        let files = Files::below(Some(&below));
         for (name, content) in [
             ("ca.pem", "files/ca.pem"),
             ("vendor/ca.pem", "files/vendor/ca.pem"),
@@ -135,6 +252,8 @@ mod tests {
             let refused = FileError::NotFound(name.to_owned());
             assert_eq!(files.path(name), Err(refused), "{name:?}");
         }
-        assert_eq!(Files::Below(None).path("ca.pem"), Err(FileError::None));
+        assert_eq!(Files::below(None).path("ca.pem"), Err(FileError::None));
+        // A file that is there is no file for a secret.
+        assert_eq!(files.secret("ca.pem"), Err(FileError::Secret));
     }
 }

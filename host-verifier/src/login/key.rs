@@ -11,7 +11,6 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use zeroize::Zeroizing;
 
-use crate::audit::sealed;
 use crate::crypto::seal::{KEY_LEN, SealError, SealingKey};
 use crate::crypto::sha256;
 use crate::random::SecureRandom;
@@ -47,6 +46,8 @@ pub enum KeyError {
 }
 
 /// What the key that seals the keys of login states is derived for (RFC 5869, info), and what it seals.
+/// What the key is derived for that seals a login's evidence (RFC 5869, info).
+pub const EVIDENCE_LABEL: &[u8] = b"assay/evidence/v1";
 const STATE_KEY_LABEL: &[u8] = b"assay/login-state-key/v1";
 
 /// An ECDSA P-256 key, and what is derived from it. Clones are the same key.
@@ -96,7 +97,7 @@ impl ChallengeKey {
         };
         Some(Self {
             wrapping: derived(STATE_KEY_LABEL)?,
-            evidence: derived(sealed::LABEL)?,
+            evidence: derived(EVIDENCE_LABEL)?,
             pair: Arc::new(pair),
         })
     }
@@ -162,7 +163,7 @@ impl ChallengeKey {
         sha256(&[self.public()])
     }
 
-    /// The key that seals what of a login's evidence lets its reader in (see [`sealed`]).
+    /// The key that seals what of a login's evidence lets its reader in (see `audit::sealed`).
     #[must_use]
     pub fn evidence_key(&self) -> &SealingKey {
         &self.evidence

@@ -12,6 +12,7 @@
 
 #[cfg(feature = "service")]
 pub mod client;
+mod credentials;
 mod error;
 mod outbound;
 mod question;
@@ -20,6 +21,7 @@ mod target;
 
 use jiff::Timestamp;
 
+pub use credentials::{Credential, CredentialError, Credentials, Origin};
 pub use error::{Error, ErrorKind, TlsFault};
 pub use outbound::Outbound;
 pub use question::{Header, KeyLocation, KeySource, Method, Request, Response};

@@ -1,6 +1,9 @@
 //! What the operator of the machine says about requests to others.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::Credentials;
 
 /// `outbound` of `assayd.yaml`: what the operator of the machine says, and no policy can.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -10,4 +13,6 @@ pub struct Outbound {
     /// Whether this machine's own loopback addresses may be asked where an operator has chosen whom to ask: an API server,
     /// an issuer or a webhook that runs beside the verifier. Never by a method whose agents choose (`http_dns`).
     pub allow_loopback: bool,
+    /// What documents may have sent to whom.
+    pub credentials: Arc<Credentials>,
 }

@@ -66,7 +66,7 @@ pub struct Target {
 /// Why a URL is not asked. Says nothing of what stands in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TargetError {
-    /// Longer than [`MAX_URL`].
+    /// Longer than `MAX_URL`.
     #[error("a URL has up to {MAX_URL} bytes")]
     Long,
     /// Something that no URL has, written as itself.

@@ -134,8 +134,8 @@ impl PolicyDocument {
     ///
     /// [`DocumentError`].
     pub fn check(&self, file: &str, base: &Path) -> Result<Checked, DocumentError> {
-        let slots = self.slots(file, Files::Beside(base))?;
-        let modules = self.modules(file, Files::Beside(base))?;
+        let slots = self.slots(file, Files::beside(base))?;
+        let modules = self.modules(file, Files::beside(base))?;
         let entries = self.entries().zip(slots).zip(modules);
         let policies = entries.map(|((entry, lists), modules)| {
             let unbuilt = lists.entries().filter(|slot| slot.attestor.is_none());
@@ -160,7 +160,7 @@ impl PolicyDocument {
     ///
     /// [`DocumentError`], also for a method that is not built.
     pub fn build(&self, file: &str, base: &Path) -> Result<PolicySet, DocumentError> {
-        self.build_in(file, Files::Beside(base))
+        self.build_in(file, Files::beside(base))
     }
 
     /// As [`Self::build`], with another rule for the files that settings name.
@@ -181,7 +181,7 @@ impl PolicyDocument {
     ///
     /// [`DocumentError`].
     pub fn rehearse(&self, file: &str, base: &Path) -> Result<PolicySet, DocumentError> {
-        self.policies(file, Files::Beside(base), |slot| {
+        self.policies(file, Files::beside(base), |slot| {
             let attestor = slot.attestor.clone();
             Ok(attestor.unwrap_or_else(|| Arc::new(StandIn(slot.kind))))
         })

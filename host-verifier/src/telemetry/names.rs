@@ -75,6 +75,8 @@ pub const CREDENTIAL_REFUSED: &str = "Credential refused";
 
 /// A cluster's configuration is in force; with `version`.
 pub const CONFIG_SERVED: &str = "Cluster configuration in force";
+/// A cluster was built anew under the version that it has: a file that its documents name has changed; with `version`.
+pub const CONFIG_BUILT_ANEW: &str = "Cluster configuration built anew";
 /// A cluster is no longer served: its configuration was removed.
 pub const CONFIG_REMOVED: &str = "Cluster configuration removed";
 /// A cluster's configuration cannot be used here; with the version that is served instead, if any.

@@ -1,6 +1,6 @@
 //! Trust anchors and known intermediates.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::Certificate;
 use crate::crypto::Seen;
@@ -19,7 +19,8 @@ pub struct TrustStore {
 #[derive(Clone, Debug, Default)]
 struct Index {
     all: Vec<Arc<Certificate>>,
-    by_subject: HashMap<Vec<u8>, Vec<usize>>,
+    /// In an order of its own, so that what is built of the same certificates reads the same.
+    by_subject: BTreeMap<Vec<u8>, Vec<usize>>,
 }
 
 impl Index {

@@ -161,6 +161,7 @@ impl Dns {
         Client::new(&Outbound {
             resolvers: vec![self.resolver],
             allow_loopback,
+            ..Outbound::default()
         })
         .with_stand_ins([(NODES, Ipv4Addr::LOCALHOST.into())])
     }

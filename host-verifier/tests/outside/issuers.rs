@@ -41,7 +41,7 @@ fn jwk(seed: u8) -> Value {
 fn token(issuer: &str, seed: u8) -> String {
     let header = json!({"alg": "EdDSA", "kid": format!("key-{seed}")});
     let claims = json!({
-        "iss": issuer, "aud": "assay-server", "sub": "node-7", "iat": NOW, "exp": NOW + 600,
+        "iss": issuer, "aud": "urn:assay:example.org:server", "sub": "node-7", "iat": NOW, "exp": NOW + 600,
     });
     let signed = format!("{}.{}", b64(header.to_string()), b64(claims.to_string()));
     let signature = b64(pair(seed).sign(signed.as_bytes()));

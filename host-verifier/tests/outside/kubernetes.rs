@@ -142,7 +142,7 @@ fn state() -> State {
     State {
         own: "verifier",
         rights: vec![REVIEWS, PODS, NODES],
-        agents: ("agents.own.token", "assay-server"),
+        agents: ("agents.own.token", "urn:assay:example.org:server"),
         pod_uid: Some("1f8d43a5"),
         node_uid: Some("6fae9a6c"),
     }

@@ -8,6 +8,7 @@ use assay_host_verifier::attestor::{
     LoginContext,
 };
 use assay_host_verifier::blobs::Blobs;
+use assay_host_verifier::document::Files;
 use assay_host_verifier::outside::client::Client;
 use assay_host_verifier::outside::{
     Error, ErrorKind, Fetch, KeySource, Outside, Request, Response,
@@ -48,7 +49,7 @@ pub(crate) fn attestor(
 ) -> Result<Arc<dyn Attestor>, ConfigError> {
     deserialize_config(kind, config.clone())
         .unwrap()
-        .build(base)
+        .build_in(Files::beside(base).in_trust_domain("example.org"))
 }
 
 /// A login: what was said in it, and by which cluster.

@@ -209,6 +209,7 @@ async fn one_deadline_ends_every_slowness() {
     let client = Client::new(&assay_host_verifier::outside::Outbound {
         resolvers: vec![mute.local_addr().unwrap()],
         allow_loopback: true,
+        ..Default::default()
     });
     let error = client.fetch(&request).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Deadline);

@@ -116,6 +116,7 @@ impl Desk {
             policies: Arc::new(policies(entries)),
             origin: "desk.yaml".to_owned(),
             document: None,
+            source: None,
         };
         let base = Base::new(BTreeMap::from([("lab".to_owned(), lab)]), None);
         let verifier = Verifier {

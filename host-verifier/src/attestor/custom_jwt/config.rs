@@ -109,7 +109,7 @@ impl Config {
         let lifetime = lifetime.map(|text| span("maxLifetime", text, LONGEST));
         Ok(IssuedToken::new(TokenRules {
             issuer,
-            audiences: audiences(self.audience.as_ref()),
+            audiences: audiences(self.audience.as_ref(), files),
             subject: self.subject.clone(),
             keys,
             attribute_claims: self.attribute_claims()?,

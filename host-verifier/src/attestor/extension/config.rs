@@ -1,7 +1,7 @@
 //! Settings of `extension`, and the attestor made from them.
 
 use core::time::Duration;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use schemars::JsonSchema;
@@ -49,10 +49,12 @@ pub struct Config {
     pub timeout: Option<String>,
     /// The authorities that its certificate must come from, and no others: PEM, or the path of a PEM file. Default: the system's.
     pub ca_certs: Option<String>,
-    /// How the verifier says who it is. Default: BEARER where `bearerTokenFile` is given, otherwise NONE.
+    /// How the verifier says who it is. Default: BEARER where `bearerTokenFile` or `credential` is given, otherwise NONE.
     pub auth_type: Option<AuthType>,
-    /// The file with the secret, one line; read anew for every question.
+    /// The file with the secret, one line; read anew for every question. Only in a document that lies beside `assayd.yaml`.
     pub bearer_token_file: Option<String>,
+    /// The secret in place of a file: an entry of `outbound.credentials` in `assayd.yaml` that names this webhook's origin.
+    pub credential: Option<String>,
     /// How often it is asked again when nobody takes the connection or the status is 500 or above. Default 3.
     #[schemars(range(max = 10))]
     pub max_retries: Option<u32>,
@@ -113,7 +115,10 @@ impl Config {
         let pem = if text.contains("-----BEGIN ") {
             text.clone()
         } else {
-            let (path, bytes) = read(files, FIELD, text, HINT, decode::MAX_FILE_LEN + 1)?;
+            let path = files
+                .path(text)
+                .map_err(|wrong| error(FIELD, &wrong.to_string(), HINT))?;
+            let bytes = read(&path, FIELD, HINT, decode::MAX_FILE_LEN + 1)?;
             String::from_utf8(bytes.to_vec())
                 .ok()
                 .filter(|pem| pem.contains("-----BEGIN "))
@@ -130,19 +135,37 @@ impl Config {
     fn token(&self, files: Files<'_>) -> Result<Option<PathBuf>, ConfigError> {
         const FIELD: &str = "bearerTokenFile";
         const HINT: &str = "a file with the secret: one line of visible ASCII";
-        let name = match (self.auth_type, &self.bearer_token_file) {
-            (None | Some(AuthType::None), None) => return Ok(None),
-            (None | Some(AuthType::Bearer), Some(name)) => name,
-            (Some(AuthType::Bearer), None) => {
+        let given = self.bearer_token_file.is_some() || self.credential.is_some();
+        match (self.auth_type, given) {
+            (None | Some(AuthType::None), false) => return Ok(None),
+            (None | Some(AuthType::Bearer), true) => {}
+            (Some(AuthType::Bearer), false) => {
                 return Err(error(FIELD, "`authType: BEARER` needs it", HINT));
             }
-            (Some(AuthType::None), Some(_)) => {
+            (Some(AuthType::None), true) => {
                 let message = "NONE, and a secret is given all the same";
-                let hint = "say BEARER, or leave bearerTokenFile out";
+                let hint = "say BEARER, or leave bearerTokenFile and credential out";
                 return Err(error("authType", message, hint));
             }
+        }
+        let name = match (&self.bearer_token_file, &self.credential) {
+            (None, None) => return Ok(None),
+            (Some(name), None) => name,
+            (None, Some(name)) => {
+                let file = files.credential(name, &self.webhook_url);
+                let file =
+                    file.map_err(|wrong| error("credential", &wrong.to_string(), wrong.hint()));
+                return file.map(Some);
+            }
+            (Some(_), Some(_)) => {
+                let hint = "keep one of them";
+                return Err(error("credential", "it excludes bearerTokenFile", hint));
+            }
         };
-        let (path, bytes) = read(files, FIELD, name, HINT, webhook::MAX_TOKEN + 1)?;
+        let path = files
+            .secret(name)
+            .map_err(|wrong| error(FIELD, &wrong.to_string(), wrong.hint()))?;
+        let bytes = read(&path, FIELD, HINT, webhook::MAX_TOKEN + 1)?;
         webhook::token(&bytes)
             .map_err(|wrong| error(FIELD, &format!("{}: {wrong}", path.display()), HINT))?;
         Ok(Some(path))
@@ -151,22 +174,18 @@ impl Config {
 
 /// A file that the settings name, up to a length.
 fn read(
-    files: Files<'_>,
+    path: &Path,
     field: &str,
-    name: &str,
     hint: &str,
     most: usize,
-) -> Result<(PathBuf, Zeroizing<Vec<u8>>), ConfigError> {
+) -> Result<Zeroizing<Vec<u8>>, ConfigError> {
     use std::io::Read as _;
-    let path = files
-        .path(name)
-        .map_err(|wrong| error(field, &wrong.to_string(), hint))?;
     let mut bytes = Zeroizing::new(Vec::with_capacity(most));
     let limit = u64::try_from(most).unwrap_or(u64::MAX);
-    std::fs::File::open(&path)
+    std::fs::File::open(path)
         .and_then(|file| file.take(limit).read_to_end(&mut bytes))
         .map_err(|wrong| error(field, &format!("{}: {wrong}", path.display()), hint))?;
-    Ok((path, bytes))
+    Ok(bytes)
 }
 
 fn error(field: &str, message: &str, hint: &str) -> ConfigError {

@@ -15,8 +15,16 @@ use crate::x509::files::{CertificateSource, SourceError};
 
 /// Most audiences, PEM keys and claims that are named.
 pub const MOST: usize = 32;
-/// The audience that tokens must be made for where none is configured.
-pub const DEFAULT_AUDIENCE: &str = "assay-server";
+
+/// The audience that tokens must be made for where none is configured: this trust domain's. One that every deployment had in
+/// common would let a token that was shown to one verifier in at another.
+///
+/// Where nobody knows the trust domain, as in a command that checks a document, it is one that no token has.
+#[must_use]
+pub fn default_audience(files: Files<'_>) -> String {
+    let name = files.trust_domain().unwrap_or("{trustDomain}");
+    format!("urn:assay:{name}:server")
+}
 
 /// One text or a list of texts, not empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -239,11 +247,8 @@ pub fn https_base(field: &str, url: &str) -> Result<(), ConfigError> {
 
 /// The audiences that are configured, or the default.
 #[must_use]
-pub fn audiences(configured: Option<&Texts>) -> Vec<String> {
-    configured.map_or_else(
-        || vec![DEFAULT_AUDIENCE.to_owned()],
-        |texts| texts.0.clone(),
-    )
+pub fn audiences(configured: Option<&Texts>, files: Files<'_>) -> Vec<String> {
+    configured.map_or_else(|| vec![default_audience(files)], |texts| texts.0.clone())
 }
 
 /// A text that must not be empty.

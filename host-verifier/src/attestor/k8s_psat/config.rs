@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::K8sPsat;
 use super::verify::{Cluster, label_attribute};
-use crate::attestor::issuer::config::{DEFAULT_AUDIENCE, error, not_empty};
+use crate::attestor::issuer::config::{default_audience, error, not_empty};
 use crate::attestor::k8s_token::config::is_object_name;
 use crate::attestor::kubernetes::config::{ApiFields, accounts};
 use crate::attestor::{Attestor, ConfigError, MethodConfig};
@@ -54,8 +54,11 @@ pub struct ClusterConfig {
     pub api_server: Option<String>,
     /// The authorities of the API server, in place of the system's: PEM or a file.
     pub ca_certs: Option<CertificateSource>,
-    /// A file with the bearer token that the verifier shows, read anew for each login.
+    /// A file with the bearer token that the verifier shows, read anew for each login. Only in a document that lies beside
+    /// `assayd.yaml`, as `kubeConfigFile`.
     pub token_file: Option<String>,
+    /// The token in place of a file: an entry of `outbound.credentials` in `assayd.yaml` that names the API server's origin.
+    pub credential: Option<String>,
 }
 
 impl MethodConfig for Config {
@@ -95,9 +98,10 @@ impl ClusterConfig {
             api_server: self.api_server.clone(),
             ca_certs: self.ca_certs.clone(),
             token_file: self.token_file.clone(),
+            credential: self.credential.clone(),
         };
         let audiences = match &self.audience {
-            None => vec![DEFAULT_AUDIENCE.to_owned()],
+            None => vec![default_audience(files)],
             Some(audiences) => audiences.clone(),
         };
         if audiences.len() > 32 || audiences.iter().any(String::is_empty) {

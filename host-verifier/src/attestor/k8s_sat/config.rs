@@ -42,8 +42,11 @@ pub struct ClusterConfig {
     pub api_server: Option<String>,
     /// The authorities of the API server, in place of the system's: PEM or a file.
     pub ca_certs: Option<CertificateSource>,
-    /// A file with the bearer token that the verifier shows, read anew for each login.
+    /// A file with the bearer token that the verifier shows, read anew for each login. Only in a document that lies beside
+    /// `assayd.yaml`, as `kubeConfigFile`.
     pub token_file: Option<String>,
+    /// The token in place of a file: an entry of `outbound.credentials` in `assayd.yaml` that names the API server's origin.
+    pub credential: Option<String>,
 }
 
 impl MethodConfig for Config {
@@ -82,6 +85,7 @@ impl ClusterConfig {
             api_server: self.api_server.clone(),
             ca_certs: self.ca_certs.clone(),
             token_file: self.token_file.clone(),
+            credential: self.credential.clone(),
         };
         let means = match &self.service_account_key_file {
             Some(_) if api.is_given() => {

@@ -119,7 +119,7 @@ impl Config {
         let lifetime = lifetime.map(|text| span("maxLifetime", text, LONGEST));
         Ok(IssuedToken::new(ClusterRules {
             issuer: self.issuer_url.clone(),
-            audiences: audiences(self.audience.as_ref()),
+            audiences: audiences(self.audience.as_ref(), files),
             subject: format!("system:serviceaccount:{namespace}:{account}"),
             namespace: namespace.clone(),
             service_account: account.clone(),

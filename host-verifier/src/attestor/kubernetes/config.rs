@@ -28,8 +28,11 @@ pub struct ApiFields {
     pub api_server: Option<String>,
     /// The authorities of the API server, in place of the system's: PEM or a file.
     pub ca_certs: Option<CertificateSource>,
-    /// A file with the bearer token that the verifier shows, read anew for each login.
+    /// A file with the bearer token that the verifier shows, read anew for each login. Only in a document that lies beside
+    /// `assayd.yaml`, as `kubeConfigFile`.
     pub token_file: Option<String>,
+    /// The token in place of a file: an entry of `outbound.credentials` in `assayd.yaml` that names the API server's origin.
+    pub credential: Option<String>,
 }
 
 /// How an API server is asked.
@@ -69,6 +72,7 @@ impl ApiFields {
             || self.api_server.is_some()
             || self.ca_certs.is_some()
             || self.token_file.is_some()
+            || self.credential.is_some()
     }
 
     /// Checks them and reads the files they name, but for the token. `at` is the cluster's place in the document.
@@ -85,38 +89,52 @@ impl ApiFields {
     }
 
     fn read(&self, files: Files<'_>) -> Result<Access, ConfigError> {
-        let path = |field: &str, name: &str| {
-            files.path(name).map_err(|why| ConfigError {
+        let secret = |field: &str, name: &str| {
+            files.secret(name).map_err(|why| ConfigError {
                 hint: Some(why.hint().to_owned()),
                 ..error(field, &why.to_string())
             })
         };
         if let Some(name) = &self.kube_config_file {
-            if self.api_server.is_some() || self.ca_certs.is_some() || self.token_file.is_some() {
+            let others = [&self.api_server, &self.token_file, &self.credential];
+            if others.iter().any(|other| other.is_some()) || self.ca_certs.is_some() {
                 return Err(ConfigError {
                     hint: Some("keep the kubeconfig file, or the others".to_owned()),
                     ..error(
                         "kubeConfigFile",
-                        "it excludes apiServer, caCerts and tokenFile",
+                        "it excludes apiServer, caCerts, tokenFile and credential",
                     )
                 });
             }
-            let path = path("kubeConfigFile", name)?;
+            let path = secret("kubeConfigFile", name)?;
             let text = read_file(&path).map_err(|why| error("kubeConfigFile", &why))?;
-            return kubeconfig::access(&text, &path);
+            return kubeconfig::access(&text, &path, files);
         }
-        let (Some(server), Some(token)) = (&self.api_server, &self.token_file) else {
-            return Err(ConfigError {
-                hint: Some("give kubeConfigFile, or apiServer and tokenFile".to_owned()),
-                ..error("apiServer", "nothing says how the cluster's API is asked")
-            });
+        let unsaid = || ConfigError {
+            hint: Some("give kubeConfigFile, or apiServer and tokenFile or credential".to_owned()),
+            ..error("apiServer", "nothing says how the cluster's API is asked")
         };
+        let server = self.api_server.as_ref().ok_or_else(unsaid)?;
         https_base("apiServer", server)?;
+        let token = match (&self.token_file, &self.credential) {
+            (Some(file), None) => secret("tokenFile", file)?,
+            (None, Some(name)) => files.credential(name, server).map_err(|why| ConfigError {
+                hint: Some(why.hint().to_owned()),
+                ..error("credential", &why.to_string())
+            })?,
+            (Some(_), Some(_)) => {
+                return Err(ConfigError {
+                    hint: Some("keep one of them".to_owned()),
+                    ..error("credential", "it excludes tokenFile")
+                });
+            }
+            (None, None) => return Err(unsaid()),
+        };
         let certs = self.ca_certs.as_ref();
         Ok(Access {
             server: server.trim_end_matches('/').to_owned(),
             roots: certs.map(|certs| roots(certs, files)).transpose()?,
-            credential: Credential::File(path("tokenFile", token)?),
+            credential: Credential::File(token),
         })
     }
 }

@@ -72,12 +72,13 @@ struct User {
     impersonate: Option<IgnoredAny>,
 }
 
-/// Reads a kubeconfig. Relative paths in it begin at its own directory, which is its own business and no policy's.
+/// Reads a kubeconfig. Relative paths in it begin at its own directory, which is its own business and no policy's; `files` is
+/// of the document that names it.
 ///
 /// # Errors
 ///
 /// [`ConfigError`].
-pub fn access(text: &str, path: &Path) -> Result<Access, ConfigError> {
+pub fn access(text: &str, path: &Path, files: Files<'_>) -> Result<Access, ConfigError> {
     const FIELD: &str = "kubeConfigFile";
     let wrong = |why: &str| error(FIELD, &format!("{}: {why}", path.display()));
     // The parser's message may quote a token.
@@ -131,7 +132,7 @@ pub fn access(text: &str, path: &Path) -> Result<Access, ConfigError> {
         (None, None) => None,
     };
     let roots: Option<Arc<str>> = certs
-        .map(|certs| roots(&certs, Files::Beside(beside)))
+        .map(|certs| roots(&certs, files.within(beside)))
         .transpose()?;
     let credential = match (&user.token_file, &user.token) {
         // As kubectl: the file wins, since somebody renews it.

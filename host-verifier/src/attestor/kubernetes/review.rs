@@ -28,7 +28,7 @@ pub struct Review {
     pub username: String,
     /// Of the audiences that were asked for, those that it confirms.
     pub audiences: Vec<String>,
-    /// `user.extra`, of the keys [`BINDINGS`] below [`EXTRA`].
+    /// `user.extra`, of the keys that name the token's pod and node.
     pub bound: BTreeMap<String, Vec<String>>,
 }
 

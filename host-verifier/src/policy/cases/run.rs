@@ -233,7 +233,7 @@ impl Run<'_> {
     pub(super) fn module(&self, rego: &Spanned<RegoSettings>) -> Result<CaseResult, DocumentError> {
         let module = rego.value.build(
             self.file,
-            Files::Beside(self.base),
+            Files::beside(self.base),
             "rego",
             rego.referenced.into(),
         )?;

@@ -6,14 +6,19 @@
 //! Every replica asks the store for its generation, one number, twice a second, and reads what changed when it has. A
 //! change is so in force everywhere within a second, whoever made it and wherever.
 //!
+//! At the same time it looks whether the files that the documents name are what they were: revocation lists and bundles are
+//! renewed by whoever publishes them. A cluster is built anew when one has changed, under the version that it has.
+//!
 //! # What goes wrong
 //!
 //! * The store does not answer: what was in force stays.
 //! * A document cannot be used here, because a newer release wrote it or a file is missing: what the cluster had stays in
 //!   force, whole; at the start, when there is nothing, the cluster is not served, also where the service's own
 //!   configuration names it, since what was set may be the stricter. It is tried again every few seconds.
+//! * A file that a document names has changed and cannot be used: what was read before stays in force, and it is tried again
+//!   as well.
 //!
-//! Both are told in the log once and stand in [`ConfigStatus`] as long as they last.
+//! All are told in the log once and stand in [`ConfigStatus`] as long as they last.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -25,9 +30,10 @@ use tokio::sync::{Mutex, Notify, watch};
 use super::change::{last, stored_name, unknown_section};
 use super::sections::{self, Built};
 use super::{Base, Clusters};
-use crate::document::DocumentError;
+use crate::config::BaseCluster;
+use crate::document::{DocumentError, Watched};
 use crate::login::{Cluster, Verifier};
-use crate::policy::Section;
+use crate::policy::{PolicySet, Section};
 use crate::store::{ConfigVersion, StoreError};
 use crate::telemetry::health::State;
 use crate::telemetry::names;
@@ -46,9 +52,12 @@ struct Inner {
     verifier: watch::Sender<Arc<Verifier>>,
     status: watch::Sender<ConfigStatus>,
     wake: Notify,
-    /// Held while the store is read: one reader at a time.
-    reading: Mutex<()>,
+    /// Held while the store is read: one reader at a time. The files that what is served was built from, by cluster.
+    reading: Mutex<Named>,
 }
+
+/// Files by the cluster whose documents name them.
+type Named = BTreeMap<String, Arc<Watched>>;
 
 /// How far the configuration is, and what is wrong with it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -90,6 +99,8 @@ impl ConfigStatus {
         }
         told.extend(self.problems.iter().map(|problem| {
             let serving = match problem.serving {
+                // The document is in force, and one of its files is not what it was.
+                Some(version) if version == problem.version => "serving what it was".to_owned(),
                 Some(version) => format!("serving version {version}"),
                 None => "not served".to_owned(),
             };
@@ -116,7 +127,7 @@ impl From<Verifier> for Live {
             verifier: watch::Sender::new(Arc::new(verifier)),
             status: watch::Sender::default(),
             wake: Notify::new(),
-            reading: Mutex::new(()),
+            reading: Mutex::default(),
         }))
     }
 }
@@ -151,11 +162,12 @@ impl Live {
     }
 }
 
-/// A cluster of which something is set in the store.
+/// A cluster as it was read.
 struct Read {
     version: u64,
     /// `None`: there is no AgentAttestation, so nobody may join.
     result: Result<Option<Cluster>, DocumentError>,
+    watched: Watched,
 }
 
 impl Clusters {
@@ -179,8 +191,8 @@ impl Clusters {
     ///
     /// [`StoreError`]; nothing has changed then but the status.
     pub async fn refresh(&self, live: &Live, retry: bool) -> Result<(), StoreError> {
-        let _reading = live.0.reading.lock().await;
-        let result = self.step(live, retry).await;
+        let mut named = live.0.reading.lock().await;
+        let result = self.step(live, &mut named, retry).await;
         let error = result.as_ref().err().map(ToString::to_string);
         live.0.status.send_if_modified(|status| {
             if status.store_error == error {
@@ -196,7 +208,7 @@ impl Clusters {
         result
     }
 
-    async fn step(&self, live: &Live, retry: bool) -> Result<(), StoreError> {
+    async fn step(&self, live: &Live, named: &mut Named, retry: bool) -> Result<(), StoreError> {
         let before = live.status();
         // Asked before anything is read: what comes in between is read twice and never missed.
         let generation = self.store.config_generation().await?;
@@ -207,19 +219,32 @@ impl Clusters {
             Some(known) if known == generation => Vec::new(),
             known => self.store.config_in_force(known.unwrap_or(0)).await?,
         };
-        for problem in before.problems.iter().filter(|_| retry) {
-            if !versions.iter().any(|v| v.entry.cluster == problem.cluster) {
-                versions.extend(self.store.config_at(&problem.cluster, None).await?);
+        if since.is_none() {
+            *named = self.base.named();
+        }
+        let files = named.clone();
+        let changed = tokio::task::spawn_blocking(move || changed(&files))
+            .await
+            .map_err(|_| StoreError::Damaged("configuration"))?;
+        // What could not be used is not tried at every question.
+        let troubled = |name: &String| before.problems.iter().any(|p| p.cluster == *name);
+        let mut again: BTreeSet<String> = changed.into_iter().filter(|n| !troubled(n)).collect();
+        if retry {
+            again.extend(before.problems.iter().map(|p| p.cluster.clone()));
+        }
+        for name in &again {
+            if !versions.iter().any(|v| v.entry.cluster == *name) {
+                versions.extend(self.store.config_at(name, None).await?);
             }
         }
-        if versions.is_empty() && since == Some(generation) {
+        if versions.is_empty() && again.is_empty() && since == Some(generation) {
             return Ok(());
         }
         let base = self.base.clone();
-        let read = tokio::task::spawn_blocking(move || read(&base, versions))
+        let read = tokio::task::spawn_blocking(move || read(&base, versions, again))
             .await
             .map_err(|_| StoreError::Damaged("configuration"))?;
-        self.serve(live, &before, generation, since.is_none(), read);
+        self.serve(live, named, &before, generation, since.is_none(), read);
         Ok(())
     }
 
@@ -227,6 +252,7 @@ impl Clusters {
     fn serve(
         &self,
         live: &Live,
+        named: &mut Named,
         before: &ConfigStatus,
         generation: u64,
         all: bool,
@@ -242,15 +268,25 @@ impl Clusters {
             let kept = before.problems.iter();
             problems = kept.map(|p| (p.cluster.clone(), p.clone())).collect();
         }
-        for (name, Read { version, result }) in read {
+        for (name, read) in read {
+            let Read {
+                version,
+                result,
+                watched,
+            } = read;
             next.unusable.remove(&name);
             problems.remove(&name);
+            if result.is_ok() {
+                named.insert(name.clone(), Arc::new(watched));
+            }
             match result {
                 Ok(Some(cluster)) => {
                     let known = old.clusters.get(&name).map(|c| c.version);
-                    if known != Some(version) {
-                        tracing::info!(cluster = name, version, "{}", names::CONFIG_SERVED);
-                    }
+                    let told = match known == Some(version) {
+                        true => names::CONFIG_BUILT_ANEW,
+                        false => names::CONFIG_SERVED,
+                    };
+                    tracing::info!(cluster = name, version, "{}", told);
                     next.clusters.insert(name, Arc::new(cluster));
                 }
                 Ok(None) => {
@@ -306,14 +342,31 @@ impl Clusters {
     }
 }
 
-fn read(base: &Base, versions: Vec<ConfigVersion>) -> BTreeMap<String, Read> {
-    let names: BTreeSet<String> = versions.iter().map(|v| v.entry.cluster.clone()).collect();
+/// The clusters of which a file is no longer what it was.
+fn changed(named: &Named) -> Vec<String> {
+    let changed = named.iter().filter(|(_, watched)| watched.has_changed());
+    changed.map(|(name, _)| name.clone()).collect()
+}
+
+/// The clusters of these versions and of these names.
+fn read(
+    base: &Base,
+    versions: Vec<ConfigVersion>,
+    mut names: BTreeSet<String>,
+) -> BTreeMap<String, Read> {
+    names.extend(versions.iter().map(|v| v.entry.cluster.clone()));
     let read = names.into_iter().map(|name| {
         let own = versions.iter().filter(|v| v.entry.cluster == name);
         let own: Vec<_> = own.cloned().collect();
         let version = last(&own);
-        let result = cluster(base, &name, version, &own);
-        (name, Read { version, result })
+        let watched = Watched::default();
+        let result = cluster(base, &name, version, &own, &watched);
+        let read = Read {
+            version,
+            result,
+            watched,
+        };
+        (name, read)
     });
     read.collect()
 }
@@ -324,16 +377,21 @@ fn cluster(
     name: &str,
     version: u64,
     sections: &[ConfigVersion],
+    watched: &Watched,
 ) -> Result<Option<Cluster>, DocumentError> {
+    let attestation = Section::AgentAttestation.name();
+    let is_set = |own: &ConfigVersion| own.entry.section == attestation && own.document.is_some();
+    // What is not in force is no reason to fail.
     let own = base.clusters.get(name);
-    let mut policies = own.map(|base| base.policies.clone());
+    let own = own.filter(|_| !sections.iter().any(is_set));
+    let mut policies = own.map(|own| base_policies(own, watched)).transpose()?;
     let mut issuance = None;
     for ConfigVersion { entry, document } in sections {
         let Some(text) = document else { continue };
         let file = stored_name(name, &entry.section, entry.version);
         let section = Section::from_name(&entry.section)
             .ok_or_else(|| unknown_section(&file, &entry.section))?;
-        match sections::build(section, &file, text, base.files())? {
+        match sections::build(section, &file, text, base.files().watched_by(watched))? {
             Built::Attestation(built) => policies = Some(built),
             Built::Issuance(built) => issuance = Some(built),
         }
@@ -343,4 +401,16 @@ fn cluster(
         issuance,
         version,
     }))
+}
+
+/// The policies of the service's own configuration: those of the start, unless one of their files has changed since.
+fn base_policies(own: &BaseCluster, watched: &Watched) -> Result<Arc<PolicySet>, DocumentError> {
+    match &own.source {
+        Some(source) if source.watched().has_changed() => source.build(watched).map(Arc::new),
+        Some(source) => {
+            watched.adopt(source.watched());
+            Ok(own.policies.clone())
+        }
+        None => Ok(own.policies.clone()),
+    }
 }

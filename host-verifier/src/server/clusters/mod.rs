@@ -38,8 +38,9 @@ pub use live::{ConfigProblem, ConfigStatus, Live};
 pub use view::{ClusterState, DiffLine, HistoryEntry, Origin, SectionState, VersionState};
 
 use crate::config::{BaseCluster, Config};
-use crate::document::{Files, Place};
+use crate::document::{Files, Place, Watched};
 use crate::login::Cluster;
+use crate::outside::Credentials;
 use crate::policy::{PolicySet, Section};
 use crate::session::PathTemplate;
 use crate::store::Store;
@@ -50,6 +51,8 @@ pub struct Base {
     clusters: BTreeMap<String, BaseCluster>,
     config_files: Option<PathBuf>,
     template: Option<DefaultTemplate>,
+    trust_domain: Option<String>,
+    credentials: Arc<Credentials>,
 }
 
 /// The template that holds where a cluster has no SVIDIssuancePolicy.
@@ -71,6 +74,8 @@ impl From<&Config> for Base {
                 file: config.file.clone(),
                 at: config.path_template_at,
             }),
+            trust_domain: Some(config.trust_domain.clone()),
+            credentials: config.outbound.credentials.clone(),
         }
     }
 }
@@ -79,14 +84,11 @@ impl Base {
     /// These clusters, and the directory whose files documents in the store may name. What the service's own template is, is not
     /// said, so nothing is held against it.
     #[must_use]
-    pub const fn new(
-        clusters: BTreeMap<String, BaseCluster>,
-        config_files: Option<PathBuf>,
-    ) -> Self {
+    pub fn new(clusters: BTreeMap<String, BaseCluster>, config_files: Option<PathBuf>) -> Self {
         Self {
             clusters,
             config_files,
-            template: None,
+            ..Self::default()
         }
     }
 
@@ -104,8 +106,32 @@ impl Base {
         clusters.collect()
     }
 
+    /// The files that its clusters were built from.
+    fn named(&self) -> BTreeMap<String, Arc<Watched>> {
+        let built = self.clusters.iter().filter_map(|(name, cluster)| {
+            let watched = Watched::default();
+            watched.adopt(cluster.source.as_ref()?.watched());
+            Some((name.clone(), Arc::new(watched)))
+        });
+        built.collect()
+    }
+
+    /// With the credentials that documents in the store may have sent.
+    #[must_use]
+    pub fn with_credentials(self, credentials: Credentials) -> Self {
+        let credentials = Arc::new(credentials);
+        Self {
+            credentials,
+            ..self
+        }
+    }
+
     fn files(&self) -> Files<'_> {
-        Files::Below(self.config_files.as_deref())
+        let files = Files::below(self.config_files.as_deref()).with_credentials(&self.credentials);
+        match &self.trust_domain {
+            Some(name) => files.in_trust_domain(name),
+            None => files,
+        }
     }
 }
 

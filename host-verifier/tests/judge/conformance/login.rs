@@ -10,6 +10,7 @@ use assay_common::method::tpm_ek::EkResponse;
 use assay_host_verifier::attestor::{
     AttestError, Attestor, Claims, ErrandContext, Fault, Judged, LoginContext, registry,
 };
+use assay_host_verifier::document::Files;
 use assay_host_verifier::random::SystemRandom;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -59,7 +60,9 @@ impl<'a> Login<'a> {
     /// With other settings than the adapter's.
     pub(crate) fn with(method: &'a dyn Method, transcript: Transcript, config: Value) -> Self {
         let config = registry::deserialize_config(method.kind(), config).unwrap();
-        let attestor = config.build(Path::new("/nonexistent")).unwrap();
+        let attestor = config
+            .build_in(Files::beside(Path::new("/nonexistent")).in_trust_domain("example.org"))
+            .unwrap();
         Self {
             method,
             attestor,

@@ -23,7 +23,7 @@ fn review() -> Value {
         "kind": "TokenReview",
         "apiVersion": "authentication.k8s.io/v1",
         "metadata": {"creationTimestamp": null, "managedFields": []},
-        "spec": {"token": "to.ke.n", "audiences": ["assay-server"]},
+        "spec": {"token": "to.ke.n", "audiences": ["urn:assay:example.org:server"]},
         "status": {
             "authenticated": true,
             "user": {
@@ -38,7 +38,7 @@ fn review() -> Value {
                     "authentication.kubernetes.io/pod-uid": ["1f8d43a5"],
                 },
             },
-            "audiences": ["assay-server"],
+            "audiences": ["urn:assay:example.org:server"],
         },
     })
 }
@@ -183,7 +183,7 @@ fn the_api_server_is_asked_with_the_verifiers_own_token() {
         json!({
             "apiVersion": "authentication.k8s.io/v1",
             "kind": "TokenReview",
-            "spec": {"token": "to.ke.n", "audiences": ["assay-server"]},
+            "spec": {"token": "to.ke.n", "audiences": ["urn:assay:example.org:server"]},
         })
     );
     for broken in ["", "two words", "a\r\nb"] {

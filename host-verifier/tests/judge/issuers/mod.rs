@@ -19,6 +19,7 @@ use assay_host_verifier::attestor::{
     AttestError, Attestor, Claims, ConfigError, ErrandContext, Facts, Judged, LoginContext,
 };
 use assay_host_verifier::blobs::Blobs;
+use assay_host_verifier::document::Files;
 use assay_host_verifier::outside::{
     Error, ErrorKind, Fetch, KeySource, Outside, Request, Response,
 };
@@ -112,7 +113,8 @@ pub(crate) fn attestor(
     config: Value,
 ) -> Result<std::sync::Arc<dyn Attestor>, ConfigError> {
     let config = deserialize_config(kind, config).unwrap();
-    config.build(std::path::Path::new("/nonexistent"))
+    let files = Files::beside(std::path::Path::new("/nonexistent"));
+    config.build_in(files.in_trust_domain("example.org"))
 }
 
 /// The answer as it would be kept, and what is judged of it.

@@ -4,6 +4,8 @@ use std::path::Path;
 
 use assay_common::policy::AttestorKind;
 use assay_host_verifier::attestor::registry::deserialize_config;
+use assay_host_verifier::document::Files;
+use assay_host_verifier::outside::{Credential, Credentials, Origin};
 use assay_host_verifier::policy::PolicyDocument;
 use assay_host_verifier::policy::review::review;
 use serde_json::{Value, json};
@@ -365,4 +367,107 @@ fn a_policy_with_legacy_tokens_is_warned_of() {
         .iter()
         .any(|remark| remark.message.contains("cannot tell one node from another"));
     assert!(warned, "{remarks:?}");
+}
+
+/// A token that was shown to one deployment is not for another.
+#[test]
+fn the_audience_is_the_trust_domains_unless_another_is_named() {
+    let read = |kind, config: Value, domain: Option<&str>| {
+        let files = Files::beside(Path::new("/"));
+        let files = domain.map_or(files, |name| files.in_trust_domain(name));
+        let config = deserialize_config(kind, config).unwrap();
+        format!("{:?}", config.build_in(files).unwrap())
+    };
+    let url = "https://issuer.example.org";
+    let cluster = json!({"serviceAccountAllowList": ["a:b"], "apiServer": url, "tokenFile": "x"});
+    for (kind, config) in [
+        (AttestorKind::K8S_TOKEN, json!({"issuerURL": url})),
+        (AttestorKind::CUSTOM_JWT, json!({"oidcURI": url})),
+        (AttestorKind::K8S_PSAT, json!({"clusters": {"c": cluster}})),
+    ] {
+        for domain in ["one.example", "two.example"] {
+            let shown = read(kind, config.clone(), Some(domain));
+            let audience = format!("audiences: [\"urn:assay:{domain}:server\"]");
+            assert!(shown.contains(&audience), "{shown}");
+        }
+        // Nobody's, where it is not known whose it is.
+        let shown = read(kind, config, None);
+        assert!(shown.contains("urn:assay:{trustDomain}:server"), "{shown}");
+    }
+}
+
+/// Who may set policies says whom the verifier asks, and so may not say which of its files is sent along.
+#[test]
+fn a_document_that_was_set_sends_no_file_of_the_services() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("token"), "secret").unwrap();
+    std::fs::write(
+        dir.path().join("kubeconfig"),
+        "{current-context: x, contexts: [{name: x, context: {cluster: c, user: u}}], \
+         clusters: [{name: c, cluster: {server: \"https://evil.example\"}}], users: [{name: u, user: {token: t}}]}",
+    )
+    .unwrap();
+    let mut credentials = Credentials::default();
+    credentials.add(
+        "good",
+        Credential {
+            file: dir.path().join("token"),
+            origins: vec![Origin::parse("https://good.example").unwrap()],
+        },
+    );
+    let built = |kind, config: &Value, files: Files<'_>| {
+        let config = deserialize_config(kind, config.clone()).unwrap();
+        let files = files.with_credentials(&credentials);
+        config
+            .build_in(files)
+            .map(drop)
+            .map_err(|error| error.field)
+    };
+    let webhook = |url: &str, name: &str, value: &str| {
+        let config = json!({"webhookURL": url, name: value});
+        (AttestorKind::EXTENSION, config, "")
+    };
+    let cluster = |kind, url: &str, name: &str, value: &str| {
+        let config = json!({"clusters": {"c": {
+            "serviceAccountAllowList": ["a:b"], "apiServer": url, name: value,
+        }}});
+        (kind, config, "clusters.c.")
+    };
+    let kubeconfig = |kind| {
+        let config = json!({"clusters": {"c": {
+            "serviceAccountAllowList": ["a:b"], "kubeConfigFile": "kubeconfig",
+        }}});
+        (kind, config, "clusters.c.")
+    };
+    let (psat, sat) = (AttestorKind::K8S_PSAT, AttestorKind::K8S_SAT);
+    let (evil, good) = ("https://evil.example/x", "https://good.example/x");
+    let below = Files::below(Some(dir.path()));
+    let beside = Files::beside(dir.path());
+    for ((kind, config, at), field) in [
+        (webhook(evil, "bearerTokenFile", "token"), "bearerTokenFile"),
+        (cluster(psat, evil, "tokenFile", "token"), "tokenFile"),
+        (cluster(sat, evil, "tokenFile", "token"), "tokenFile"),
+        (kubeconfig(psat), "kubeConfigFile"),
+        (kubeconfig(sat), "kubeConfigFile"),
+    ] {
+        let refused = Err(format!("{at}{field}"));
+        assert_eq!(built(kind, &config, below), refused, "{config}");
+        assert_eq!(built(kind, &config, beside), Ok(()), "{config}");
+    }
+    for url in [evil, good] {
+        for (kind, config, at) in [
+            webhook(url, "credential", "good"),
+            cluster(psat, url, "credential", "good"),
+            cluster(sat, url, "credential", "good"),
+        ] {
+            let expected = match url == good {
+                true => Ok(()),
+                false => Err(format!("{at}credential")),
+            };
+            assert_eq!(built(kind, &config, below), expected, "{config}");
+            assert_eq!(built(kind, &config, beside), expected, "{config}");
+        }
+    }
+    let (kind, unknown, _) = webhook(good, "credential", "other");
+    assert_eq!(built(kind, &unknown, below), Err("credential".to_owned()));
 }

@@ -26,7 +26,7 @@ fn sign(signer: &Signer, claims: &Value) -> String {
 fn pod_token() -> Value {
     json!({
         "iss": ISSUER,
-        "aud": ["assay-server"],
+        "aud": ["urn:assay:example.org:server"],
         "sub": "system:serviceaccount:spirl-system:spirl-agent",
         "iat": NOW, "nbf": NOW, "exp": NOW + 600,
         "jti": "0d9f9b5e-8f4b-4a3f-a3e8-7c2e5a1c9c10",

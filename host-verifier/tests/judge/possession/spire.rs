@@ -58,7 +58,7 @@ fn the_ssh_certificate_and_signature_of_another_implementation_verify() {
     });
     let config: ssh_pop::Config =
         document::parse("config", "certAuthoritiesFile: ssh_cert_authority.pub").unwrap();
-    let attestor = config.attestor(Files::Beside(&folder)).unwrap();
+    let attestor = config.attestor(Files::beside(&folder)).unwrap();
     let claims = attestor.prove(payload.to_string().as_bytes(), &server(), AT);
     assert!(claims.is_ok(), "{claims:?}");
 }
@@ -86,7 +86,7 @@ fn the_x509_chain_of_another_implementation_verifies() {
             "response": {"rsa_signature": {"nonce": text(&agent()), "signature": text(&signature)}}
         });
         let config: x509pop::Config = document::parse("config", config).unwrap();
-        let attestor = config.attestor(Files::Beside(&folder)).unwrap();
+        let attestor = config.attestor(Files::beside(&folder)).unwrap();
         attestor
             .prove(payload.to_string().as_bytes(), &server(), AT)
             .map_err(|error| format!("{}: {error}", error.check()))

@@ -163,7 +163,7 @@ impl Ssh {
         at: UnixTime,
     ) -> Result<Claims, String> {
         let config: Config = document::parse("config", config).unwrap();
-        let attestor = config.attestor(Files::Beside(self.folder.path())).unwrap();
+        let attestor = config.attestor(Files::beside(self.folder.path())).unwrap();
         let claims = attestor.prove(payload, nonce, at);
         claims.map_err(|error| error.check().to_owned())
     }
@@ -558,9 +558,9 @@ fn settings_that_could_let_in_nobody_or_everybody_are_errors() {
         ),
     ] {
         let config: Config = document::parse("config", text).unwrap();
-        let error = config.attestor(Files::Beside(&ssh.path(""))).unwrap_err();
+        let error = config.attestor(Files::beside(&ssh.path(""))).unwrap_err();
         assert_eq!(error.field, field, "{text}");
     }
     let file: Config = document::parse("config", "certAuthoritiesFile: ca.pub").unwrap();
-    assert!(file.attestor(Files::Beside(&ssh.path(""))).is_ok());
+    assert!(file.attestor(Files::beside(&ssh.path(""))).is_ok());
 }

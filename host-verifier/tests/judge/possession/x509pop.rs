@@ -73,7 +73,7 @@ pub(super) fn judge_bytes(
     at: assay_host_verifier::x509::UnixTime,
 ) -> Result<Claims, String> {
     let config: Config = document::parse("config", config).unwrap();
-    let attestor = config.attestor(Files::Beside(&pki.path(""))).unwrap();
+    let attestor = config.attestor(Files::beside(&pki.path(""))).unwrap();
     let claims = attestor.prove(payload, nonce, at);
     claims.map_err(|error| error.check().to_owned())
 }
@@ -476,7 +476,7 @@ fn settings_that_could_let_in_nobody_or_everybody_are_errors() {
         ("caBundle: [root.crt]\nstaleCrl: accept", "staleCrl"),
     ] {
         let config: Config = document::parse("config", text).unwrap();
-        let error = config.attestor(Files::Beside(&pki.path(""))).unwrap_err();
+        let error = config.attestor(Files::beside(&pki.path(""))).unwrap_err();
         assert_eq!(error.field, field, "{text}");
     }
 }

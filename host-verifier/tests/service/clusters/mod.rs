@@ -3,6 +3,7 @@
 mod base;
 mod changes;
 mod commands;
+mod files;
 mod live;
 mod replicas;
 

@@ -144,7 +144,7 @@ fn judge<M: Offline>(evidence: &Evidence) -> Result<Report, Unreadable> {
     let mut report = Report::default();
     report.detail("method", M::KIND.to_string());
     report.detail("at", evidence.at.to_string());
-    match M::judge(&config, Files::Beside(beside), case) {
+    match M::judge(&config, Files::beside(beside), case) {
         Ok(claims) => {
             accept(&mut report, &claims);
             for (check, why) in M::SKIPPED {

@@ -137,7 +137,7 @@ impl Method for Psat {
     fn world(&self, _: &Transcript) -> World {
         world(json!({
             "authenticated": true,
-            "audiences": ["assay-server"],
+            "audiences": ["urn:assay:example.org:server"],
             "user": {
                 "username": USER,
                 "uid": "0a",

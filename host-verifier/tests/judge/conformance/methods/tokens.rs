@@ -23,7 +23,7 @@ pub(super) fn not_valid() -> Vec<Timestamp> {
 fn claims(more: &Value) -> Value {
     let mut claims = json!({
         "iss": ISSUER,
-        "aud": "assay-server",
+        "aud": "urn:assay:example.org:server",
         "sub": "node-7",
         "iat": NOW - 10,
         "nbf": NOW - 10,
