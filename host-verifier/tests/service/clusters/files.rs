@@ -178,7 +178,7 @@ async fn a_revocation_and_a_fresh_list_take_effect_without_a_restart() {
 
     // Past its nextUpdate nobody gets in, until there is a fresh one.
     desk.clock.advance(Duration::from_secs(3 * 24 * 3600));
-    refused(&mut desk, &site, "nextUpdate").await;
+    refused(&mut desk, &site, "crl-stale").await;
     site.publish(2, &[], (2026, 2, 1));
     clusters.refresh(&live, false).await.unwrap();
     granted(site.login(&desk).await);
