@@ -36,7 +36,9 @@ fuzz_target!(|data: &[u8]| {
         assert!(Certificate::from_blob(&data[..short]).is_err());
     }
     // Another authority's own key may be anybody's; the seeds' authority signs no more.
-    let is_signed = certificate.verify_signature(false, &Seen::default()).is_ok();
+    let is_signed = certificate
+        .verify_signature(false, &Seen::default())
+        .is_ok();
     assert!(is_signed || !SIGNED.contains(&data));
     let by_theirs = SIGNED.iter().any(|seed| {
         let seed = Certificate::from_blob(seed).expect("the seed is a certificate");

@@ -11,7 +11,7 @@ use assay_common::policy::AttestorKind;
 use assay_common::protocol::{MessageWriter, decode, encode};
 use assay_firmware::evidence::{EvidenceError, EvidenceSource, Request};
 use assay_firmware::link::{BlobSink, LinkError};
-use assay_hil_tests::manufacture::{EkKind, ManufacturedTpm, Recipe};
+use assay_hil_tests::manufacture::{EkKind, ManufacturedTpm, Recipe, manufacture};
 use assay_host_agent::tpm::{HostTpm, PlacedTpm, TpmPlace, TpmSource, devid};
 use assay_host_verifier::attestor::{
     AttestError, Attestor, Claims, Facts, Judged, LoginContext, MethodConfig, tpm_devid, tpm_ek,
@@ -36,6 +36,17 @@ pub(crate) const SIGNER: &str = "fixedtpm|fixedparent|sensitivedataorigin|userwi
 impl Host {
     pub(crate) fn new(kind: EkKind) -> Self {
         let (folder, tpm) = tpm(&Recipe::with([kind]));
+        Self::with(folder, tpm)
+    }
+
+    /// With a TPM that no other test has: copies of one are one TPM, with the same seeds.
+    fn alone(kind: EkKind) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let tpm = manufacture(&Recipe::with([kind]), folder.path()).unwrap();
+        Self::with(folder, tpm)
+    }
+
+    fn with(folder: TempDir, tpm: ManufacturedTpm) -> Self {
         let process = tpm
             .start(&folder.path().join("run"), Mode::Sockets)
             .unwrap();
@@ -44,6 +55,8 @@ impl Host {
             tpm,
             process,
         };
+        // As the firmware of a machine does; the agent finds its TPM started.
+        host.run("tpm2_startup", "-c");
         host.run(
             "openssl",
             "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out owner.key",
@@ -364,7 +377,7 @@ fn keys_that_are_not_only_in_this_tpm_are_refused() {
 
 #[test]
 fn what_is_true_of_one_tpm_is_not_taken_for_another() {
-    let [one, other] = [Host::new(EkKind::P256), Host::new(EkKind::P256)];
+    let [one, other] = [Host::new(EkKind::P256), Host::alone(EkKind::P256)];
     for host in [&one, &other] {
         host.parent("");
         host.devid("ecc256", SIGNER, "");

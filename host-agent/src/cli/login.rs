@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use assay_firmware::evidence::EvidenceSource as _;
 use assay_host::cli::{Failure, Format, finish};
 use clap::Args;
 use serde::Serialize;
@@ -67,7 +68,7 @@ fn attempt(options: &Options) -> Result<LoggedIn, Failure> {
     let verifiers = Verifiers::new(&config.servers, &config.roots);
     let verifiers =
         verifiers.map_err(|error| Failure::usage(error.to_string()).hint(error.hint()))?;
-    block_on(async {
+    let logged_in = block_on(async {
         let granted = log_in(&config.record(), &verifiers, &mut evidence).await;
         let granted = granted.map_err(|error| failed(&error, &evidence.take_troubles()))?;
         let written = match outputs {
@@ -95,7 +96,10 @@ fn attempt(options: &Options) -> Result<LoggedIn, Failure> {
             left_out: left_out.collect(),
             written,
         })
-    })
+    });
+    // Nobody renews this session, and only a resource manager would take its keys out of the TPM.
+    evidence.end();
+    logged_in
 }
 
 async fn write(

@@ -5,6 +5,8 @@ use assay_hil_tests::manufacture::EkKind;
 use super::site::{Site, agent_json};
 use crate::devid::{Host, SIGNER};
 
+const SESSION: &str = "session: {pathTemplate: '/node/{{tpm_devid.public_hash}}'}\n";
+
 fn policy(host: &Host) -> String {
     let zero = "00".repeat(32);
     format!(
@@ -26,7 +28,7 @@ fn a_provisioned_node_logs_in_by_its_devid_and_its_key_stays_in_the_tpm() {
         let host = Host::new(ek);
         host.parent("");
         host.devid(alg, SIGNER, "");
-        let site = Site::set_up(&policy(&host));
+        let site = Site::set_up_with(&policy(&host), SESSION);
         let path = |name: &str| host.path(name).display().to_string();
         let attestors = format!(
             "[{{type: tpm_devid, config: {{devidCertPath: {}, devidPubPath: {}, devidPrivPath: {}}}}}, \

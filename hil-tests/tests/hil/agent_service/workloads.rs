@@ -22,13 +22,17 @@ pub(super) fn with_token() -> (Site, Process) {
     (site, assayd)
 }
 
+fn own_uid() -> u32 {
+    std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").unwrap())
+}
+
 /// What admits this very process and no other.
 fn selectors() -> String {
     let own = std::env::current_exe().unwrap();
     let sum = Command::new("sha256sum").arg(&own).output().unwrap().stdout;
     let sum = String::from_utf8(sum).unwrap();
     let (sum, _) = sum.split_once(' ').unwrap();
-    let uid = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").unwrap());
+    let uid = own_uid();
     format!("{{uid: {uid}, path: '{}', sha256: {sum}}}", own.display())
 }
 
@@ -182,7 +186,12 @@ fn a_session_that_is_revoked_serves_nobody_any_more() {
 fn a_process_that_no_entry_fits_gets_nothing_by_any_call() {
     let (site, _assayd) = with_token();
     let own = std::env::current_exe().unwrap();
-    let wrong = format!("{{path: '{}', sha256: {}}}", own.display(), "0".repeat(64));
+    let wrong = format!(
+        "{{uid: {}, path: '{}', sha256: {}}}",
+        own_uid(),
+        own.display(),
+        "0".repeat(64)
+    );
     let agent = agent(&site, &wrong);
     block_on(async {
         let client = connect(&site).await;
@@ -199,7 +208,10 @@ fn a_process_that_no_entry_fits_gets_nothing_by_any_call() {
 #[test]
 fn a_call_without_the_security_header_is_refused() {
     let (site, _assayd) = with_token();
-    let _agent = agent(&site, "{path: /usr/bin/curl}");
+    let _agent = agent(
+        &site,
+        &format!("{{uid: {}, path: /usr/bin/curl}}", own_uid()),
+    );
     let call = |headers: &[&str]| {
         let empty = site.folder().join("empty");
         std::fs::write(&empty, [0; 5]).unwrap();
