@@ -80,7 +80,7 @@ fn a21_another_genuine_tpm_does_not_take_over_an_identity() {
     loopback
         .tpm
         .with(|model| model.set_faults("swap-tpm@execution/any/once".parse().unwrap()));
-    refused(&loopback, &mut node, "belongs to the TPM with EK");
+    refused(&loopback, &mut node, "belongs to node");
     assert!(denials(&loopback).last().unwrap().contains(&holder));
     let nodes = loopback.line.with_peer(|verifier| {
         verifier
