@@ -282,7 +282,7 @@ fn policy(key: &Ed25519KeyPair) -> String {
     let jwks = json!(json!({"keys": [jwk]}).to_string());
     format!(
         "section: AgentAttestation\nschema: v1\nspec:\n  policies:\n    - name: bench\n      requiredAttestors:\n\
-         \x20       - type: custom_jwt\n          config: {{issuer: {ISSUER:?}, jwks: {jwks}}}\n"
+         \x20       - type: custom_jwt\n          config: {{issuer: {ISSUER:?}, audience: assay-bench, jwks: {jwks}}}\n"
     )
 }
 
@@ -290,7 +290,7 @@ fn token(key: &Ed25519KeyPair) -> Result<String> {
     let now = jiff::Timestamp::now().as_second();
     let claims = json!({
         "iss": ISSUER,
-        "aud": "assay-server",
+        "aud": "assay-bench",
         "sub": "node-17",
         "iat": now - 10,
         "exp": now + 86_400,

@@ -46,6 +46,7 @@ pub(crate) fn k8s_psat() -> Case {
     const SERVER: &str = "https://api.example.org:6443";
     let config = json!({"clusters": {"lab": {
         "serviceAccountAllowList": ["spire:spire-agent"],
+        "audience": ["assay-bench"],
         "allowedNodeLabelKeys": ["topology.kubernetes.io/zone"],
         "allowedPodLabelKeys": ["app"],
         "apiServer": SERVER,
@@ -64,7 +65,7 @@ pub(crate) fn k8s_psat() -> Case {
             "authenticated": true,
             "failed": false,
             "username": "system:serviceaccount:spire:spire-agent",
-            "audiences": ["assay-server"],
+            "audiences": ["assay-bench"],
             "bound": {
                 "pod-name": ["spire-agent-x7k2p"],
                 "pod-uid": [pod],

@@ -17,7 +17,7 @@ pub(crate) fn custom(kind: Kind) -> Case {
     let key = Key::new(kind);
     let claims = json!({
         "iss": ISSUER,
-        "aud": "assay-server",
+        "aud": "assay-bench",
         "sub": "node-17",
         "iat": login.now() - 10,
         "nbf": login.now() - 10,
@@ -28,6 +28,7 @@ pub(crate) fn custom(kind: Kind) -> Case {
     let (token, signature) = token(&key, &claims);
     let config = json!({
         "issuer": ISSUER,
+        "audience": "assay-bench",
         "jwks": json!({"keys": [jwk(&key)]}).to_string(),
         "attributeClaims": ["rack", "role"],
     });
@@ -40,7 +41,7 @@ pub(crate) fn kubernetes(kind: Kind) -> Case {
     let login = Login::new(AttestorKind::K8S_TOKEN);
     let key = Key::new(kind);
     let claims = json!({
-        "aud": ["assay-server"],
+        "aud": ["assay-bench"],
         "exp": login.now() + 3600,
         "iat": login.now() - 10,
         "iss": ISSUER,
@@ -55,7 +56,7 @@ pub(crate) fn kubernetes(kind: Kind) -> Case {
         "sub": "system:serviceaccount:spirl-system:spirl-agent",
     });
     let (token, signature) = token(&key, &claims);
-    let config = json!({"issuerURL": ISSUER, "jwksURI": KEYS, "requireBound": "node"});
+    let config = json!({"issuerURL": ISSUER, "audience": "assay-bench", "jwksURI": KEYS, "requireBound": "node"});
     let answer = json!({"source": KEYS, "jwk": jwk(&key).to_string()});
     Case::new(login, config, json!({"token": token}).to_string())
         .then(answer.to_string())

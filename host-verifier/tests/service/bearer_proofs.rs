@@ -37,7 +37,7 @@ fn entries() -> String {
     let x = b64(issuer_key().public_key());
     let keys = json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "one", "x": x}]});
     format!(
-        "- name: pods\n  requiredAttestors:\n  - type: k8s_token\n    config: {{issuerURL: \"{ISSUER}\", jwks: '{keys}'}}\n"
+        "- name: pods\n  requiredAttestors:\n  - type: k8s_token\n    config: {{issuerURL: \"{ISSUER}\", audience: assay-tests, jwks: '{keys}'}}\n"
     )
 }
 
@@ -45,7 +45,7 @@ fn entries() -> String {
 fn token(desk: &Desk) -> [String; 3] {
     let now = desk.clock_now().as_second();
     let claims = json!({
-        "iss": ISSUER, "aud": ["assay-server"], "iat": now, "nbf": now, "exp": now + 600,
+        "iss": ISSUER, "aud": ["assay-tests"], "iat": now, "nbf": now, "exp": now + 600,
         "sub": "system:serviceaccount:spirl-system:spirl-agent",
     });
     let header = b64(json!({"alg": "EdDSA", "kid": "one"}).to_string());
