@@ -1,8 +1,8 @@
 //! `docs/adding-a-method.md`, followed to the letter: its blocks are run one after the other in a copy of the workspace, and
 //! what comes of them is built and tested.
 //!
-//! The copy lies at one place below the target directory and shares that directory, so that the libraries of others are
-//! those that are built already.
+//! The copy has a target directory of its own, which begins with the libraries of others that are built already: cargo names
+//! what it builds by the place within a workspace, so that in one directory the copy's crates would take the place of ours.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -40,17 +40,32 @@ fn blocks(document: &str) -> Vec<&str> {
         .collect()
 }
 
-/// Where cargo puts what it builds: this program lies in `<there>/<profile>/deps`.
-fn target() -> PathBuf {
+/// Where cargo puts what it builds with this program's profile: the program lies in `<there>/deps`.
+fn built() -> PathBuf {
     let program = std::env::current_exe().unwrap();
-    program.ancestors().nth(3).unwrap().to_owned()
+    program.ancestors().nth(2).unwrap().to_owned()
 }
 
-fn run(block: &str, place: &Path) -> String {
+/// Makes a target directory with what is built of others' crates. Libraries are links, since cargo replaces them whole.
+fn begin(target: &Path) {
+    let script = r#"
+        rm -rf "$2" && mkdir -p "$2/debug"
+        cp -al "$1/deps" "$2/debug/deps"
+        cp -a "$1/build" "$1/.fingerprint" "$2/debug/"
+        find "$2/debug/deps" -name '*assay*' -delete
+        find "$2/debug/.fingerprint" -maxdepth 1 -name 'assay*' -exec rm -r {} +
+    "#;
+    let mut command = Command::new("bash");
+    command.args(["-euo", "pipefail", "-c", script, "begin"]);
+    let status = command.arg(built()).arg(target).status().unwrap();
+    assert!(status.success());
+}
+
+fn run(block: &str, place: &Path, target: &Path) -> String {
     let output = Command::new("bash")
         .args(["-euo", "pipefail", "-c", block])
         .current_dir(place)
-        .env("CARGO_TARGET_DIR", target())
+        .env("CARGO_TARGET_DIR", target)
         .output()
         .unwrap();
     let said = [output.stdout, output.stderr].concat();
@@ -68,7 +83,8 @@ fn added(before: &Path, after: &Path) -> usize {
 #[test]
 fn a_method_is_added_as_the_document_says() {
     let root = workspace_root();
-    let place = target().join("adding-a-method");
+    let place = built().join("adding-a-method");
+    let target = place.join("target");
     copy(&root, &place, &LEFT_OUT);
     // Of an earlier run.
     for made in [
@@ -83,10 +99,14 @@ fn a_method_is_added_as_the_document_says() {
             std::fs::remove_file(made).unwrap();
         }
     }
+    begin(&target);
     let document = std::fs::read_to_string(root.join("docs/adding-a-method.md")).unwrap();
     let blocks = blocks(&document);
     assert_eq!(blocks.len(), 5);
-    let said: Vec<String> = blocks.iter().map(|block| run(block, &place)).collect();
+    let said: Vec<String> = blocks
+        .iter()
+        .map(|block| run(block, &place, &target))
+        .collect();
 
     // A folder, and a line where methods are listed and one where modules are.
     for (file, lines) in [
