@@ -46,6 +46,17 @@ pub(crate) fn start(
     Running(child.unwrap_or_else(|error| panic!("{program}: {error} (`./x setup` installs it)")))
 }
 
+/// Whether somebody listens on a socket: its file is there before that.
+fn listens(path: &str) -> bool {
+    // Flags of a socket that accepts connections: `__SO_ACCEPTCON` (proc(5), /proc/net/unix).
+    const ACCEPTS: &str = "00010000";
+    let sockets = std::fs::read_to_string("/proc/net/unix").unwrap();
+    sockets.lines().any(|line| {
+        let words: Vec<_> = line.split_whitespace().collect();
+        words.get(3) == Some(&ACCEPTS) && words.last() == Some(&path)
+    })
+}
+
 pub(crate) struct Swtpm {
     pub(crate) folder: TempDir,
     process: Running,
@@ -54,25 +65,24 @@ pub(crate) struct Swtpm {
 impl Swtpm {
     pub(crate) fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::create_dir(folder.path().join("state")).unwrap();
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        std::fs::create_dir(path("state")).unwrap();
         let args = [
             "socket",
             "--tpm2",
             "--tpmstate",
-            "dir=state",
+            &format!("dir={}", path("state")),
             "--server",
-            "type=unixio,path=tpm",
+            &format!("type=unixio,path={}", path("tpm")),
             "--ctrl",
-            "type=unixio,path=tpm.ctrl",
+            &format!("type=unixio,path={}", path("tpm.ctrl")),
             "--flags",
             "not-need-init,startup-clear",
         ];
         let process = start("swtpm", &args, folder.path(), &[]);
-        let tpm = Self { folder, process };
-        until("swtpm", || {
-            tpm.path("tpm").exists() && tpm.path("tpm.ctrl").exists()
-        });
-        tpm
+        let (data, control) = (path("tpm"), path("tpm.ctrl"));
+        until("swtpm", || listens(&data) && listens(&control));
+        Self { folder, process }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
