@@ -29,10 +29,8 @@ struct Says<'a>(&'a [u8]);
 #[async_trait::async_trait]
 impl Fetch for Says<'_> {
     async fn fetch(&self, request: &Request) -> Result<Response, Error> {
-        Ok(Response {
-            status: 200,
-            body: self.0.iter().copied().take(request.max_body).collect(),
-        })
+        let body = self.0.iter().copied().take(request.max_body);
+        Ok(Response::new(200, body.collect()))
     }
 }
 

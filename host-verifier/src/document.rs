@@ -4,5 +4,5 @@ mod files;
 mod watched;
 
 pub use assay_host::document::*;
-pub use files::{FileError, Files};
+pub use files::{FileError, Files, Provided};
 pub use watched::Watched;

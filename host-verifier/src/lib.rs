@@ -7,7 +7,7 @@
 //! * [`svid`]: authorities, X.509-SVIDs, JWT-SVIDs, the trust bundle.
 //! * [`store`], [`transport`], [`telemetry`], [`config`]: what surrounds a login; [`server`] wires it together.
 //! * [`api`]: HTTPS around all of that.
-//! * [`outside`]: what a method asks of others, and by which rules.
+//! * [`outside`]: what a method asks of others, and by which rules; [`cloud`]: what of that it asks of clouds' APIs.
 //! * [`document`], [`blobs`], [`clock`], [`random`]: what several of these need.
 //! * [`cli`]: the `assay` command.
 //!
@@ -22,6 +22,7 @@ pub mod blobs;
 #[cfg(feature = "service")]
 pub mod cli;
 pub mod clock;
+pub mod cloud;
 pub mod config;
 pub mod crypto;
 pub mod document;

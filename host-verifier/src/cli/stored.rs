@@ -146,10 +146,11 @@ pub(super) fn judge_again(record: &Record, under: &Under<'_>) -> Result<Again, F
             let file = path.display().to_string();
             let base = path.parent().unwrap_or(Path::new(""));
             let files = Files::beside(base);
+            let provided = config.as_ref().map(Config::provided).unwrap_or_default();
             let files = match &config {
                 Some(config) => files
                     .in_trust_domain(&config.trust_domain)
-                    .with_credentials(&config.outbound.credentials),
+                    .provided_by(&provided),
                 None => files,
             };
             own = PolicyDocument::parse(&file, &text)?.build_in(&file, files)?;

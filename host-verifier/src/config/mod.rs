@@ -2,6 +2,7 @@
 
 mod api;
 mod audit;
+mod clouds;
 mod datastore;
 mod listeners;
 mod model;
@@ -26,8 +27,9 @@ pub use audit::{AuditFiles, Keep};
 pub use datastore::{Datastore, Password, PostgresServer, PostgresSettings, TlsMode};
 pub use svid::{KeyManagerConfig, SvidConfig, UpstreamConfig};
 
-use crate::document::{self, DocumentError, Files, Place, Watched};
-use crate::outside::{Credentials, Outbound};
+use crate::cloud::Clouds;
+use crate::document::{self, DocumentError, Files, Place, Provided, Watched};
+use crate::outside::Outbound;
 use crate::policy::fit::{self, Misfit};
 use crate::policy::{PolicyDocument, PolicySet};
 use crate::session::PathTemplate;
@@ -77,6 +79,8 @@ pub struct Config {
     pub login_timeout: Duration,
     /// What methods may ask of others.
     pub outbound: Outbound,
+    /// How clouds are asked, and whose signatures are theirs.
+    pub clouds: Arc<Clouds>,
     /// How the audit trail is kept.
     pub audit: AuditFiles,
     /// Authorities, their keys, and the lifetimes of what they sign.
@@ -103,7 +107,7 @@ pub struct BaseSource {
     file: String,
     directory: PathBuf,
     trust_domain: String,
-    credentials: Arc<Credentials>,
+    provided: Provided,
     watched: Watched,
 }
 
@@ -115,7 +119,7 @@ impl BaseSource {
     /// [`DocumentError`].
     pub fn build(&self, watched: &Watched) -> Result<PolicySet, DocumentError> {
         let files = Files::beside(&self.directory)
-            .with_credentials(&self.credentials)
+            .provided_by(&self.provided)
             .in_trust_domain(&self.trust_domain)
             .watched_by(watched);
         self.document.build_in(&self.file, files)
@@ -161,6 +165,15 @@ pub enum SocketMode {
 }
 
 impl Config {
+    /// What documents are built with, wherever they come from.
+    #[must_use]
+    pub fn provided(&self) -> Provided {
+        Provided {
+            credentials: self.outbound.credentials.clone(),
+            clouds: self.clouds.clone(),
+        }
+    }
+
     /// What is right, and will deny some logins all the same.
     #[must_use]
     pub fn warnings(&self) -> Vec<Misfit> {

@@ -15,6 +15,7 @@ use serde_saphyr::Spanned;
 
 use super::api;
 use super::audit;
+use super::clouds;
 use super::datastore::{self, Datastore};
 use super::listeners::Listeners;
 use super::outbound;
@@ -22,8 +23,7 @@ use super::schema::{self, SpanText};
 use super::svid;
 use super::values::Span;
 use super::{BaseCluster, BaseSource, Config, DEFAULT_LOGIN_TIMEOUT, DEFAULT_PATH_TEMPLATE};
-use crate::document::{self, DocumentError, Place, Watched};
-use crate::outside::Credentials;
+use crate::document::{self, DocumentError, Place, Provided, Watched};
 use crate::policy::{PolicyDocument, fit};
 use crate::session::PathTemplate;
 use crate::store::SQLITE_FILE;
@@ -71,6 +71,9 @@ pub(super) struct Root {
     /// What methods may ask of others.
     #[serde(default)]
     outbound: outbound::Source,
+    /// Clouds: whose signatures are theirs, and how their APIs are asked.
+    #[serde(default)]
+    clouds: clouds::Source,
     /// How the audit trail is kept.
     #[serde(default)]
     audit: audit::Source,
@@ -241,10 +244,15 @@ impl Root {
             limits: &self.limits.api,
         };
         let outbound = outbound::check(&report, &self.outbound, base)?;
+        let clouds = Arc::new(clouds::check(&report, &self.clouds, base)?);
         let clusters = match &self.clusters {
             None => BTreeMap::new(),
             Some(clusters) => {
-                let known = (trust_domain.as_str(), &outbound.credentials);
+                let provided = Provided {
+                    credentials: outbound.credentials.clone(),
+                    clouds: clouds.clone(),
+                };
+                let known = (trust_domain.as_str(), &provided);
                 check_clusters(&report, clusters, base, known)?
             }
         };
@@ -307,6 +315,7 @@ impl Root {
                 LOGIN_TIMEOUT,
             )?,
             outbound,
+            clouds,
             audit: audit::check(&report, &self.audit)?,
             trust_domain,
             path_template,
@@ -337,7 +346,7 @@ fn check_clusters(
     report: &Report<'_>,
     clusters: &Spanned<BTreeMap<String, Spanned<ClusterSource>>>,
     base: &Path,
-    (trust_domain, credentials): (&str, &Arc<Credentials>),
+    (trust_domain, provided): (&str, &Provided),
 ) -> Result<BTreeMap<String, BaseCluster>, DocumentError> {
     if clusters.value.is_empty() {
         return Err(report
@@ -353,7 +362,7 @@ fn check_clusters(
             file: file.to_owned(),
             directory: base.to_owned(),
             trust_domain: trust_domain.to_owned(),
-            credentials: credentials.clone(),
+            provided: provided.clone(),
             watched: Watched::default(),
         };
         let (built, origin, document) = match &source.value {

@@ -6,8 +6,10 @@
 //! configuration sets aside for this, and nowhere else.
 
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use super::Watched;
+use crate::cloud::Clouds;
 use crate::outside::{CredentialError, Credentials};
 
 /// Where the files are that a document names, and what else the service has for who builds from a document.
@@ -15,9 +17,18 @@ use crate::outside::{CredentialError, Credentials};
 pub struct Files<'a> {
     place: Where<'a>,
     /// Absent where nobody runs the service, e.g. in a command that checks a document.
-    credentials: Option<&'a Credentials>,
+    provided: Option<&'a Provided>,
     trust_domain: Option<&'a str>,
     watched: Option<&'a Watched>,
+}
+
+/// What the operator of the service has set up for documents, and no document can change.
+#[derive(Debug, Clone, Default)]
+pub struct Provided {
+    /// What they may have sent, and to whom.
+    pub credentials: Arc<Credentials>,
+    /// How clouds are asked, and whose signatures are theirs.
+    pub clouds: Arc<Clouds>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -82,17 +93,17 @@ impl<'a> Files<'a> {
     const fn at(place: Where<'a>) -> Self {
         Self {
             place,
-            credentials: None,
+            provided: None,
             trust_domain: None,
             watched: None,
         }
     }
 
-    /// With the credentials that the service has for its documents.
+    /// With what the service has for its documents.
     #[must_use]
-    pub const fn with_credentials(self, credentials: &'a Credentials) -> Self {
+    pub const fn provided_by(self, provided: &'a Provided) -> Self {
         Self {
-            credentials: Some(credentials),
+            provided: Some(provided),
             ..self
         }
     }
@@ -122,6 +133,14 @@ impl<'a> Files<'a> {
             place: Where::Beside(directory),
             ..self
         }
+    }
+
+    /// How clouds are asked, and whose signatures are theirs: as the service has it, or nothing of either.
+    #[must_use]
+    pub fn clouds(self) -> Arc<Clouds> {
+        self.provided
+            .map(|provided| provided.clouds.clone())
+            .unwrap_or_default()
     }
 
     /// The trust domain that the document is for, where that is known.
@@ -191,7 +210,8 @@ impl<'a> Files<'a> {
     ///
     /// [`CredentialError`].
     pub fn credential(self, name: &str, url: &str) -> Result<PathBuf, CredentialError> {
-        let known = self.credentials.ok_or(CredentialError::NoService)?;
+        let known = self.provided.ok_or(CredentialError::NoService)?;
+        let known = &known.credentials;
         known.file(name, url)
     }
 }

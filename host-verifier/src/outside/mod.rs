@@ -19,6 +19,8 @@ mod question;
 mod reach;
 mod target;
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 pub use credentials::{Credential, CredentialError, Credentials, Origin};
@@ -28,6 +30,7 @@ pub use question::{Header, KeyLocation, KeySource, Method, Request, Response};
 pub use reach::{AddressClass, Reach};
 pub use target::{Host, MAX_NAME, Scheme, Target, TargetError, parse_name};
 
+use crate::cloud::{CallError, CallErrorKind, Known, Question};
 use crate::store::JoinTokenTaken;
 
 /// Sends one request and reads one answer.
@@ -64,6 +67,16 @@ pub trait Outside: Fetch {
         digest: &[u8; 32],
         now: Timestamp,
     ) -> Result<JoinTokenTaken, Error>;
+
+    /// What a cloud answers to `question`: an answer that is known, if it is fresh. Where no cloud can be asked, an error.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`].
+    async fn answer(&self, question: Arc<dyn Question>) -> Result<Known, CallError> {
+        let (to, kind) = (question.key().cloud.name(), ErrorKind::Offline);
+        Err(CallError::new(to, "call", CallErrorKind::Outside(kind)))
+    }
 }
 
 /// Asks nobody: for evidence that is judged without a network. Every question is an error that says so.

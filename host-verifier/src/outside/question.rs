@@ -14,6 +14,8 @@ pub enum Method {
     Get,
     /// With one.
     Post,
+    /// With one, or with an empty one.
+    Put,
 }
 
 /// One header of a request. Its value may be a secret, so [`Debug`] does not show it, and it is erased when it is dropped.
@@ -65,6 +67,8 @@ pub struct Request {
     pub content_types: &'static [&'static str],
     /// Whether the same was asked a moment ago, in vain: one question that is repeated fails once, however often it is.
     pub repeated: bool,
+    /// Whether an answer that is no success is one all the same, with its body. A redirect is none in any case.
+    pub any_status: bool,
 }
 
 impl Request {
@@ -87,6 +91,7 @@ impl Request {
             roots: None,
             content_types: &[],
             repeated: false,
+            any_status: false,
         }
     }
 
@@ -110,10 +115,27 @@ impl Request {
 /// An answer, whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Response {
-    /// From 200 to 299.
+    /// From 200 to 299, unless the request took any.
     pub status: u16,
     /// The body.
     pub body: Vec<u8>,
+    /// When the other side wants to be asked again (RFC 9110 section 10.2.3).
+    pub retry_after: Option<Duration>,
+    /// How long the other side says that this is fresh (RFC 9111 section 4.2.1).
+    pub fresh_for: Option<Duration>,
+}
+
+impl Response {
+    /// An answer that says nothing about time.
+    #[must_use]
+    pub const fn new(status: u16, body: Vec<u8>) -> Self {
+        Self {
+            status,
+            body,
+            retry_after: None,
+            fresh_for: None,
+        }
+    }
 }
 
 /// Where an issuer's keys are.

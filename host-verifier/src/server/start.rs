@@ -13,6 +13,7 @@ use super::state_keys::StateKeyError;
 use super::{Asking, Clusters, Counted, Live, Server, StateKeys, World};
 use crate::audit::{self, AuditError, AuditLog};
 use crate::clock::SystemClock;
+use crate::cloud::Times;
 use crate::config::{Config, Datastore, KeyManagerConfig, Listener, SocketMode};
 use crate::login::key::KeyError;
 use crate::login::{ChallengeKey, Verifier};
@@ -245,11 +246,14 @@ pub async fn server(config: &Config, events: EventSink) -> Result<Server, StartE
         state_keys,
         issuer: Arc::new(issuer(config, store.clone())?),
         clusters,
-        outside: Arc::new(World::new(
-            Arc::new(Client::new(&config.outbound)),
-            store.clone(),
-            clock.clone(),
-        )),
+        outside: Arc::new(
+            World::new(
+                Arc::new(Client::new(&config.outbound)),
+                store.clone(),
+                clock.clone(),
+            )
+            .with_answers(clock.clone(), Arc::new(metrics.clone()), Times::default()),
+        ),
         asking: Asking::default(),
         store,
         metrics,

@@ -1,4 +1,4 @@
-//! What a service asks of others: requests, keys that are cached, tokens in the store.
+//! What a service asks of others: requests, keys that are cached, answers of clouds, tokens in the store.
 
 use std::sync::Arc;
 
@@ -6,15 +6,17 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::clock::Clock;
+use crate::cloud::{Answers, CallError, Counts, Known, NoCounts, Question, Times};
 use crate::jwt::cache::KeyCache;
 use crate::outside::{Error, ErrorKind, Fetch, KeySource, Outside, Request, Response};
 use crate::store::{JoinTokenTaken, Store};
 
-/// The world as methods see it.
-#[derive(Debug)]
+/// The world as methods see it. A copy is the same world: what was asked goes on without whoever asked.
+#[derive(Debug, Clone)]
 pub struct World {
     fetch: Arc<dyn Fetch>,
-    keys: KeyCache,
+    keys: Arc<KeyCache>,
+    answers: Arc<Answers>,
     store: Arc<dyn Store>,
 }
 
@@ -22,11 +24,25 @@ impl World {
     /// One that sends requests by `fetch`, and takes tokens from `store`.
     #[must_use]
     pub fn new(fetch: Arc<dyn Fetch>, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
+        let answers = Answers::new(clock.clone(), Arc::new(NoCounts), Times::default());
         Self {
-            keys: KeyCache::new(clock, fetch.clone()),
+            keys: Arc::new(KeyCache::new(clock, fetch.clone())),
+            answers: Arc::new(answers),
             fetch,
             store,
         }
+    }
+
+    /// With clouds' answers counted by `counts`, and asked for within `times`.
+    #[must_use]
+    pub fn with_answers(
+        self,
+        clock: Arc<dyn Clock>,
+        counts: Arc<dyn Counts>,
+        times: Times,
+    ) -> Self {
+        let answers = Arc::new(Answers::new(clock, counts, times));
+        Self { answers, ..self }
     }
 }
 
@@ -54,5 +70,9 @@ impl Outside for World {
             tracing::warn!(%error, "a join token could not be taken");
             Error::store(ErrorKind::Store)
         })
+    }
+
+    async fn answer(&self, question: Arc<dyn Question>) -> Result<Known, CallError> {
+        self.answers.answer(Arc::new(self.clone()), question).await
     }
 }

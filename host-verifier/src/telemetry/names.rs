@@ -38,6 +38,8 @@ pub const STOPPED: &str = "Stopped";
 pub const EVENTS_LOST: &str = "Events lost";
 /// An issuer's keys could not be fetched; with `error`. Logins go on with those that are known while they may.
 pub const KEYS_NOT_FETCHED: &str = "Keys not fetched";
+/// A cloud gave no answer, with all retries; with `error`. The same question is not asked again for a few seconds.
+pub const CLOUD_CALL_FAILED: &str = "Cloud call failed";
 /// A decision could not be recorded, so the login was denied.
 pub const AUDIT_FAILED: &str = "Decision not recorded";
 /// The audit trail ended in half a record, which nobody was answered on the strength of.

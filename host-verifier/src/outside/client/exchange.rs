@@ -18,7 +18,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::{ErrorKind, Host, Request, Response, Target};
+use super::{ErrorKind, Host, Request, Response, Target, times};
 use crate::outside::{Method, TargetError, TlsFault};
 
 /// How this program names itself.
@@ -91,6 +91,8 @@ pub(super) async fn exchange(
         Ok(Response {
             status: parts.status.as_u16(),
             body: body.to_bytes().into(),
+            retry_after: times::retry_after(&parts.headers),
+            fresh_for: times::fresh_for(&parts.headers),
         })
     };
     // The connection moves the bytes; it is dropped with this future, whichever way that ends.
@@ -118,7 +120,7 @@ fn look(status: StatusCode, headers: &HeaderMap, request: &Request) -> Result<()
     if status.is_redirection() {
         return Err(ErrorKind::Redirect(status.as_u16()));
     }
-    if !status.is_success() {
+    if !status.is_success() && !request.any_status {
         return Err(ErrorKind::Status(status.as_u16()));
     }
     // Nobody asked for another, and what is small may unfold to what is not.
@@ -126,7 +128,8 @@ fn look(status: StatusCode, headers: &HeaderMap, request: &Request) -> Result<()
     if !headers.get_all(CONTENT_ENCODING).iter().all(plain) {
         return Err(ErrorKind::ContentType);
     }
-    if request.content_types.is_empty() {
+    // What is wrong is told in whatever form.
+    if request.content_types.is_empty() || !status.is_success() {
         return Ok(());
     }
     let mut types = headers.get_all(CONTENT_TYPE).iter();
@@ -147,12 +150,13 @@ fn framed(target: &Target, request: &Request) -> Result<hyper::Request<Full<Byte
     let value = |text: &str| HeaderValue::try_from(text).map_err(|_| wrong);
     let body = match request.method {
         Method::Get => Bytes::new(),
-        Method::Post => Bytes::copy_from_slice(&request.body),
+        Method::Post | Method::Put => Bytes::copy_from_slice(&request.body),
     };
     let mut framed = hyper::Request::new(Full::new(body));
     *framed.method_mut() = match request.method {
         Method::Get => hyper::Method::GET,
         Method::Post => hyper::Method::POST,
+        Method::Put => hyper::Method::PUT,
     };
     *framed.uri_mut() = target.path.parse().map_err(|_| wrong)?;
     let headers = framed.headers_mut();

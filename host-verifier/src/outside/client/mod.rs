@@ -18,6 +18,7 @@ mod exchange;
 mod places;
 mod resolve;
 mod roots;
+mod times;
 
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;

@@ -38,9 +38,8 @@ pub use live::{ConfigProblem, ConfigStatus, Live};
 pub use view::{ClusterState, DiffLine, HistoryEntry, Origin, SectionState, VersionState};
 
 use crate::config::{BaseCluster, Config};
-use crate::document::{Files, Place, Watched};
+use crate::document::{Files, Place, Provided, Watched};
 use crate::login::Cluster;
-use crate::outside::Credentials;
 use crate::policy::{PolicySet, Section};
 use crate::session::PathTemplate;
 use crate::store::Store;
@@ -52,7 +51,7 @@ pub struct Base {
     config_files: Option<PathBuf>,
     template: Option<DefaultTemplate>,
     trust_domain: Option<String>,
-    credentials: Arc<Credentials>,
+    provided: Provided,
 }
 
 /// The template that holds where a cluster has no SVIDIssuancePolicy.
@@ -75,7 +74,7 @@ impl From<&Config> for Base {
                 at: config.path_template_at,
             }),
             trust_domain: Some(config.trust_domain.clone()),
-            credentials: config.outbound.credentials.clone(),
+            provided: config.provided(),
         }
     }
 }
@@ -116,18 +115,14 @@ impl Base {
         built.collect()
     }
 
-    /// With the credentials that documents in the store may have sent.
+    /// With what the service has for documents in the store.
     #[must_use]
-    pub fn with_credentials(self, credentials: Credentials) -> Self {
-        let credentials = Arc::new(credentials);
-        Self {
-            credentials,
-            ..self
-        }
+    pub fn providing(self, provided: Provided) -> Self {
+        Self { provided, ..self }
     }
 
     fn files(&self) -> Files<'_> {
-        let files = Files::below(self.config_files.as_deref()).with_credentials(&self.credentials);
+        let files = Files::below(self.config_files.as_deref()).provided_by(&self.provided);
         match &self.trust_domain {
             Some(name) => files.in_trust_domain(name),
             None => files,

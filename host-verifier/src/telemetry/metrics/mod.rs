@@ -34,6 +34,7 @@ pub use tally::Tally;
 use self::family::gauge;
 use self::series::Series;
 use crate::clock::{Clock, SystemClock};
+use crate::cloud::{Cloud, Counts};
 
 /// How often samples must be folded into their histograms ([`Metrics::upkeep`]) where nobody reads the page.
 pub const UPKEEP_EVERY: Duration = Duration::from_secs(5);
@@ -306,6 +307,21 @@ impl Metrics {
     pub fn component(&self, name: &str, state: u8) {
         if let Some(gauge) = self.0.series.components.get(name) {
             gauge.set(f64::from(state));
+        }
+    }
+}
+
+impl Counts for Metrics {
+    fn called(&self, cloud: Cloud, outcome: &'static str) {
+        if let Some(counter) = self.0.series.cloud_calls.get2(cloud.name(), outcome) {
+            counter.increment(1);
+        }
+    }
+
+    fn asked(&self, cloud: Cloud, kept: bool) {
+        let source = if kept { "kept" } else { "asked" };
+        if let Some(counter) = self.0.series.cloud_answers.get2(cloud.name(), source) {
+            counter.increment(1);
         }
     }
 }

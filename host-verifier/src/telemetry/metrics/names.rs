@@ -82,6 +82,10 @@ metrics! {
         "Requests turned away early, by limit.";
     COMPONENT_STATE = "assay_component_state", Gauge,
         "State of a part of the service, as /ready names it: 0 ok, 1 degraded, 2 failing.";
+    CLOUD_CALLS = "assay_cloud_calls_total", Counter,
+        "Calls of clouds' APIs, each attempt, by cloud and outcome: answered, throttled, denied or failed.";
+    CLOUD_ANSWERS = "assay_cloud_answers_total", Counter,
+        "Questions to clouds, by cloud and source: kept (the answer was known) or asked (somebody had to wait for it).";
     BUILD_INFO = "assay_build_info", Gauge,
         "Always 1; the label version is this program's.";
     PROCESS_START = "process_start_time_seconds", Gauge,

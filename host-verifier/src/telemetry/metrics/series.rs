@@ -7,6 +7,7 @@ use super::family::{Family, counter, gauge, histogram};
 use super::{
     Authority, Limit, LinkKind, Occasion, ROUTES, SessionChange, StoreOperation, labels, names,
 };
+use crate::cloud::Cloud;
 use crate::telemetry::health::Component;
 
 /// Buckets of a login, seconds: from a verifier's own work to chips that make RSA keys.
@@ -22,6 +23,7 @@ const CALL_BUCKETS: &[f64] = &[
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];
 const OUTCOMES: [&str; 2] = ["success", "failed"];
+const CALL_OUTCOMES: [&str; 4] = ["answered", "throttled", "denied", "failed"];
 
 pub(super) struct Series {
     pub(super) proofs: Family<Family<Counter>>,
@@ -45,6 +47,8 @@ pub(super) struct Series {
     pub(super) http_duration: Histogram,
     pub(super) limited: Family<Counter>,
     pub(super) components: Family<Gauge>,
+    pub(super) cloud_calls: Family<Family<Counter>>,
+    pub(super) cloud_answers: Family<Family<Counter>>,
 }
 
 /// A recorder with the buckets and help texts.
@@ -158,6 +162,18 @@ impl Series {
             ),
             components: Family::new(Component::ALL.iter().map(|c| c.name()), |component| {
                 gauge(to, names::COMPONENT_STATE, &[("part", component)])
+            }),
+            cloud_calls: Family::new(Cloud::ALL.map(Cloud::name), |cloud| {
+                Family::new(CALL_OUTCOMES, |outcome| {
+                    let labels = [("cloud", cloud), ("outcome", outcome)];
+                    counter(to, names::CLOUD_CALLS, &labels)
+                })
+            }),
+            cloud_answers: Family::new(Cloud::ALL.map(Cloud::name), |cloud| {
+                Family::new(["kept", "asked"], |source| {
+                    let labels = [("cloud", cloud), ("source", source)];
+                    counter(to, names::CLOUD_ANSWERS, &labels)
+                })
             }),
         }
     }

@@ -68,10 +68,7 @@ impl World {
 
 /// An answer that is all right.
 pub(crate) fn ok(body: impl Into<Vec<u8>>) -> Response {
-    Response {
-        status: 200,
-        body: body.into(),
-    }
+    Response::new(200, body.into())
 }
 
 #[async_trait::async_trait]

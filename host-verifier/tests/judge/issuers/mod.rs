@@ -82,7 +82,7 @@ impl Fetch for World {
             Ok(body) if body.len() > request.max_body => {
                 Err(Error::new(&request.url, ErrorKind::TooLarge))
             }
-            Ok(body) => Ok(Response { status: 200, body }),
+            Ok(body) => Ok(Response::new(200, body)),
             Err(kind) => Err(Error::new(&request.url, kind)),
         }
     }

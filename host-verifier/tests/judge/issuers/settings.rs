@@ -4,7 +4,7 @@ use std::path::Path;
 
 use assay_common::policy::AttestorKind;
 use assay_host_verifier::attestor::registry::deserialize_config;
-use assay_host_verifier::document::Files;
+use assay_host_verifier::document::{Files, Provided};
 use assay_host_verifier::outside::{Credential, Credentials, Origin};
 use assay_host_verifier::policy::PolicyDocument;
 use assay_host_verifier::policy::review::review;
@@ -415,9 +415,13 @@ fn a_document_that_was_set_sends_no_file_of_the_services() {
             origins: vec![Origin::parse("https://good.example").unwrap()],
         },
     );
+    let provided = Provided {
+        credentials: credentials.into(),
+        ..Provided::default()
+    };
     let built = |kind, config: &Value, files: Files<'_>| {
         let config = deserialize_config(kind, config.clone()).unwrap();
-        let files = files.with_credentials(&credentials);
+        let files = files.provided_by(&provided);
         config
             .build_in(files)
             .map(drop)

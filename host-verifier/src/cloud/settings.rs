@@ -1,0 +1,6 @@
+//! How the operator of the service set up what is asked of clouds.
+
+/// `clouds` of `assayd.yaml`: credentials, trust anchors, endpoints. What a policy says cannot change any of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Clouds {}
