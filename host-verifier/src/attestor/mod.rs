@@ -112,6 +112,13 @@ pub trait Attestor: Send + Sync + core::fmt::Debug {
         false
     }
 
+    /// Whether the first login with such a proof binds what it names to the key of the login's SVID (`tofu`, trust on first use):
+    /// later ones must be with the same key, until the node is evicted. Its claims then have an
+    /// [`identity`](Facts::identity). Such a node renews its session by that key.
+    fn binds_first_use(&self) -> bool {
+        false
+    }
+
     /// What is weak about the method itself, whatever is required beside it, for warnings when a policy is checked: what is
     /// wrong, and what to do about it.
     fn weakness(&self) -> Option<(&'static str, &'static str)> {

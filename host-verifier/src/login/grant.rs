@@ -10,10 +10,11 @@ use zeroize::Zeroizing;
 use super::session_key::SessionKey;
 use super::step::{Step, StepName};
 use super::{Denied, Env, LoginId, MethodKeys, Next, Progress, SvidKey, Turn, denial, plan};
+use crate::crypto::sha256;
 use crate::policy::Authorized;
 use crate::session::{QuotedState, RenewalBasis, SessionId, Shown};
 use crate::store::{
-    Conflict, LoginRecord, NodeUpdate, Renewable, SessionRecord, no_ak, node_without_tpm,
+    Conflict, FirstUse, LoginRecord, NodeUpdate, Renewable, SessionRecord, no_ak, node_without_tpm,
 };
 use crate::svid::VerifiedKey;
 
@@ -108,6 +109,7 @@ fn draw(progress: &Progress, authorized: &Authorized, env: &Env<'_>) -> Result<D
             Err(error) => return Err((denial::code_of(error.fault), error.to_string())),
         },
     };
+    let first_uses = first_uses(authorized, key.as_ref())?;
     let spiffe_id = verifier
         .spiffe_id(&progress.cluster, authorized.attributes())
         .map_err(|error| misconfigured(error.to_string()))?;
@@ -157,7 +159,36 @@ fn draw(progress: &Progress, authorized: &Authorized, env: &Env<'_>) -> Result<D
         seen_at: issued_at,
     };
     let sealed_secret = keys.keys.seal_secret(&progress.transcript, &secret);
-    Ok((LoginRecord { session, node }, sealed_secret, key))
+    let record = LoginRecord {
+        session,
+        node,
+        first_uses,
+    };
+    Ok((record, sealed_secret, key))
+}
+
+/// What this login binds to the SVID's key, or must find bound to it.
+fn first_uses(
+    authorized: &Authorized,
+    key: Option<&VerifiedKey>,
+) -> Result<Vec<FirstUse>, Refused> {
+    let bind = |(method, identity): &(AttestorKind, Option<String>)| {
+        let identity = identity.as_ref();
+        let identity = identity.ok_or_else(|| internal(format!("{method} names no instance")))?;
+        let key = key.ok_or_else(|| {
+            let detail = format!(
+                "policy `{}` binds what {method} proves to the key of the SVID (tofu), and the agent asked for no SVID",
+                authorized.policy()
+            );
+            (DenyCode::REFUSED, detail)
+        })?;
+        Ok(FirstUse {
+            method: *method,
+            identity: sha256(&[b"assay/first-use/v1", identity.as_bytes()]),
+            key: sha256(&[key.spki_der()]),
+        })
+    };
+    authorized.first_uses().iter().map(bind).collect()
 }
 
 /// What the session is sealed under: the secret that a TPM opened for the winning policy, or else the session key that the

@@ -216,6 +216,7 @@ pub struct Authorized<P = Attested> {
     facts: Facts,
     identities: Vec<(AttestorKind, String)>,
     once: bool,
+    first_uses: Vec<(AttestorKind, Option<String>)>,
     key_origin: Option<AttestorKind>,
     explanation: Explanation,
     over: PhantomData<P>,
@@ -250,6 +251,12 @@ impl<P> Authorized<P> {
     #[must_use]
     pub const fn is_once(&self) -> bool {
         self.once
+    }
+
+    /// What is bound to the key that logs in with it first, by its method's name for it. Without a name it cannot be bound.
+    #[must_use]
+    pub fn first_uses(&self) -> &[(AttestorKind, Option<String>)] {
+        &self.first_uses
     }
 
     /// The method that bound a key of the node, by a secret that the session can be sealed with.
@@ -301,6 +308,7 @@ pub fn decide<P: Proof>(set: &PolicySet, outcomes: &Outcomes<P>) -> Result<Autho
         facts: Facts::default(),
         identities: Vec::new(),
         once: false,
+        first_uses: Vec::new(),
         key_origin: None,
         explanation,
         over: PhantomData,
@@ -317,12 +325,16 @@ pub fn decide<P: Proof>(set: &PolicySet, outcomes: &Outcomes<P>) -> Result<Autho
             authorized
                 .attributes
                 .extend(claims.attributes.iter().cloned());
-            authorized.once |= attestor.is_once();
+            authorized.once |= attestor.is_once() || attestor.binds_first_use();
             let facts = &claims.facts;
             let own = &mut authorized.facts;
             own.subject = own.subject.take().or_else(|| facts.subject.clone());
             own.boot = own.boot.or(facts.boot);
             own.quoted = own.quoted.take().or_else(|| facts.quoted.clone());
+            if attestor.binds_first_use() {
+                let bound = (claims.kind, facts.identity.clone());
+                authorized.first_uses.push(bound);
+            }
             let identity = facts.identity.iter().cloned();
             let named = identity.map(|identity| (claims.kind, identity));
             authorized.identities.extend(named);

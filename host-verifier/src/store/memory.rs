@@ -13,8 +13,9 @@ use jiff::Timestamp;
 
 use super::cluster_config::Versions;
 use super::{
-    ApiTokenRecord, Ban, Commit, JoinTokenRecord, Lifecycle, LoginRecord, NodeRecord, Renewable,
-    SessionRecord, SessionRenewal, Store, StoreError, check,
+    ApiTokenRecord, Ban, BoundInstance, Commit, JoinTokenRecord, Lifecycle, LoginRecord,
+    NodeRecord, Renewable, SessionRecord, SessionRenewal, Store, StoreError, check,
+    check_first_use,
 };
 use crate::session::SessionId;
 
@@ -28,6 +29,7 @@ pub(super) struct State {
     nodes: BTreeMap<String, NodeRecord>,
     sessions: BTreeMap<SessionId, SessionRecord>,
     bans: BTreeMap<String, Ban>,
+    first_uses: BTreeMap<(u8, [u8; 32]), BoundInstance>,
     pub(super) config: Versions,
     api_tokens: BTreeMap<String, ApiTokenRecord>,
     join_tokens: BTreeMap<String, JoinTokenRecord>,
@@ -88,6 +90,12 @@ impl Store for MemoryStore {
         if let Err(conflict) = check(node, state.nodes.values()) {
             return Ok(Commit::Refused(conflict));
         }
+        for first in &login.first_uses {
+            let known = state.first_uses.get(&(first.method.0, first.identity));
+            if let Err(conflict) = check_first_use(first, known) {
+                return Ok(Commit::Refused(conflict));
+            }
+        }
         if state.sessions.contains_key(&login.session.id) {
             return Err(StoreError::Damaged("session"));
         }
@@ -103,6 +111,16 @@ impl Store for MemoryStore {
             ban: None,
         };
         state.nodes.insert(record.ek_hash.clone(), record);
+        for first in &login.first_uses {
+            let place = (first.method.0, first.identity);
+            let new = || BoundInstance {
+                key: first.key,
+                node: String::new(),
+                bound_at: node.seen_at,
+            };
+            let bound = state.first_uses.entry(place).or_insert_with(new);
+            bound.node.clone_from(&node.ek_hash);
+        }
         state
             .sessions
             .insert(login.session.id, login.session.clone());
@@ -140,6 +158,7 @@ impl Store for MemoryStore {
         state
             .sessions
             .retain(|_, session| session.ek_hash != ek_hash);
+        state.first_uses.retain(|_, bound| bound.node != ek_hash);
         Ok(state.nodes.remove(ek_hash).is_some())
     }
 

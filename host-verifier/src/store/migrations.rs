@@ -58,6 +58,12 @@ const SQLITE: &[Step] = &[
         include_str!("../../migrations/sqlite/0008_svid_keys_of_sessions.up.sql"),
         include_str!("../../migrations/sqlite/0008_svid_keys_of_sessions.down.sql"),
     ),
+    (
+        9,
+        "first uses",
+        include_str!("../../migrations/sqlite/0009_first_uses.up.sql"),
+        include_str!("../../migrations/sqlite/0009_first_uses.down.sql"),
+    ),
 ];
 
 const POSTGRES: &[Step] = &[
@@ -108,6 +114,12 @@ const POSTGRES: &[Step] = &[
         "svid keys of sessions",
         include_str!("../../migrations/postgres/0008_svid_keys_of_sessions.up.sql"),
         include_str!("../../migrations/postgres/0008_svid_keys_of_sessions.down.sql"),
+    ),
+    (
+        9,
+        "first uses",
+        include_str!("../../migrations/postgres/0009_first_uses.up.sql"),
+        include_str!("../../migrations/postgres/0009_first_uses.down.sql"),
     ),
 ];
 

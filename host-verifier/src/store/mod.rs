@@ -9,6 +9,7 @@ pub mod authorities;
 mod authority_rows;
 mod cluster_config;
 #[cfg(feature = "service")]
+mod first_use;
 mod join_token_rows;
 mod join_tokens;
 pub mod lifecycle;
@@ -33,6 +34,7 @@ pub use cluster_config::{
     ClusterConfigStore, ConfigChange, ConfigEntry, ConfigOutcome, ConfigVersion,
     digest as config_digest,
 };
+pub use first_use::{BoundInstance, FirstUse, check_first_use};
 pub use join_tokens::{JoinTokenRecord, JoinTokenTaken, JoinTokens};
 pub use lifecycle::{Ban, BanError, Lifecycle, SessionRenewal};
 pub use memory::MemoryStore;
@@ -276,6 +278,8 @@ pub struct LoginRecord {
     pub session: SessionRecord,
     /// The node behind it.
     pub node: NodeUpdate,
+    /// The instances that are bound to the session's key, or have been before.
+    pub first_uses: Vec<FirstUse>,
 }
 
 /// The result of storing a login.

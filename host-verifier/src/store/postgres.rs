@@ -23,7 +23,10 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgSs
 use sqlx::{ConnectOptions, Connection};
 
 use super::rows::{self, read_node, read_session};
-use super::{Commit, LoginRecord, NodeRecord, SessionRecord, Store, StoreError, check, migrations};
+use super::{
+    Commit, LoginRecord, NodeRecord, SessionRecord, Store, StoreError, check, check_first_use,
+    migrations,
+};
 use crate::config::{PostgresServer, PostgresSettings, TlsMode};
 use crate::session::SessionId;
 
@@ -331,6 +334,18 @@ async fn commit(
         tx.rollback().await?;
         return Ok(Some(Commit::Refused(conflict)));
     }
+    for first in &login.first_uses {
+        let known = sqlx::query(rows::FIRST_USE_LOCKED)
+            .bind(i64::from(first.method.0))
+            .bind(first.identity.as_slice())
+            .fetch_optional(&mut *tx)
+            .await?;
+        let known = known.as_ref().map(rows::read_first_use).transpose()?;
+        if let Err(conflict) = check_first_use(first, known.as_ref()) {
+            tx.rollback().await?;
+            return Ok(Some(Commit::Refused(conflict)));
+        }
+    }
     let statement = match known.iter().any(|known| known.ek_hash == node.ek_hash) {
         true => rows::UPDATE_NODE,
         false => rows::INSERT_NODE,
@@ -339,6 +354,21 @@ async fn commit(
     if done.rows_affected() != 1 {
         tx.rollback().await?;
         return Ok(None);
+    }
+    for first in &login.first_uses {
+        let done = sqlx::query(rows::PUT_FIRST_USE)
+            .bind(i64::from(first.method.0))
+            .bind(first.identity.as_slice())
+            .bind(first.key.as_slice())
+            .bind(&node.ek_hash)
+            .bind(node.seen_at.as_second())
+            .execute(&mut *tx)
+            .await?;
+        // Another key was bound since it was looked at.
+        if done.rows_affected() != 1 {
+            tx.rollback().await?;
+            return Ok(None);
+        }
     }
     rows::session_query!(&login.session)
         .execute(&mut *tx)

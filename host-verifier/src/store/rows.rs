@@ -7,7 +7,7 @@ use sqlx::Row;
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
 
-use super::{ApiTokenRecord, Ban, NodeRecord, Renewable, SessionRecord, StoreError};
+use super::{ApiTokenRecord, Ban, BoundInstance, NodeRecord, Renewable, SessionRecord, StoreError};
 use crate::attestor::{Attribute, BootState};
 use crate::session::{RenewalBasis, SessionId};
 
@@ -108,6 +108,15 @@ pub(super) const UPDATE_SEEN: &str = "UPDATE nodes SET cluster = $2, clock = COA
         reset_count = COALESCE($4, reset_count), restart_count = COALESCE($5, restart_count), \
         safe = COALESCE($6, safe), firmware_version = COALESCE($7, firmware_version), last_seen = $8 \
      WHERE ek_hash = $1";
+pub(super) const FIRST_USE: &str =
+    "SELECT key, node, bound_at FROM first_uses WHERE method = $1 AND identity = $2";
+/// As [`FIRST_USE`]; nobody else changes it until the transaction ends.
+pub(super) const FIRST_USE_LOCKED: &str =
+    "SELECT key, node, bound_at FROM first_uses WHERE method = $1 AND identity = $2 FOR UPDATE";
+/// Changes no row where the instance is bound to another key.
+pub(super) const PUT_FIRST_USE: &str = "INSERT INTO first_uses (method, identity, key, node, bound_at) \
+    VALUES ($1, $2, $3, $4, $5) ON CONFLICT (method, identity) \
+    DO UPDATE SET node = excluded.node WHERE first_uses.key = excluded.key";
 pub(super) const EVICT_NODE: &str = "DELETE FROM nodes WHERE ek_hash = $1";
 pub(super) const SESSION: &str = select_sessions!("WHERE id = $1");
 /// As [`NODE_PAGE`]. Sessions that have ended are purged within minutes, so that few rows are read in vain.
@@ -307,6 +316,15 @@ pub(super) fn read_ban(row: &impl Columns) -> Result<Ban, StoreError> {
         banned_at: time(row, "banned_at", "ban")?,
         banned_by: row.text("banned_by")?,
         reason: row.text("reason")?,
+    })
+}
+
+pub(super) fn read_first_use(row: &impl Columns) -> Result<BoundInstance, StoreError> {
+    let damaged = |_| StoreError::Damaged("first use");
+    Ok(BoundInstance {
+        key: row.bytes("key")?.try_into().map_err(damaged)?,
+        node: row.text("node")?,
+        bound_at: time(row, "bound_at", "first use")?,
     })
 }
 

@@ -1,5 +1,7 @@
 //! What a login may not contradict. One pure function, which both stores call inside their atomic step.
 
+use assay_common::policy::AttestorKind;
+
 use super::{Ban, NodeRecord, NodeUpdate};
 use crate::attestor::BootState;
 
@@ -31,6 +33,18 @@ pub enum Conflict {
         since: jiff::Timestamp,
         /// Why, in the operator's words.
         reason: String,
+    },
+    /// The instance is bound to another key (`tofu`).
+    #[error(
+        "the instance that {method} names has logged in with another key since {since}; evict node {node} if it was set up anew"
+    )]
+    BoundElsewhere {
+        /// The method.
+        method: AttestorKind,
+        /// The node that the instance is.
+        node: String,
+        /// Since when.
+        since: jiff::Timestamp,
     },
     /// The TPM's counters ran backwards: a replayed or cloned TPM state, or a TPM that was cleared.
     #[error(

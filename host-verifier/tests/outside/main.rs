@@ -9,6 +9,7 @@
 )]
 
 mod addresses;
+mod answers;
 mod dns;
 mod extension;
 mod http_dns;

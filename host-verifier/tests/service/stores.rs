@@ -55,6 +55,7 @@ pub(crate) fn login(number: u8, ek: &str) -> LoginRecord {
             judged_against: None,
             seen_at: at(1000 + i64::from(number)),
         },
+        first_uses: Vec::new(),
     }
 }
 

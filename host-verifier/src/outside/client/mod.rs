@@ -40,11 +40,13 @@ use resolve::Names;
 use roots::Trust;
 
 /// Most requests at once to targets that operators chose.
-const OPERATORS: usize = 64;
+const OPERATORS: usize = 128;
+/// Most of these at once to one host: an API that a whole region's accounts share, whose callers bound themselves by account.
+const OPERATORS_PER_HOST: usize = 32;
 /// Most requests at once to targets that agents named. How many of these one peer and one cluster have is limited by who asks.
 const AGENTS: usize = 64;
-/// Most requests at once to one host.
-const PER_HOST: usize = 4;
+/// Most of these at once to one host.
+const AGENTS_PER_HOST: usize = 4;
 /// Most addresses of one name that are tried.
 const ADDRESSES: usize = 4;
 
@@ -76,8 +78,8 @@ impl Client {
         Self {
             names: Names::new(&outbound.resolvers),
             trust: Trust::default(),
-            operators: Places::new(OPERATORS, PER_HOST),
-            agents: Places::new(AGENTS, PER_HOST),
+            operators: Places::new(OPERATORS, OPERATORS_PER_HOST),
+            agents: Places::new(AGENTS, AGENTS_PER_HOST),
             breaker: Breaker::default(),
             allow_loopback: outbound.allow_loopback,
             stand_ins: BTreeMap::new(),

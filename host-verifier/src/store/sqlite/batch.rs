@@ -2,10 +2,10 @@
 
 use rusqlite::{Connection, Row, Statement, ToSql, Transaction, TransactionBehavior, params};
 
-use crate::store::rows::{self, read_ban, read_node};
+use crate::store::rows::{self, read_ban, read_first_use, read_node};
 use crate::store::{
     Ban, Commit, LoginRecord, NodeRecord, NodeUpdate, SessionRecord, SessionRenewal, StoreError,
-    check,
+    check, check_first_use,
 };
 
 /// The values of a statement, in the order of their numbers.
@@ -114,10 +114,27 @@ fn commit_login(tx: &Transaction<'_>, login: &LoginRecord) -> Result<Commit, Sto
     if let Err(conflict) = verdict {
         return Ok(Commit::Refused(conflict));
     }
+    for first in &login.first_uses {
+        let values = params![first.method.0, first.identity];
+        let known = query(tx, rows::FIRST_USE, values, |row| read_first_use(row))?.pop();
+        if let Err(conflict) = check_first_use(first, known.as_ref()) {
+            return Ok(Commit::Refused(conflict));
+        }
+    }
     match own {
         None => put_node(tx, rows::INSERT_NODE, node)?,
         Some(own) if keeps(own, node) => update_seen(tx, node)?,
         Some(_) => put_node(tx, rows::UPDATE_NODE, node)?,
+    }
+    for first in &login.first_uses {
+        let values = params![
+            first.method.0,
+            first.identity,
+            first.key,
+            node.ek_hash,
+            node.seen_at.as_second(),
+        ];
+        changed_one(execute(tx, rows::PUT_FIRST_USE, values)?, "first use")?;
     }
     insert_session(tx, &login.session)?;
     Ok(Commit::Stored)

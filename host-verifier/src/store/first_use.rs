@@ -1,0 +1,48 @@
+//! Instances whose proofs anybody could repeat: the first key that logs in with such a proof is the instance's (`tofu`).
+//!
+//! What a cloud's metadata service says about an instance is signed, and says nothing about who shows it: whoever has read it
+//! once may show it again. So a policy can have the first login bind the instance to the key that the login's SVID is for.
+//! Later logins of the same instance must be with that key, until an operator evicts the node.
+
+use assay_common::policy::AttestorKind;
+use jiff::Timestamp;
+
+use super::Conflict;
+
+/// What a login says of an instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FirstUse {
+    /// The method that has proven it.
+    pub method: AttestorKind,
+    /// SHA-256 of the method's stable name for it ([`Facts::identity`](crate::attestor::Facts::identity)).
+    pub identity: [u8; 32],
+    /// SHA-256 of the SVID's key, SubjectPublicKeyInfo in DER. The login has shown that it holds the private key.
+    pub key: [u8; 32],
+}
+
+/// What is known of an instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BoundInstance {
+    /// The key that it is bound to, as in [`FirstUse`].
+    pub key: [u8; 32],
+    /// The node that it is.
+    pub node: String,
+    /// Since when.
+    pub bound_at: Timestamp,
+}
+
+/// Checks a login against what is known of an instance. Both stores call it inside their atomic step.
+///
+/// # Errors
+///
+/// [`Conflict::BoundElsewhere`].
+pub fn check_first_use(login: &FirstUse, known: Option<&BoundInstance>) -> Result<(), Conflict> {
+    match known {
+        Some(known) if known.key != login.key => Err(Conflict::BoundElsewhere {
+            method: login.method,
+            node: known.node.clone(),
+            since: known.bound_at,
+        }),
+        _ => Ok(()),
+    }
+}
