@@ -17,6 +17,8 @@ pub struct Setup {
     pub methods: Vec<Box<dyn Method>>,
     /// The TPM, when it is used.
     pub tpm: Option<TpmSetup>,
+    /// Where the SVID's key is kept.
+    pub key_file: Option<PathBuf>,
 }
 
 /// Which TPM, and what of it is offered.
@@ -73,13 +75,17 @@ impl Setup {
                 })
             }
         };
-        Ok(Self { methods, tpm })
+        Ok(Self {
+            methods,
+            tpm,
+            key_file: config.key_file.clone(),
+        })
     }
 
     /// The one source that a login asks.
     #[must_use]
     pub fn evidence(self) -> Evidence {
-        let evidence = Evidence::new(self.methods);
+        let evidence = Evidence::new(self.methods).with_key_file(self.key_file);
         match self.tpm {
             None => evidence,
             Some(TpmSetup {

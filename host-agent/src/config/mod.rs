@@ -80,6 +80,8 @@ pub struct Config {
     pub attestors: Vec<Attestor>,
     /// The TPM, in the words of the TSS: `device:/dev/tpmrm0`, `swtpm:…`, `tabrmd:…`.
     pub tcti: String,
+    /// Where the SVID's key is kept, when it is in memory; `None`: each login makes a new one.
+    pub key_file: Option<PathBuf>,
     /// Which files are written.
     pub outputs: Option<Outputs>,
     /// Who gets an identity over the Workload API.

@@ -34,6 +34,7 @@ struct Agent {
     server: Server,
     #[serde(default)]
     tpm: Tpm,
+    key_file: Option<PathBuf>,
     output: Option<Spanned<outputs::Source>>,
     workload_api: Option<Spanned<workloads::Source>>,
     health: Option<Health>,
@@ -141,6 +142,7 @@ pub(super) fn parse(
         roots,
         attestors: attestors(&report, auth.attestors)?,
         tcti,
+        key_file: agent.key_file.map(|file| base.join(file)),
         outputs: outputs.transpose()?,
         workload_api: workload_api.transpose()?,
         health: agent.health.map(|health| health.address),

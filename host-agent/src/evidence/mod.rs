@@ -12,6 +12,8 @@ mod made;
 mod tests;
 mod trouble;
 
+use std::path::PathBuf;
+
 use assay_common::login::{LoginKeys, proof_nonce};
 use assay_common::policy::{AttestorKind, AttestorSet};
 use assay_common::protocol::{MessageWriter, TroubleCode};
@@ -21,6 +23,7 @@ use assay_firmware::link::BlobSink;
 use self::made::Made;
 use self::trouble::tpm_hint;
 use crate::method::{Method, MethodError, ProofRequest};
+use crate::svid::kept;
 use crate::svid::key::{CryptoError, KeyShare, SvidKey};
 use crate::tpm::TpmSource;
 
@@ -37,6 +40,8 @@ pub struct Evidence {
     ready: AttestorSet,
     share: Option<KeyShare>,
     svid_key: Option<SvidKey>,
+    /// Where the SVID's key is kept; without it, each login makes one.
+    key_file: Option<PathBuf>,
     /// Whether the TPM has made the SVID's key of this login.
     resident: bool,
     /// What the verifier has asked for, and got.
@@ -75,6 +80,7 @@ impl Evidence {
             ready: AttestorSet::EMPTY,
             share: None,
             svid_key: None,
+            key_file: None,
             resident: false,
             proven: AttestorSet::EMPTY,
             made: Made::default(),
@@ -95,6 +101,12 @@ impl Evidence {
             tpm: Some(tpm),
             ..self
         }
+    }
+
+    /// With an SVID key that is kept in a file, when it is in memory.
+    #[must_use]
+    pub fn with_key_file(self, key_file: Option<PathBuf>) -> Self {
+        Self { key_file, ..self }
     }
 
     /// The key share of the login that was begun; empty where only a TPM is offered, which seals the session itself.
@@ -212,7 +224,13 @@ impl Evidence {
     fn request_svid(&mut self, out: &mut MessageWriter<'_>) -> Result<(), EvidenceError> {
         const NO_RESIDENCE: u8 = 0;
         let failed = |_: CryptoError| EvidenceError::new(TroubleCode::METHOD);
-        let key = SvidKey::generate().map_err(failed)?;
+        let key = match &self.key_file {
+            None => SvidKey::generate().map_err(failed)?,
+            Some(file) => {
+                let kept = kept::key(file);
+                kept.map_err(|error| self.trouble("keyFile", error))?
+            }
+        };
         let key = self.svid_key.insert(key);
         let field = out.begin();
         key.request(out).map_err(failed)?;

@@ -1,7 +1,7 @@
 //! A private key in a file that signs to show that this node has it: for `x509pop` and `ssh_pop`.
 
 mod openssh;
-mod pem;
+pub(crate) mod pem;
 
 use std::path::Path;
 

@@ -34,7 +34,7 @@ fn decode(body: &str) -> Option<Zeroizing<Vec<u8>>> {
 }
 
 /// The first private key, by the label of its form.
-pub(super) fn private_key(text: &str) -> Result<(&str, Zeroizing<Vec<u8>>), KeyError> {
+pub(crate) fn private_key(text: &str) -> Result<(&str, Zeroizing<Vec<u8>>), KeyError> {
     let is_key = |block: &Block<'_>| block.label.ends_with("PRIVATE KEY");
     let block = blocks(text).find(is_key).ok_or(KeyError::NotPem)?;
     // The older forms say it in a header.

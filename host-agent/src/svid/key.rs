@@ -1,4 +1,5 @@
-//! Keys in memory, for what has no TPM: the SVID's key and the session's key share. Both are made anew for each login.
+//! Keys in memory, for what has no TPM: the SVID's key and the session's key share. Both are made anew for each login, unless
+//! the SVID's is [`kept`](super::kept).
 
 use assay_common::login::session_key::{SHARE_LEN, session_keys};
 use assay_common::login::{LoginKeys, renewal_by_key};
@@ -41,6 +42,16 @@ impl SvidKey {
     pub fn generate() -> Result<Self, CryptoError> {
         let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING)?;
         Ok(Self(pair))
+    }
+
+    /// The key of a file that [`to_pkcs8`](Self::to_pkcs8) was written to.
+    ///
+    /// # Errors
+    ///
+    /// [`CryptoError`]: it is no such key, or of another curve.
+    pub fn from_pkcs8(der: &[u8]) -> Result<Self, CryptoError> {
+        let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, der);
+        pair.map(Self).map_err(|_| CryptoError)
     }
 
     /// PKCS #8, DER: the private key, for files and workloads that are meant to have it.

@@ -2,5 +2,6 @@
 
 pub mod bundle;
 pub mod files;
+pub mod kept;
 pub mod key;
 pub mod store;

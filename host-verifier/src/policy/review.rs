@@ -3,6 +3,7 @@
 use assay_common::policy::{AttestorKind, AttestorSet};
 
 use super::{Policy, PolicyDocument, PolicySet};
+use crate::attestor::Attestor;
 use crate::document::Place;
 
 /// Most entries of a policy whose choices are all tried.
@@ -41,13 +42,21 @@ pub fn review(document: &PolicyDocument, set: &PolicySet) -> Vec<Remark> {
                 hint: hint.to_owned(),
             });
         };
-        if replayable(policy) {
+        if replayable(policy, |attestor| !attestor.binds_first_use()) {
             say(
                 format!(
                     "policy `{}` can be satisfied by evidence that holds no nonce of the login",
                     policy.name()
                 ),
-                "whoever saw it once can send it again: require a method beside it that signs the login, such as `tpm_ek`",
+                "whoever saw it once can send it again: require a method beside it that signs the login, such as `tpm_ek`, or bind an instance to its first key with `tofu: true` where the method has it",
+            );
+        } else if replayable(policy, |_| true) {
+            say(
+                format!(
+                    "policy `{}` lets in whoever shows an instance's evidence first",
+                    policy.name()
+                ),
+                "later logins must be with the same key (tofu): require a method beside it that signs the login, such as `tpm_ek`, where the first may be somebody else's",
             );
         }
         let mut weak: Vec<_> = policy
@@ -86,9 +95,10 @@ pub fn review(document: &PolicyDocument, set: &PolicySet) -> Vec<Remark> {
     remarks
 }
 
-/// Whether entries that are not fresh are enough.
-fn replayable(policy: &Policy) -> bool {
-    let stale = policy.attestors().iter().filter(|a| !a.is_fresh());
+/// Whether those of the entries that are not fresh and that `count` are enough.
+fn replayable(policy: &Policy, count: impl Fn(&dyn Attestor) -> bool) -> bool {
+    let stale = policy.attestors().iter();
+    let stale = stale.filter(|a| !a.is_fresh() && count(a.as_ref()));
     let stale: AttestorSet = stale.map(|a| a.kind()).collect();
     let rules = policy.rules();
     rules.hold(rules.grounded(stale))

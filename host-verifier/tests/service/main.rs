@@ -31,6 +31,7 @@ mod event_details;
 mod fake_tpm;
 mod faults;
 mod firmware;
+mod first_uses;
 mod health;
 mod join_token_proofs;
 mod join_tokens;

@@ -1,0 +1,111 @@
+//! Instances that are bound to the key that logged in first: one suite for every store.
+
+use std::sync::Arc;
+
+use assay_common::policy::AttestorKind;
+use assay_host_verifier::store::{
+    Commit, Conflict, FirstUse, LoginRecord, MemoryStore, SQLITE_FILE, SqliteStore, Store,
+};
+
+use crate::stores::{at, conformance, login};
+
+fn first(method: AttestorKind, instance: u8, key: u8) -> FirstUse {
+    FirstUse {
+        method,
+        identity: [instance; 32],
+        key: [key; 32],
+    }
+}
+
+/// A login of a node, of an EC2 instance, with a key.
+fn with(number: u8, node: &str, instance: u8, key: u8) -> LoginRecord {
+    LoginRecord {
+        first_uses: vec![first(AttestorKind::AWS_IID, instance, key)],
+        ..login(number, node)
+    }
+}
+
+async fn the_first_key_is_the_instances(store: Arc<dyn Store>) {
+    let stored = store.commit_login(&with(1, "a", 1, 7)).await.unwrap();
+    assert_eq!(stored, Commit::Stored);
+    // The same key may come again, another may not, by whatever identity; nothing of its login is stored.
+    let again = store.commit_login(&with(2, "a", 1, 7)).await.unwrap();
+    assert_eq!(again, Commit::Stored);
+    let refused = Commit::Refused(Conflict::BoundElsewhere {
+        method: AttestorKind::AWS_IID,
+        node: "a".to_owned(),
+        since: at(1001),
+    });
+    let taken = store.commit_login(&with(3, "a", 1, 8)).await.unwrap();
+    assert_eq!(taken, refused);
+    let taken = store.commit_login(&with(4, "b", 1, 8)).await.unwrap();
+    assert_eq!(taken, refused);
+    assert_eq!(store.node("b").await.unwrap(), None);
+    assert_eq!(store.sessions(at(2000), 10).await.unwrap().len(), 2);
+}
+
+async fn an_instance_is_its_methods(store: Arc<dyn Store>) {
+    store.commit_login(&with(1, "a", 1, 7)).await.unwrap();
+    let mut other = login(2, "b");
+    other.first_uses = vec![
+        first(AttestorKind::GCP_IIT, 1, 8),
+        first(AttestorKind::AWS_IID, 2, 8),
+    ];
+    let stored = store.commit_login(&other).await.unwrap();
+    assert_eq!(stored, Commit::Stored);
+}
+
+async fn of_several_one_that_is_taken_is_enough(store: Arc<dyn Store>) {
+    store.commit_login(&with(1, "a", 1, 7)).await.unwrap();
+    let mut other = login(2, "b");
+    other.first_uses = vec![
+        first(AttestorKind::AWS_IID, 9, 8),
+        first(AttestorKind::AWS_IID, 1, 8),
+    ];
+    let result = store.commit_login(&other).await.unwrap();
+    assert!(
+        matches!(result, Commit::Refused(Conflict::BoundElsewhere { .. })),
+        "{result:?}"
+    );
+    // The free one was not bound on the way.
+    let stored = store.commit_login(&with(3, "c", 9, 5)).await.unwrap();
+    assert_eq!(stored, Commit::Stored);
+}
+
+async fn an_instance_goes_with_its_node(store: Arc<dyn Store>) {
+    store.commit_login(&with(1, "a", 1, 7)).await.unwrap();
+    // It is another node now, by another path template, with the same key.
+    let moved = store.commit_login(&with(2, "b", 1, 7)).await.unwrap();
+    assert_eq!(moved, Commit::Stored);
+    assert!(store.evict_node("a").await.unwrap());
+    let result = store.commit_login(&with(3, "c", 1, 8)).await.unwrap();
+    assert!(
+        matches!(&result, Commit::Refused(Conflict::BoundElsewhere { node, .. }) if node == "b"),
+        "{result:?}"
+    );
+    assert!(store.evict_node("b").await.unwrap());
+    let free = store.commit_login(&with(4, "c", 1, 8)).await.unwrap();
+    assert_eq!(free, Commit::Stored);
+}
+
+async fn of_many_first_logins_at_once_one_key_wins(store: Arc<dyn Store>) {
+    let mut logins = tokio::task::JoinSet::new();
+    for key in 1..=16u8 {
+        let store = store.clone();
+        let record = with(key, &format!("node {key}"), 1, key);
+        logins.spawn(async move { store.commit_login(&record).await });
+    }
+    let results = logins.join_all().await;
+    let stored = results.iter().filter(|r| matches!(r, Ok(Commit::Stored)));
+    assert_eq!(stored.count(), 1, "{results:?}");
+    assert!(results.iter().all(Result::is_ok), "{results:?}");
+    assert_eq!(store.nodes(100).await.unwrap().len(), 1);
+}
+
+conformance! {
+    the_first_key_is_the_instances,
+    an_instance_is_its_methods,
+    of_several_one_that_is_taken_is_enough,
+    an_instance_goes_with_its_node,
+    of_many_first_logins_at_once_one_key_wins,
+}
