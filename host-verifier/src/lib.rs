@@ -1,7 +1,7 @@
 //! Assay's verifier: judges the proofs that agents send, and issues sessions.
 //!
 //! * [`crypto`], [`x509`], [`ssh`], [`tpm`]: primitives, certificates, TPM structures; pure functions.
-//! * [`jwt`]: signed tokens of other issuers.
+//! * [`cms`]: documents that clouds sign. [`jwt`]: signed tokens of other issuers.
 //! * [`attestor`]: one folder per attestation method: payload in, challenge out, claims out.
 //! * [`policy`]: which proofs a cluster accepts; [`login`]: how an agent gives them; [`session`]: what it gets.
 //! * [`svid`]: authorities, X.509-SVIDs, JWT-SVIDs, the trust bundle.
@@ -23,6 +23,7 @@ pub mod blobs;
 pub mod cli;
 pub mod clock;
 pub mod cloud;
+pub mod cms;
 pub mod config;
 pub mod crypto;
 pub mod document;

@@ -149,6 +149,18 @@ oids! {
     SHA384 = [2, 16, 840, 1, 101, 3, 4, 2, 2];
     /// id-sha512.
     SHA512 = [2, 16, 840, 1, 101, 3, 4, 2, 3];
+    /// id-data, RFC 5652.
+    DATA = [1, 2, 840, 113549, 1, 7, 1];
+    /// id-signedData, RFC 5652.
+    SIGNED_DATA = [1, 2, 840, 113549, 1, 7, 2];
+    /// id-contentType, the signed attribute of RFC 5652 section 11.1.
+    CONTENT_TYPE = [1, 2, 840, 113549, 1, 9, 3];
+    /// id-messageDigest, the signed attribute of RFC 5652 section 11.2.
+    MESSAGE_DIGEST = [1, 2, 840, 113549, 1, 9, 4];
+    /// id-signingTime, the signed attribute of RFC 5652 section 11.3.
+    SIGNING_TIME = [1, 2, 840, 113549, 1, 9, 5];
+    /// id-aa-CMSAlgorithmProtect, the signed attribute of RFC 6211.
+    CMS_ALGORITHM_PROTECTION = [1, 2, 840, 113549, 1, 9, 52];
     /// id-Ed25519, RFC 8410: key and signature.
     ED25519 = [1, 3, 101, 112];
     /// id-ecPublicKey, RFC 5480.

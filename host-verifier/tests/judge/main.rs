@@ -1,6 +1,7 @@
 //! Everything that judges foreign material, tested as a caller sees it.
 //!
 //! * `chains`: the path validator, over certificates made by openssl.
+//! * `cms`: documents that clouds sign, made by openssl.
 //! * `conformance`: what holds for every method.
 //! * `corpus`: real vendors' certificates, when `ASSAY_CORPUS` names them.
 //! * `credential`: `MakeCredential` against a TPM that opens it.
@@ -18,6 +19,7 @@
 mod attacks;
 mod chains;
 mod cli;
+mod cms;
 mod conformance;
 mod corpus;
 mod credential;

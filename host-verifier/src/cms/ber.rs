@@ -1,0 +1,324 @@
+//! BER to DER, for what clouds send and no further.
+//!
+//! Indefinite lengths become definite, an OCTET STRING in pieces becomes one. All else is copied, so that what a signature
+//! covers (the content's octets, the signed attributes, a certificate) stays as it was signed. For the same reason a length
+//! that is not minimal is refused rather than written anew.
+
+use crate::crypto::encode;
+use crate::x509::der::tag;
+
+/// Longest message read, bytes. What clouds send is below 6 KiB, chain included.
+pub const MAX_LEN: usize = 16 * 1024;
+/// Elements inside one another, the outermost counted. A certificate's name inside a message takes 10.
+pub const MAX_DEPTH: usize = 16;
+
+/// An OCTET STRING in pieces.
+const CONSTRUCTED_OCTET_STRING: u8 = 0x24;
+/// The class bits of a tag.
+const CLASS: u8 = 0xc0;
+/// The bit of a tag that says that elements are inside.
+const CONSTRUCTED: u8 = 0x20;
+
+/// Why a message cannot be turned into DER.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BerError {
+    /// Longer than [`MAX_LEN`].
+    #[error("{0} bytes, at most {MAX_LEN} are read")]
+    TooLong(usize),
+    /// An element runs past the end of what it is in.
+    #[error("an element runs past the end of what it is in")]
+    Truncated,
+    /// More than [`MAX_DEPTH`] levels.
+    #[error("more than {MAX_DEPTH} elements inside one another")]
+    TooDeep,
+    /// A tag of several bytes.
+    #[error("a tag of several bytes")]
+    LongTag,
+    /// A tag that has no business there: an end without a beginning, a string in pieces that is not an OCTET STRING.
+    #[error("tag {0:#04x} where none of its kind belongs")]
+    Tag(u8),
+    /// Not minimal, of more than four bytes, or indefinite where it cannot be.
+    #[error("a length that is not minimal, or indefinite in a primitive element")]
+    Length,
+    /// Bytes after the outermost element.
+    #[error("{0} bytes after the end of the message")]
+    Trailing(usize),
+}
+
+/// The DER of one BER element, which is all that `ber` holds. Never longer than `ber`.
+///
+/// # Errors
+/// [`BerError`]. Never panics; time and memory are bounded by [`MAX_LEN`] times [`MAX_DEPTH`].
+pub fn to_der(ber: &[u8]) -> Result<Vec<u8>, BerError> {
+    if ber.len() > MAX_LEN {
+        return Err(BerError::TooLong(ber.len()));
+    }
+    let mut input = Input { rest: ber };
+    let mut out = Vec::with_capacity(ber.len());
+    let head = input.head()?;
+    input.element(head, MAX_DEPTH, &mut out)?;
+    match input.rest.len() {
+        0 => Ok(out),
+        n => Err(BerError::Trailing(n)),
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Head {
+    tag: u8,
+    /// `None`: up to the end-of-contents octets.
+    len: Option<usize>,
+}
+
+impl Head {
+    const fn is_end(self) -> bool {
+        self.tag == 0
+    }
+}
+
+struct Input<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Input<'a> {
+    fn take(&mut self, n: usize) -> Result<&'a [u8], BerError> {
+        let (taken, rest) = self.rest.split_at_checked(n).ok_or(BerError::Truncated)?;
+        self.rest = rest;
+        Ok(taken)
+    }
+
+    fn byte(&mut self) -> Result<u8, BerError> {
+        let (first, rest) = self.rest.split_first().ok_or(BerError::Truncated)?;
+        self.rest = rest;
+        Ok(*first)
+    }
+
+    /// Tag and length.
+    fn head(&mut self) -> Result<Head, BerError> {
+        let tag = self.byte()?;
+        if tag & 0x1f == 0x1f {
+            return Err(BerError::LongTag);
+        }
+        let len = match self.byte()? {
+            short @ 0..=0x7f => Some(usize::from(short)),
+            0x80 => None,
+            long @ 0x81..=0x84 => {
+                let bytes = self.take(usize::from(long & 0x7f))?;
+                let len = bytes
+                    .iter()
+                    .fold(0_usize, |len, b| len << 8 | usize::from(*b));
+                if bytes.first() == Some(&0) || len < 0x80 {
+                    return Err(BerError::Length);
+                }
+                Some(len)
+            }
+            _ => return Err(BerError::Length),
+        };
+        let head = Head { tag, len };
+        let end_is_whole = !head.is_end() || len == Some(0);
+        let indefinite_is_constructed = len.is_some() || tag & CONSTRUCTED != 0;
+        if end_is_whole && indefinite_is_constructed {
+            Ok(head)
+        } else {
+            Err(BerError::Length)
+        }
+    }
+
+    /// The element that begins with `head`, whose contents are next. `depth`: how many levels may still begin.
+    fn element(&mut self, head: Head, depth: usize, out: &mut Vec<u8>) -> Result<(), BerError> {
+        let depth = depth.checked_sub(1).ok_or(BerError::TooDeep)?;
+        if head.is_end() {
+            return Err(BerError::Tag(head.tag));
+        }
+        if head.tag & CONSTRUCTED == 0 {
+            // A sequence or set has elements inside; as a primitive it would be copied without a look at them.
+            if matches!(head.tag | CONSTRUCTED, tag::SEQUENCE | tag::SET) {
+                return Err(BerError::Tag(head.tag));
+            }
+            let contents = self.take(head.len.ok_or(BerError::Length)?)?;
+            encode::put_element(out, head.tag, contents);
+            return Ok(());
+        }
+        let joined = head.tag == CONSTRUCTED_OCTET_STRING;
+        let universal = head.tag & CLASS == 0;
+        if universal && !joined && !matches!(head.tag, tag::SEQUENCE | tag::SET) {
+            return Err(BerError::Tag(head.tag));
+        }
+        let written = if joined { tag::OCTET_STRING } else { head.tag };
+        let mut result = Ok(());
+        encode::put_nested(out, written, |out| {
+            result = self.inside(head.len, joined, depth, out);
+        });
+        result
+    }
+
+    /// All elements up to the end of a constructed one; of a string in pieces only their contents.
+    fn inside(
+        &mut self,
+        len: Option<usize>,
+        joined: bool,
+        depth: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<(), BerError> {
+        let Some(len) = len else {
+            loop {
+                let head = self.head()?;
+                if head.is_end() {
+                    return Ok(());
+                }
+                self.one(head, joined, depth, out)?;
+            }
+        };
+        let mut inner = Input {
+            rest: self.take(len)?,
+        };
+        while !inner.rest.is_empty() {
+            let head = inner.head()?;
+            inner.one(head, joined, depth, out)?;
+        }
+        Ok(())
+    }
+
+    fn one(
+        &mut self,
+        head: Head,
+        joined: bool,
+        depth: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<(), BerError> {
+        if !joined {
+            return self.element(head, depth, out);
+        }
+        // X.690 section 8.7.3.2: pieces are octet strings, which may be in pieces themselves.
+        match (head.tag, head.len) {
+            (tag::OCTET_STRING, Some(len)) => {
+                out.extend_from_slice(self.take(len)?);
+                Ok(())
+            }
+            (CONSTRUCTED_OCTET_STRING, len) => {
+                let depth = depth.checked_sub(1).ok_or(BerError::TooDeep)?;
+                self.inside(len, true, depth, out)
+            }
+            (other, _) => Err(BerError::Tag(other)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn indefinite_lengths_become_definite() {
+        let ber = [
+            0x30, 0x80, 0x02, 0x01, 0x05, 0xa0, 0x80, 0x05, 0, 0, 0, 0, 0,
+        ];
+        let der = [0x30, 0x07, 0x02, 0x01, 0x05, 0xa0, 0x02, 0x05, 0];
+        assert_eq!(to_der(&ber).as_deref(), Ok(&der[..]));
+    }
+
+    #[test]
+    fn pieces_of_an_octet_string_are_joined_at_any_level_and_with_any_length() {
+        for ber in [
+            &[0x24, 0x80, 0x04, 1, 7, 0x04, 2, 8, 9, 0, 0][..],
+            &[0x24, 0x07, 0x04, 1, 7, 0x04, 2, 8, 9],
+            &[
+                0x24, 0x80, 0x24, 0x80, 0x04, 1, 7, 0, 0, 0x04, 2, 8, 9, 0, 0,
+            ],
+            &[0x24, 0x09, 0x24, 0x03, 0x04, 1, 7, 0x04, 2, 8, 9],
+        ] {
+            assert_eq!(
+                to_der(ber).as_deref(),
+                Ok(&[0x04, 3, 7, 8, 9][..]),
+                "{ber:x?}"
+            );
+        }
+        assert_eq!(to_der(&[0x24, 0x80, 0, 0]).as_deref(), Ok(&[0x04, 0][..]));
+    }
+
+    #[test]
+    fn a_length_shrinks_with_what_is_inside() {
+        let mut ber = vec![0x30, 0x81, 0x84, 0x24, 0x80, 0x04, 0x7c];
+        ber.resize(ber.len() + 0x7c, 7);
+        ber.extend([0x00, 0x00, 0x05, 0x00]);
+        let len = ber.len();
+        ber.splice(2..3, [(len - 3) as u8]);
+        let mut der = vec![0x30, 0x81, 0x80, 0x04, 0x7c];
+        der.resize(der.len() + 0x7c, 7);
+        der.extend([0x05, 0x00]);
+        assert_eq!(to_der(&ber).as_deref(), Ok(&der[..]));
+    }
+
+    #[test]
+    fn der_stays_as_it_is() {
+        for der in [
+            &[0x30, 0x06, 0x02, 0x01, 0x05, 0x01, 0x01, 0xff][..],
+            &[0x04, 0x00],
+            &[0x30, 0x00],
+            // Contents of a primitive are nobody's business here, whatever they look like.
+            &[0x80, 0x02, 0x30, 0x80],
+        ] {
+            assert_eq!(to_der(der).as_deref(), Ok(der));
+        }
+    }
+
+    #[test]
+    fn what_is_not_well_formed_is_refused() {
+        use BerError::{Length, LongTag, Tag, Trailing, Truncated};
+        for (ber, why) in [
+            (&[][..], Truncated),
+            (&[0x30], Truncated),
+            (&[0x30, 0x80], Truncated),
+            (&[0x30, 0x80, 0x00], Truncated),
+            (&[0x30, 0x80, 0x00, 0x01, 0x00], Length),
+            (&[0x30, 0x03, 0x02, 0x02, 0x05], Truncated),
+            (&[0x30, 0x02, 0x04, 0x05, 1, 2, 3, 4, 5], Truncated),
+            (&[0x30, 0x82, 0x01], Truncated),
+            (&[0x1f, 0x21, 0x00], LongTag),
+            (&[0x30, 0x03, 0xbf, 0x21, 0x00], LongTag),
+            (&[0x04, 0x80, 0x00, 0x00], Length),
+            (&[0x80, 0x80, 0x00, 0x00], Length),
+            (&[0x04, 0x81, 0x01, 0xff], Length),
+            (&[0x04, 0x82, 0x00, 0x80], Length),
+            (&[0x04, 0x85, 0, 0, 0, 0, 1, 0], Length),
+            (&[0x04, 0xff], Length),
+            (&[0x00, 0x00], Tag(0)),
+            (&[0x30, 0x02, 0x00, 0x00], Tag(0)),
+            (&[0x10, 0x00], Tag(0x10)),
+            (&[0x11, 0x00], Tag(0x11)),
+            (&[0x23, 0x80, 0x03, 0x01, 0x00, 0x00, 0x00], Tag(0x23)),
+            (&[0x2c, 0x00], Tag(0x2c)),
+            (&[0x24, 0x80, 0x02, 0x01, 0x00, 0x00, 0x00], Tag(0x02)),
+            (&[0x24, 0x02, 0x00, 0x00], Tag(0)),
+            (&[0x05, 0x00, 0x00, 0x00], Trailing(2)),
+            (&[0x30, 0x80, 0x00, 0x00, 0x00, 0x00], Trailing(2)),
+        ] {
+            assert_eq!(to_der(ber), Err(why), "{ber:x?}");
+        }
+    }
+
+    #[test]
+    fn depth_and_length_have_an_end() {
+        let nested = |tag: u8, levels: usize| {
+            let mut ber = [tag, 0x80].repeat(levels);
+            ber.extend([0, 0].repeat(levels));
+            ber
+        };
+        for tag in [0x30, 0xa0, 0x24] {
+            assert!(to_der(&nested(tag, MAX_DEPTH)).is_ok());
+            assert_eq!(to_der(&nested(tag, MAX_DEPTH + 1)), Err(BerError::TooDeep));
+            assert_eq!(to_der(&nested(tag, MAX_LEN / 4)), Err(BerError::TooDeep));
+        }
+        let zeros = |len: usize| {
+            let mut ber = vec![0x04, 0x82];
+            ber.extend_from_slice(&((len - 4) as u16).to_be_bytes());
+            ber.resize(len, 0);
+            ber
+        };
+        assert!(to_der(&zeros(MAX_LEN)).is_ok());
+        assert_eq!(
+            to_der(&zeros(MAX_LEN + 1)),
+            Err(BerError::TooLong(MAX_LEN + 1))
+        );
+    }
+}
