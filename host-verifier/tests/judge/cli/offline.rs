@@ -112,10 +112,18 @@ fn what_cannot_be_judged_is_exit_status_2() {
             &pki,
             "x509pop",
             &payload,
-            &["--nonce", &nonce, "--jwks", "x"]
+            &["--nonce", &nonce, "--keys", "x"]
         )
         .status,
         2
+    );
+    let answers = ["--nonce", &nonce, "--cloud-answers", "x"];
+    let asked = run(&pki, "x509pop", &payload, &answers);
+    assert_eq!(asked.status, 2, "nobody is asked");
+    assert!(
+        asked.stderr.contains("no question to a cloud"),
+        "{}",
+        asked.stderr
     );
     let other = run(&pki, "ssh_pop", &payload, &["--nonce", &nonce]);
     assert_eq!(other.status, 2, "settings of another method");

@@ -59,7 +59,7 @@ impl Offline for TpmDevid {
         let attestor = config.attestor(files)?;
         let wire: Wire = serde_json::from_slice(&case.payload)
             .map_err(|error| Unreadable::new("--payload", error))?;
-        let Some(nonce) = case.nonce else {
+        let Some(nonce) = case.nonce32() else {
             return Err(Unreadable::new("--nonce", "the verifier's nonce is needed").into());
         };
         let mut blobs = Blobs::default();

@@ -1,7 +1,7 @@
 //! `assay evidence verify METHOD --payload FILE --config FILE --at RFC3339`: recorded evidence of one method, judged offline.
 //!
-//! One frame for every method: it reads the files, and shows what came of it. A method adds a line to [`judge`] and says
-//! how it judges: [`Offline`].
+//! One frame for every method: it reads the files, and shows what came of it. A method adds a line to [`run`](super::run) and
+//! says how it judges: [`Offline`]. What a login would ask somebody for stands in files too: [`without_login`].
 
 mod devid;
 mod possession;
@@ -9,13 +9,15 @@ mod token;
 
 use std::{path::PathBuf, process::ExitCode};
 
+use assay_common::login::{LoginKeys, Transcript};
 use assay_common::policy::AttestorKind;
 use clap::Args;
 use jiff::Timestamp;
 use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{
-    attestor::{AttestError, Claims, ConfigError},
+    attestor::{AttestError, Attestor, Claims, ConfigError, Facts, Fault, Judged, LoginContext},
+    blobs::Blobs,
     cli::{
         format::Format,
         report::{Report, Unreadable, read_file},
@@ -25,6 +27,8 @@ use crate::{
 
 /// Longest payload file, bytes: a message of 64 KiB and what is written around it.
 const MAX_PAYLOAD: usize = 256 * 1024;
+/// Longest file beside it, bytes. AWS's page of certificates has 160 KB.
+const MAX_FILE: usize = 1024 * 1024;
 
 /// Arguments of `assay evidence verify METHOD`.
 #[derive(Debug, Args)]
@@ -42,13 +46,18 @@ pub struct Evidence {
     #[arg(long, value_name = "RFC3339")]
     at: Timestamp,
 
-    /// The verifier's nonce, 32 bytes, where the payload file does not have it
+    /// The verifier's nonce, where the payload file does not have it: 32 bytes, or as many as the method's has
     #[arg(long, value_name = "HEX")]
     nonce: Option<String>,
 
-    /// The issuer's JWK set, where the settings say only where it is published: nobody is asked here
+    /// Whose signatures count, where the settings do not have it: an issuer's JWK set, or a cloud's certificates. Nobody is
+    /// asked here
+    #[arg(long, value_name = "FILE", visible_alias = "jwks")]
+    keys: Option<PathBuf>,
+
+    /// What the cloud's API said, as a login keeps it. Nobody is asked here
     #[arg(long, value_name = "FILE")]
-    jwks: Option<PathBuf>,
+    cloud_answers: Option<PathBuf>,
 
     #[command(flatten)]
     format: Format,
@@ -59,12 +68,21 @@ pub struct Evidence {
 pub(super) struct Case {
     /// The payload file.
     pub payload: Vec<u8>,
-    /// The nonce that was given beside it.
-    pub nonce: Option<[u8; 32]>,
-    /// The issuer's key set that was given beside it.
+    /// The nonce that was given beside it, of the method's length.
+    pub nonce: Option<Vec<u8>>,
+    /// The keys or certificates that were given beside it.
     pub keys: Option<Vec<u8>>,
+    /// The cloud's answer that was given beside it.
+    pub cloud_answers: Option<Vec<u8>>,
     /// The time of judgement.
     pub at: Timestamp,
+}
+
+impl Case {
+    /// The nonce of a method whose nonce has 32 bytes.
+    fn nonce32(&self) -> Option<[u8; 32]> {
+        self.nonce.as_deref()?.try_into().ok()
+    }
 }
 
 /// Why there is no proof.
@@ -94,8 +112,12 @@ impl From<Unreadable> for Failure {
 pub(super) trait Offline {
     /// The method.
     const KIND: AttestorKind;
-    /// Whether an issuer's key set may be given.
+    /// Whether keys or certificates may be given.
     const TAKES_KEYS: bool = false;
+    /// Whether a cloud's answer may be given.
+    const TAKES_CLOUD_ANSWERS: bool = false;
+    /// How long its nonce is, bytes.
+    const NONCE_LEN: usize = 32;
     /// Checks that only a login can make, and why.
     const SKIPPED: &'static [(&'static str, &'static str)] = &[];
     /// Its settings, as they stand in a policy.
@@ -123,20 +145,36 @@ pub(super) fn run<M: Offline>(evidence: &Evidence) -> ExitCode {
 }
 
 fn judge<M: Offline>(evidence: &Evidence) -> Result<Report, Unreadable> {
+    let nonce = evidence.nonce.as_deref();
+    let file = |path: Option<&PathBuf>, taken: bool, option: &str, what: &str| match path {
+        Some(_) if !taken => {
+            let kind = M::KIND;
+            Err(Unreadable::new(
+                option,
+                format_args!("{kind} has no {what}"),
+            ))
+        }
+        Some(path) => read_file(path, MAX_FILE).map(Some),
+        None => Ok(None),
+    };
+    let answers = evidence.cloud_answers.as_ref();
     let case = Case {
         payload: read_file(&evidence.payload, MAX_PAYLOAD)?,
-        nonce: evidence.nonce.as_deref().map(nonce).transpose()?,
-        keys: match &evidence.jwks {
-            Some(_) if !M::TAKES_KEYS => {
-                let kind = M::KIND;
-                return Err(Unreadable::new(
-                    "--jwks",
-                    format_args!("{kind} has no issuer's keys"),
-                ));
-            }
-            Some(path) => Some(read_file(path, MAX_PAYLOAD)?),
-            None => None,
-        },
+        nonce: nonce
+            .map(|text| read_nonce(text, M::NONCE_LEN))
+            .transpose()?,
+        keys: file(
+            evidence.keys.as_ref(),
+            M::TAKES_KEYS,
+            "--keys",
+            "keys of somebody else's",
+        )?,
+        cloud_answers: file(
+            answers,
+            M::TAKES_CLOUD_ANSWERS,
+            "--cloud-answers",
+            "question to a cloud",
+        )?,
         at: evidence.at,
     };
     let config = config::<M>(evidence)?;
@@ -202,13 +240,53 @@ fn config<M: Offline>(evidence: &Evidence) -> Result<M::Config, Unreadable> {
     Ok(entry.config)
 }
 
-fn nonce(text: &str) -> Result<[u8; 32], Unreadable> {
-    let mut nonce = [0; 32];
-    hex::decode_to_slice(text, &mut nonce).map_err(|_| {
-        Unreadable::new("--nonce", "not 64 hexadecimal digits")
+fn read_nonce(text: &str, len: usize) -> Result<Vec<u8>, Unreadable> {
+    let nonce = hex::decode(text).ok().filter(|nonce| nonce.len() == len);
+    nonce.ok_or_else(|| {
+        let digits = 2 * len;
+        Unreadable::new("--nonce", format_args!("not {digits} hexadecimal digits"))
             .with_hint("give the digits themselves: --nonce \"$(cat nonce.hex)\"")
-    })?;
-    Ok(nonce)
+    })
+}
+
+/// Judges a proof that holds nothing of a login. Where a login would ask somebody, `answer` says what he would have said.
+fn without_login(
+    attestor: &dyn Attestor,
+    payload: &[u8],
+    at: Timestamp,
+    answer: impl FnOnce() -> Result<Vec<u8>, Failure>,
+) -> Result<Claims, Failure> {
+    let cx = LoginContext {
+        now: at,
+        transcript: &Transcript::new(),
+        request: &[],
+        blobs: &Blobs::default(),
+        facts: &Facts::default(),
+        last_boot: None,
+        keys: &LoginKeys::new([0; 32]),
+    };
+    match attestor.judge(&cx, payload).map_err(Failure::Refused)? {
+        Judged::Proven(claims) => Ok(*claims),
+        Judged::Errand(errand) => errand.judge(&cx, &answer()?).map_err(Failure::Refused),
+        Judged::Challenge(_) => Err(Failure::Refused(AttestError::new(
+            Fault::Internal,
+            "offline",
+            "a proof that holds nothing of a login has no challenge",
+        ))),
+    }
+}
+
+/// The cloud's answer that was given, where a login would ask it.
+#[expect(dead_code, reason = "the methods of clouds need it")]
+fn cloud_answers(case: &Case) -> Result<Vec<u8>, Failure> {
+    case.cloud_answers.clone().ok_or_else(|| {
+        let unreadable = Unreadable::new(
+            "--config",
+            "with these settings a login asks the cloud, and nobody is asked here",
+        );
+        let hint = "give what it said with --cloud-answers, as the login's evidence has it";
+        unreadable.with_hint(hint).into()
+    })
 }
 
 fn accept(report: &mut Report, claims: &Claims) {

@@ -75,7 +75,7 @@ fn split(
         None => None,
         Some(challenge) => Some(decode(nonce(challenge))?),
     };
-    let nonce = match (given, case.nonce) {
+    let nonce = match (given, case.nonce32()) {
         (Some(given), Some(nonce)) if given != nonce => {
             return Err(unreadable("its challenge has another nonce than --nonce"));
         }

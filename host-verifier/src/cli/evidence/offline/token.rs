@@ -1,18 +1,14 @@
 //! Methods over tokens of an issuer. The token is the proof; a key that the issuer publishes stands in a file.
 
-use assay_common::{
-    login::{LoginKeys, Transcript},
-    policy::AttestorKind,
-};
+use assay_common::policy::AttestorKind;
 
-use super::{Case, Failure, Offline};
+use super::{Case, Failure, Offline, without_login};
 use crate::{
     attestor::{
-        AttestError, Attestor as _, Claims, Facts, Fault, Judged, LoginContext, custom_jwt,
+        AttestError, Claims, Fault, custom_jwt,
         issuer::{IssuedToken, Keys, Rules},
         k8s_token,
     },
-    blobs::Blobs,
     cli::report::Unreadable,
     document::Files,
     jwt::{self, JwkSet},
@@ -45,31 +41,11 @@ impl Offline for K8sToken {
 }
 
 fn judge<R: Rules + 'static>(attestor: &IssuedToken<R>, case: &Case) -> Result<Claims, Failure> {
-    // A token is not made for a login, so nothing of one is looked at.
-    let cx = LoginContext {
-        now: case.at,
-        transcript: &Transcript::new(),
-        request: &[],
-        blobs: &Blobs::default(),
-        facts: &Facts::default(),
-        last_boot: None,
-        keys: &LoginKeys::new([0; 32]),
-    };
     // An editor's line end is no part of a token.
     let payload = case.payload.trim_ascii_end();
-    let judged = attestor.judge(&cx, payload).map_err(Failure::Refused)?;
-    match judged {
-        Judged::Proven(claims) => Ok(*claims),
-        Judged::Errand(errand) => {
-            let answer = answer(attestor.rules(), payload, case)?;
-            errand.judge(&cx, &answer).map_err(Failure::Refused)
-        }
-        Judged::Challenge(_) => Err(Failure::Refused(AttestError::new(
-            Fault::Internal,
-            "offline",
-            "a token has no challenge",
-        ))),
-    }
+    without_login(attestor, payload, case.at, || {
+        answer(attestor.rules(), payload, case)
+    })
 }
 
 /// The issuer's answer as a login keeps it, made of the key set in the file.
@@ -83,10 +59,10 @@ fn answer<R: Rules>(rules: &R, payload: &[u8], case: &Case) -> Result<Vec<u8>, F
             "it says where the issuer publishes its keys, and nobody is asked here",
         );
         return Err(unreadable
-            .with_hint("give the issuer's JWK set with --jwks")
+            .with_hint("give the issuer's JWK set with --keys")
             .into());
     };
-    let set = JwkSet::parse_fetched(set).map_err(|error| Unreadable::new("--jwks", error))?;
+    let set = JwkSet::parse_fetched(set).map_err(|error| Unreadable::new("--keys", error))?;
     let refused = |check: &'static str, detail: String| {
         Failure::Refused(AttestError::new(Fault::Refused, check, detail))
     };
