@@ -11,6 +11,7 @@
 
 #[cfg(feature = "service")]
 pub mod answers;
+pub mod aws;
 mod error;
 mod question;
 mod settings;

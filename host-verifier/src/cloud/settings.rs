@@ -3,4 +3,7 @@
 /// `clouds` of `assayd.yaml`: credentials, trust anchors, endpoints. What a policy says cannot change any of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Clouds {}
+pub struct Clouds {
+    /// Amazon Web Services.
+    pub aws: super::aws::Settings,
+}

@@ -15,6 +15,8 @@ pub struct Reach {
     pub literals: bool,
     /// RFC 1918, unique-local and shared (RFC 6598) addresses.
     pub private: bool,
+    /// The metadata service of the cloud that the verifier runs in, over HTTP, and nothing else.
+    pub metadata: bool,
 }
 
 impl Reach {
@@ -23,13 +25,30 @@ impl Reach {
         plain: false,
         literals: true,
         private: false,
+        metadata: false,
     };
     /// What an operator chose, word for word: HTTPS, private addresses too.
     pub const OPERATORS: Self = Self {
         plain: false,
         literals: true,
         private: true,
+        metadata: false,
     };
+
+    /// What a cloud tells the machine that asks: link-local, in the clear. For the verifier's own credentials; no method that an
+    /// agent or a policy aims has it.
+    pub const METADATA: Self = Self {
+        plain: true,
+        literals: true,
+        private: false,
+        metadata: true,
+    };
+
+    /// Whether agents choose whom to ask.
+    #[must_use]
+    pub const fn is_agents(self) -> bool {
+        self.plain && !self.metadata
+    }
 
     /// With or without private addresses.
     #[must_use]
@@ -42,8 +61,9 @@ impl Reach {
     #[must_use]
     pub const fn allows(self, class: AddressClass) -> bool {
         match class {
-            AddressClass::Public => true,
-            AddressClass::Private => self.private,
+            AddressClass::LinkLocal | AddressClass::Metadata => self.metadata,
+            AddressClass::Public => !self.metadata,
+            AddressClass::Private => self.private && !self.metadata,
             _ => false,
         }
     }
@@ -210,6 +230,20 @@ fn inner_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
 #[cfg(test)]
 mod tests {
     use super::{AddressClass, Reach};
+
+    #[test]
+    fn a_clouds_metadata_is_for_who_asks_for_nothing_else() {
+        use AddressClass::{LinkLocal, Loopback, Metadata, Multicast, Private, Public, Reserved};
+        for class in [LinkLocal, Metadata] {
+            assert!(Reach::METADATA.allows(class), "{class}");
+            assert!(!Reach::OPERATORS.allows(class), "{class}");
+        }
+        for class in [Public, Private, Loopback, Multicast, Reserved] {
+            assert!(!Reach::METADATA.allows(class), "{class}");
+        }
+        assert!(!Reach::METADATA.with_private(true).allows(Private));
+        assert!(!Reach::METADATA.is_agents());
+    }
 
     #[test]
     fn a_policy_can_open_private_addresses_and_nothing_else() {

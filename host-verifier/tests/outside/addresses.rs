@@ -148,6 +148,7 @@ fn rules() -> [(&'static str, Reach); 5] {
         plain: true,
         literals: false,
         private: false,
+        metadata: false,
     };
     [
         ("http_dns", node),

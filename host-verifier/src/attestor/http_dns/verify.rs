@@ -143,6 +143,7 @@ impl Place {
             plain: true,
             literals: false,
             private,
+            metadata: false,
         };
         Request {
             max_body: MAX_ANSWER,

@@ -6,7 +6,7 @@
 //! * No proxy, of the environment or otherwise; no redirect; no cookie; no compression; a connection per request.
 //! * One deadline over all of it. The body is counted while it is read. Headers are bounded.
 //! * Few requests at once to one host, so that a slow one holds up its own askers only; a bounded number in all, and those
-//!   that agents aim ([`Reach::plain`]) have places of their own.
+//!   that agents aim ([`Reach::is_agents`]) have places of their own.
 //! * Who was chosen by an operator and cannot be reached again and again is left alone for a while: logins are then denied at
 //!   once, and not after a deadline each.
 //!
@@ -109,7 +109,7 @@ impl Client {
     async fn ask(&self, target: &Target, request: &Request) -> Result<Response, ErrorKind> {
         check_form(target, request.reach)?;
         // An agent could otherwise keep the verifier from asking another agent's host.
-        if request.reach.plain {
+        if request.reach.is_agents() {
             return self.ask_in_place(target, request, &Trying::default()).await;
         }
         let key = Key::of(target, request);
@@ -130,7 +130,7 @@ impl Client {
         trying: &Trying,
     ) -> Result<Response, ErrorKind> {
         let begun = Instant::now();
-        let places = match request.reach.plain {
+        let places = match request.reach.is_agents() {
             true => &self.agents,
             false => &self.operators,
         };
@@ -190,7 +190,7 @@ impl Client {
     /// This machine itself is never for agents to choose: what listens there trusts whoever is here.
     const fn allows(&self, reach: Reach, class: AddressClass) -> bool {
         let is_own = matches!(class, AddressClass::Loopback);
-        reach.allows(class) || (is_own && self.allow_loopback && !reach.plain)
+        reach.allows(class) || (is_own && self.allow_loopback && !reach.is_agents())
     }
 }
 
