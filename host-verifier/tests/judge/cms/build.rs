@@ -1,9 +1,7 @@
-//! CMS messages put together from parts, with openssl's signature: the forms that `openssl cms` does not write, and wrong ones.
+//! CMS messages put together from parts: the forms that `openssl cms` does not write, and wrong ones.
 
 use assay_host_verifier::crypto::HashAlgorithm;
 use assay_host_verifier::x509::{Certificate, Oid};
-
-use crate::pki::Pki;
 
 /// One element.
 pub(crate) fn element(tag: u8, contents: &[u8]) -> Vec<u8> {
@@ -112,18 +110,11 @@ impl Message {
     }
 
     /// What is signed: the attributes as a SET, or the content.
-    fn signed(&self) -> Vec<u8> {
+    pub(crate) fn signed(&self) -> Vec<u8> {
         match &self.attributes {
             Some(attributes) => element(0x31, &attributes.concat()),
             None => self.content.clone().unwrap_or_default(),
         }
-    }
-
-    /// Signs with `key.key`, in the name of `certificate`.
-    pub(crate) fn sign(&self, pki: &Pki, key: &str, certificate: &Certificate) -> Vec<u8> {
-        pki.write("signed.bin", self.signed());
-        let command = format!("dgst -{} -sign {key}.key signed.bin", self.hash);
-        self.with_signature(&pki.openssl(&command), certificate)
     }
 
     pub(crate) fn with_signature(&self, signature: &[u8], certificate: &Certificate) -> Vec<u8> {

@@ -1,6 +1,7 @@
 //! Documents that clouds sign, in the bytes that clouds write, each verified by openssl too.
 
 pub(crate) mod build;
+mod sign;
 
 use assay_host_verifier::cms::{CmsError, Profile, Signed, SignedData, to_der};
 use assay_host_verifier::x509::{Certificate, Oid};
