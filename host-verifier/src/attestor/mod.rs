@@ -35,6 +35,7 @@ pub mod kubernetes;
 pub mod registry;
 pub mod run;
 pub mod ssh_pop;
+mod text;
 pub mod tpm_devid;
 pub mod tpm_ek;
 pub mod tpm_quote;

@@ -9,6 +9,8 @@
 pub(crate) mod encode;
 mod hash;
 mod key;
+mod ready;
+mod recent;
 mod roca;
 pub mod seal;
 mod seen;
@@ -16,6 +18,8 @@ mod verify;
 
 pub use hash::{Digest, HashAlgorithm, sha256};
 pub use key::{Curve, ED25519_LEN, EcPublicKey, KeyError, PublicKey, RsaPublicKey};
+pub use ready::Ready;
+pub use recent::Known;
 pub use roca::has_roca_fingerprint;
 pub use seen::Seen;
 pub use verify::{

@@ -6,11 +6,11 @@
 //! else that is judged of a certificate is judged each time, and so is every signature that must be fresh: quotes,
 //! certifications and certificate requests never come here.
 
-use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
 use aws_lc_rs::digest::{Context, SHA256};
 
+use super::recent::Recent;
 use super::{HashAlgorithm, Legacy, PssSalt, PublicKey, Scheme, VerifyError, verify};
 
 /// Signatures that one generation holds; two are kept, 32 bytes each and some for the table: 4 MiB at most.
@@ -18,32 +18,12 @@ const GENERATION: usize = 32_768;
 
 /// Signatures that verified, by the SHA-256 of everything that they depend on. Bounded: when it is full, what was not used
 /// for the longest is forgotten by the half.
-#[derive(Debug, Default)]
-pub struct Seen(Mutex<Generations>);
+#[derive(Debug)]
+pub struct Seen(Mutex<Recent<[u8; 32], ()>>);
 
-#[derive(Debug, Default)]
-struct Generations {
-    young: HashSet<[u8; 32]>,
-    old: HashSet<[u8; 32]>,
-}
-
-impl Generations {
-    fn has(&mut self, digest: &[u8; 32]) -> bool {
-        if self.young.contains(digest) {
-            return true;
-        }
-        let found = self.old.remove(digest);
-        if found {
-            self.put(*digest);
-        }
-        found
-    }
-
-    fn put(&mut self, digest: [u8; 32]) {
-        if self.young.len() >= GENERATION {
-            self.old = core::mem::take(&mut self.young);
-        }
-        self.young.insert(digest);
+impl Default for Seen {
+    fn default() -> Self {
+        Self(Mutex::new(Recent::new(GENERATION)))
     }
 }
 
@@ -62,15 +42,15 @@ impl Seen {
         legacy: Legacy,
     ) -> Result<(), VerifyError> {
         let digest = digest(key, scheme, message, signature, legacy);
-        if self.generations().has(&digest) {
+        if self.recent().get(&digest).is_some() {
             return Ok(());
         }
         verify(key, scheme, message, signature, legacy)?;
-        self.generations().put(digest);
+        self.recent().put(digest, ());
         Ok(())
     }
 
-    fn generations(&self) -> std::sync::MutexGuard<'_, Generations> {
+    fn recent(&self) -> std::sync::MutexGuard<'_, Recent<[u8; 32], ()>> {
         // Every change is complete before anything that could panic.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -141,8 +121,7 @@ mod tests {
     }
 
     fn len(seen: &Seen) -> usize {
-        let generations = seen.generations();
-        generations.young.len() + generations.old.len()
+        seen.recent().len()
     }
 
     #[test]
@@ -188,20 +167,14 @@ mod tests {
     }
 
     #[test]
-    fn it_is_bounded_and_keeps_what_is_used() {
-        let mut generations = Generations::default();
-        let digest = |number: usize| {
+    fn it_is_bounded() {
+        let seen = Seen::default();
+        for number in 0..=2 * GENERATION {
             let mut digest = [0; 32];
             digest[..8].copy_from_slice(&number.to_be_bytes());
-            digest
-        };
-        generations.put(digest(0));
-        for number in 1..=3 * GENERATION {
-            generations.put(digest(number));
-            assert!(generations.has(&digest(0)), "after {number}");
+            seen.recent().put(digest, ());
         }
-        let held = generations.young.len() + generations.old.len();
+        let held = len(&seen);
         assert!(held <= 2 * GENERATION, "{held}");
-        assert!(!generations.has(&digest(1)));
     }
 }

@@ -1,12 +1,12 @@
 //! Signature verification with the limits that foreign keys need.
 
 use aws_lc_rs::signature::{
-    self, RsaParameters, RsaPssSaltLength, RsaPublicKeyComponents, UnparsedPublicKey,
-    VerificationAlgorithm,
+    self, EcdsaVerificationAlgorithm, ParsedPublicKey, RsaParameters, RsaPssSaltLength,
+    RsaPublicKeyComponents, UnparsedPublicKey,
 };
 
 use super::{
-    Curve, HashAlgorithm, PublicKey, RsaPublicKey,
+    Curve, EcPublicKey, HashAlgorithm, PublicKey, RsaPublicKey,
     encode::{integer_len, put_head, put_integer, tlv_len, trim_leading_zeros},
 };
 
@@ -44,15 +44,8 @@ pub enum PssSalt {
     Usual,
 }
 
-/// The lengths of [`PssSalt::Usual`], the most usual first.
-const USUAL_SALTS: &[RsaPssSaltLength] = &[
-    RsaPssSaltLength::Digest,
-    RsaPssSaltLength::Max,
-    RsaPssSaltLength::Custom(0),
-    RsaPssSaltLength::Custom(20),
-    RsaPssSaltLength::Custom(48),
-    RsaPssSaltLength::Custom(64),
-];
+/// The lengths of [`PssSalt::Usual`] after the digest's and the longest, the most usual first.
+const OTHER_SALTS: &[u16] = &[0, 20, 48, 64];
 
 /// A signature scheme with its hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +61,14 @@ pub enum Scheme {
 }
 
 impl Scheme {
+    /// Whether there is one way only to verify by it.
+    pub(super) const fn is_exact(self) -> bool {
+        !matches!(
+            self,
+            Self::RsaPss(_, PssSalt::Usual | PssSalt::DigestOrMaximum)
+        )
+    }
+
     /// The hash of the scheme: SHA-512 for Ed25519.
     #[must_use]
     pub fn hash(self) -> HashAlgorithm {
@@ -113,6 +114,61 @@ pub fn verify(
     signature: &[u8],
     legacy: Legacy,
 ) -> Result<(), VerifyError> {
+    each(key, scheme, legacy, |primitive| {
+        primitive.verify(message, signature)
+    })
+}
+
+/// What the library verifies with, and the key for it.
+pub(super) enum Primitive<'a> {
+    Rsa(&'a RsaPublicKey, &'static RsaParameters),
+    /// A salt of a length of its own: what is made for it cannot be kept.
+    RsaOnce(&'a RsaPublicKey, RsaParameters),
+    Ec(&'a EcPublicKey, &'static EcdsaVerificationAlgorithm),
+    Ed25519(&'a [u8]),
+}
+
+impl Primitive<'_> {
+    pub(super) fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), VerifyError> {
+        let verified = match self {
+            Self::Rsa(rsa, parameters) => {
+                components(rsa, |key| key.verify(parameters, message, signature))
+            }
+            Self::RsaOnce(rsa, parameters) => {
+                components(rsa, |key| key.verify(parameters, message, signature))
+            }
+            Self::Ec(ec, algorithm) => {
+                UnparsedPublicKey::new(*algorithm, ec.point()).verify(message, signature)
+            }
+            Self::Ed25519(point) => {
+                UnparsedPublicKey::new(&signature::ED25519, point).verify(message, signature)
+            }
+        };
+        verified.map_err(|_| VerifyError::BadSignature)
+    }
+
+    /// The key in the library's own form; `None` where it cannot be kept in it. A key that the library refuses verifies
+    /// nothing.
+    pub(super) fn parse(&self) -> Option<Result<ParsedPublicKey, VerifyError>> {
+        let parsed = match self {
+            Self::Rsa(rsa, parameters) => {
+                components(rsa, |key| key.to_parsed_public_key(parameters))
+            }
+            Self::RsaOnce(..) => return None,
+            Self::Ec(ec, algorithm) => ParsedPublicKey::new(*algorithm, ec.point()),
+            Self::Ed25519(point) => ParsedPublicKey::new(&signature::ED25519, point),
+        };
+        Some(parsed.map_err(|_| VerifyError::BadSignature))
+    }
+}
+
+/// All limits, and then `attempt` with what the scheme is for this key: once, or with one salt after the other until one fits.
+pub(super) fn each(
+    key: &PublicKey,
+    scheme: Scheme,
+    legacy: Legacy,
+    mut attempt: impl FnMut(Primitive<'_>) -> Result<(), VerifyError>,
+) -> Result<(), VerifyError> {
     let hash = scheme.hash();
     if hash == HashAlgorithm::Sha1 && !legacy.danger_allow_sha1 {
         return Err(VerifyError::WeakHash(hash));
@@ -120,37 +176,37 @@ pub fn verify(
     match (key, scheme) {
         (PublicKey::Rsa(rsa), Scheme::RsaPkcs1(hash)) => {
             let small = rsa_is_small(rsa, legacy)?;
-            rsa_verify(rsa, &pkcs1(hash, small)?, message, signature)
+            attempt(Primitive::Rsa(rsa, pkcs1(hash, small)?))
         }
         (PublicKey::Rsa(rsa), Scheme::RsaPss(hash, salt)) => {
             rsa_is_small(rsa, Legacy::default())?;
-            let with = |salt| {
-                let parameters = pss(hash)?.with_pss_salt_length(salt);
-                rsa_verify(rsa, &parameters, message, signature)
-            };
-            match salt {
-                PssSalt::Exactly(n) => with(RsaPssSaltLength::Custom(n)),
-                PssSalt::Usual => {
-                    let mut tried = USUAL_SALTS.iter().map(|salt| with(*salt));
-                    let fits = tried.any(|result| result.is_ok());
-                    fits.then_some(()).ok_or(VerifyError::BadSignature)
+            let [digest, maximum] = pss(hash)?;
+            let of_length = |length| digest_salted(hash).map(|p| p.with_pss_salt_length(length));
+            let salts = match salt {
+                PssSalt::Exactly(n) => {
+                    let parameters = of_length(RsaPssSaltLength::Custom(n))?;
+                    return attempt(Primitive::RsaOnce(rsa, parameters));
                 }
-                PssSalt::DigestOrMaximum => {
-                    with(RsaPssSaltLength::Digest).or_else(|_| with(RsaPssSaltLength::Max))
+                PssSalt::Usual => OTHER_SALTS,
+                PssSalt::DigestOrMaximum => &[],
+            };
+            for parameters in [digest, maximum] {
+                if attempt(Primitive::Rsa(rsa, parameters)).is_ok() {
+                    return Ok(());
                 }
             }
+            for length in salts {
+                let parameters = of_length(RsaPssSaltLength::Custom(*length))?;
+                if attempt(Primitive::RsaOnce(rsa, parameters)).is_ok() {
+                    return Ok(());
+                }
+            }
+            Err(VerifyError::BadSignature)
         }
         (PublicKey::Ec(ec), Scheme::Ecdsa(hash)) => {
-            let algorithm = ecdsa(ec.curve(), hash)?;
-            UnparsedPublicKey::new(algorithm, ec.point())
-                .verify(message, signature)
-                .map_err(|_| VerifyError::BadSignature)
+            attempt(Primitive::Ec(ec, ecdsa(ec.curve(), hash)?))
         }
-        (PublicKey::Ed25519(point), Scheme::Ed25519) => {
-            UnparsedPublicKey::new(&signature::ED25519, point)
-                .verify(message, signature)
-                .map_err(|_| VerifyError::BadSignature)
-        }
+        (PublicKey::Ed25519(point), Scheme::Ed25519) => attempt(Primitive::Ed25519(point)),
         _ => Err(VerifyError::SchemeMismatch),
     }
 }
@@ -189,36 +245,30 @@ fn rsa_is_small(rsa: &RsaPublicKey, legacy: Legacy) -> Result<bool, VerifyError>
     Ok(bits < MIN_RSA_BITS)
 }
 
-fn rsa_verify(
-    rsa: &RsaPublicKey,
-    parameters: &RsaParameters,
-    message: &[u8],
-    signature: &[u8],
-) -> Result<(), VerifyError> {
+fn components<T>(rsa: &RsaPublicKey, then: impl FnOnce(RsaPublicKeyComponents<&[u8]>) -> T) -> T {
     let exponent = rsa.exponent().to_be_bytes();
-    RsaPublicKeyComponents {
+    then(RsaPublicKeyComponents {
         n: rsa.modulus(),
         e: trim_leading_zeros(&exponent),
-    }
-    .verify(parameters, message, signature)
-    .map_err(|_| VerifyError::BadSignature)
+    })
 }
 
-fn pkcs1(hash: HashAlgorithm, small: bool) -> Result<RsaParameters, VerifyError> {
+fn pkcs1(hash: HashAlgorithm, small: bool) -> Result<&'static RsaParameters, VerifyError> {
     Ok(match (hash, small) {
-        (HashAlgorithm::Sha1, false) => signature::RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY,
-        (HashAlgorithm::Sha256, false) => signature::RSA_PKCS1_2048_8192_SHA256,
-        (HashAlgorithm::Sha384, false) => signature::RSA_PKCS1_2048_8192_SHA384,
-        (HashAlgorithm::Sha512, false) => signature::RSA_PKCS1_2048_8192_SHA512,
-        (HashAlgorithm::Sha1, true) => signature::RSA_PKCS1_1024_8192_SHA1_FOR_LEGACY_USE_ONLY,
-        (HashAlgorithm::Sha256, true) => signature::RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY,
-        (HashAlgorithm::Sha512, true) => signature::RSA_PKCS1_1024_8192_SHA512_FOR_LEGACY_USE_ONLY,
+        (HashAlgorithm::Sha1, false) => &signature::RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY,
+        (HashAlgorithm::Sha256, false) => &signature::RSA_PKCS1_2048_8192_SHA256,
+        (HashAlgorithm::Sha384, false) => &signature::RSA_PKCS1_2048_8192_SHA384,
+        (HashAlgorithm::Sha512, false) => &signature::RSA_PKCS1_2048_8192_SHA512,
+        (HashAlgorithm::Sha1, true) => &signature::RSA_PKCS1_1024_8192_SHA1_FOR_LEGACY_USE_ONLY,
+        (HashAlgorithm::Sha256, true) => &signature::RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY,
+        (HashAlgorithm::Sha512, true) => &signature::RSA_PKCS1_1024_8192_SHA512_FOR_LEGACY_USE_ONLY,
         // aws-lc-rs has no parameters for it, and such a pair has never been seen.
         (HashAlgorithm::Sha384, true) => return Err(VerifyError::BadSignature),
     })
 }
 
-fn pss(hash: HashAlgorithm) -> Result<RsaParameters, VerifyError> {
+/// With a salt as long as the digest.
+fn digest_salted(hash: HashAlgorithm) -> Result<RsaParameters, VerifyError> {
     Ok(match hash {
         HashAlgorithm::Sha1 => return Err(VerifyError::WeakHash(hash)),
         HashAlgorithm::Sha256 => signature::RSA_PSS_2048_8192_SHA256,
@@ -227,10 +277,30 @@ fn pss(hash: HashAlgorithm) -> Result<RsaParameters, VerifyError> {
     })
 }
 
+/// With a salt as long as the digest, and with one as long as the modulus allows.
+fn pss(hash: HashAlgorithm) -> Result<[&'static RsaParameters; 2], VerifyError> {
+    const MAXIMUM: RsaPssSaltLength = RsaPssSaltLength::Max;
+    Ok(match hash {
+        HashAlgorithm::Sha1 => return Err(VerifyError::WeakHash(hash)),
+        HashAlgorithm::Sha256 => [
+            &signature::RSA_PSS_2048_8192_SHA256,
+            &const { signature::RSA_PSS_2048_8192_SHA256.with_pss_salt_length(MAXIMUM) },
+        ],
+        HashAlgorithm::Sha384 => [
+            &signature::RSA_PSS_2048_8192_SHA384,
+            &const { signature::RSA_PSS_2048_8192_SHA384.with_pss_salt_length(MAXIMUM) },
+        ],
+        HashAlgorithm::Sha512 => [
+            &signature::RSA_PSS_2048_8192_SHA512,
+            &const { signature::RSA_PSS_2048_8192_SHA512.with_pss_salt_length(MAXIMUM) },
+        ],
+    })
+}
+
 fn ecdsa(
     curve: Curve,
     hash: HashAlgorithm,
-) -> Result<&'static dyn VerificationAlgorithm, VerifyError> {
+) -> Result<&'static EcdsaVerificationAlgorithm, VerifyError> {
     Ok(match (curve, hash) {
         (Curve::P256, HashAlgorithm::Sha256) => &signature::ECDSA_P256_SHA256_ASN1,
         (Curve::P256, HashAlgorithm::Sha384) => &signature::ECDSA_P256_SHA384_ASN1,

@@ -40,7 +40,7 @@ pub(crate) use error::shown;
 pub use error::{JwtError, Part};
 pub use key::{Jwk, JwkError, MAX_JWK, MAX_RSA_BITS};
 pub use set::{JwkSet, MAX_KEYS, MAX_SET, NoKey, SetError};
-pub use token::{Header, Unverified, parse};
+pub use token::{Header, Unverified, Waiting, parse};
 pub use verify::{JwkProblem, Prepared, Verified, VerifyingKey, verify};
 
 /// Longest token, bytes. Tokens of Kubernetes have about 1200, those of large directories some thousands.
@@ -76,7 +76,7 @@ pub fn judge_parsed(
 ) -> Result<Claims, JwkProblem> {
     check_allowed(token, expected)?;
     let key = prepared.key(jwk, token.header().algorithm)?;
-    finish(token, &key, expected, now)
+    judge_prepared(token, &key, expected, now)
 }
 
 /// As [`judge_parsed`], with a key that was read before.
@@ -93,11 +93,18 @@ pub fn judge_by(
 ) -> Result<Claims, JwkProblem> {
     check_allowed(token, expected)?;
     let key = prepared.known(key, token.header().algorithm)?;
-    finish(token, &key, expected, now)
+    judge_prepared(token, &key, expected, now)
 }
 
-/// Before any key is looked at.
-fn check_allowed(token: &Unverified<'_>, expected: &Expectations<'_>) -> Result<(), JwkProblem> {
+/// Whether the token's algorithm is one that counts: before any key is looked at.
+///
+/// # Errors
+///
+/// [`JwkProblem`].
+pub fn check_allowed(
+    token: &Unverified<'_>,
+    expected: &Expectations<'_>,
+) -> Result<(), JwkProblem> {
     let algorithm = token.header().algorithm;
     let allowed = expected.algorithms;
     match allowed.is_none_or(|allowed| allowed.contains(&algorithm)) {
@@ -106,12 +113,18 @@ fn check_allowed(token: &Unverified<'_>, expected: &Expectations<'_>) -> Result<
     }
 }
 
-fn finish(
+/// As [`judge_by`], with a key that was prepared for the token's algorithm.
+///
+/// # Errors
+///
+/// [`JwkProblem`].
+pub fn judge_prepared(
     token: &Unverified<'_>,
     key: &VerifyingKey,
     expected: &Expectations<'_>,
     now: Timestamp,
 ) -> Result<Claims, JwkProblem> {
+    check_allowed(token, expected)?;
     let verified = verify(token, key).map_err(JwkProblem::Token)?;
     decide(verified, expected, now).map_err(JwkProblem::Token)
 }

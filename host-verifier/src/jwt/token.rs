@@ -1,7 +1,11 @@
 //! Reading: three parts, of which only the header is looked into.
 
+use core::ops::Range;
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use zeroize::Zeroizing;
 
 use super::MAX_TOKEN;
 use super::algorithm::Algorithm;
@@ -24,12 +28,12 @@ pub struct Header {
 
 /// A token that was taken apart and not verified. Its claims are not readable: nothing can be decided by them yet.
 pub struct Unverified<'a> {
-    pub(super) header: Header,
+    pub(super) header: Cow<'a, Header>,
     /// The first two parts and the dot between them, as they were signed.
     pub(super) signed: &'a [u8],
     /// The second part, not decoded.
     pub(super) claims: &'a [u8],
-    pub(super) signature: Vec<u8>,
+    pub(super) signature: Cow<'a, [u8]>,
 }
 
 /// Without the signature, which is what makes a token worth stealing.
@@ -44,9 +48,63 @@ impl core::fmt::Debug for Unverified<'_> {
 impl Unverified<'_> {
     /// What it says of its signature.
     #[must_use]
-    pub const fn header(&self) -> &Header {
+    pub fn header(&self) -> &Header {
         &self.header
     }
+}
+
+/// As [`Unverified`], with its token: one that waits for a key.
+pub struct Waiting {
+    token: Zeroizing<Vec<u8>>,
+    taken_apart: TakenApart,
+}
+
+impl core::fmt::Debug for Waiting {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        self.unverified().fmt(f)
+    }
+}
+
+impl Waiting {
+    /// As [`parse`].
+    ///
+    /// # Errors
+    ///
+    /// As [`parse`].
+    pub fn parse(token: Zeroizing<Vec<u8>>) -> Result<Self, JwtError> {
+        let taken_apart = take_apart(&token)?;
+        Ok(Self { token, taken_apart })
+    }
+
+    /// What it says of its signature.
+    #[must_use]
+    pub const fn header(&self) -> &Header {
+        &self.taken_apart.header
+    }
+
+    /// The token as [`parse`] gives it.
+    #[must_use]
+    pub fn unverified(&self) -> Unverified<'_> {
+        let TakenApart {
+            header,
+            claims,
+            signature,
+        } = &self.taken_apart;
+        Unverified {
+            header: Cow::Borrowed(header),
+            signed: self.token.get(..claims.end).unwrap_or_default(),
+            claims: self.token.get(claims.clone()).unwrap_or_default(),
+            signature: Cow::Borrowed(signature),
+        }
+    }
+}
+
+/// What is read of a token.
+struct TakenApart {
+    header: Header,
+    /// Where the second part is. What is signed begins with the token and ends with it.
+    claims: Range<usize>,
+    signature: Vec<u8>,
 }
 
 /// Takes a token in the compact form (RFC 7515 section 7.1) apart.
@@ -58,6 +116,20 @@ impl Unverified<'_> {
 ///
 /// [`JwtError`]: the length, before anything is decoded; the form of the three parts; the header's members.
 pub fn parse(token: &[u8]) -> Result<Unverified<'_>, JwtError> {
+    let TakenApart {
+        header,
+        claims,
+        signature,
+    } = take_apart(token)?;
+    Ok(Unverified {
+        header: Cow::Owned(header),
+        signed: token.get(..claims.end).unwrap_or_default(),
+        claims: token.get(claims).unwrap_or_default(),
+        signature: Cow::Owned(signature),
+    })
+}
+
+fn take_apart(token: &[u8]) -> Result<TakenApart, JwtError> {
     if token.len() > MAX_TOKEN {
         return Err(JwtError::TooLong(token.len()));
     }
@@ -68,13 +140,10 @@ pub fn parse(token: &[u8]) -> Result<Unverified<'_>, JwtError> {
         let parts = token.split(|byte| *byte == b'.').count();
         return Err(JwtError::Parts(parts));
     };
-    let signed = token
-        .get(..header.len() + 1 + claims.len())
-        .ok_or(JwtError::Parts(1))?;
-    Ok(Unverified {
+    let start = header.len() + 1;
+    Ok(TakenApart {
         header: read_header(&decode(header, Part::Header)?)?,
-        signed,
-        claims,
+        claims: start..start + claims.len(),
         signature: decode(signature, Part::Signature)?,
     })
 }

@@ -1,5 +1,6 @@
 //! Verifying: the signature, with a key that fits the algorithm.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -131,11 +132,33 @@ impl Prepared {
         })
     }
 
-    fn or_made(
+    /// The key that an answer from outside holds, prepared for the algorithm: `read` finds the JWK in it, and is called for an
+    /// answer that is not known. What it gives must depend on the answer alone, for all that use this.
+    ///
+    /// # Errors
+    ///
+    /// Those of `read`, and what `wrong` makes of a [`JwkProblem`]; failures are not remembered.
+    pub fn answered<'a, E>(
+        &self,
+        answer: &'a [u8],
+        algorithm: Algorithm,
+        read: impl FnOnce(&'a [u8]) -> Result<Cow<'a, str>, E>,
+        wrong: impl Fn(JwkProblem) -> E,
+    ) -> Result<Arc<VerifyingKey>, E> {
+        // No JWK begins like that, so that no answer has the name of one.
+        let name = (sha256(&[b"answer", answer]), algorithm);
+        self.or_made(name, || {
+            let jwk = read(answer)?;
+            let key = Jwk::parse(jwk.as_bytes()).map_err(|error| wrong(JwkProblem::Jwk(error)))?;
+            VerifyingKey::new(&key, algorithm).map_err(|error| wrong(JwkProblem::Token(error)))
+        })
+    }
+
+    fn or_made<E>(
         &self,
         name: ([u8; 32], Algorithm),
-        make: impl FnOnce() -> Result<VerifyingKey, JwkProblem>,
-    ) -> Result<Arc<VerifyingKey>, JwkProblem> {
+        make: impl FnOnce() -> Result<VerifyingKey, E>,
+    ) -> Result<Arc<VerifyingKey>, E> {
         if let Some(known) = self.lock().get(&name) {
             return Ok(known.clone());
         }

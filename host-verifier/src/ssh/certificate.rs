@@ -1,5 +1,7 @@
 //! OpenSSH certificates (PROTOCOL.certkeys): what one says, and the bytes its signature covers.
 
+use std::sync::OnceLock;
+
 use super::{
     key::{HostKey, KeyError, KeyType},
     signature::{Signature, SignatureError},
@@ -65,11 +67,11 @@ pub enum Role {
 }
 
 /// A certificate that was read, and in no way verified.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Certificate {
     blob: Box<[u8]>,
     /// Length of what the signature covers.
-    signed: usize,
+    covered: usize,
     key: HostKey,
     serial: u64,
     role: Role,
@@ -81,7 +83,18 @@ pub struct Certificate {
     extensions: Vec<String>,
     authority: HostKey,
     signature: Box<[u8]>,
+    /// That the signature verified, and whether SHA-1 was admitted then.
+    signed: OnceLock<bool>,
 }
+
+/// By the bytes, which everything else follows from.
+impl PartialEq for Certificate {
+    fn eq(&self, other: &Self) -> bool {
+        self.blob == other.blob
+    }
+}
+
+impl Eq for Certificate {}
 
 impl Certificate {
     /// Reads a certificate's blob; nothing may follow it.
@@ -131,12 +144,12 @@ impl Certificate {
             field: "authority",
             source,
         })?;
-        let signed = blob.len() - reader.rest().len();
+        let covered = blob.len() - reader.rest().len();
         let signature = reader.string().map_err(at("signature"))?.into();
         reader.finish().map_err(at("signature"))?;
         Ok(Self {
             blob: blob.into(),
-            signed,
+            covered,
             key,
             serial,
             role,
@@ -148,6 +161,7 @@ impl Certificate {
             extensions,
             authority,
             signature,
+            signed: OnceLock::new(),
         })
     }
 
@@ -217,8 +231,8 @@ impl Certificate {
         &self.authority
     }
 
-    /// Verifies the signature under the authority's key, unless `seen` has it as one that verified. Whether that authority
-    /// counts is the caller's to say.
+    /// Verifies the signature under the authority's key, once: that it verified is remembered here, for as long as this
+    /// certificate is kept, and in `seen`, for one that is read anew. Whether that authority counts is the caller's to say.
     ///
     /// # Errors
     /// [`SignatureError`].
@@ -227,9 +241,14 @@ impl Certificate {
         danger_allow_sha1: bool,
         seen: &Seen,
     ) -> Result<(), SignatureError> {
-        let signed = self.blob.get(..self.signed).unwrap_or_default();
+        if self.signed.get() == Some(&danger_allow_sha1) {
+            return Ok(());
+        }
+        let covered = self.blob.get(..self.covered).unwrap_or_default();
         let signature = Signature::from_bytes(&self.signature)?;
-        signature.verify_once(&self.authority, signed, danger_allow_sha1, seen)
+        signature.verify_once(&self.authority, covered, danger_allow_sha1, seen)?;
+        self.signed.get_or_init(|| danger_allow_sha1);
+        Ok(())
     }
 }
 

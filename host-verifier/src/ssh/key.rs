@@ -3,7 +3,7 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use super::wire::{Reader, WireError};
-use crate::crypto::{self, Curve, EcPublicKey, PublicKey, RsaPublicKey, sha256};
+use crate::crypto::{self, Curve, EcPublicKey, PublicKey, Ready, RsaPublicKey, sha256};
 
 /// Longest key read, bytes: RSA of 8192 bits takes about 1060.
 pub const MAX_KEY_LEN: usize = 4096;
@@ -122,6 +122,7 @@ pub struct HostKey {
     kind: KeyType,
     key: PublicKey,
     blob: Box<[u8]>,
+    ready: Ready,
 }
 
 impl HostKey {
@@ -145,6 +146,7 @@ impl HostKey {
             kind,
             key,
             blob: blob.into(),
+            ready: Ready::default(),
         })
     }
 
@@ -166,6 +168,7 @@ impl HostKey {
             kind,
             key,
             blob: blob.into(),
+            ready: Ready::default(),
         })
     }
 
@@ -199,6 +202,11 @@ impl HostKey {
     #[must_use]
     pub fn key(&self) -> &PublicKey {
         &self.key
+    }
+
+    /// The place for what is computed of it to verify with.
+    pub(super) fn ready(&self) -> &Ready {
+        &self.ready
     }
 
     /// As it travels.

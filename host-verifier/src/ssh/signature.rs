@@ -66,8 +66,8 @@ impl<'a> Signature<'a> {
     ) -> Result<(), SignatureError> {
         let (scheme, signature) = self.read(key, danger_allow_sha1)?;
         let legacy = legacy(danger_allow_sha1);
-        let verified = crypto::verify(key.key(), scheme, message, &signature, legacy);
-        Ok(verified?)
+        let ready = key.ready();
+        Ok(ready.verify(key.key(), scheme, message, &signature, legacy)?)
     }
 
     /// As [`Self::verify`], once per signature: for those that last.

@@ -1,9 +1,9 @@
 //! One certificate: what it says, and the bytes its signature covers.
 
 use core::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use crate::crypto::{HashAlgorithm, PublicKey, Scheme, VerifyError};
+use crate::crypto::{HashAlgorithm, Legacy, PublicKey, Ready, Scheme, VerifyError};
 
 use super::{
     UnixTime,
@@ -62,6 +62,18 @@ struct Parts {
     departure: Option<&'static str>,
     algorithm: SignatureAlgorithm,
     signature: Vec<u8>,
+    computed: Computed,
+}
+
+/// What follows from the bytes alone and is worth computing once, for a certificate that is kept.
+#[derive(Default)]
+struct Computed {
+    /// The key made ready to verify with.
+    ready: Ready,
+    /// A key that the signature verified under, and what was admitted for it.
+    signed_by: OnceLock<(PublicKey, Legacy)>,
+    sha1: OnceLock<[u8; 20]>,
+    key_sha256: OnceLock<Result<[u8; 32], SpkiError>>,
 }
 
 impl Certificate {
@@ -153,6 +165,7 @@ impl Certificate {
             algorithm,
             signature: signature.to_vec(),
             der: der.into(),
+            computed: Computed::default(),
         })))
     }
 
@@ -219,6 +232,31 @@ impl Certificate {
         self.0.key.as_ref().map_err(|e| *e)
     }
 
+    /// SHA-256 of the subject's key as [`PublicKey::spki_sha256`] has it.
+    ///
+    /// # Errors
+    /// As [`Self::key`].
+    pub fn key_sha256(&self) -> Result<[u8; 32], SpkiError> {
+        let compute = || self.key().map(PublicKey::spki_sha256);
+        *self.0.computed.key_sha256.get_or_init(compute)
+    }
+
+    /// Verifies a signature that the subject's key made: see [`crate::crypto::verify`].
+    ///
+    /// # Errors
+    /// [`VerifyError`]; [`VerifyError::SchemeMismatch`] as well when the key is of a type that is not supported.
+    pub fn verify_by_key(
+        &self,
+        scheme: Scheme,
+        message: &[u8],
+        signature: &[u8],
+        legacy: Legacy,
+    ) -> Result<(), VerifyError> {
+        let key = self.key().map_err(|_| VerifyError::SchemeMismatch)?;
+        let ready = &self.0.computed.ready;
+        ready.verify(key, scheme, message, signature, legacy)
+    }
+
     /// The extensions.
     #[must_use]
     pub fn extensions(&self) -> &Extensions {
@@ -263,7 +301,7 @@ impl Certificate {
     /// not matter here: nothing is trusted because it signed itself.
     #[must_use]
     pub fn is_self_signed(&self) -> bool {
-        let legacy = crate::crypto::Legacy {
+        let legacy = Legacy {
             danger_allow_sha1: true,
             danger_allow_small_rsa: true,
         };
@@ -278,30 +316,41 @@ impl Certificate {
     pub fn verify_signature(
         &self,
         issuer: &PublicKey,
-        legacy: crate::crypto::Legacy,
+        legacy: Legacy,
     ) -> Option<Result<(), VerifyError>> {
         self.scheme().map(|scheme| {
             crate::crypto::verify(issuer, scheme, self.tbs(), &self.0.signature, legacy)
         })
     }
 
-    /// As [`Self::verify_signature`], once per signature.
+    /// As [`Self::verify_signature`], once per signature: what verified is remembered here, for as long as this certificate is
+    /// kept, and in `seen`, for one that is read anew.
     pub(super) fn verify_signature_once(
         &self,
         issuer: &PublicKey,
-        legacy: crate::crypto::Legacy,
+        legacy: Legacy,
         seen: &crate::crypto::Seen,
     ) -> Option<Result<(), VerifyError>> {
-        self.scheme()
-            .map(|scheme| seen.verify(issuer, scheme, self.tbs(), &self.0.signature, legacy))
+        let signed_by = &self.0.computed.signed_by;
+        let known = signed_by.get();
+        if known.is_some_and(|(key, admitted)| key == issuer && *admitted == legacy) {
+            return Some(Ok(()));
+        }
+        self.scheme().map(|scheme| {
+            seen.verify(issuer, scheme, self.tbs(), &self.0.signature, legacy)?;
+            signed_by.get_or_init(|| (issuer.clone(), legacy));
+            Ok(())
+        })
     }
 
     /// SHA-1 of the whole certificate: what other systems call its fingerprint. A name, never a proof.
     #[must_use]
     pub fn sha1(&self) -> [u8; 20] {
-        let mut out = [0; 20];
-        out.copy_from_slice(HashAlgorithm::Sha1.hash(&[&self.0.der]).as_ref());
-        out
+        *self.0.computed.sha1.get_or_init(|| {
+            let mut out = [0; 20];
+            out.copy_from_slice(HashAlgorithm::Sha1.hash(&[&self.0.der]).as_ref());
+            out
+        })
     }
 
     /// SHA-256 of the whole certificate: how records and output name it.

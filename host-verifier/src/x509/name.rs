@@ -24,7 +24,9 @@ pub struct Attribute {
 pub struct Name {
     raw: Box<[u8]>,
     attributes: Vec<Attribute>,
-    rdn_keys: Vec<Vec<u8>>,
+    key: Vec<u8>,
+    /// Where in `key` each relative distinguished name ends.
+    rdn_ends: Vec<usize>,
 }
 
 impl Name {
@@ -34,7 +36,7 @@ impl Name {
     /// [`DerError`], also [`DerError::Value`] for more than 64 attributes or an empty SET.
     pub fn from_element(element: &Element<'_>) -> Result<Self, DerError> {
         let mut attributes = Vec::new();
-        let mut rdn_keys = Vec::new();
+        let (mut key, mut rdn_ends) = (Vec::new(), Vec::new());
         let mut sets = element.reader();
         while !sets.is_empty() {
             let mut set = sets.expect(tag::SET)?.reader();
@@ -47,7 +49,7 @@ impl Name {
                 let text = text(&value);
                 keys.push(comparison_key(&oid, &value, text.as_deref()));
                 attributes.push(Attribute {
-                    rdn: rdn_keys.len(),
+                    rdn: rdn_ends.len(),
                     oid,
                     text,
                 });
@@ -59,12 +61,14 @@ impl Name {
                 return Err(DerError::Value("name"));
             }
             keys.sort_unstable();
-            rdn_keys.push(keys.concat());
+            keys.iter().for_each(|one| key.extend_from_slice(one));
+            rdn_ends.push(key.len());
         }
         Ok(Self {
             raw: element.raw.into(),
             attributes,
-            rdn_keys,
+            key,
+            rdn_ends,
         })
     }
 
@@ -98,20 +102,20 @@ impl Name {
     /// A key that is equal for names that match under RFC 5280 section 7.1: string types,
     /// letter case, repeated blanks and the order inside a SET do not count.
     #[must_use]
-    pub fn key(&self) -> Vec<u8> {
-        self.rdn_keys.concat()
+    pub fn key(&self) -> &[u8] {
+        &self.key
     }
 
     /// True when `self` is `base` or lies below it (RFC 5280 section 4.2.1.10).
     #[must_use]
     pub fn is_within(&self, base: &Self) -> bool {
-        self.rdn_keys.starts_with(&base.rdn_keys)
+        self.rdn_ends.starts_with(&base.rdn_ends) && self.key.starts_with(&base.key)
     }
 }
 
 impl PartialEq for Name {
     fn eq(&self, other: &Self) -> bool {
-        self.rdn_keys == other.rdn_keys
+        self.rdn_ends == other.rdn_ends && self.key == other.key
     }
 }
 

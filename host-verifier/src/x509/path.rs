@@ -133,7 +133,7 @@ impl Search<'_> {
         let store = self.store;
         let mut failure: Option<PathError> = None;
 
-        for anchor in store.anchors_named(&issuer) {
+        for anchor in store.anchors_named(issuer) {
             let attempt = self
                 .check_link(&subject, anchor)
                 .and_then(|()| check_issuer(anchor, path, self.policy, self.at))
@@ -153,7 +153,7 @@ impl Search<'_> {
             .filter(|hint| hint.subject().key() == issuer)
             .cloned()
             .collect();
-        for candidate in store.intermediates_named(&issuer).chain(&hints) {
+        for candidate in store.intermediates_named(issuer).chain(&hints) {
             // The same certificate twice in a path proves nothing new.
             if path.iter().any(|c| c.der() == candidate.der()) {
                 continue;

@@ -65,7 +65,10 @@ impl Revocation {
     pub fn new(crls: impl IntoIterator<Item = Crl>, require: RequireCrl, stale: StaleCrl) -> Self {
         let mut by_issuer: HashMap<Vec<u8>, Vec<Crl>> = HashMap::new();
         for crl in crls {
-            by_issuer.entry(crl.issuer().key()).or_default().push(crl);
+            by_issuer
+                .entry(crl.issuer().key().to_vec())
+                .or_default()
+                .push(crl);
         }
         Self {
             by_issuer,
@@ -96,7 +99,7 @@ impl Revocation {
         at: UnixTime,
     ) -> Result<(), PathError> {
         let issuer_name = || subject.issuer().to_string();
-        let lists = self.by_issuer.get(&subject.issuer().key());
+        let lists = self.by_issuer.get(subject.issuer().key());
         let newest = issuer.key().ok().and_then(|key| {
             lists?
                 .iter()

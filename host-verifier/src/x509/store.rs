@@ -25,7 +25,7 @@ struct Index {
 
 impl Index {
     fn insert(&mut self, certificate: Certificate) {
-        let entry = self.by_subject.entry(certificate.subject().key());
+        let entry = self.by_subject.entry(certificate.subject().key().to_vec());
         let same_name = entry.or_default();
         // A list assembled from several sources repeats itself.
         let known = same_name
@@ -76,9 +76,9 @@ impl TrustStore {
     pub fn from_mixed(certificates: impl IntoIterator<Item = Certificate>) -> Self {
         let all: Vec<Certificate> = certificates.into_iter().collect();
         let subjects: std::collections::HashSet<Vec<u8>> =
-            all.iter().map(|c| c.subject().key()).collect();
+            all.iter().map(|c| c.subject().key().to_vec()).collect();
         let (anchors, intermediates): (Vec<_>, Vec<_>) = all.into_iter().partition(|c| {
-            c.is_self_signed() || (c.is_ca() && !subjects.contains(&c.issuer().key()))
+            c.is_self_signed() || (c.is_ca() && !subjects.contains(c.issuer().key()))
         });
         Self::new(anchors, intermediates)
     }

@@ -8,6 +8,7 @@
 pub mod config;
 pub mod payload;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use assay_common::policy::AttestorKind;
@@ -19,7 +20,7 @@ use super::{
     AttestError, Attestor, Claims, Errand, ErrandContext, Fault, Judged, LoginContext, Running,
 };
 use crate::jwt::{
-    self, Expectations, Jwk, JwkProblem, JwkSet, JwtError, NoKey, Prepared, Unverified,
+    self, Expectations, Jwk, JwkProblem, JwkSet, JwtError, NoKey, Prepared, Unverified, Waiting,
 };
 use crate::outside::{ErrorKind, KeySource, Outside};
 
@@ -106,24 +107,20 @@ impl<R: Rules + 'static> Attestor for IssuedToken<R> {
 
     fn judge(&self, cx: &LoginContext<'_>, payload: &[u8]) -> Result<Judged, AttestError> {
         let token = self.0.rules.token(payload)?;
-        let parsed = jwt::parse(&token).map_err(failed)?;
+        let token = Waiting::parse(token).map_err(failed)?;
         let judge = &self.0;
         let key = match judge.rules.keys() {
             Keys::Published(source) => {
-                let kid = parsed.header().kid.clone();
-                let source = source.clone();
-                drop(parsed);
                 let errand = AskForKey {
                     judge: judge.clone(),
                     token,
-                    kid,
-                    source,
+                    source: source.clone(),
                 };
                 return Ok(Judged::Errand(Box::new(errand)));
             }
-            Keys::Inline(set) => set.select(parsed.header().kid.as_deref()),
+            Keys::Inline(set) => set.select(token.header().kid.as_deref()),
             Keys::Pem(keys) => {
-                let claims = judge.by_any(keys, &parsed, cx.now)?;
+                let claims = judge.by_any(keys, &token.unverified(), cx.now)?;
                 return Ok(Judged::Proven(Box::new(claims)));
             }
         };
@@ -135,22 +132,29 @@ impl<R: Rules + 'static> Attestor for IssuedToken<R> {
             AttestError::new(Fault::Refused, "token-key-unknown", detail)
         })?;
         let expected = judge.rules.expectations();
-        let judged = jwt::judge_by(&parsed, key, &judge.prepared, &expected, cx.now);
+        let token = token.unverified();
+        let judged = jwt::judge_by(&token, key, &judge.prepared, &expected, cx.now);
         let claims = judge.rules.claims(judged.map_err(problem)?)?;
         Ok(Judged::Proven(Box::new(claims)))
     }
 }
 
 impl<R: Rules> Judge<R> {
-    /// Judged by one key.
+    /// Judged by the one key of an answer of `source`.
     fn by(
         &self,
-        jwk: &[u8],
+        answer: &[u8],
+        source: &KeySource,
         token: &Unverified<'_>,
         now: Timestamp,
     ) -> Result<Claims, AttestError> {
         let expected = self.rules.expectations();
-        let judged = jwt::judge_parsed(token, jwk, &self.prepared, &expected, now);
+        jwt::check_allowed(token, &expected).map_err(problem)?;
+        // The source is the same for all answers of an attestor.
+        let read = |answer| jwk(answer, source);
+        let algorithm = token.header().algorithm;
+        let key = self.prepared.answered(answer, algorithm, read, problem)?;
+        let judged = jwt::judge_prepared(token, &key, &expected, now);
         self.rules.claims(judged.map_err(problem)?)
     }
 
@@ -181,8 +185,7 @@ impl<R: Rules> Judge<R> {
 /// The token waits for the key that it names.
 struct AskForKey<R> {
     judge: Arc<Judge<R>>,
-    token: Zeroizing<Vec<u8>>,
-    kid: Option<String>,
+    token: Waiting,
     source: KeySource,
 }
 
@@ -190,7 +193,7 @@ struct AskForKey<R> {
 impl<R> core::fmt::Debug for AskForKey<R> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("AskForKey")
-            .field("kid", &self.kid)
+            .field("token", &self.token)
             .field("source", &self.source)
             .finish_non_exhaustive()
     }
@@ -202,18 +205,19 @@ impl<R> core::fmt::Debug for AskForKey<R> {
 struct Answer<'a> {
     /// Who was asked.
     #[serde(borrow)]
-    source: std::borrow::Cow<'a, str>,
+    source: Cow<'a, str>,
     /// The JWK, JSON in a text.
     #[serde(borrow)]
-    jwk: std::borrow::Cow<'a, str>,
+    jwk: Cow<'a, str>,
 }
 
 impl<R: Rules> Errand for AskForKey<R> {
     fn run<'a>(&'a self, outside: &'a dyn Outside, _: &'a ErrandContext) -> Running<'a> {
         Box::pin(async move {
-            let jwk = outside.jwk(&self.source, self.kid.as_deref()).await;
+            let kid = self.token.header().kid.as_deref();
+            let jwk = outside.jwk(&self.source, kid).await;
             let jwk = jwk.map_err(|error| {
-                let what = match (error.kind, &self.kid) {
+                let what = match (error.kind, kid) {
                     (ErrorKind::NoKey, Some(kid)) => {
                         format!("key {} not found at {}", jwt::shown(kid), error.to)
                     }
@@ -237,13 +241,18 @@ impl<R: Rules> Errand for AskForKey<R> {
     }
 
     fn judge(self: Box<Self>, cx: &LoginContext<'_>, answer: &[u8]) -> Result<Claims, AttestError> {
-        let answer: Answer<'_> =
-            serde_json::from_slice(answer).map_err(|error| internal(error.to_string()))?;
-        if answer.source != self.source.location.url() {
-            return Err(internal("it is the answer of another source".to_owned()));
-        }
-        let token = jwt::parse(&self.token).map_err(failed)?;
-        self.judge.by(answer.jwk.as_bytes(), &token, cx.now)
+        let token = self.token.unverified();
+        self.judge.by(answer, &self.source, &token, cx.now)
+    }
+}
+
+/// The JWK in an answer, which is of `source`.
+fn jwk<'a>(answer: &'a [u8], source: &KeySource) -> Result<Cow<'a, str>, AttestError> {
+    let answer: Answer<'_> =
+        serde_json::from_slice(answer).map_err(|error| internal(error.to_string()))?;
+    match answer.source == source.location.url() {
+        true => Ok(answer.jwk),
+        false => Err(internal("it is the answer of another source".to_owned())),
     }
 }
 

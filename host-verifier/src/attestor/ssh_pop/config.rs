@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::{SshPop, verify::Rules};
 use crate::{
     attestor::{Attestor, ConfigError, MethodConfig},
-    crypto::Seen,
+    crypto::{Known, Seen},
     document::Files,
     ssh::{HostKey, Krl, krl::MAX_KRL_LEN, signature::is_strong},
 };
@@ -110,6 +110,7 @@ impl Config {
                 .collect::<BTreeSet<_>>(),
             danger_allow_sha1: self.danger_allow_sha1,
             seen: Seen::default(),
+            known: Known::default(),
         }))
     }
 }

@@ -52,8 +52,14 @@ impl SshPop {
         nonce: &[u8; 32],
         at: UnixTime,
     ) -> Result<Claims, SshPopError> {
-        let untrusted = payload::parse(payload)?;
-        verify::verify(untrusted, &self.0, nonce, at).map(|proven| claims(&proven))
+        let rules = &self.0;
+        let untrusted = payload::parse(payload, &rules.known)?;
+        let anew = untrusted.anew;
+        let proven = verify::verify(untrusted, rules, nonce, at)?;
+        if anew {
+            payload::keep(proven.certificate(), &rules.known);
+        }
+        Ok(claims(&proven))
     }
 }
 

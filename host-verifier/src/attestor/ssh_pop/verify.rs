@@ -1,13 +1,14 @@
 //! Every check of `ssh_pop`. Pure: bytes, settings, nonce and time come in.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use assay_common::method::possession::{NONCE_LEN, digest};
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 
 use super::{error::SshPopError, payload::Untrusted};
 use crate::{
-    crypto::{PublicKey, Seen},
+    crypto::{Known, PublicKey, Seen},
     ssh::{
         Certificate, HostKey, Krl, Signature,
         certificate::{FOREVER, Role},
@@ -36,18 +37,20 @@ pub struct Rules {
     pub danger_allow_sha1: bool,
     /// Signatures of certificates that verified before.
     pub seen: Seen,
+    /// Certificates of proofs that were judged good.
+    pub known: Known<Arc<Certificate>>,
 }
 
 /// Proof that a node holds the key of a host certificate: only [`verify`] makes one.
 #[derive(Debug)]
 pub struct Proven {
-    certificate: Certificate,
+    certificate: Arc<Certificate>,
 }
 
 impl Proven {
     /// The certificate.
     #[must_use]
-    pub fn certificate(&self) -> &Certificate {
+    pub fn certificate(&self) -> &Arc<Certificate> {
         &self.certificate
     }
 }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::{X509Pop, verify::Rules};
 use crate::{
     attestor::{Attestor, ConfigError, MethodConfig, tpm_ek::config::Authorities},
-    crypto::{MAX_RSA_BITS, MIN_RSA_BITS},
+    crypto::{Known, MAX_RSA_BITS, MIN_RSA_BITS},
     document::Files,
     x509::{
         Policy, Revocation,
@@ -129,6 +129,7 @@ impl Config {
             )?,
             trust_domain: self.trust_domain.clone(),
             spiffe_prefix,
+            known: Known::default(),
         }))
     }
 }

@@ -47,8 +47,11 @@ impl X509Pop {
         nonce: &[u8; 32],
         at: UnixTime,
     ) -> Result<Claims, X509PopError> {
-        let untrusted = payload::parse(payload, self.0.policy.max_intermediates)?;
-        verify::verify(&untrusted, &self.0, nonce, at).map(|proven| claims(&proven))
+        let rules = &self.0;
+        let untrusted = payload::parse(payload, rules.policy.max_intermediates, &rules.known)?;
+        let proven = verify::verify(&untrusted, rules, nonce, at)?;
+        payload::keep(&untrusted, proven.chain(), &rules.known);
+        Ok(claims(&proven))
     }
 }
 

@@ -5,42 +5,51 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::Deserialize;
 
 use super::error::X509PopError;
-use crate::x509::Certificate;
+use crate::attestor::text::Text;
+use crate::crypto::Known;
+use crate::x509::{Certificate, VerifiedChain};
 
 /// Longest payload, bytes: what a message over HTTPS carries.
 pub const MAX_PAYLOAD: usize = 64 * 1024;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Wire {
-    certificates: Vec<String>,
-    response: WireResponse,
+struct Wire<'a> {
+    #[serde(borrow)]
+    certificates: Vec<Text<'a>>,
+    #[serde(borrow)]
+    response: WireResponse<'a>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct WireResponse {
-    #[serde(default)]
-    rsa_signature: Option<Plain>,
-    #[serde(default)]
-    ecdsa_signature: Option<Pair>,
-    #[serde(default)]
-    ed25519_signature: Option<Plain>,
+struct WireResponse<'a> {
+    #[serde(default, borrow)]
+    rsa_signature: Option<Plain<'a>>,
+    #[serde(default, borrow)]
+    ecdsa_signature: Option<Pair<'a>>,
+    #[serde(default, borrow)]
+    ed25519_signature: Option<Plain<'a>>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Plain {
-    nonce: String,
-    signature: String,
+struct Plain<'a> {
+    #[serde(borrow)]
+    nonce: Text<'a>,
+    #[serde(borrow)]
+    signature: Text<'a>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Pair {
-    nonce: String,
-    r: String,
-    s: String,
+struct Pair<'a> {
+    #[serde(borrow)]
+    nonce: Text<'a>,
+    #[serde(borrow)]
+    r: Text<'a>,
+    #[serde(borrow)]
+    s: Text<'a>,
 }
 
 /// A signature, by the member that it stood in.
@@ -82,20 +91,26 @@ pub struct Untrusted {
     pub agent_nonce: [u8; NONCE_LEN],
     /// The signature.
     pub signature: Signature,
+    /// Whether a certificate had to be read.
+    pub anew: bool,
 }
 
-/// Reads a payload. The certificates are counted before any of them is looked at.
+/// Reads a payload. The certificates are counted before any of them is looked at; those that are `known` are not read again.
 ///
 /// # Errors
 /// [`X509PopError`] of what cannot be read.
-pub fn parse(payload: &[u8], max_intermediates: usize) -> Result<Untrusted, X509PopError> {
+pub fn parse(
+    payload: &[u8],
+    max_intermediates: usize,
+    known: &Known<Certificate>,
+) -> Result<Untrusted, X509PopError> {
     if payload.len() > MAX_PAYLOAD {
         return Err(X509PopError::Payload(format!(
             "longer than {MAX_PAYLOAD} bytes"
         )));
     }
     // The position is of use to whoever writes an agent; the text is not repeated.
-    let wire: Wire = serde_json::from_slice(payload).map_err(|error| {
+    let wire: Wire<'_> = serde_json::from_slice(payload).map_err(|error| {
         X509PopError::Payload(format!("column {}: {}", error.column(), category(&error)))
     })?;
     let Some((leaf, intermediates)) = wire.certificates.split_first() else {
@@ -107,9 +122,14 @@ pub fn parse(payload: &[u8], max_intermediates: usize) -> Result<Untrusted, X509
             max: max_intermediates,
         });
     }
-    let certificate = |(number, text): (usize, &String)| {
+    let mut anew = false;
+    let mut certificate = |(number, text): (usize, &Text<'_>)| {
+        if let Some(certificate) = known.get(text) {
+            return Ok(certificate);
+        }
+        anew = true;
         let der = STANDARD
-            .decode(text)
+            .decode(&**text)
             .map_err(|_| X509PopError::Base64("certificates"))?;
         Certificate::from_der(&der).map_err(|source| X509PopError::Certificate { number, source })
     };
@@ -125,6 +145,7 @@ pub fn parse(payload: &[u8], max_intermediates: usize) -> Result<Untrusted, X509
         intermediates,
         agent_nonce,
         signature,
+        anew,
     })
 }
 
@@ -135,7 +156,22 @@ fn category(error: &serde_json::Error) -> &'static str {
     }
 }
 
-fn response(wire: WireResponse) -> Result<(String, Signature), X509PopError> {
+/// Keeps what a proof that was judged good brought, so that it need not be read again. Certificates that the chain does not
+/// need are nobody's word for anything, and are not kept.
+pub fn keep(untrusted: &Untrusted, chain: &VerifiedChain, known: &Known<Certificate>) {
+    if !untrusted.anew {
+        return;
+    }
+    for certificate in core::iter::once(&untrusted.leaf).chain(&untrusted.intermediates) {
+        let is = |other: &Certificate| other.der() == certificate.der();
+        if is(chain.leaf()) || chain.issuers().iter().any(|issuer| is(issuer)) {
+            // The one text that is read as this certificate: the decoder takes no other.
+            known.put(&STANDARD.encode(certificate.der()), certificate);
+        }
+    }
+}
+
+fn response(wire: WireResponse<'_>) -> Result<(Text<'_>, Signature), X509PopError> {
     match (
         wire.rsa_signature,
         wire.ecdsa_signature,

@@ -12,7 +12,7 @@ use super::{
     payload::{Signature, Untrusted},
 };
 use crate::{
-    crypto::{self, HashAlgorithm, Legacy, PssSalt, PublicKey, Scheme, ecdsa_signature_der},
+    crypto::{HashAlgorithm, Known, Legacy, PssSalt, PublicKey, Scheme, ecdsa_signature_der},
     x509::{
         Certificate, Oid, PathError, Policy, Revocation, TrustStore, UnixTime, VerifiedChain,
         extensions::GeneralName, validate_unrevoked,
@@ -35,6 +35,8 @@ pub struct Rules {
     pub trust_domain: Option<String>,
     /// In SPIFFE mode, how the path of the SPIFFE ID begins; ends with a slash.
     pub spiffe_prefix: Option<String>,
+    /// Certificates of proofs that were judged good.
+    pub known: Known<Certificate>,
 }
 
 /// Proof that a node holds the key of a certificate: only [`verify`] makes one.
@@ -95,18 +97,19 @@ pub fn verify(
         rules.revocation.as_ref(),
         at,
     )?;
-    let key = leaf.key().map_err(|source| PathError::UnsupportedKey {
+    let unsupported = |source| PathError::UnsupportedKey {
         subject: leaf.subject().to_string(),
         source,
-    })?;
-    check_signature(key, untrusted, nonce)?;
+    };
+    let key = leaf.key().map_err(unsupported)?;
+    check_signature(leaf, key, untrusted, nonce)?;
     let spiffe_id = match &rules.spiffe_prefix {
         Some(prefix) => Some(spiffe_id(leaf, rules.trust_domain.as_deref(), prefix)?),
         None => None,
     };
     let names = names(leaf, rules.trust_domain.as_deref())?;
     Ok(Proven {
-        key_sha256: key.spki_sha256(),
+        key_sha256: leaf.key_sha256().map_err(unsupported)?,
         chain,
         names,
         spiffe_id,
@@ -126,35 +129,36 @@ fn check_size(certificate: &Certificate, max: usize) -> Result<(), PathError> {
 
 /// RSA and ECDSA sign the digest of both nonces, whatever the curve; Ed25519 signs that digest as its message.
 fn check_signature(
+    leaf: &Certificate,
     key: &PublicKey,
     untrusted: &Untrusted,
     nonce: &[u8; NONCE_LEN],
 ) -> Result<(), X509PopError> {
     let hashed_by_scheme = nonces(nonce, &untrusted.agent_nonce);
-    let message = digest(nonce, &untrusted.agent_nonce);
-    let (scheme, message, signature) = match (key, &untrusted.signature) {
-        (PublicKey::Rsa(_), Signature::Rsa(signature)) => (
-            Scheme::RsaPss(HashAlgorithm::Sha256, PssSalt::Usual),
-            &hashed_by_scheme[..],
-            signature.clone(),
-        ),
-        (PublicKey::Ec(ec), Signature::Ecdsa { r, s }) => (
-            Scheme::Ecdsa(HashAlgorithm::Sha256),
-            &hashed_by_scheme[..],
-            ecdsa_signature_der(ec.curve(), r, s).ok_or(X509PopError::Signature)?,
-        ),
-        (PublicKey::Ed25519(_), Signature::Ed25519(signature)) => {
-            (Scheme::Ed25519, &message[..], signature.clone())
-        }
-        (key, signature) => {
-            return Err(X509PopError::SignatureType {
-                signature: signature.kind(),
-                key: key.kind(),
-            });
-        }
+    let verify = |scheme, message: &[u8], signature: &[u8]| {
+        let verified = leaf.verify_by_key(scheme, message, signature, Legacy::default());
+        verified.map_err(|_| X509PopError::Signature)
     };
-    crypto::verify(key, scheme, message, &signature, Legacy::default())
-        .map_err(|_| X509PopError::Signature)
+    match (key, &untrusted.signature) {
+        (PublicKey::Rsa(_), Signature::Rsa(signature)) => {
+            let scheme = Scheme::RsaPss(HashAlgorithm::Sha256, PssSalt::Usual);
+            verify(scheme, &hashed_by_scheme, signature)
+        }
+        (PublicKey::Ec(ec), Signature::Ecdsa { r, s }) => {
+            let signature = ecdsa_signature_der(ec.curve(), r, s);
+            let signature = signature.ok_or(X509PopError::Signature)?;
+            let scheme = Scheme::Ecdsa(HashAlgorithm::Sha256);
+            verify(scheme, &hashed_by_scheme, &signature)
+        }
+        (PublicKey::Ed25519(_), Signature::Ed25519(signature)) => {
+            let message = digest(nonce, &untrusted.agent_nonce);
+            verify(Scheme::Ed25519, &message, signature)
+        }
+        (key, signature) => Err(X509PopError::SignatureType {
+            signature: signature.kind(),
+            key: key.kind(),
+        }),
+    }
 }
 
 fn uris(leaf: &Certificate) -> impl Iterator<Item = &str> {

@@ -1,6 +1,7 @@
 //! Methods by which a node shows that it has a certified key: keys, certificates, lists and signatures by `openssl` and
 //! `ssh-keygen`.
 
+mod again;
 mod spire;
 mod ssh_pop;
 mod ssh_pop_lists;

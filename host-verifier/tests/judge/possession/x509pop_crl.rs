@@ -17,7 +17,7 @@ const CA: &str = "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSi
 const CONFIG: &str = "caBundle: [root.crt]\ncrls: [root.crl]\n";
 
 /// Writes `issuer.crl` for 30 days with these revoked. `options` are openssl's.
-fn list(pki: &Pki, issuer: &str, revoked: &[&str], extensions: &str, options: &str) {
+pub(super) fn list(pki: &Pki, issuer: &str, revoked: &[&str], extensions: &str, options: &str) {
     let entries: String = revoked
         .iter()
         .map(|name| {
