@@ -13,6 +13,7 @@ use assay_host::cli::{Failure, misuse};
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, DEFAULT_PATH, Overrides};
+use crate::doctor::HOW_TO_BEGIN;
 
 /// The agent of a Linux node: proves what the node is, and gets its identity for it.
 #[derive(Debug, Parser)]
@@ -61,7 +62,10 @@ pub struct Source {
 impl Source {
     /// The configuration.
     fn load(&self) -> Result<Config, Failure> {
-        Ok(Config::load(&self.config, &self.overrides())?)
+        Config::load(&self.config, &self.overrides()).map_err(|error| match self.config.exists() {
+            true => error.into(),
+            false => Failure::from(error).hint(HOW_TO_BEGIN),
+        })
     }
 
     fn overrides(&self) -> Overrides {

@@ -67,6 +67,15 @@ impl LoginError {
                     "is assayd running, is `addresses` right, does a firewall stand between? `assay agent doctor` looks"
                 }
             },
+            Self::Denied {
+                code: DenyCode::REFUSED,
+                login_id: Some(id),
+                ..
+            } => {
+                return format!(
+                    "a proof was checked and refused: on the verifier, `assay audit show {id}` names the failed check, and how to mend it"
+                );
+            }
             Self::Denied { code, .. } => denied(*code),
             Self::Evidence(troubles) => {
                 return match troubles.last() {
@@ -150,7 +159,7 @@ const fn denied(code: DenyCode) -> &'static str {
             "no policy of the cluster is satisfied by what `attestors` offers: compare `assay agent show` with the policy"
         }
         DenyCode::UNKNOWN_CLUSTER => {
-            "correct `clusterId`; the verifier does not serve this cluster"
+            "correct `clusterId`; the verifier does not serve this cluster. One that was set just now is served within a second"
         }
         DenyCode::MISCONFIGURED => {
             "the cluster's policy cannot be used: its operator is told by /ready"

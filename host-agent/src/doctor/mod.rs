@@ -18,6 +18,10 @@ use crate::tpm::TpmPlace;
 
 pub(crate) use tpm::show as show_tpm;
 
+/// What to do where there is no configuration.
+pub(crate) const HOW_TO_BEGIN: &str = "write it, or name another with --config: docs/agent.md has every field, and \
+    agent.example.yaml is one to begin with (/usr/share/doc/assay-agent in the package, host-agent in the sources)";
+
 /// Looks at everything.
 pub async fn examine(path: &Path, overrides: &Overrides) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -37,11 +41,9 @@ pub async fn examine(path: &Path, overrides: &Overrides) -> Vec<Finding> {
         }
         Err(error) => {
             findings.push(unconfigured(path, &error));
-            // Without one, what every node has is looked at.
-            let place = TpmPlace::default();
-            if place.device().is_some_and(Path::exists) {
-                findings.extend(tpm::examine(&place));
-            }
+            findings.extend(files::user());
+            // Without one, what every node may have is looked at.
+            findings.extend(tpm::chance(&TpmPlace::default()));
             return findings;
         }
     };
@@ -64,10 +66,7 @@ pub async fn examine(path: &Path, overrides: &Overrides) -> Vec<Finding> {
 
 fn unconfigured(path: &Path, error: &DocumentError) -> Finding {
     let mend = match (&error.hint, path.exists()) {
-        (_, false) => {
-            "write it; the package has an example, /usr/share/doc/assay-agent/agent.example.yaml"
-                .to_owned()
-        }
+        (_, false) => HOW_TO_BEGIN.to_owned(),
         (Some(hint), true) => hint.clone(),
         (None, true) => "correct it at this place".to_owned(),
     };

@@ -11,8 +11,8 @@ use assay_firmware::evidence::{EvidenceError, EvidenceSource as _, Request};
 use assay_firmware::link::{BlobSink, LinkError};
 
 use crate::finding::Finding;
-use crate::method::Offer;
-use crate::tpm::{PlacedTpm, TpmPlace};
+use crate::method::{Offer, PUBLIC_HASH};
+use crate::tpm::{PlacedTpm, TpmPlace, key_sha256};
 
 const SUBJECT: &str = "tpm";
 
@@ -23,6 +23,16 @@ impl BlobSink for Unread {
     fn chunk(&mut self, _: u8, _: u32, _: &[u8]) -> Result<(), LinkError> {
         Ok(())
     }
+}
+
+/// For a node of which nothing is said yet: a TPM is a way in, and none is no fault.
+pub(super) fn chance(place: &TpmPlace) -> Vec<Finding> {
+    if place.device().is_some_and(std::path::Path::exists) {
+        return examine(place);
+    }
+    let mend =
+        "a node without a TPM proves itself by tokens, keys or names: docs/methods has them all";
+    vec![Finding::warn(SUBJECT, format!("{place}: none"), mend)]
 }
 
 /// Opens it, and has it make its keys.
@@ -92,13 +102,16 @@ fn identify(evidence: &mut TpmEvidence<PlacedTpm>) -> Result<Offer, EvidenceErro
     let mut offer = Offer::default();
     let payload = out.finish().unwrap_or_default();
     if let Ok(payload) = decode::<EkPayload<'_>>(payload) {
-        let kind = Public::parse(payload.ek_public).map(|public| public.object_type);
-        let kind = match kind {
-            Ok(AlgId::RSA) => "RSA",
-            Ok(AlgId::ECC) => "ECC",
+        let public = Public::parse(payload.ek_public).ok();
+        let kind = match public.map(|public| public.object_type) {
+            Some(AlgId::RSA) => "RSA",
+            Some(AlgId::ECC) => "ECC",
             _ => "unknown",
         };
         offer = offer.with("endorsement key", kind);
+        if let Some(hash) = public.as_ref().and_then(key_sha256) {
+            offer = offer.with(PUBLIC_HASH, hex::encode(hash));
+        }
         if let Some(certificate) = payload.ek_certificate {
             let digest = hex::encode(certificate.sha256);
             offer = offer.with(CERTIFICATE, format!("SHA-256 {digest}"));

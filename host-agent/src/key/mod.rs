@@ -1,5 +1,7 @@
 //! A private key in a file that signs to show that this node has it: for `x509pop` and `ssh_pop`.
 
+mod host;
+mod leaf;
 mod openssh;
 pub(crate) mod pem;
 
@@ -19,7 +21,11 @@ use zeroize::Zeroizing;
 use crate::method::MethodError;
 use crate::secret;
 
+pub use host::HostCertificate;
+pub use leaf::{Leaf, Term};
 pub use pem::certificates;
+
+pub(crate) use openssh::element;
 
 /// A named curve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -71,8 +71,8 @@ fn ec(curve: Curve, reader: &mut Reader<'_>) -> Result<PrivateKey, KeyError> {
     PrivateKey::ec(Zeroizing::new(element(0x30, &contents)))
 }
 
-/// Lengths here are below 65536.
-fn element(tag: u8, contents: &[u8]) -> Vec<u8> {
+/// A DER element. Lengths here are below 65536.
+pub(crate) fn element(tag: u8, contents: &[u8]) -> Vec<u8> {
     let [.., high, low] = contents.len().to_be_bytes();
     let mut out = Vec::with_capacity(contents.len() + 4);
     match (high, low) {
@@ -167,16 +167,22 @@ fn subtract_if_not_less(number: &mut [u8], modulus: &[u8]) {
 }
 
 /// Fields of RFC 4251 section 5.
-struct Reader<'a>(&'a [u8]);
+pub(super) struct Reader<'a>(pub(super) &'a [u8]);
 
 impl<'a> Reader<'a> {
-    fn u32(&mut self) -> Result<u32, KeyError> {
+    pub(super) fn u32(&mut self) -> Result<u32, KeyError> {
         let (bytes, rest) = self.0.split_first_chunk().ok_or(KeyError::Unusable)?;
         self.0 = rest;
         Ok(u32::from_be_bytes(*bytes))
     }
 
-    fn string(&mut self) -> Result<&'a [u8], KeyError> {
+    pub(super) fn u64(&mut self) -> Result<u64, KeyError> {
+        let (bytes, rest) = self.0.split_first_chunk().ok_or(KeyError::Unusable)?;
+        self.0 = rest;
+        Ok(u64::from_be_bytes(*bytes))
+    }
+
+    pub(super) fn string(&mut self) -> Result<&'a [u8], KeyError> {
         let len = usize::try_from(self.u32()?).map_err(|_| KeyError::Unusable)?;
         let (bytes, rest) = self.0.split_at_checked(len).ok_or(KeyError::Unusable)?;
         self.0 = rest;

@@ -8,7 +8,7 @@ use aws_lc_rs::signature::RSA_PKCS1_SHA512;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use tempfile::TempDir;
 
-use super::PrivateKey;
+use super::{HostCertificate, Leaf, PrivateKey, certificates};
 
 struct Folder(TempDir);
 
@@ -183,4 +183,98 @@ fn a_key_that_others_read_or_that_is_encrypted_is_refused() {
     let path = folder.path().join("exchange");
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o400)).unwrap();
     assert!(PrivateKey::read(&path).is_err());
+}
+
+/// What `openssl` or `ssh-keygen` says, without its line end.
+fn said(folder: &Folder, command: &str) -> String {
+    let mut words = command.split(' ');
+    let mut process = Command::new(words.next().unwrap());
+    let output = process.args(words).current_dir(folder.path()).output();
+    String::from_utf8(output.unwrap().stdout)
+        .unwrap()
+        .trim()
+        .to_owned()
+}
+
+#[test]
+fn a_certificates_end_and_the_hash_of_its_key_are_as_openssl_has_them() {
+    let folder = Folder::new();
+    for (name, make) in [
+        ("p256", "ec -pkeyopt ec_paramgen_curve:P-256"),
+        ("p521", "ec -pkeyopt ec_paramgen_curve:P-521"),
+        ("rsa", "rsa:2048"),
+        ("ed25519", "ed25519"),
+    ] {
+        folder.run(&format!(
+            "openssl req -x509 -newkey {make} -nodes -keyout {name}.key -out {name}.crt -subj /CN=a -days 20000"
+        ));
+        let chain = certificates(&folder.path().join(format!("{name}.crt"))).unwrap();
+        let leaf = Leaf::read(&chain[0]).unwrap();
+        // A UTCTime, and a GeneralizedTime.
+        let dates = format!("openssl x509 -in {name}.crt -noout -dates -dateopt iso_8601");
+        let told = said(&folder, &dates).replace(' ', "T");
+        let (from, until) = (leaf.term.from.unwrap(), leaf.term.until.unwrap());
+        assert_eq!(told, format!("notBefore={from}\nnotAfter={until}"));
+        folder.run(&format!(
+            "openssl pkey -in {name}.key -pubout -outform DER -out public"
+        ));
+        let told = said(&folder, "openssl dgst -sha256 -r public");
+        assert!(told.starts_with(&hex::encode(leaf.key_sha256)), "{told}");
+        for len in 0..chain[0].len() {
+            assert_eq!(Leaf::read(&chain[0][..len]), None, "{len}");
+        }
+    }
+}
+
+#[test]
+fn an_ssh_certificate_is_as_ssh_keygen_has_it() {
+    let folder = Folder::new();
+    folder.run("ssh-keygen -q -N  -t ed25519 -f ca");
+    for (name, make) in [
+        ("rsa", "rsa -b 2048"),
+        ("p384", "ecdsa -b 384"),
+        ("ed25519", "ed25519"),
+    ] {
+        folder.run(&format!("ssh-keygen -q -N  -f {name} -t {make}"));
+        let certified = |options: &str| {
+            folder.run(&format!("ssh-keygen -q -s ca -I a {options} {name}.pub"));
+            let path = folder.path().join(format!("{name}-cert.pub"));
+            let line = std::fs::read_to_string(path).unwrap();
+            let blob = line.split_ascii_whitespace().nth(1).unwrap();
+            STANDARD.decode(blob).unwrap()
+        };
+        let blob = certified("-h -n a.example.org,b -V 20260101000000Z:20260201000000Z");
+        let host = HostCertificate::read(&blob).unwrap();
+        assert!(host.is_hosts);
+        assert_eq!(host.principals, ["a.example.org", "b"]);
+        let shown = |time: Option<jiff::Timestamp>| time.unwrap().to_string();
+        assert_eq!(shown(host.term.from), "2026-01-01T00:00:00Z");
+        assert_eq!(shown(host.term.until), "2026-02-01T00:00:00Z");
+        let told = said(&folder, &format!("ssh-keygen -l -f {name}.pub"));
+        let hash = base64::engine::general_purpose::STANDARD_NO_PAD.encode(host.key_sha256);
+        assert!(told.contains(&format!("SHA256:{hash}")), "{told}");
+        for len in 0..100 {
+            assert_eq!(HostCertificate::read(&blob[..len]), None, "{len}");
+        }
+        // Without an end, without names, of a user.
+        let user = HostCertificate::read(&certified("-V always:forever")).unwrap();
+        assert!(!user.is_hosts && user.principals.is_empty());
+        assert_eq!((user.term.from, user.term.until), (None, None));
+    }
+}
+
+#[test]
+fn a_term_that_is_over_or_not_yet_is_what_doctor_says() {
+    let at = |seconds: i64| jiff::Timestamp::from_second(seconds).unwrap();
+    let term = super::Term {
+        from: Some(at(100)),
+        until: Some(at(200)),
+    };
+    let told = |now: i64| {
+        let finding = term.doctor("x509pop", "host.crt", at(now));
+        finding.map(|finding| finding.seen)
+    };
+    assert_eq!((told(100), told(200)), (None, None));
+    assert!(told(99).unwrap().contains("counts from"));
+    assert!(told(201).unwrap().contains("expired at"));
 }

@@ -25,6 +25,7 @@ use assay_common::login::{LoginKeys, Transcript};
 use assay_common::policy::AttestorKind;
 
 use crate::finding::Finding;
+use crate::key::Term;
 
 pub use token::{custom_jwt, kubernetes};
 
@@ -88,6 +89,10 @@ impl fmt::Display for MethodError {
 
 impl core::error::Error for MethodError {}
 
+/// What the SHA-256 of a public key is called, in hex: the name that the verifier's audit trail has for it, and that
+/// allow-lists take.
+pub(crate) const PUBLIC_HASH: &str = "public hash";
+
 /// What would be offered by a method now: names and values for people, such as a token's issuer or a certificate's end.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Offer {
@@ -101,6 +106,15 @@ impl Offer {
     pub fn with(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.details.push((name.into(), value.into()));
         self
+    }
+
+    /// With the end of it, when it has one.
+    #[must_use]
+    pub fn until(self, term: &Term) -> Self {
+        match term.until {
+            Some(until) => self.with("expires", until.to_string()),
+            None => self,
+        }
     }
 }
 

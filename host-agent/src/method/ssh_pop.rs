@@ -8,13 +8,16 @@ use assay_common::{
 };
 use aws_lc_rs::signature::RSA_PKCS1_SHA512;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Method, MethodConfig, MethodError, Offer, Proof, ProofRequest, Surroundings};
+use super::{
+    Method, MethodConfig, MethodError, Offer, PUBLIC_HASH, Proof, ProofRequest, Surroundings,
+};
 use crate::{
     finding::Finding,
-    key::{Curve, KeyError, PrivateKey},
+    key::{Curve, HostCertificate, KeyError, PrivateKey},
 };
 
 /// Where OpenSSH has the host's key.
@@ -119,23 +122,51 @@ impl Method for SshPop {
     }
 
     fn show(&self) -> Result<Offer, MethodError> {
-        let (key, _) = self.read()?;
-        Ok(Offer::default()
+        let (key, blob) = self.read()?;
+        let offer = Offer::default()
             .with("key", key.kind())
-            .with("certificate", self.certificate.display().to_string()))
+            .with("certificate", self.certificate.display().to_string());
+        Ok(match HostCertificate::read(&blob) {
+            Some(certificate) => offer
+                .with("names", certificate.principals.join(" "))
+                .until(&certificate.term)
+                .with(PUBLIC_HASH, hex::encode(certificate.key_sha256)),
+            None => offer,
+        })
     }
 
     fn doctor(&self) -> Vec<Finding> {
         let subject = AttestorKind::SSH_POP.to_string();
         match self.read() {
             Err(error) => vec![Finding::fail(subject, error.what, error.hint)],
-            Ok((key, _)) => {
-                let certificate = self.certificate.display();
-                let seen = format!("{certificate} is for the {} key", key.kind());
-                vec![Finding::ok(subject, seen)]
+            Ok((key, blob)) => {
+                let name = self.certificate.display().to_string();
+                let seen = format!("{name} is for the {} key", key.kind());
+                let wrong = HostCertificate::read(&blob)
+                    .and_then(|certificate| wrong(&subject, &name, &certificate));
+                vec![wrong.unwrap_or_else(|| Finding::ok(subject, seen))]
             }
         }
     }
+}
+
+/// What every verifier refuses in a certificate.
+fn wrong(subject: &str, name: &str, certificate: &HostCertificate) -> Option<Finding> {
+    if !certificate.is_hosts {
+        return Some(Finding::fail(
+            subject,
+            format!("{name}: a user's certificate"),
+            "have it made with `-h`: ssh-keygen -s CA -h -I ID -n NAME KEY.pub",
+        ));
+    }
+    if certificate.principals.is_empty() {
+        return Some(Finding::fail(
+            subject,
+            format!("{name}: it names no host"),
+            "have it made with `-n`: ssh-keygen -s CA -h -I ID -n NAME KEY.pub",
+        ));
+    }
+    certificate.term.doctor(subject, name, Timestamp::now())
 }
 
 /// The algorithm's name and the signature as SSH writes it. RSA never with SHA-1.

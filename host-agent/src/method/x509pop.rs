@@ -8,13 +8,16 @@ use assay_common::{
 };
 use aws_lc_rs::signature::RSA_PSS_SHA256;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Method, MethodConfig, MethodError, Offer, Proof, ProofRequest, Surroundings};
+use super::{
+    Method, MethodConfig, MethodError, Offer, PUBLIC_HASH, Proof, ProofRequest, Surroundings,
+};
 use crate::{
     finding::Finding,
-    key::{PrivateKey, certificates},
+    key::{Leaf, PrivateKey, certificates},
 };
 
 /// `config:` of an `x509pop` entry.
@@ -89,23 +92,37 @@ impl Method for X509Pop {
 
     fn show(&self) -> Result<Offer, MethodError> {
         let (key, chain) = self.read()?;
-        Ok(Offer::default()
+        let offer = Offer::default()
             .with("key", key.kind())
             .with("certificate", self.certificate.display().to_string())
-            .with("intermediates", chain.len().saturating_sub(1).to_string()))
+            .with("intermediates", chain.len().saturating_sub(1).to_string());
+        Ok(match leaf(&chain) {
+            Some(leaf) => offer
+                .until(&leaf.term)
+                .with(PUBLIC_HASH, hex::encode(leaf.key_sha256)),
+            None => offer,
+        })
     }
 
     fn doctor(&self) -> Vec<Finding> {
         let subject = AttestorKind::X509POP.to_string();
         match self.read() {
             Err(error) => vec![Finding::fail(subject, error.what, error.hint)],
-            Ok((key, _)) => {
-                let certificate = self.certificate.display();
+            Ok((key, chain)) => {
+                let certificate = self.certificate.display().to_string();
                 let seen = format!("{certificate} is for the {} key", key.kind());
-                vec![Finding::ok(subject, seen)]
+                let term = leaf(&chain).map(|leaf| leaf.term);
+                let late =
+                    term.and_then(|term| term.doctor(&subject, &certificate, Timestamp::now()));
+                vec![late.unwrap_or_else(|| Finding::ok(subject, seen))]
             }
         }
     }
+}
+
+/// What the first certificate says of itself. What cannot be read is the verifier's to refuse.
+fn leaf(chain: &[Vec<u8>]) -> Option<Leaf> {
+    chain.first().and_then(|der| Leaf::read(der))
 }
 
 fn respond(

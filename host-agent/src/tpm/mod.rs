@@ -15,9 +15,11 @@ pub mod tcti;
 
 mod place;
 mod source;
+mod spki;
 
 pub use place::{PlaceError, TpmPlace};
 pub use source::{Connect, HostTpm, TpmSource};
+pub use spki::sha256 as key_sha256;
 pub use stream::{StreamError, StreamTpm};
 #[cfg(feature = "tss")]
 pub use tcti::{OpenError, TctiTpm};

@@ -87,6 +87,7 @@ impl TpmPlace {
     /// What is in the way, and what to do about it.
     #[cfg(feature = "tss")]
     pub fn open(&self) -> Result<super::PlacedTpm, MethodError> {
+        self.reachable()?;
         super::TctiTpm::open(self)
             .map_err(|error| MethodError::new(format!("{self}: {error}"), error.hint()))
     }
@@ -98,6 +99,7 @@ impl TpmPlace {
     /// What is in the way, and what to do about it.
     #[cfg(not(feature = "tss"))]
     pub fn open(&self) -> Result<super::PlacedTpm, MethodError> {
+        self.reachable()?;
         let opened = match (self.device(), self.0.strip_prefix("swtpm:path=")) {
             (Some(path), _) => super::StreamTpm::device(path),
             (_, Some(path)) => super::StreamTpm::socket(path.as_ref()),
@@ -111,6 +113,30 @@ impl TpmPlace {
             let hint = "is it there, and may the agent's user read and write it (group tss)?";
             MethodError::new(format!("{self}: {error}"), hint)
         })
+    }
+
+    /// Whether a device that is named is there and open to this user. The TSS would say so in a number, and on stderr.
+    fn reachable(&self) -> Result<(), MethodError> {
+        use rustix::fs::{Access, AtFlags, CWD, accessat};
+        use rustix::io::Errno;
+        let Some(path) = self.device() else {
+            return Ok(());
+        };
+        let wanted = Access::READ_OK | Access::WRITE_OK;
+        let Err(error) = accessat(CWD, path, wanted, AtFlags::EACCESS) else {
+            return Ok(());
+        };
+        let hint = match error {
+            Errno::NOENT => {
+                "this machine has no TPM, or its driver is not loaded: look with `dmesg | grep -i tpm`"
+            }
+            Errno::ACCESS => {
+                "the agent's user belongs into the group of the device: usermod -aG tss USER"
+            }
+            _ => "look at the device with `ls -l`",
+        };
+        let why = std::io::Error::from(error);
+        Err(MethodError::new(format!("{self}: {why}"), hint))
     }
 
     /// The device file, where it is one and is named: for a look at whether it is there and may be opened.
@@ -161,6 +187,16 @@ mod tests {
             format!("device:/{}", "a".repeat(5000)).parse::<TpmPlace>(),
             Err(PlaceError::Text)
         );
+    }
+
+    #[test]
+    fn a_device_that_is_not_there_is_told_before_the_tss_is_asked() {
+        let place = "device:/nonexistent/tpm".parse::<TpmPlace>();
+        let error = place.ok().and_then(|place| place.open().err());
+        let told = error.map(|error| (error.what, error.hint));
+        let (what, hint) = told.unwrap_or_default();
+        assert!(what.contains("No such file"), "{what}");
+        assert!(hint.contains("no TPM"), "{hint}");
     }
 
     #[test]
