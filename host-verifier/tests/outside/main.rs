@@ -10,6 +10,7 @@
 
 mod addresses;
 mod answers;
+mod aws;
 mod dns;
 mod extension;
 mod http_dns;

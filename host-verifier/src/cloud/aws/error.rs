@@ -142,7 +142,7 @@ pub fn hint(error: &CallError, role: &str) -> Option<String> {
             permission => format!("the role {role} needs the permission {permission}"),
         }),
         CallErrorKind::Throttled { .. } => {
-            Some("AWS asks for fewer calls: a longer `clouds.aws.cacheTTL` makes fewer".to_owned())
+            Some("AWS asks for fewer calls: a longer `clouds.aws.cacheTtl` makes fewer".to_owned())
         }
         CallErrorKind::Credentials(_) => {
             Some("see `clouds.aws.credentials` in assayd.yaml".to_owned())

@@ -1,5 +1,7 @@
 //! `clouds`: whose signatures are a cloud's, and how its API is asked.
 
+mod aws;
+
 use std::path::Path;
 
 use schemars::JsonSchema;
@@ -11,8 +13,18 @@ use crate::document::DocumentError;
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub(super) struct Source {}
+pub(super) struct Source {
+    /// Amazon Web Services.
+    #[serde(default)]
+    aws: aws::Source,
+}
 
-pub(super) fn check(_: &Report<'_>, _: &Source, _: &Path) -> Result<Clouds, DocumentError> {
-    Ok(Clouds::default())
+pub(super) fn check(
+    report: &Report<'_>,
+    source: &Source,
+    base: &Path,
+) -> Result<Clouds, DocumentError> {
+    Ok(Clouds {
+        aws: aws::check(report, &source.aws, base)?,
+    })
 }
