@@ -4,6 +4,7 @@
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     for (variable, cfg) in [
+        ("ASSAY_CLOUD_SAMPLES", "assay_cloud_samples"),
         ("ASSAY_CORPUS", "assay_corpus"),
         ("ASSAY_LIMBO", "assay_limbo"),
         ("ASSAY_SPIRE", "assay_spire"),

@@ -20,8 +20,10 @@
 //!
 //! A folder here, `pub mod` below, and one line in [`registry`].
 
+pub mod aws_iid;
 pub mod claims;
 pub mod custom_jwt;
+pub mod elsewhere;
 pub mod errand;
 pub mod error;
 pub mod extension;

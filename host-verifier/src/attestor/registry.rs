@@ -62,6 +62,7 @@ macro_rules! methods {
 }
 
 methods! {
+    AWS_IID => aws_iid;
     CUSTOM_JWT => custom_jwt;
     EXTENSION => extension;
     HTTP_DNS => http_dns;

@@ -60,6 +60,8 @@ pub const LISTENING: &str = "Listening";
 pub const TLS_RELOADED: &str = "Certificate reloaded";
 /// The API's certificate has ended: agents refuse to talk to this verifier.
 pub const TLS_EXPIRED: &str = "Certificate has expired";
+/// A certificate that AWS signs identity documents under ends soon; with `region` and `not_after`.
+pub const AWS_CERTIFICATE_ENDS: &str = "Certificate of an AWS region ends soon";
 /// The API's certificate was replaced by one that cannot be used; the one before goes on.
 pub const TLS_NOT_RELOADED: &str = "Certificate not reloaded";
 /// A TLS handshake failed.

@@ -1,6 +1,7 @@
 //! Everything that judges foreign material, tested as a caller sees it.
 //!
 //! * `chains`: the path validator, over certificates made by openssl.
+//! * `aws_iid`: instance identity documents, signed by keys of our own.
 //! * `cms`: documents that clouds sign, made by openssl.
 //! * `conformance`: what holds for every method.
 //! * `corpus`: real vendors' certificates, when `ASSAY_CORPUS` names them.
@@ -17,6 +18,7 @@
 )]
 
 mod attacks;
+mod aws_iid;
 mod chains;
 mod cli;
 mod cms;

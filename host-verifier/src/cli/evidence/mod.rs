@@ -65,6 +65,12 @@ pub enum Method {
     /// Exit status: 0 proven, 1 refused, 2 unreadable input.
     #[command(name = "k8s_token")]
     K8sToken(offline::Evidence),
+    /// An instance identity document of AWS
+    ///
+    /// `--keys`: the certificates of the regions, as AWS publishes them. `--cloud-answers`: what AWS's API said, unless the
+    /// settings ask it nothing. Exit status: 0 proven, 1 refused, 2 unreadable input.
+    #[command(name = "aws_iid")]
+    AwsIid(offline::Evidence),
     /// A device identity in a TPM, but for the credential that only a login can have it open
     ///
     /// The payload file is a JSON object with the members DevIDCert, DevIDPub, EKCert, EKChain, EKPub, AKPub, CertifiedDevID,
@@ -86,6 +92,7 @@ pub fn run(command: Command) -> ExitCode {
         Some(Method::SshPop(evidence)) => offline::run::<offline::SshPop>(&evidence),
         Some(Method::CustomJwt(evidence)) => offline::run::<offline::CustomJwt>(&evidence),
         Some(Method::K8sToken(evidence)) => offline::run::<offline::K8sToken>(&evidence),
+        Some(Method::AwsIid(evidence)) => offline::run::<offline::AwsIid>(&evidence),
         Some(Method::TpmDevid(evidence)) => offline::run::<offline::TpmDevid>(&evidence),
         None => login::run(&login),
     }

@@ -89,7 +89,7 @@ fn every_published_example_and_our_own_fit_their_schema() {
             "AgentAttestation",
             "section: AgentAttestation\nschema: v1\nspec:\n  environment: staging\n  policies:\n    - name: a\n      environment: [staging, production]\n      \
              requiredAttestors:\n        - {type: tpm_ek, config: {require: both, allowedHashes: [\"0011223344556677889900112233445566778899001122334455667788990011\"], manufacturerCAs: {anchors: [a.pem], intermediates: [b.pem]}, danger_allow_sha1: true}}\n      \
-             anyOf:\n        - {type: tpm_quote, config: {bank: sha384, pcrs: {0: \"00\", 7: [\"00\", \"11\"]}, anyValue: [23], selection: [0, 7, 23], firmwareVersion: {min: \"0x10\", allow: [\"10\"]}, resetCount: unchanged, restartCount: any, requireClockSafe: true}}\n        - type: k8s_psat\n        - {type: aws_iid, config: {awsAccountsAllowed: [\"1\"]}}\n      \
+             anyOf:\n        - {type: tpm_quote, config: {bank: sha384, pcrs: {0: \"00\", 7: [\"00\", \"11\"]}, anyValue: [23], selection: [0, 7, 23], firmwareVersion: {min: \"0x10\", allow: [\"10\"]}, resetCount: unchanged, restartCount: any, requireClockSafe: true}}\n        - type: k8s_psat\n        - {type: aws_iid, config: {awsAccountsAllowed: [\"111111111111\"]}}\n      \
              minAttestors: 2\n      requiredAttestorCombinations: [[k8s_psat, aws_iid]]\n    - {name: b, environment: staging, anyOf: [{type: tpm_ek, config: }]}\n",
         ),
         (

@@ -139,3 +139,94 @@ fn what_cannot_be_judged_is_exit_status_2() {
         assert!(run.stderr.contains("config.yaml"), "{}", run.stderr);
     }
 }
+
+/// A document of AWS's, its page of certificates and its answer, in files.
+fn aws_iid(config: &str, more: &[&str]) -> Run {
+    use crate::aws_iid as aws;
+    let pki = Pki::new();
+    pki.write("payload.json", aws::honest().to_string());
+    pki.write("config.yaml", config);
+    pki.write("page.md", aws::page());
+    let answer = json!({
+        "account": aws::ACCOUNT, "region": aws::REGION, "instanceId": aws::INSTANCE, "asked": true,
+        "instance": aws::described(), "profile": {"arn": aws::PROFILE, "roles": [aws::ROLE]},
+    });
+    pki.write("answer.json", answer.to_string());
+    let at = |name: &str| pki.path(name).display().to_string();
+    let (payload, config) = (at("payload.json"), at("config.yaml"));
+    let mut args = vec![
+        "evidence",
+        "verify",
+        "aws_iid",
+        "--payload",
+        &payload,
+        "--config",
+        &config,
+    ];
+    args.extend(["--at", "2026-02-16T01:38:27Z", "--json"]);
+    let more: Vec<String> = more.iter().map(|arg| arg.replace("./", &at(""))).collect();
+    args.extend(more.iter().map(String::as_str));
+    assay(&args)
+}
+
+#[test]
+fn a_document_of_aws_is_judged_with_its_page_and_its_answer_from_files() {
+    let settings = "awsAccountsAllowed: [\"111122223333\"]\n";
+    let (keys, answers) = (
+        ["--keys", "./page.md"],
+        ["--cloud-answers", "./answer.json"],
+    );
+    let both = [keys, answers].concat();
+    let proven = aws_iid(settings, &both);
+    assert_eq!(proven.status, 0, "{}", proven.stderr);
+    let shown = proven.json();
+    assert_eq!(shown["accepted"], true);
+    assert_eq!(
+        shown["identity"],
+        "aws:aws:111122223333:eu-west-1:i-0123456789abcdef0"
+    );
+    assert_eq!(
+        shown["attributes"]["aws_iid.iam.role"],
+        json!([crate::aws_iid::ROLE])
+    );
+
+    let alone = aws_iid(&format!("{settings}localOnly: true\n"), &keys);
+    assert_eq!(alone.status, 0, "{}", alone.stderr);
+
+    let stranger = aws_iid(
+        "allowOwnAccount: false\nawsAccountsAllowed: [\"222222222222\"]\n",
+        &both,
+    );
+    assert_eq!(stranger.status, 1, "{}", stranger.stderr);
+    assert_eq!(stranger.json()["check"], "account-not-allowed");
+
+    for (settings, more) in [
+        (settings, &answers[..]),
+        (settings, &keys[..]),
+        (
+            settings,
+            &[
+                "--keys",
+                "./config.yaml",
+                "--cloud-answers",
+                "./answer.json",
+            ][..],
+        ),
+        ("localOnly: true\n", &both[..]),
+        ("region: eu-west-1\n", &both[..]),
+    ] {
+        let run = aws_iid(settings, more);
+        assert_eq!(run.status, 2, "{settings} {more:?}: {}", run.stdout);
+    }
+    let named = aws_iid("  \nregion: eu-west-1\n", &both);
+    assert!(
+        named.stderr.contains("config.yaml:2:"),
+        "where: {}",
+        named.stderr
+    );
+    assert!(
+        named.stderr.contains("clouds.aws.region"),
+        "{}",
+        named.stderr
+    );
+}

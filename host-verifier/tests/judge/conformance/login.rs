@@ -60,9 +60,11 @@ impl<'a> Login<'a> {
     /// With other settings than the adapter's.
     pub(crate) fn with(method: &'a dyn Method, transcript: Transcript, config: Value) -> Self {
         let config = registry::deserialize_config(method.kind(), config).unwrap();
-        let attestor = config
-            .build_in(Files::beside(Path::new("/nonexistent")).in_trust_domain("example.org"))
-            .unwrap();
+        let provided = method.provided();
+        let files = Files::beside(Path::new("/nonexistent"))
+            .in_trust_domain("example.org")
+            .provided_by(&provided);
+        let attestor = config.build_in(files).unwrap();
         Self {
             method,
             attestor,

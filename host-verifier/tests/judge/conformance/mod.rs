@@ -20,10 +20,12 @@ use assay_common::login::{Direction, Transcript};
 use assay_common::policy::AttestorKind;
 use assay_host_verifier::attestor::{Facts, registry};
 use assay_host_verifier::blobs::Blobs;
+use assay_host_verifier::document::Provided;
 use jiff::Timestamp;
 use serde_json::Value;
 
 use self::login::Login;
+pub(crate) use self::login::at_once;
 use self::world::World;
 
 /// What an agent sends.
@@ -100,6 +102,11 @@ pub(crate) trait Method: Send + Sync {
     /// The same settings, but for whom they ask.
     fn asking_elsewhere(&self) -> Option<Value> {
         None
+    }
+
+    /// What the operator of the service has set up.
+    fn provided(&self) -> Provided {
+        Provided::default()
     }
 
     /// What must be in no error, no answer that is kept and no debug output.

@@ -13,7 +13,16 @@ use super::world::World;
 use super::{Method, each, name};
 
 /// What has members of any name in answers that are kept.
-const MAPS: [&str; 4] = ["/attributes", "/bound", "/labels", "/proven"];
+const MAPS: [&str; 8] = [
+    "/attributes",
+    "/bound",
+    "/clusters",
+    "/encrypted",
+    "/labels",
+    "/organizations",
+    "/proven",
+    "/tags",
+];
 
 /// Runs a case over the methods that ask, with the answer that is kept and what it proved.
 fn each_that_asks(case: impl Fn(&dyn Method, &Login<'_>, Vec<u8>, Claims)) {

@@ -1,12 +1,17 @@
 //! What an errand finds outside: pages, keys, a store. Everything else is not there.
 
+use std::sync::Arc;
+
+use assay_host_verifier::cloud::{CallError, CallErrorKind, Key, Known, Question};
 use assay_host_verifier::outside::{
     Error, ErrorKind, Fetch, KeySource, Outside, Request, Response,
 };
 use assay_host_verifier::store::{JoinTokenTaken, JoinTokens, MemoryStore};
 use jiff::Timestamp;
+use zeroize::Zeroizing;
 
 type Page = Box<dyn Fn(&Request) -> Option<Response> + Send + Sync>;
+type Told = Box<dyn Fn(&Key) -> Option<Vec<u8>> + Send + Sync>;
 type Spoil = Box<dyn Fn(Vec<u8>) -> Vec<u8> + Send + Sync>;
 
 /// See [`Outside`].
@@ -14,6 +19,7 @@ type Spoil = Box<dyn Fn(Vec<u8>) -> Vec<u8> + Send + Sync>;
 pub(crate) struct World {
     pages: Vec<Page>,
     keys: Vec<(String, Vec<u8>)>,
+    told: Vec<Told>,
     store: Option<MemoryStore>,
     spoil: Option<Spoil>,
 }
@@ -39,6 +45,16 @@ impl World {
     #[must_use]
     pub(crate) fn key(mut self, place: &str, jwk: &[u8]) -> Self {
         self.keys.push((place.to_owned(), jwk.to_vec()));
+        self
+    }
+
+    /// A cloud that answers questions; `None`: it does not know.
+    #[must_use]
+    pub(crate) fn cloud(
+        mut self,
+        told: impl Fn(&Key) -> Option<Vec<u8>> + Send + Sync + 'static,
+    ) -> Self {
+        self.told.push(Box::new(told));
         self
     }
 
@@ -95,6 +111,17 @@ impl Outside for World {
         match self.keys.iter().find(|(at, _)| at == place) {
             Some((_, jwk)) => Ok(self.passed(jwk.clone())),
             None => Err(Error::new(place, ErrorKind::Connect)),
+        }
+    }
+
+    async fn answer(&self, question: Arc<dyn Question>) -> Result<Known, CallError> {
+        let key = question.key();
+        match self.told.iter().find_map(|told| told(&key)) {
+            Some(answer) => Ok(Arc::new(Zeroizing::new(self.passed(answer)))),
+            None => {
+                let kind = CallErrorKind::Outside(ErrorKind::Connect);
+                Err(CallError::new(key.cloud.name(), "call", kind))
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 //! One frame for every method: it reads the files, and shows what came of it. A method adds a line to [`run`](super::run) and
 //! says how it judges: [`Offline`]. What a login would ask somebody for stands in files too: [`without_login`].
 
+mod aws;
 mod devid;
 mod possession;
 mod token;
@@ -277,7 +278,6 @@ fn without_login(
 }
 
 /// The cloud's answer that was given, where a login would ask it.
-#[expect(dead_code, reason = "the methods of clouds need it")]
 fn cloud_answers(case: &Case) -> Result<Vec<u8>, Failure> {
     case.cloud_answers.clone().ok_or_else(|| {
         let unreadable = Unreadable::new(
@@ -308,6 +308,7 @@ fn accept(report: &mut Report, claims: &Claims) {
     report.detail("identity", claims.facts.identity.clone());
 }
 
+pub(super) use aws::AwsIid;
 pub(super) use devid::TpmDevid;
 pub(super) use possession::{SshPop, X509Pop};
 pub(super) use token::{CustomJwt, K8sToken};

@@ -1,5 +1,6 @@
 //! One adapter per method, and the list of them.
 
+mod aws_iid;
 mod extension;
 mod http_dns;
 mod join_token;
@@ -19,6 +20,8 @@ pub(super) fn all() -> &'static [Box<dyn Method>] {
     static ALL: OnceLock<Vec<Box<dyn Method>>> = OnceLock::new();
     ALL.get_or_init(|| {
         vec![
+            Box::new(aws_iid::AwsIid::Asked),
+            Box::new(aws_iid::AwsIid::Alone),
             Box::new(extension::Extension),
             Box::new(http_dns::HttpDns),
             Box::new(join_token::JoinTokens::new()),

@@ -1,0 +1,241 @@
+#![doc = include_str!("../../../../docs/methods/aws_iid.md")]
+
+pub mod answer;
+pub mod certificates;
+pub mod config;
+pub mod document;
+pub mod error;
+mod names;
+pub mod payload;
+pub mod rules;
+pub mod verify;
+
+use std::sync::Arc;
+
+use assay_common::policy::AttestorKind;
+
+pub use certificates::Certificates;
+pub use config::Config;
+pub use rules::Rules;
+
+use self::answer::Known;
+use self::document::Document;
+use self::rules::Asks;
+use super::{
+    AttestError, Attestor, Attribute, Claims, Errand, ErrandContext, Facts, Judged, LoginContext,
+    Running,
+};
+use crate::cloud::aws::Aws;
+use crate::outside::Outside;
+
+/// What every proof gives.
+const ALWAYS: [&str; 6] = [
+    "aws_iid.account.id",
+    "aws_iid.ec2.instance.id",
+    "aws_iid.ec2.instance.region",
+    "aws_iid.ec2.instance.availability_zone",
+    "aws_iid.ec2.instance.image_id",
+    "aws_iid.ec2.instance.type",
+];
+/// What AWS says of an instance.
+const ANSWERED: [&str; 4] = [
+    "aws_iid.ec2.security_group.id",
+    "aws_iid.ec2.security_group.name",
+    "aws_iid.ec2.vpc.id",
+    "aws_iid.ec2.subnet.id",
+];
+const TAG: &str = "aws_iid.ec2.instance.tag.";
+const ROLE: &str = "aws_iid.iam.role";
+const ENCRYPTED: &str = "aws_iid.ec2.instance.storage_encrypted";
+const IMAGE_CREATED: &str = "aws_iid.ec2.image.created_time";
+
+/// Whether a proof by this method can have this attribute, whatever the settings.
+pub(super) fn may_give(attribute: &str) -> bool {
+    let tag = attribute.strip_prefix(TAG);
+    ALWAYS.contains(&attribute)
+        || ANSWERED.contains(&attribute)
+        || matches!(attribute, ROLE | ENCRYPTED | IMAGE_CREATED)
+        || tag.is_some_and(|name| !name.is_empty())
+}
+
+/// The attestor of an `aws_iid` entry.
+#[derive(Clone, Debug)]
+pub struct AwsIid(Arc<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    rules: Rules,
+    pinned: Certificates,
+    aws: Aws,
+}
+
+impl AwsIid {
+    /// An attestor that decides by `rules`, trusts the certificates in `pinned`, and asks `aws`.
+    #[must_use]
+    pub fn new(rules: Rules, pinned: Certificates, aws: Aws) -> Self {
+        Self(Arc::new(Parts { rules, pinned, aws }))
+    }
+}
+
+impl Attestor for AwsIid {
+    fn kind(&self) -> AttestorKind {
+        AttestorKind::AWS_IID
+    }
+
+    fn binds_first_use(&self) -> bool {
+        self.0.rules.tofu
+    }
+
+    fn weakness(&self) -> Option<(&'static str, &'static str)> {
+        let rules = &self.0.rules;
+        if rules.legacy {
+            let why = "lets in signatures of an RSA key of 1024 bits, which can be forged with enough means";
+            return Some((
+                why,
+                "have agents send `rsa2048`, and remove `legacySignatures`",
+            ));
+        }
+        rules.local_only.then_some((
+            "never asks AWS, so an instance that was ended long ago is let in",
+            "remove `localOnly`, or say `maxInstanceAge`",
+        ))
+    }
+
+    fn attributes(&self) -> Vec<String> {
+        let rules = &self.0.rules;
+        let mut names = ALWAYS.to_vec();
+        if !rules.local_only {
+            names.extend(ANSWERED);
+            let asked = [
+                (rules.profile, ROLE),
+                (rules.volumes, ENCRYPTED),
+                (rules.image, IMAGE_CREATED),
+            ];
+            names.extend(
+                asked
+                    .iter()
+                    .filter(|(asked, _)| *asked)
+                    .map(|(_, name)| name),
+            );
+        }
+        let mut names: Vec<_> = names.into_iter().map(str::to_owned).collect();
+        if !rules.local_only {
+            names.push(format!("{TAG}*"));
+        }
+        names
+    }
+
+    fn request(&self, _so_far: Option<&[u8]>) -> Result<Vec<u8>, AttestError> {
+        Ok(Vec::new())
+    }
+
+    fn judge(&self, cx: &LoginContext<'_>, payload: &[u8]) -> Result<Judged, AttestError> {
+        let Parts { rules, pinned, .. } = &*self.0;
+        let untrusted = payload::parse(payload)?;
+        let document = verify::verify(&untrusted, pinned, rules.legacy)?;
+        match rules.check(&document, cx.now)? {
+            Asks::Nothing => {
+                rules.alone(&document)?;
+                Ok(Judged::Proven(Box::new(claims(&document, None)?)))
+            }
+            asks => Ok(Judged::Errand(Box::new(AskAws {
+                attestor: self.clone(),
+                document,
+                asks,
+            }))),
+        }
+    }
+}
+
+/// A signed document that waits for AWS's word.
+#[derive(Debug)]
+struct AskAws {
+    attestor: AwsIid,
+    document: Document,
+    asks: Asks,
+}
+
+impl Errand for AskAws {
+    fn run<'a>(&'a self, outside: &'a dyn Outside, _: &'a ErrandContext) -> Running<'a> {
+        Box::pin(async move {
+            let Parts { rules, aws, .. } = &*self.attestor.0;
+            let answer = answer::ask(rules, &self.document, self.asks, aws, outside).await?;
+            serde_json::to_vec(&answer).map_err(answer::unreadable)
+        })
+    }
+
+    fn judge(self: Box<Self>, _: &LoginContext<'_>, answer: &[u8]) -> Result<Claims, AttestError> {
+        let answer = serde_json::from_slice(answer).map_err(answer::unreadable)?;
+        let known = answer::decide(&self.attestor.0.rules, &self.document, &answer)?;
+        claims(&self.document, Some(&known))
+    }
+}
+
+fn claims(document: &Document, known: Option<&Known<'_>>) -> Result<Claims, AttestError> {
+    let kind = AttestorKind::AWS_IID;
+    let place = document.place()?;
+    let mut attributes = Vec::new();
+    let mut give = |name: &str, value: &str| {
+        attributes.push(Attribute {
+            origin: kind,
+            name: name.to_owned(),
+            value: value.to_owned(),
+        });
+    };
+    // What the instance is now; the document has what it was when it was started.
+    let instance = known.map(|known| known.instance);
+    let instance_type = instance.map_or(&document.instance_type, |now| &now.instance_type);
+    let values = [
+        &document.account_id,
+        &document.instance_id,
+        &document.region,
+        &document.availability_zone,
+        &document.image_id,
+        instance_type,
+    ];
+    for (name, value) in ALWAYS.into_iter().zip(values) {
+        give(name, value);
+    }
+    if let Some(known) = known {
+        let [group_id, group_name, vpc, subnet] = ANSWERED;
+        for group in &known.instance.security_groups {
+            give(group_id, &group.id);
+            give(group_name, &group.name);
+        }
+        for (name, value) in [
+            (vpc, &known.instance.vpc_id),
+            (subnet, &known.instance.subnet_id),
+        ] {
+            if let Some(value) = value {
+                give(name, value);
+            }
+        }
+        for (name, value) in &known.instance.tags {
+            give(&format!("{TAG}{name}"), value);
+        }
+        for role in &known.roles {
+            give(ROLE, role);
+        }
+        if let Some(encrypted) = known.encrypted {
+            give(ENCRYPTED, &encrypted.to_string());
+        }
+        if let Some(created) = known.image_created {
+            give(IMAGE_CREATED, &created.to_string());
+        }
+    }
+    let identity = format!(
+        "aws:{}:{}:{}:{}",
+        place.region().partition().name(),
+        document.account_id,
+        document.region,
+        document.instance_id
+    );
+    Ok(Claims {
+        kind,
+        attributes,
+        facts: Facts {
+            identity: Some(identity),
+            ..Facts::default()
+        },
+    })
+}
