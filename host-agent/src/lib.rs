@@ -7,6 +7,7 @@
 //! * [`mod@line`]: a link to a verifier over a Unix or TCP socket.
 //! * [`platform`]: time and rest.
 //! * [`method`]: what a host can prove without a TPM; [`key`]: the private keys that some of it takes.
+//! * [`metadata`]: the services that a cloud's virtual machine asks who it is.
 //! * [`config`], [`setup`], [`evidence`]: from a YAML file to the one source that a login asks.
 //! * [`client`]: the login over HTTPS.
 //! * [`svid`]: what a session brings, and the files it comes into.
@@ -40,6 +41,7 @@ pub mod evidence;
 pub mod finding;
 pub mod key;
 pub mod line;
+pub mod metadata;
 pub mod method;
 pub mod names;
 pub mod platform;

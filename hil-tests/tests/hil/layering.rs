@@ -10,12 +10,18 @@ use serde_json::Value;
 /// Which of our crates each of our crates may depend on. Boards are matched by their folder.
 fn allowed(package: &str) -> &'static [&'static str] {
     match package {
-        "assay-common" | "assay-host" | "assay-spi-tpm" => &[],
+        "assay-cloud-standins" | "assay-common" | "assay-host" | "assay-spi-tpm" => &[],
         "assay-firmware" => &["assay-common"],
         "assay-host-verifier" => &["assay-common", "assay-host"],
-        "assay-host-agent" => &["assay-common", "assay-firmware", "assay-host"],
+        "assay-host-agent" => &[
+            "assay-cloud-standins",
+            "assay-common",
+            "assay-firmware",
+            "assay-host",
+        ],
         "assay-qemu-overlay" => &["assay-spi-tpm"],
         "assay-hil-tests" => &[
+            "assay-cloud-standins",
             "assay-common",
             "assay-firmware",
             "assay-host",
@@ -231,7 +237,7 @@ fn the_host_agents_layers_use_only_what_is_below() {
         &workspace_root().join("host-agent/src"),
         &[
             &["finding", "line", "names", "platform"],
-            &["key", "method", "secret", "tpm"],
+            &["key", "metadata", "method", "secret", "tpm"],
             &["config"],
             &["svid"],
             &["evidence", "session"],

@@ -131,8 +131,8 @@ fn what_is_wrong_is_named_at_its_place_with_what_to_do() {
         ),
         (
             "type: tpm_quote",
-            "type: aws_iid",
-            "7:15: this agent cannot prove aws_iid|known here",
+            "type: aws_iid\n        config: {use_imdsv2: true}",
+            "`use_imdsv2` is no setting of this agent|`imdsv1: true`",
         ),
         (
             "config: {}",

@@ -6,10 +6,17 @@
 //! The methods of the TPM are no part of this: their keys live from one round to the next, and they are the firmware's own
 //! [`EvidenceSource`](assay_firmware::evidence::EvidenceSource).
 
+pub mod aws_iid;
+pub mod aws_token;
+pub mod azure_imds;
+pub mod azure_msi;
+mod bound;
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 mod documents;
+mod elsewhere;
 pub mod extension;
+pub mod gcp_iit;
 pub mod http_dns;
 pub mod join_token;
 pub mod registry;

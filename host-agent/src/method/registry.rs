@@ -31,8 +31,13 @@ macro_rules! methods {
 }
 
 methods! {
+    AWS_IID => aws_iid;
+    AWS_TOKEN => aws_token;
+    AZURE_IMDS => azure_imds;
+    AZURE_MSI => azure_msi;
     CUSTOM_JWT => custom_jwt;
     EXTENSION => extension;
+    GCP_IIT => gcp_iit;
     HTTP_DNS => http_dns;
     JOIN_TOKEN => join_token;
     SSH_POP => ssh_pop;

@@ -64,16 +64,28 @@ impl Source {
                 "a token is three parts of base64url with dots between them",
             )
         };
-        let alphabet = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
         match token {
             "" => Err(wrong("it is empty")),
             long if long.len() > MAX => Err(wrong("it is too long for a token")),
-            token if !token.bytes().all(alphabet) || token.split('.').count() != 3 => {
-                Err(wrong("what is in it is no token"))
-            }
+            token if !is_token(token) => Err(wrong("what is in it is no token")),
             token => Ok(Zeroizing::new(token.to_owned())),
         }
     }
+}
+
+/// The token that a cloud's platform projects into a pod.
+pub(super) fn of_pod(path: &Path) -> Result<Zeroizing<String>, MethodError> {
+    let token = Source::Projected(path.to_owned()).token();
+    token.map_err(|error| {
+        let hint = "the platform projects it into the pod and names it: is the pod's service account set up?";
+        MethodError::new(error.what, hint)
+    })
+}
+
+/// Whether a text has the form of a token, and a length that a verifier takes.
+pub(super) fn is_token(text: &str) -> bool {
+    let alphabet = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    text.len() <= MAX && text.bytes().all(alphabet) && text.split('.').count() == 3
 }
 
 fn read_projected(path: &Path) -> Result<Zeroizing<String>, MethodError> {
@@ -93,19 +105,19 @@ fn read_projected(path: &Path) -> Result<Zeroizing<String>, MethodError> {
 }
 
 /// What a token says of itself. Nobody has verified it: for people, who want to know which token they have.
-struct Said {
+pub(super) struct Said {
     claims: Value,
 }
 
 impl Said {
-    fn read(token: &str) -> Option<Self> {
+    pub(super) fn read(token: &str) -> Option<Self> {
         let claims = token.split('.').nth(1)?;
         let claims = URL_SAFE_NO_PAD.decode(claims).ok()?;
         let claims: Value = serde_json::from_slice(&claims).ok()?;
         claims.is_object().then_some(Self { claims })
     }
 
-    fn text(&self, name: &str) -> Option<String> {
+    pub(super) fn text(&self, name: &str) -> Option<String> {
         let told = match self.claims.get(name)? {
             Value::String(text) => text.clone(),
             Value::Array(list) => {
