@@ -21,12 +21,14 @@
 //! A folder here, `pub mod` below, and one line in [`registry`].
 
 pub mod aws_iid;
+pub mod aws_token;
 pub mod claims;
 pub mod custom_jwt;
 pub mod elsewhere;
 pub mod errand;
 pub mod error;
 pub mod extension;
+pub mod gcp_iit;
 pub mod http_dns;
 pub mod issuer;
 pub mod join_token;
@@ -34,7 +36,9 @@ pub mod k8s_psat;
 pub mod k8s_sat;
 pub mod k8s_token;
 pub mod kubernetes;
+pub mod nonce_audience;
 pub mod registry;
+pub mod restriction;
 pub mod run;
 pub mod ssh_pop;
 mod text;

@@ -63,8 +63,10 @@ macro_rules! methods {
 
 methods! {
     AWS_IID => aws_iid;
+    AWS_TOKEN => aws_token;
     CUSTOM_JWT => custom_jwt;
     EXTENSION => extension;
+    GCP_IIT => gcp_iit;
     HTTP_DNS => http_dns;
     JOIN_TOKEN => join_token;
     K8S_PSAT => k8s_psat;

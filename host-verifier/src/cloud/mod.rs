@@ -13,6 +13,7 @@
 pub mod answers;
 pub mod aws;
 mod error;
+pub mod gcp;
 mod question;
 mod settings;
 

@@ -6,4 +6,6 @@
 pub struct Clouds {
     /// Amazon Web Services.
     pub aws: super::aws::Settings,
+    /// Google Cloud.
+    pub gcp: super::gcp::Settings,
 }

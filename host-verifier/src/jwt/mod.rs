@@ -25,6 +25,7 @@ mod decide;
 mod error;
 pub mod json;
 mod key;
+mod peek;
 mod set;
 #[cfg(feature = "service")]
 pub mod source;
@@ -39,6 +40,7 @@ pub use decide::{Claims, Expectations, MAX_LEEWAY, decide, decide_endless};
 pub(crate) use error::shown;
 pub use error::{JwtError, Part};
 pub use key::{Jwk, JwkError, MAX_JWK, MAX_RSA_BITS};
+pub use peek::untrusted_text;
 pub use set::{JwkSet, MAX_KEYS, MAX_SET, NoKey, SetError};
 pub use token::{Header, Unverified, Waiting, parse};
 pub use verify::{JwkProblem, Prepared, Verified, VerifyingKey, verify};

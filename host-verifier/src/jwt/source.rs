@@ -17,12 +17,15 @@ const WELL_KNOWN: &str = "/.well-known/openid-configuration";
 pub async fn fetch(fetch: &dyn Fetch, source: &KeySource) -> Result<JwkSet, Error> {
     match &source.location {
         KeyLocation::Jwks(url) => fetch_set(fetch, source, url).await,
-        KeyLocation::Discovery { issuer } => {
+        KeyLocation::Discovery { issuer } | KeyLocation::OwnDiscovery { issuer } => {
             let base = issuer.strip_suffix('/').unwrap_or(issuer);
             let url = format!("{base}{WELL_KNOWN}");
             let body = ask(fetch, source, &url, MAX_DISCOVERY).await?;
             let content = |why| Error::new(&url, ErrorKind::Content(why));
             let keys = keys_of(&body, issuer).map_err(content)?;
+            if matches!(source.location, KeyLocation::OwnDiscovery { .. }) {
+                own_host(issuer, &keys).map_err(content)?;
+            }
             fetch_set(fetch, source, &keys).await
         }
     }
@@ -66,6 +69,19 @@ fn keys_of(document: &[u8], issuer: &str) -> Result<String, &'static str> {
     }
 }
 
+/// The keys are where the issuer is: same host, same port.
+fn own_host(issuer: &str, keys: &str) -> Result<(), &'static str> {
+    let place = |url| {
+        Target::parse(url)
+            .map(|target| (target.host, target.port))
+            .ok()
+    };
+    match (place(issuer), place(keys)) {
+        (Some(own), Some(named)) if own == named => Ok(()),
+        _ => Err("the jwks_uri is on another host than the issuer"),
+    }
+}
+
 /// Nothing of what the other side sent.
 const fn told(error: &SetError) -> &'static str {
     match error {
@@ -79,7 +95,7 @@ const fn told(error: &SetError) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::keys_of;
+    use super::{keys_of, own_host};
 
     const ISSUER: &str = "https://issuer.example.org";
 
@@ -131,6 +147,29 @@ mod tests {
                 why,
                 "{document}"
             );
+        }
+    }
+    #[test]
+    fn keys_on_another_host_than_the_issuers_are_refused() {
+        let issuer = "https://0a.tokens.sts.global.api.aws";
+        for (keys, own) in [
+            (
+                "https://0a.tokens.sts.global.api.aws/.well-known/jwks.json",
+                true,
+            ),
+            ("https://0A.tokens.sts.global.api.aws:443/keys", true),
+            (
+                "https://0b.tokens.sts.global.api.aws/.well-known/jwks.json",
+                false,
+            ),
+            (
+                "https://0a.tokens.sts.global.api.aws.evil.example/keys",
+                false,
+            ),
+            ("https://0a.tokens.sts.global.api.aws:8443/keys", false),
+            ("", false),
+        ] {
+            assert_eq!(own_host(issuer, keys).is_ok(), own, "{keys}");
         }
     }
 }

@@ -146,6 +146,11 @@ pub enum KeyLocation {
         /// The issuer's URL, literally as its tokens name it.
         issuer: String,
     },
+    /// As `Discovery`, and the keys are on the issuer's own host: for issuers of which others may have one in the same domain.
+    OwnDiscovery {
+        /// As in `Discovery`.
+        issuer: String,
+    },
     /// The URL of the JWK set itself.
     Jwks(String),
 }
@@ -155,7 +160,7 @@ impl KeyLocation {
     #[must_use]
     pub fn url(&self) -> &str {
         match self {
-            Self::Discovery { issuer } => issuer,
+            Self::Discovery { issuer } | Self::OwnDiscovery { issuer } => issuer,
             Self::Jwks(url) => url,
         }
     }

@@ -3,6 +3,7 @@
 //! * `chains`: the path validator, over certificates made by openssl.
 //! * `aws_iid`: instance identity documents, signed by keys of our own.
 //! * `cms`: documents that clouds sign, made by openssl.
+//! * `cloud_tokens`: methods whose proof is a token that a cloud signs.
 //! * `conformance`: what holds for every method.
 //! * `corpus`: real vendors' certificates, when `ASSAY_CORPUS` names them.
 //! * `credential`: `MakeCredential` against a TPM that opens it.
@@ -21,6 +22,7 @@ mod attacks;
 mod aws_iid;
 mod chains;
 mod cli;
+mod cloud_tokens;
 mod cms;
 mod conformance;
 mod corpus;

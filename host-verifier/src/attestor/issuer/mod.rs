@@ -1,4 +1,4 @@
-//! Tokens of an issuer, for the methods whose proof is one: `custom_jwt` and `k8s_token`. What they share is where the
+//! Tokens of an issuer, for the methods whose proof is one: `custom_jwt`, `k8s_token`, and those of clouds. What they share is where the
 //! issuer's keys are ([`Keys`]) and the way from a token to claims ([`IssuedToken`]); what a token must say is each method's
 //! own ([`Rules`]).
 //!
@@ -8,6 +8,7 @@
 pub mod config;
 pub mod payload;
 
+use core::time::Duration;
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -55,6 +56,16 @@ pub trait Rules: Send + Sync + core::fmt::Debug {
     ///
     /// [`Fault::Malformed`].
     fn token(&self, payload: &[u8]) -> Result<Zeroizing<Vec<u8>>, AttestError>;
+
+    /// What a token must say of the login that it is shown in: nothing, unless the method says otherwise.
+    ///
+    /// # Errors
+    ///
+    /// Any failed check.
+    fn check_login(&self, cx: &LoginContext<'_>, token: &jwt::Claims) -> Result<(), AttestError> {
+        let _ = (cx, token);
+        Ok(())
+    }
 
     /// The method's own checks of a token that is as expected, and what it says.
     ///
@@ -120,7 +131,7 @@ impl<R: Rules + 'static> Attestor for IssuedToken<R> {
             }
             Keys::Inline(set) => set.select(token.header().kid.as_deref()),
             Keys::Pem(keys) => {
-                let claims = judge.by_any(keys, &token.unverified(), cx.now)?;
+                let claims = judge.by_any(keys, &token.unverified(), cx)?;
                 return Ok(Judged::Proven(Box::new(claims)));
             }
         };
@@ -134,7 +145,7 @@ impl<R: Rules + 'static> Attestor for IssuedToken<R> {
         let expected = judge.rules.expectations();
         let token = token.unverified();
         let judged = jwt::judge_by(&token, key, &judge.prepared, &expected, cx.now);
-        let claims = judge.rules.claims(judged.map_err(problem)?)?;
+        let claims = judge.claims(judged.map_err(problem)?, cx)?;
         Ok(Judged::Proven(Box::new(claims)))
     }
 }
@@ -146,7 +157,7 @@ impl<R: Rules> Judge<R> {
         answer: &[u8],
         source: &KeySource,
         token: &Unverified<'_>,
-        now: Timestamp,
+        cx: &LoginContext<'_>,
     ) -> Result<Claims, AttestError> {
         let expected = self.rules.expectations();
         jwt::check_allowed(token, &expected).map_err(problem)?;
@@ -154,8 +165,14 @@ impl<R: Rules> Judge<R> {
         let read = |answer| jwk(answer, source);
         let algorithm = token.header().algorithm;
         let key = self.prepared.answered(answer, algorithm, read, problem)?;
-        let judged = jwt::judge_prepared(token, &key, &expected, now);
-        self.rules.claims(judged.map_err(problem)?)
+        let judged = jwt::judge_prepared(token, &key, &expected, cx.now);
+        self.claims(judged.map_err(problem)?, cx)
+    }
+
+    /// The method's own checks.
+    fn claims(&self, token: jwt::Claims, cx: &LoginContext<'_>) -> Result<Claims, AttestError> {
+        self.rules.check_login(cx, &token)?;
+        self.rules.claims(token)
     }
 
     /// Judged by the first key that its signature is of. Another failure than the signature's is the token's own.
@@ -163,13 +180,13 @@ impl<R: Rules> Judge<R> {
         &self,
         keys: &[Jwk],
         token: &Unverified<'_>,
-        now: Timestamp,
+        cx: &LoginContext<'_>,
     ) -> Result<Claims, AttestError> {
         let expected = self.rules.expectations();
         let mut last = None;
         for key in keys {
-            match jwt::judge_by(token, key, &self.prepared, &expected, now) {
-                Ok(claims) => return self.rules.claims(claims),
+            match jwt::judge_by(token, key, &self.prepared, &expected, cx.now) {
+                Ok(claims) => return self.claims(claims, cx),
                 // A signature that fails says more than a key of another type.
                 Err(JwkProblem::Token(error @ JwtError::KeyType { .. })) => {
                     last.get_or_insert(error);
@@ -215,23 +232,7 @@ impl<R: Rules> Errand for AskForKey<R> {
     fn run<'a>(&'a self, outside: &'a dyn Outside, _: &'a ErrandContext) -> Running<'a> {
         Box::pin(async move {
             let kid = self.token.header().kid.as_deref();
-            let jwk = outside.jwk(&self.source, kid).await;
-            let jwk = jwk.map_err(|error| {
-                let what = match (error.kind, kid) {
-                    (ErrorKind::NoKey, Some(kid)) => {
-                        format!("key {} not found at {}", jwt::shown(kid), error.to)
-                    }
-                    (ErrorKind::NoKey, None) => {
-                        format!("the token names no key (kid), and {} has several", error.to)
-                    }
-                    _ => format!("failed to fetch signing key: {error}"),
-                };
-                let check = match error.kind {
-                    ErrorKind::NoKey => "token-key-unknown",
-                    _ => "token-keys",
-                };
-                AttestError::new(error.kind.fault(), check, what)
-            })?;
+            let jwk = key(outside, &self.source, kid).await?;
             let answer = Answer {
                 source: self.source.location.url().into(),
                 jwk: String::from_utf8_lossy(&jwk),
@@ -242,7 +243,7 @@ impl<R: Rules> Errand for AskForKey<R> {
 
     fn judge(self: Box<Self>, cx: &LoginContext<'_>, answer: &[u8]) -> Result<Claims, AttestError> {
         let token = self.token.unverified();
-        self.judge.by(answer, &self.source, &token, cx.now)
+        self.judge.by(answer, &self.source, &token, cx)
     }
 }
 
@@ -256,8 +257,71 @@ fn jwk<'a>(answer: &'a [u8], source: &KeySource) -> Result<Cow<'a, str>, AttestE
     }
 }
 
+/// The key of a source that a token means, as JSON.
+///
+/// # Errors
+///
+/// Nobody answered, or the source has no such key.
+pub(super) async fn key(
+    outside: &dyn Outside,
+    source: &KeySource,
+    kid: Option<&str>,
+) -> Result<Vec<u8>, AttestError> {
+    let jwk = outside.jwk(source, kid).await;
+    jwk.map_err(|error| {
+        let what = match (error.kind, kid) {
+            (ErrorKind::NoKey, Some(kid)) => {
+                format!("key {} not found at {}", jwt::shown(kid), error.to)
+            }
+            (ErrorKind::NoKey, None) => {
+                format!("the token names no key (kid), and {} has several", error.to)
+            }
+            _ => format!("failed to fetch signing key: {error}"),
+        };
+        let check = match error.kind {
+            ErrorKind::NoKey => "token-key-unknown",
+            _ => "token-keys",
+        };
+        AttestError::new(error.kind.fault(), check, what)
+    })
+}
+
 fn internal(why: String) -> AttestError {
     AttestError::new(Fault::Internal, "token-answer", why)
+}
+
+/// That a token was issued no longer ago than `most`, give or take the clocks' leeway. `None`: it may be as old as it lives.
+///
+/// # Errors
+///
+/// [`Fault::Refused`].
+pub(super) fn check_age(
+    token: &jwt::Claims,
+    now: Timestamp,
+    most: Option<Duration>,
+    leeway: Duration,
+) -> Result<(), AttestError> {
+    let Some(most) = most.map(|most| most.as_secs()) else {
+        return Ok(());
+    };
+    let refused = |check, why: String| {
+        let detail = format!("JWT verification failed: {why}");
+        AttestError::new(Fault::Refused, check, detail)
+    };
+    let issued = token.issued.ok_or_else(|| {
+        refused(
+            "token-claims",
+            "the token has no issue time (iat)".to_owned(),
+        )
+    })?;
+    let age = now.as_second().saturating_sub(issued.as_second());
+    match u64::try_from(age).is_ok_and(|age| age > most.saturating_add(leeway.as_secs())) {
+        true => Err(refused(
+            "token-age",
+            format!("the token was issued (iat) {age} s ago, more than {most} s"),
+        )),
+        false => Ok(()),
+    }
 }
 
 /// A token's failed check as operators know it (seed 003).
@@ -266,7 +330,8 @@ pub(super) fn failed(error: JwtError) -> AttestError {
     AttestError::new(error.fault(), error.check(), detail)
 }
 
-fn problem(problem: JwkProblem) -> AttestError {
+/// As [`failed`], or the key's fault.
+pub(super) fn problem(problem: JwkProblem) -> AttestError {
     match problem {
         JwkProblem::Token(error) => failed(error),
         JwkProblem::Jwk(error) => AttestError::new(

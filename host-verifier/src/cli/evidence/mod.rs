@@ -60,6 +60,16 @@ pub enum Method {
     /// Exit status: 0 proven, 1 refused, 2 unreadable input.
     #[command(name = "custom_jwt")]
     CustomJwt(offline::Evidence),
+    /// A token of AWS STS
+    ///
+    /// Exit status: 0 proven, 1 refused, 2 unreadable input.
+    #[command(name = "aws_token")]
+    AwsToken(offline::Evidence),
+    /// An identity token of an instance of Google Compute Engine
+    ///
+    /// Exit status: 0 proven, 1 refused, 2 unreadable input.
+    #[command(name = "gcp_iit")]
+    GcpIit(offline::Evidence),
     /// A service account token of a Kubernetes cluster
     ///
     /// Exit status: 0 proven, 1 refused, 2 unreadable input.
@@ -91,6 +101,8 @@ pub fn run(command: Command) -> ExitCode {
         Some(Method::X509Pop(evidence)) => offline::run::<offline::X509Pop>(&evidence),
         Some(Method::SshPop(evidence)) => offline::run::<offline::SshPop>(&evidence),
         Some(Method::CustomJwt(evidence)) => offline::run::<offline::CustomJwt>(&evidence),
+        Some(Method::AwsToken(evidence)) => offline::run::<offline::AwsToken>(&evidence),
+        Some(Method::GcpIit(evidence)) => offline::run::<offline::GcpIit>(&evidence),
         Some(Method::K8sToken(evidence)) => offline::run::<offline::K8sToken>(&evidence),
         Some(Method::AwsIid(evidence)) => offline::run::<offline::AwsIid>(&evidence),
         Some(Method::TpmDevid(evidence)) => offline::run::<offline::TpmDevid>(&evidence),

@@ -1,6 +1,7 @@
 //! `clouds`: whose signatures are a cloud's, and how its API is asked.
 
 mod aws;
+mod gcp;
 
 use std::path::Path;
 
@@ -17,6 +18,9 @@ pub(super) struct Source {
     /// Amazon Web Services.
     #[serde(default)]
     aws: aws::Source,
+    /// Google Cloud.
+    #[serde(default)]
+    gcp: gcp::Source,
 }
 
 pub(super) fn check(
@@ -26,5 +30,6 @@ pub(super) fn check(
 ) -> Result<Clouds, DocumentError> {
     Ok(Clouds {
         aws: aws::check(report, &source.aws, base)?,
+        gcp: gcp::check(report, &source.gcp, base)?,
     })
 }

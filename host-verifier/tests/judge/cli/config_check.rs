@@ -316,7 +316,7 @@ fn policies_are_described_by_their_rules() {
     let run = check_text(
         "section: AgentAttestation\nschema: v1\nspec:\n  environment: production\n  policies:\n    - name: hybrid\n      \
          environment: [staging, production]\n      requiredAttestors: [{type: azure_imds}]\n      \
-         anyOf: [{type: aws_iid}, {type: azure_msi}, {type: gcp_iit}]\n      minAttestors: 2\n      \
+         anyOf: [{type: aws_iid}, {type: azure_msi}, {type: gcp_iit, config: {allowedProjectIDs: rack-1a}}]\n      minAttestors: 2\n      \
          requiredAttestorCombinations: [[aws_iid, azure_msi], [gcp_iit, azure_msi]]\n",
         &[],
     );

@@ -13,12 +13,13 @@ use super::world::World;
 use super::{Method, each, name};
 
 /// What has members of any name in answers that are kept.
-const MAPS: [&str; 8] = [
+const MAPS: [&str; 9] = [
     "/attributes",
     "/bound",
     "/clusters",
     "/encrypted",
     "/labels",
+    "/metadata",
     "/organizations",
     "/proven",
     "/tags",

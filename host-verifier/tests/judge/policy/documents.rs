@@ -176,10 +176,10 @@ fn too_many_entries_or_combinations_are_refused() {
         "http_dns\n          config: {allowedHostnames: [a.example.org]}",
         "extension\n          config: {webhookURL: 'https://hook.example.org/'}",
         "aws_iid",
-        "aws_token",
+        "aws_token\n          config: {issuerURLs: 'https://issuer.example.org'}",
         "azure_imds",
         "azure_msi",
-        "gcp_iit",
+        "gcp_iit\n          config: {allowedProjectIDs: rack-1a}",
         "k8s_token\n          config: {issuerURL: 'https://issuer.example.org'}",
     ];
     let entries = |n: usize| -> String {

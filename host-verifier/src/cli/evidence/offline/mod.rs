@@ -311,4 +311,4 @@ fn accept(report: &mut Report, claims: &Claims) {
 pub(super) use aws::AwsIid;
 pub(super) use devid::TpmDevid;
 pub(super) use possession::{SshPop, X509Pop};
-pub(super) use token::{CustomJwt, K8sToken};
+pub(super) use token::{AwsToken, CustomJwt, GcpIit, K8sToken};

@@ -2,11 +2,11 @@
 
 use assay_common::policy::AttestorKind;
 
-use super::{Case, Failure, Offline, without_login};
+use super::{Case, Failure, Offline, cloud_answers, without_login};
 use crate::{
     attestor::{
-        AttestError, Claims, Fault, custom_jwt,
-        issuer::{IssuedToken, Keys, Rules},
+        AttestError, Claims, Fault, aws_token, custom_jwt, gcp_iit,
+        issuer::{IssuedToken, Keys, Rules, payload},
         k8s_token,
     },
     cli::report::Unreadable,
@@ -40,6 +40,70 @@ impl Offline for K8sToken {
     }
 }
 
+/// `assay evidence verify aws_token`.
+pub(in super::super) struct AwsToken;
+
+impl Offline for AwsToken {
+    const KIND: AttestorKind = AttestorKind::AWS_TOKEN;
+    const TAKES_KEYS: bool = true;
+    const NONCE_LEN: usize = 16;
+    type Config = aws_token::Config;
+
+    fn judge(config: &Self::Config, files: Files<'_>, case: Case) -> Result<Claims, Failure> {
+        let nonce = nonce_in_audience(config.nonce_in_audience, &case)?;
+        let attestor = config.attestor_for(files, nonce)?;
+        let issuer = attestor.issuer_of(case.payload.trim_ascii_end());
+        judge(issuer.map_err(Failure::Refused)?, &case)
+    }
+}
+
+/// `assay evidence verify gcp_iit`.
+pub(in super::super) struct GcpIit;
+
+impl Offline for GcpIit {
+    const KIND: AttestorKind = AttestorKind::GCP_IIT;
+    const TAKES_KEYS: bool = true;
+    const TAKES_CLOUD_ANSWERS: bool = true;
+    const NONCE_LEN: usize = 16;
+    type Config = gcp_iit::Config;
+
+    fn judge(config: &Self::Config, files: Files<'_>, case: Case) -> Result<Claims, Failure> {
+        let nonce = nonce_in_audience(config.nonce_in_audience, &case)?;
+        let attestor = config.attestor_for(files, nonce)?;
+        without_login(&attestor, &case.payload, case.at, || {
+            if case.cloud_answers.is_some() || config.use_instance_metadata {
+                return cloud_answers(&case);
+            }
+            let token = payload::token(&case.payload).map_err(Failure::Refused)?;
+            let source = attestor.keys();
+            let answer = gcp_iit::Answer {
+                source: source.location.url().into(),
+                jwk: jwk(&token, &case)?.into(),
+                instance: None,
+            };
+            Ok(serde_json::json!(answer).to_string().into_bytes())
+        })
+    }
+}
+
+/// The login's nonce as the token's audience must have it: 16 bytes, which the settings ask for or do not.
+fn nonce_in_audience(wanted: bool, case: &Case) -> Result<Option<String>, Failure> {
+    match (&case.nonce, wanted) {
+        (Some(nonce), true) => Ok(Some(hex::encode(nonce))),
+        (None, false) => Ok(None),
+        (None, true) => {
+            let why = "the settings ask for a nonce in the audience";
+            let unreadable = Unreadable::new("--config", why);
+            let hint = "give the first 16 bytes of the method's nonce in its login with --nonce";
+            Err(unreadable.with_hint(hint).into())
+        }
+        (Some(_), false) => {
+            let why = "the settings ask for no nonce in the audience (nonceInAudience)";
+            Err(Unreadable::new("--nonce", why).into())
+        }
+    }
+}
+
 fn judge<R: Rules + 'static>(attestor: &IssuedToken<R>, case: &Case) -> Result<Claims, Failure> {
     // An editor's line end is no part of a token.
     let payload = case.payload.trim_ascii_end();
@@ -53,6 +117,16 @@ fn answer<R: Rules>(rules: &R, payload: &[u8], case: &Case) -> Result<Vec<u8>, F
     let Keys::Published(source) = rules.keys() else {
         return Ok(Vec::new());
     };
+    let token = rules.token(payload).map_err(Failure::Refused)?;
+    let answer = serde_json::json!({
+        "source": source.location.url(),
+        "jwk": jwk(&token, case)?,
+    });
+    Ok(answer.to_string().into_bytes())
+}
+
+/// The key that the token means, of the key set in the file.
+fn jwk(token: &[u8], case: &Case) -> Result<String, Failure> {
     let Some(set) = &case.keys else {
         let unreadable = Unreadable::new(
             "--config",
@@ -66,14 +140,9 @@ fn answer<R: Rules>(rules: &R, payload: &[u8], case: &Case) -> Result<Vec<u8>, F
     let refused = |check: &'static str, detail: String| {
         Failure::Refused(AttestError::new(Fault::Refused, check, detail))
     };
-    let token = rules.token(payload).map_err(Failure::Refused)?;
-    let parsed = jwt::parse(&token).map_err(|error| refused("token-form", error.to_string()))?;
+    let parsed = jwt::parse(token).map_err(|error| refused("token-form", error.to_string()))?;
     let key = set
         .select(parsed.header().kid.as_deref())
         .map_err(|error| refused("token-key-unknown", error.to_string()))?;
-    let answer = serde_json::json!({
-        "source": source.location.url(),
-        "jwk": String::from_utf8_lossy(&key.to_json()),
-    });
-    Ok(answer.to_string().into_bytes())
+    Ok(String::from_utf8_lossy(&key.to_json()).into_owned())
 }

@@ -1,6 +1,7 @@
 //! One adapter per method, and the list of them.
 
 mod aws_iid;
+mod cloud_tokens;
 mod extension;
 mod http_dns;
 mod join_token;
@@ -22,6 +23,11 @@ pub(super) fn all() -> &'static [Box<dyn Method>] {
         vec![
             Box::new(aws_iid::AwsIid::Asked),
             Box::new(aws_iid::AwsIid::Alone),
+            Box::new(cloud_tokens::AwsToken::Bearer),
+            Box::new(cloud_tokens::AwsToken::Fresh),
+            Box::new(cloud_tokens::GcpIit::Bearer),
+            Box::new(cloud_tokens::GcpIit::Fresh),
+            Box::new(cloud_tokens::GcpIit::Asked),
             Box::new(extension::Extension),
             Box::new(http_dns::HttpDns),
             Box::new(join_token::JoinTokens::new()),

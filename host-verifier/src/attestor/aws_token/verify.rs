@@ -1,0 +1,301 @@
+//! What `aws_token` asks of a token beyond the engine's checks, and what it makes of it.
+
+use core::time::Duration;
+use std::sync::Arc;
+
+use assay_common::login::Transcript;
+use assay_common::policy::AttestorKind;
+
+use crate::attestor::issuer::Keys;
+use crate::attestor::restriction::{AllowList, Globs, Required};
+use crate::attestor::{AttestError, Attribute, Claims, Facts, Fault, nonce_audience};
+use crate::jwt::json::{Json, Object};
+use crate::jwt::{self, shown};
+
+/// The claim that has all that STS says of the caller.
+const STS: &str = "https://sts.amazonaws.com/";
+/// What STS signs of the tags of the principal, which administrators and AWS set.
+const PRINCIPAL_TAGS: &str = "principal_tags";
+/// What STS signs of the tags that the caller chose.
+const REQUEST_TAGS: &str = "request_tags";
+/// Longest value of an attribute, bytes; an ARN's longest.
+const MAX_VALUE: usize = 2048;
+/// Most organizational units of a path, and most tags of a kind.
+const MOST: usize = 64;
+
+/// The attributes that have one name, without the method's.
+pub(super) const NAMES: [&str; 8] = [
+    "account.id",
+    "org.id",
+    "ou_path",
+    "source_region",
+    "identity_store_user_id",
+    "principal_arn",
+    "ec2.instance.arn",
+    "lambda.function.arn",
+];
+/// What the attributes of tags begin with.
+pub(super) const TAGS: [&str; 2] = ["principal_tags.", "request_tags."];
+
+/// The rules of one issuer.
+#[derive(Debug)]
+pub struct Rules {
+    pub(super) issuer: String,
+    pub(super) keys: Keys,
+    pub(super) settings: Arc<Settings>,
+}
+
+/// What the issuers of one entry have in common.
+#[derive(Debug)]
+pub(super) struct Settings {
+    pub(super) audiences: Vec<String>,
+    pub(super) accounts: AllowList,
+    pub(super) organizations: AllowList,
+    pub(super) principals: Globs,
+    pub(super) tags: Required,
+    pub(super) require_instance: bool,
+    pub(super) max_age: Option<Duration>,
+    pub(super) leeway: Duration,
+    pub(super) nonce_in_audience: bool,
+    /// The nonce of a login that is known by it; `None`: it comes from the login's transcript.
+    pub(super) nonce: Option<String>,
+}
+
+/// Whether a text is the name of an account: 12 digits.
+pub(super) fn is_account(text: &str) -> bool {
+    text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit())
+}
+
+fn refused(check: &'static str, detail: impl Into<String>) -> AttestError {
+    AttestError::new(Fault::Refused, check, detail)
+}
+
+/// That one of the token's audiences is this login's nonce.
+///
+/// # Errors
+///
+/// [`Fault::Refused`].
+pub(super) fn check_nonce(
+    settings: &Settings,
+    transcript: &Transcript,
+    token: &jwt::Claims,
+) -> Result<(), AttestError> {
+    let nonce = match &settings.nonce {
+        Some(nonce) => nonce.clone(),
+        None => nonce_audience::text(AttestorKind::AWS_TOKEN, transcript),
+    };
+    let wanted = format!("urn:assay:nonce:{nonce}");
+    let has = match token.all.get("aud") {
+        Some(Json::List(audiences)) => audiences.iter().any(|one| one.text() == Some(&wanted)),
+        _ => false,
+    };
+    match has {
+        true => Ok(()),
+        false => Err(refused(
+            "token-nonce",
+            "JWT verification failed: no audience (aud) of the token is this login's nonce",
+        )),
+    }
+}
+
+/// The claims of the proof, of a token that is the issuer's and for this verifier.
+///
+/// # Errors
+///
+/// [`Fault::Refused`]: STS's own claim is absent or of another shape, it does not agree with the subject, or a restriction of the
+/// policy does not hold.
+pub(super) fn claims(rules: &Rules, token: &jwt::Claims) -> Result<Claims, AttestError> {
+    let settings = &rules.settings;
+    let sts = Sts(match token.all.get(STS) {
+        Some(Json::Object(object)) => object,
+        Some(other) => return Err(wrong(STS, other.kind())),
+        None => return Err(wrong(STS, "absent")),
+    });
+    let account = sts.text("aws_account")?;
+    let account = account.filter(|account| is_account(account));
+    let account = account.ok_or_else(|| wrong("aws_account", "not the 12 digits of an account"))?;
+    let principal = principal(token, account)?;
+    if !settings.accounts.allows(account) {
+        let detail = format!("account {account} is not among allowedAccountIDs");
+        return Err(refused("account-not-allowed", detail));
+    }
+    let organization = sts.text("org_id")?;
+    if settings.organizations.is_set()
+        && !organization.is_some_and(|id| settings.organizations.allows(id))
+    {
+        let found = organization.map_or("none".to_owned(), shown);
+        let detail = format!("organization {found} is not among allowedOrgIDs");
+        return Err(refused("organization-not-allowed", detail));
+    }
+    if !settings.principals.allow(principal) {
+        let detail = format!("{} fits none of allowedPrincipalArns", shown(principal));
+        return Err(refused("principal-not-allowed", detail));
+    }
+    // Never the tags of the request: those are the caller's own choice.
+    let tags = sts.tags(PRINCIPAL_TAGS)?;
+    let found = |key: &str| {
+        tags.iter()
+            .find(|(name, _)| *name == key)
+            .map(|(_, value)| *value)
+    };
+    if let Some(key) = settings.tags.lacking(found) {
+        let detail = format!("principal tag {key:?} has none of the values that are required");
+        return Err(refused("principal-tag", detail));
+    }
+    let instance = sts.text("ec2_source_instance_arn")?;
+    if settings.require_instance && !instance.is_some_and(|arn| is_instance_of(arn, account)) {
+        let detail = "the token's credentials were delivered to no EC2 instance of its account";
+        return Err(refused("no-source-instance", detail));
+    }
+    let function = sts.text("lambda_source_function_arn")?;
+    let one = |name: &'static str, value: Option<&str>| value.map(|value| named(name, value));
+    let mut attributes: Vec<_> = [
+        one("account.id", Some(account)),
+        one("org.id", organization),
+        one("source_region", sts.text("source_region")?),
+        one(
+            "identity_store_user_id",
+            sts.text("identity_store_user_id")?,
+        ),
+        one("principal_arn", Some(principal)),
+        one("ec2.instance.arn", instance),
+        one("lambda.function.arn", function),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    attributes.extend(sts.path()?.into_iter().map(|unit| named("ou_path", unit)));
+    for (prefix, tags) in TAGS.iter().zip([tags, sts.tags(REQUEST_TAGS)?]) {
+        let tags = tags.into_iter();
+        attributes.extend(tags.map(|(key, value)| named(&format!("{prefix}{key}"), value)));
+    }
+    // The best name that the token gives: all that assume a role have the same subject.
+    let identity = instance.or(function).unwrap_or(principal);
+    Ok(Claims {
+        kind: AttestorKind::AWS_TOKEN,
+        attributes,
+        facts: Facts {
+            identity: Some(identity.to_owned()),
+            ..Facts::default()
+        },
+    })
+}
+
+fn named(name: &str, value: &str) -> Attribute {
+    Attribute {
+        origin: AttestorKind::AWS_TOKEN,
+        name: format!("aws_token.{name}"),
+        value: value.to_owned(),
+    }
+}
+
+/// The subject: the ARN of a principal of this account.
+fn principal<'a>(token: &'a jwt::Claims, account: &str) -> Result<&'a str, AttestError> {
+    let subject = token.subject.as_deref();
+    let subject = subject.ok_or_else(|| wrong("sub", "absent"))?;
+    match arn(subject) {
+        Some(Arn {
+            service: "iam" | "sts",
+            account: own,
+            ..
+        }) if own == account && subject.len() <= MAX_VALUE => Ok(subject),
+        Some(Arn {
+            service: "iam" | "sts",
+            ..
+        }) => {
+            let why = format!(
+                "subject (sub) {} is of another account than aws_account",
+                shown(subject)
+            );
+            Err(refused(
+                "token-account",
+                format!("JWT verification failed: {why}"),
+            ))
+        }
+        _ => Err(wrong("sub", "not the ARN of a principal")),
+    }
+}
+
+/// Whether an ARN is of an instance in this account.
+fn is_instance_of(text: &str, account: &str) -> bool {
+    arn(text).is_some_and(|arn| {
+        let instance = arn.resource.strip_prefix("instance/i-");
+        arn.service == "ec2" && arn.account == account && instance.is_some_and(|id| !id.is_empty())
+    })
+}
+
+/// The parts of an ARN that are looked at.
+struct Arn<'a> {
+    service: &'a str,
+    account: &'a str,
+    resource: &'a str,
+}
+
+/// `arn:PARTITION:SERVICE:REGION:ACCOUNT:RESOURCE`.
+fn arn(text: &str) -> Option<Arn<'_>> {
+    let rest = text.strip_prefix("arn:aws")?;
+    let mut parts = rest.splitn(5, ':');
+    let partition = parts.next()?;
+    let known = partition.is_empty() || partition.strip_prefix('-').is_some_and(|p| !p.is_empty());
+    let service = parts.next()?;
+    let _region = parts.next()?;
+    let account = parts.next().filter(|account| is_account(account))?;
+    let resource = parts.next().filter(|resource| !resource.is_empty())?;
+    known.then_some(Arn {
+        service,
+        account,
+        resource,
+    })
+}
+
+/// What STS says of the caller.
+struct Sts<'a>(&'a Object);
+
+impl<'a> Sts<'a> {
+    /// One text.
+    fn text(&self, name: &'static str) -> Result<Option<&'a str>, AttestError> {
+        match self.0.get(name) {
+            None => Ok(None),
+            Some(value) => value_of(name, value).map(Some),
+        }
+    }
+
+    /// The path of organizational units: AWS's page shows a text, its tokens have a list.
+    fn path(&self) -> Result<Vec<&'a str>, AttestError> {
+        const NAME: &str = "ou_path";
+        match self.0.get(NAME) {
+            None => Ok(Vec::new()),
+            Some(Json::List(units)) if units.len() > MOST => Err(wrong(NAME, "too long a list")),
+            Some(Json::List(units)) => units.iter().map(|unit| value_of(NAME, unit)).collect(),
+            Some(one) => value_of(NAME, one).map(|one| vec![one]),
+        }
+    }
+
+    /// Tags by name.
+    fn tags(&self, name: &'static str) -> Result<Vec<(&'a str, &'a str)>, AttestError> {
+        match self.0.get(name) {
+            None => Ok(Vec::new()),
+            Some(Json::Object(tags)) if tags.len() > MOST => Err(wrong(name, "too many")),
+            Some(Json::Object(tags)) => {
+                let tags = tags.iter().filter(|(key, _)| !key.is_empty());
+                tags.map(|(key, value)| Ok((key.as_str(), value_of(name, value)?)))
+                    .collect()
+            }
+            Some(other) => Err(wrong(name, other.kind())),
+        }
+    }
+}
+
+fn value_of<'a>(name: &'static str, value: &'a Json) -> Result<&'a str, AttestError> {
+    match value {
+        Json::Text(text) if text.len() <= MAX_VALUE => Ok(text),
+        Json::Text(_) => Err(wrong(name, "too long")),
+        other => Err(wrong(name, other.kind())),
+    }
+}
+
+/// A claim that is not what STS makes.
+fn wrong(name: &str, found: &str) -> AttestError {
+    let detail = format!("JWT verification failed: claim {name} is {found}");
+    refused("token-sts", detail)
+}

@@ -1,0 +1,255 @@
+#![doc = include_str!("../../../../docs/methods/gcp_iit.md")]
+
+pub mod config;
+pub mod token;
+pub mod verify;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use assay_common::policy::AttestorKind;
+use serde::{Deserialize, Serialize};
+
+pub use config::Config;
+
+use self::verify::{FIXED, Rules, TAGGED};
+use super::issuer::{self, payload};
+use super::nonce_audience;
+use super::{
+    AttestError, Attestor, Claims, Errand, ErrandContext, Fault, Judged, LoginContext, Running,
+};
+use crate::cloud::gcp::{Found, InstanceQuestion, Place};
+use crate::jwt::{self, Prepared, Waiting, shown};
+use crate::outside::{KeySource, Outside};
+
+/// Google's names for itself as an issuer. Tokens of the metadata server have the first.
+const ISSUERS: [&str; 2] = ["https://accounts.google.com", "accounts.google.com"];
+
+/// Whether a proof by this method can have this attribute, whatever the settings.
+pub(super) fn may_give(attribute: &str) -> bool {
+    attribute.strip_prefix("gcp_iit.").is_some_and(|name| {
+        let tagged = |prefix: &&str| {
+            name.strip_prefix(*prefix)
+                .is_some_and(|key| !key.is_empty())
+        };
+        FIXED.contains(&name) || TAGGED.iter().any(tagged)
+    })
+}
+
+/// The attestor of a `gcp_iit` entry.
+#[derive(Debug)]
+pub struct GcpIit(Arc<Judge>);
+
+#[derive(Debug)]
+struct Judge {
+    rules: Rules,
+    keys: KeySource,
+    prepared: Prepared,
+}
+
+impl GcpIit {
+    /// Where Google's keys are.
+    #[must_use]
+    pub fn keys(&self) -> &KeySource {
+        &self.0.keys
+    }
+}
+
+impl Attestor for GcpIit {
+    fn kind(&self) -> AttestorKind {
+        AttestorKind::GCP_IIT
+    }
+
+    fn is_fresh(&self) -> bool {
+        self.0.rules.nonce_in_audience
+    }
+
+    fn binds_first_use(&self) -> bool {
+        self.0.rules.tofu
+    }
+
+    fn attributes(&self) -> Vec<String> {
+        self.0.rules.attributes()
+    }
+
+    fn request(&self, so_far: Option<&[u8]>) -> Result<Vec<u8>, AttestError> {
+        let wanted = self.0.rules.nonce_in_audience;
+        Ok(nonce_audience::request(wanted, so_far))
+    }
+
+    fn judge(&self, cx: &LoginContext<'_>, payload: &[u8]) -> Result<Judged, AttestError> {
+        let token = payload::token(payload)?;
+        let token = Waiting::parse(token).map_err(issuer::failed)?;
+        let named = jwt::untrusted_text(&token.unverified(), "iss").map_err(issuer::failed)?;
+        let refused = |check, why: String| {
+            let detail = format!("JWT verification failed: {why}");
+            AttestError::new(Fault::Refused, check, detail)
+        };
+        let named = named
+            .ok_or_else(|| refused("token-claims", "the token has no issuer (iss)".to_owned()))?;
+        let found = ISSUERS.into_iter().find(|known| **known == named);
+        let issuer = found.ok_or_else(|| {
+            let why = format!("issuer (iss) {} is not Google", shown(&named));
+            refused("token-issuer", why)
+        })?;
+        if token.header().kid.is_none() {
+            let why = "the token names no key (kid)".to_owned();
+            return Err(refused("token-key-unknown", why));
+        }
+        let rules = &self.0.rules;
+        Ok(Judged::Errand(Box::new(AskGoogle {
+            expected: Expected {
+                issuer,
+                audiences: rules.audiences_in(cx)?,
+                now: cx.now,
+            },
+            judge: self.0.clone(),
+            token,
+        })))
+    }
+}
+
+/// What the token must say that depends on the login.
+#[derive(Debug)]
+struct Expected {
+    issuer: &'static str,
+    audiences: Vec<String>,
+    now: jiff::Timestamp,
+}
+
+/// A token that waits for Google's key, and perhaps for what Compute Engine says of the instance.
+struct AskGoogle {
+    judge: Arc<Judge>,
+    expected: Expected,
+    token: Waiting,
+}
+
+/// Without the token.
+impl core::fmt::Debug for AskGoogle {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("AskGoogle")
+            .field("token", &self.token)
+            .field("keys", &self.judge.keys)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The answers as they are kept.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Answer<'a> {
+    /// Who was asked for the key.
+    #[serde(borrow)]
+    pub source: Cow<'a, str>,
+    /// The JWK, JSON in a text.
+    #[serde(borrow)]
+    pub jwk: Cow<'a, str>,
+    /// What Compute Engine said, where it was asked.
+    pub instance: Option<Asked>,
+}
+
+/// What Compute Engine said.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Asked {
+    /// Who was asked.
+    pub endpoint: String,
+    /// For what.
+    pub place: Place,
+    /// The answer.
+    pub found: Found,
+}
+
+impl AskGoogle {
+    /// What the token says, by this key.
+    fn token(&self, jwk: &[u8]) -> Result<token::Identity, AttestError> {
+        let Judge {
+            rules, prepared, ..
+        } = &*self.judge;
+        let Expected {
+            issuer,
+            audiences,
+            now,
+        } = &self.expected;
+        let token = self.token.unverified();
+        let expectations = rules.expectations(issuer, audiences);
+        let judged = jwt::judge_parsed(&token, jwk, prepared, &expectations, *now);
+        let claims = judged.map_err(issuer::problem)?;
+        rules.check_age(&claims, *now)?;
+        let identity = token::Identity::read(&claims)?;
+        rules.check_token(&identity)?;
+        Ok(identity)
+    }
+
+    /// Asks on only as long as nothing refuses the login: what an answer lacks then is never looked at.
+    async fn ask(&self, outside: &dyn Outside) -> Result<Vec<u8>, AttestError> {
+        let rules = &self.judge.rules;
+        let kid = self.token.header().kid.as_deref();
+        let jwk = issuer::key(outside, &self.judge.keys, kid).await?;
+        let instance = match (&rules.compute, self.token(&jwk)) {
+            (Some(compute), Ok(identity)) => {
+                let place = identity.place()?;
+                let question = InstanceQuestion {
+                    settings: compute.settings.clone(),
+                    place: place.clone(),
+                    metadata: compute.metadata_keys(),
+                };
+                let known = outside.answer(Arc::new(question)).await;
+                let known = known.map_err(|error| {
+                    let told = error.failed("instance");
+                    let detail = format!("failed to fetch instance metadata: {}", told.detail);
+                    AttestError { detail, ..told }
+                })?;
+                let found = serde_json::from_slice(&known).map_err(|error| unreadable(&error))?;
+                Some(Asked {
+                    endpoint: compute.settings.compute.clone(),
+                    place,
+                    found: compute.pick(found),
+                })
+            }
+            _ => None,
+        };
+        let answer = Answer {
+            source: self.judge.keys.location.url().into(),
+            jwk: String::from_utf8_lossy(&jwk),
+            instance,
+        };
+        serde_json::to_vec(&answer).map_err(|error| unreadable(&error))
+    }
+}
+
+/// An answer that is none of this method's.
+fn unreadable(error: &serde_json::Error) -> AttestError {
+    AttestError::new(Fault::Internal, "answer", error.to_string())
+}
+
+impl Errand for AskGoogle {
+    fn run<'a>(&'a self, outside: &'a dyn Outside, _: &'a ErrandContext) -> Running<'a> {
+        Box::pin(self.ask(outside))
+    }
+
+    fn judge(self: Box<Self>, _: &LoginContext<'_>, answer: &[u8]) -> Result<Claims, AttestError> {
+        let answer: Answer<'_> =
+            serde_json::from_slice(answer).map_err(|error| unreadable(&error))?;
+        let other = || {
+            let why = "it is the answer of another source";
+            AttestError::new(Fault::Internal, "answer", why)
+        };
+        if answer.source != self.judge.keys.location.url() {
+            return Err(other());
+        }
+        let identity = self.token(answer.jwk.as_bytes())?;
+        let rules = &self.judge.rules;
+        let instance = match (&rules.compute, answer.instance) {
+            (None, None) => None,
+            (Some(compute), Some(asked))
+                if asked.endpoint == compute.settings.compute
+                    && asked.place == identity.place()? =>
+            {
+                Some(verify::same(&identity, asked.found)?)
+            }
+            _ => return Err(other()),
+        };
+        verify::claims(rules, &identity, instance.as_ref())
+    }
+}
