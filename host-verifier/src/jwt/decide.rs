@@ -9,8 +9,10 @@ use super::error::{JwtError, Part, shown};
 use super::json::{Json, Object};
 use super::verify::Verified;
 
-/// Longest leeway for clocks that differ.
+/// Longest leeway for clocks that differ that settings may ask for.
 pub const MAX_LEEWAY: Duration = Duration::from_secs(60);
+/// Longest leeway of all: what Microsoft's own libraries grant the tokens of Entra.
+pub const LONGEST_LEEWAY: Duration = Duration::from_secs(300);
 
 /// What a token must say. Borrowed from a method's settings.
 #[derive(Debug, Clone, Copy)]
@@ -25,7 +27,7 @@ pub struct Expectations<'a> {
     pub typ: Option<&'a str>,
     /// Algorithms that count, of those that there are; `None` for all.
     pub algorithms: Option<&'a [Algorithm]>,
-    /// For clocks that differ; more than [`MAX_LEEWAY`] counts as that.
+    /// For clocks that differ; more than [`LONGEST_LEEWAY`] counts as that.
     pub leeway: Duration,
     /// Longest time from `iat` to `exp`; `iat` is required then.
     pub max_lifetime: Option<Duration>,
@@ -181,7 +183,7 @@ struct Times {
 }
 
 fn check_time(claims: &Object, now: Timestamp, leeway: Duration) -> Result<Times, JwtError> {
-    let leeway = leeway.min(MAX_LEEWAY).as_secs() as i64;
+    let leeway = leeway.min(LONGEST_LEEWAY).as_secs() as i64;
     let now = now.as_second();
     let expires = numeric_date(claims, "exp")?;
     let over = |time: &Timestamp| now >= time.as_second().saturating_add(leeway);

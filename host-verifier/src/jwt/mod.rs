@@ -35,12 +35,12 @@ mod verify;
 use jiff::Timestamp;
 
 pub use algorithm::Algorithm;
-pub use decide::{Claims, Expectations, MAX_LEEWAY, decide, decide_endless};
+pub use decide::{Claims, Expectations, LONGEST_LEEWAY, MAX_LEEWAY, decide, decide_endless};
 
 pub(crate) use error::shown;
 pub use error::{JwtError, Part};
 pub use key::{Jwk, JwkError, MAX_JWK, MAX_RSA_BITS};
-pub use peek::untrusted_text;
+pub use peek::untrusted_texts;
 pub use set::{JwkSet, MAX_KEYS, MAX_SET, NoKey, SetError};
 pub use token::{Header, Unverified, Waiting, parse};
 pub use verify::{JwkProblem, Prepared, Verified, VerifyingKey, verify};

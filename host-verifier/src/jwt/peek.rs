@@ -7,48 +7,53 @@ use serde::de::{self, Deserializer as _, IgnoredAny, MapAccess, Visitor};
 use super::error::{JwtError, Part};
 use super::token::{Unverified, decode};
 
-/// The text of one claim, before anything is verified. It says which of the issuers that are *configured* the token has to be
-/// of, by being equal to one of them, and nothing else may come of it: no address, no decision. The signature and all claims
+/// The texts of these claims, before anything is verified. They say which of the issuers that are *configured* the token has to
+/// be of, by being equal to one of them, and nothing else may come of it: no address, no decision. The signature and all claims
 /// are judged afterwards, as ever.
 ///
 /// # Errors
 ///
-/// [`JwtError`]: the claims are no object, the claim is no string or there twice.
-pub fn untrusted_text(
+/// [`JwtError`]: the claims are no object, one of these is no string or there twice.
+pub fn untrusted_texts<const N: usize>(
     token: &Unverified<'_>,
-    name: &'static str,
-) -> Result<Option<String>, JwtError> {
+    names: [&'static str; N],
+) -> Result<[Option<String>; N], JwtError> {
     let claims = decode(token.claims, Part::Claims)?;
     let mut reader = serde_json::Deserializer::from_slice(&claims);
-    let found = reader.deserialize_map(Member(name));
+    let found = reader.deserialize_map(Members(names));
     let found = found.and_then(|found| reader.end().map(|()| found));
     found.map_err(|error| JwtError::Json {
         part: Part::Claims,
         why: match error.classify() {
             // Made here: the library's own may quote the token.
-            serde_json::error::Category::Data => format!("{name} is not one string in an object"),
+            serde_json::error::Category::Data => {
+                format!("{} is not one string in an object", names.join(" or "))
+            }
             _ => format!("no JSON: line {}, column {}", error.line(), error.column()),
         },
     })
 }
 
-/// One member of an object; the rest is skipped.
-struct Member(&'static str);
+/// Some members of an object; the rest is skipped.
+struct Members<const N: usize>([&'static str; N]);
 
-impl<'de> Visitor<'de> for Member {
-    type Value = Option<String>;
+impl<'de, const N: usize> Visitor<'de> for Members<N> {
+    type Value = [Option<String>; N];
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Option<String>, A::Error> {
-        let mut found = None;
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut found = [const { None }; N];
         while let Some(name) = map.next_key::<std::borrow::Cow<'de, str>>()? {
-            if name != self.0 {
+            let mut places = self.0.iter().zip(found.iter_mut());
+            let Some((known, place)) = places.find(|(known, _)| **known == name) else {
                 map.next_value::<IgnoredAny>()?;
-            } else if found.replace(map.next_value::<String>()?).is_some() {
-                return Err(de::Error::duplicate_field(self.0));
+                continue;
+            };
+            if place.replace(map.next_value::<String>()?).is_some() {
+                return Err(de::Error::duplicate_field(known));
             }
         }
         Ok(found)
@@ -61,14 +66,14 @@ mod tests {
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-    use super::untrusted_text;
+    use super::untrusted_texts;
     use crate::jwt::{JwtError, parse};
 
     fn peek(claims: &str) -> Result<Option<String>, JwtError> {
         let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"RS256"}"#);
         let token = format!("{header}.{}.AA", URL_SAFE_NO_PAD.encode(claims));
         let token = parse(token.as_bytes()).unwrap();
-        untrusted_text(&token, "iss")
+        untrusted_texts(&token, ["iss"]).map(|[found]| found)
     }
 
     #[test]

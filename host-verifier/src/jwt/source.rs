@@ -19,16 +19,27 @@ pub async fn fetch(fetch: &dyn Fetch, source: &KeySource) -> Result<JwkSet, Erro
         KeyLocation::Jwks(url) => fetch_set(fetch, source, url).await,
         KeyLocation::Discovery { issuer } | KeyLocation::OwnDiscovery { issuer } => {
             let base = issuer.strip_suffix('/').unwrap_or(issuer);
-            let url = format!("{base}{WELL_KNOWN}");
-            let body = ask(fetch, source, &url, MAX_DISCOVERY).await?;
-            let content = |why| Error::new(&url, ErrorKind::Content(why));
-            let keys = keys_of(&body, issuer).map_err(content)?;
-            if matches!(source.location, KeyLocation::OwnDiscovery { .. }) {
-                own_host(issuer, &keys).map_err(content)?;
-            }
-            fetch_set(fetch, source, &keys).await
+            discover(fetch, source, &format!("{base}{WELL_KNOWN}"), issuer).await
+        }
+        KeyLocation::DiscoveryAt { document, issuer } => {
+            discover(fetch, source, document, issuer).await
         }
     }
+}
+
+async fn discover(
+    fetch: &dyn Fetch,
+    source: &KeySource,
+    document: &str,
+    issuer: &str,
+) -> Result<JwkSet, Error> {
+    let body = ask(fetch, source, document, MAX_DISCOVERY).await?;
+    let content = |why| Error::new(document, ErrorKind::Content(why));
+    let keys = keys_of(&body, issuer).map_err(content)?;
+    if matches!(source.location, KeyLocation::OwnDiscovery { .. }) {
+        own_host(issuer, &keys).map_err(content)?;
+    }
+    fetch_set(fetch, source, &keys).await
 }
 
 async fn fetch_set(fetch: &dyn Fetch, source: &KeySource, url: &str) -> Result<JwkSet, Error> {

@@ -151,6 +151,13 @@ pub enum KeyLocation {
         /// As in `Discovery`.
         issuer: String,
     },
+    /// A discovery document that is published elsewhere than behind its issuer.
+    DiscoveryAt {
+        /// The document's URL.
+        document: String,
+        /// The issuer, literally as its tokens name it.
+        issuer: String,
+    },
     /// The URL of the JWK set itself.
     Jwks(String),
 }
@@ -161,7 +168,7 @@ impl KeyLocation {
     pub fn url(&self) -> &str {
         match self {
             Self::Discovery { issuer } | Self::OwnDiscovery { issuer } => issuer,
-            Self::Jwks(url) => url,
+            Self::DiscoveryAt { document: url, .. } | Self::Jwks(url) => url,
         }
     }
 }

@@ -49,7 +49,7 @@ impl AwsToken {
             let detail = format!("JWT verification failed: {why}");
             AttestError::new(Fault::Refused, check, detail)
         };
-        let named = jwt::untrusted_text(&token, "iss").map_err(issuer::failed)?;
+        let [named] = jwt::untrusted_texts(&token, ["iss"]).map_err(issuer::failed)?;
         let named = named
             .ok_or_else(|| refused("token-claims", "the token has no issuer (iss)".to_owned()))?;
         let found = self.issuers.iter().find(|one| one.rules().issuer == named);

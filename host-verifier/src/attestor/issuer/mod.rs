@@ -7,6 +7,7 @@
 
 pub mod config;
 pub mod payload;
+pub(in crate::attestor) mod question;
 
 use core::time::Duration;
 use std::borrow::Cow;
@@ -286,7 +287,7 @@ pub(super) async fn key(
     })
 }
 
-fn internal(why: String) -> AttestError {
+pub(super) fn internal(why: String) -> AttestError {
     AttestError::new(Fault::Internal, "token-answer", why)
 }
 

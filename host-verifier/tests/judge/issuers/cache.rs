@@ -333,6 +333,30 @@ async fn discovery_asks_twice_and_believes_its_own_issuer_only() {
     assert_eq!(lying.asked(), 1, "its keys are not asked for");
 }
 
+/// The document lies elsewhere than behind the issuer, and is the issuer's all the same.
+#[tokio::test]
+async fn a_discovery_document_elsewhere_must_be_the_issuers_own() {
+    const ELSEWHERE: &str = "https://login.example.com/tenant/openid-configuration";
+    for (named, passes) in [(ISSUER, true), ("https://evil.example.org", false)] {
+        let bench = Bench::new();
+        let source = source(KeyLocation::DiscoveryAt {
+            document: ELSEWHERE.to_owned(),
+            issuer: ISSUER.to_owned(),
+        });
+        let document = json!({"issuer": named, "jwks_uri": KEYS});
+        bench.world.answers(ELSEWHERE, Ok(document));
+        bench.publish(Ok(set(&["a"])));
+        let key = bench.cache.jwk(&source, Some("a")).await;
+        assert_eq!(key.is_ok(), passes);
+        let asked: Vec<_> = bench.world.asked().into_iter().map(|r| r.url).collect();
+        let expected: &[&str] = match passes {
+            true => &[ELSEWHERE, KEYS],
+            false => &[ELSEWHERE],
+        };
+        assert_eq!(asked, expected);
+    }
+}
+
 #[tokio::test]
 async fn many_at_once_ask_once() {
     let bench = Bench::new();

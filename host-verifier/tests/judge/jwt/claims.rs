@@ -190,14 +190,14 @@ fn a_token_from_the_future_is_refused() {
 }
 
 #[test]
-fn no_leeway_is_longer_than_a_minute() {
+fn no_leeway_is_longer_than_five_minutes() {
     let generous = |exp: i64| {
         with(&but("exp", json!(exp)), PLAIN, |e| {
             e.leeway = Duration::from_secs(86_400)
         })
     };
-    assert!(generous(NOW - 59).is_ok());
-    assert!(matches!(generous(NOW - 60), Err(JwtError::Expired(_))));
+    assert!(generous(NOW - 299).is_ok());
+    assert!(matches!(generous(NOW - 300), Err(JwtError::Expired(_))));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! key, so that nothing but the check under test can refuse it.
 
 use assay_host_verifier::attestor::Fault;
-use assay_host_verifier::jwt::{JwtError, MAX_TOKEN, Part, parse};
+use assay_host_verifier::jwt::{JwtError, MAX_TOKEN, Part, parse, untrusted_texts};
 use serde_json::json;
 
 use super::signer::{NOW, Signer, b64, fault, good, judged};
@@ -288,4 +288,19 @@ fn no_error_and_no_debug_output_shows_the_token() {
     let header = json!({"alg": kid}).to_string();
     let told = fault(&signer.sign(&header, "{}"), &signer.jwk()).to_string();
     assert!(!told.contains('\u{1b}') && !told.contains('\n') && told.len() < 800);
+}
+
+/// What names an issuer is read before the signature, and nothing else can be.
+#[test]
+fn texts_are_read_before_the_signature_where_they_are_texts() {
+    let signer = Signer::new(1);
+    let token = signer.token(&json!({"tid": "a", "iss": "b", "oid": 7}));
+    let token = parse(token.as_bytes()).unwrap();
+    let found = untrusted_texts(&token, ["iss", "tid", "ver"]).unwrap();
+    assert_eq!(found, [Some("b".to_owned()), Some("a".to_owned()), None]);
+    let error = untrusted_texts(&token, ["oid"]).unwrap_err();
+    assert_eq!(error.check(), "token-form");
+    let token = signer.sign(r#"{"alg":"EdDSA"}"#, "[]");
+    let token = parse(token.as_bytes()).unwrap();
+    assert!(untrusted_texts(&token, ["iss"]).is_err());
 }
