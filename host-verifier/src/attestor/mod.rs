@@ -22,6 +22,8 @@
 
 pub mod aws_iid;
 pub mod aws_token;
+pub mod azure;
+pub mod azure_msi;
 pub mod claims;
 pub mod custom_jwt;
 pub mod elsewhere;

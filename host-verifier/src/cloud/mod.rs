@@ -12,6 +12,7 @@
 #[cfg(feature = "service")]
 pub mod answers;
 pub mod aws;
+pub mod azure;
 mod error;
 pub mod gcp;
 mod question;

@@ -8,4 +8,6 @@ pub struct Clouds {
     pub aws: super::aws::Settings,
     /// Google Cloud.
     pub gcp: super::gcp::Settings,
+    /// Azure.
+    pub azure: super::azure::Settings,
 }

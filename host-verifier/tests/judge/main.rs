@@ -1,5 +1,6 @@
 //! Everything that judges foreign material, tested as a caller sees it.
 //!
+//! * `azure`: Azure's methods.
 //! * `chains`: the path validator, over certificates made by openssl.
 //! * `aws_iid`: instance identity documents, signed by keys of our own.
 //! * `cms`: documents that clouds sign, made by openssl.
@@ -20,6 +21,7 @@
 
 mod attacks;
 mod aws_iid;
+mod azure;
 mod chains;
 mod cli;
 mod cloud_tokens;

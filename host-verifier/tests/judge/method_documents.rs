@@ -90,7 +90,7 @@ fn every_document_has_the_same_headings_in_the_same_order() {
 /// A field of a method's settings: its default in JSON, and whether it must be given.
 type Field = (Option<Value>, bool);
 
-/// The fields of an object in a schema, and those of the objects that its maps hold.
+/// The fields of an object in a schema, and those of the objects that its maps and lists hold.
 fn fields(root: &Value, object: &Value, found: &mut BTreeMap<String, Field>) {
     let object = target(root, object);
     let none = Vec::new();
@@ -103,9 +103,11 @@ fn fields(root: &Value, object: &Value, found: &mut BTreeMap<String, Field>) {
         let default = property.get("default").cloned();
         let default = default.filter(|value| !value.is_null());
         found.insert(name.clone(), (default, is_required));
-        let map = &target(root, property)["additionalProperties"];
-        if map.is_object() {
-            fields(root, map, found);
+        let property = target(root, property);
+        for held in [&property["additionalProperties"], &property["items"]] {
+            if held.is_object() {
+                fields(root, held, found);
+            }
         }
     }
 }

@@ -81,6 +81,12 @@ pub enum Method {
     /// settings ask it nothing. Exit status: 0 proven, 1 refused, 2 unreadable input.
     #[command(name = "aws_iid")]
     AwsIid(offline::Evidence),
+    /// A token that Entra gave to a managed identity of Azure
+    ///
+    /// With lists that only Azure's resource manager can answer, what it said stands in --cloud-answers. Exit status: 0 proven,
+    /// 1 refused, 2 unreadable input.
+    #[command(name = "azure_msi")]
+    AzureMsi(offline::Evidence),
     /// A device identity in a TPM, but for the credential that only a login can have it open
     ///
     /// The payload file is a JSON object with the members DevIDCert, DevIDPub, EKCert, EKChain, EKPub, AKPub, CertifiedDevID,
@@ -105,6 +111,7 @@ pub fn run(command: Command) -> ExitCode {
         Some(Method::GcpIit(evidence)) => offline::run::<offline::GcpIit>(&evidence),
         Some(Method::K8sToken(evidence)) => offline::run::<offline::K8sToken>(&evidence),
         Some(Method::AwsIid(evidence)) => offline::run::<offline::AwsIid>(&evidence),
+        Some(Method::AzureMsi(evidence)) => offline::run::<offline::AzureMsi>(&evidence),
         Some(Method::TpmDevid(evidence)) => offline::run::<offline::TpmDevid>(&evidence),
         None => login::run(&login),
     }

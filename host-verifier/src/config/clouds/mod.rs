@@ -1,6 +1,7 @@
 //! `clouds`: whose signatures are a cloud's, and how its API is asked.
 
 mod aws;
+mod azure;
 mod gcp;
 
 use std::path::Path;
@@ -21,6 +22,9 @@ pub(super) struct Source {
     /// Google Cloud.
     #[serde(default)]
     gcp: gcp::Source,
+    /// Azure.
+    #[serde(default)]
+    azure: azure::Source,
 }
 
 pub(super) fn check(
@@ -31,5 +35,6 @@ pub(super) fn check(
     Ok(Clouds {
         aws: aws::check(report, &source.aws, base)?,
         gcp: gcp::check(report, &source.gcp, base)?,
+        azure: azure::check(report, &source.azure, base)?,
     })
 }

@@ -315,8 +315,8 @@ fn an_agents_settings_name_one_cluster_and_each_method_once() {
 fn policies_are_described_by_their_rules() {
     let run = check_text(
         "section: AgentAttestation\nschema: v1\nspec:\n  environment: production\n  policies:\n    - name: hybrid\n      \
-         environment: [staging, production]\n      requiredAttestors: [{type: azure_imds}]\n      \
-         anyOf: [{type: aws_iid}, {type: azure_msi}, {type: gcp_iit, config: {allowedProjectIDs: rack-1a}}]\n      minAttestors: 2\n      \
+         environment: [staging, production]\n      requiredAttestors: [{type: azure_imds, config: {tenants: [{tenantID: 0c7d2b1a-0000-4abc-8def-0123456789ab, subscriptionIDs: [0c7d2b1a-0000-4abc-8def-0123456789ac]}]}}]\n      \
+         anyOf: [{type: aws_iid}, {type: azure_msi, config: {tenants: [{tenantID: 0c7d2b1a-0000-4abc-8def-0123456789ab, principalID: 0c7d2b1a-0000-4abc-8def-0123456789ac}]}}, {type: gcp_iit, config: {allowedProjectIDs: rack-1a}}]\n      minAttestors: 2\n      \
          requiredAttestorCombinations: [[aws_iid, azure_msi], [gcp_iit, azure_msi]]\n",
         &[],
     );
@@ -332,22 +332,22 @@ fn policies_are_described_by_their_rules() {
 fn what_a_document_says_cannot_write_to_the_terminal() {
     let name = r#""rack\e[2J\nerror: no""#;
     let text = format!(
-        "section: AgentAttestation\nschema: v1\nspec:\n  policies:\n    - name: {name}\n      requiredAttestors: [{{type: azure_imds}}]\n"
+        "section: AgentAttestation\nschema: v1\nspec:\n  policies:\n    - name: {name}\n      requiredAttestors: [{{type: join_token}}]\n"
     );
     let run = check_text(&text, &[]);
     assert_eq!(run.status, 0, "{}", run.stderr);
-    let policy = r"  rack\u{1b}[2J\nerror: no: azure_imds";
+    let policy = r"  rack\u{1b}[2J\nerror: no: join_token";
     assert_eq!(
         run.stdout,
         format!("d.yaml: ok: AgentAttestation v1\n{policy}\n")
     );
     for wrong in [
-        text.replace("[{type: azure_imds}]", "[]"),
+        text.replace("[{type: join_token}]", "[]"),
         text.replace("requiredAttestors", name),
         text.replace("schema: v1", &format!("schema: v1\n{name}: 1\n{name}: 1")),
         text.replace("section", name),
         text.replace("AgentAttestation", name),
-        text.replace("azure_imds", name),
+        text.replace("join_token", name),
         text.replace("v1", name),
     ] {
         let run = check_text(&wrong, &[]);

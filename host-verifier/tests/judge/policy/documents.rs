@@ -177,8 +177,8 @@ fn too_many_entries_or_combinations_are_refused() {
         "extension\n          config: {webhookURL: 'https://hook.example.org/'}",
         "aws_iid",
         "aws_token\n          config: {issuerURLs: 'https://issuer.example.org'}",
-        "azure_imds",
-        "azure_msi",
+        "azure_imds\n          config: {tenants: [{tenantID: 0c7d2b1a-0000-4abc-8def-0123456789ab, subscriptionIDs: [0c7d2b1a-0000-4abc-8def-0123456789ac]}]}",
+        "azure_msi\n          config: {tenants: [{tenantID: 0c7d2b1a-0000-4abc-8def-0123456789ab, principalID: 0c7d2b1a-0000-4abc-8def-0123456789ac}]}",
         "gcp_iit\n          config: {allowedProjectIDs: rack-1a}",
         "k8s_token\n          config: {issuerURL: 'https://issuer.example.org'}",
     ];

@@ -168,9 +168,9 @@ fn every_flaw_of_a_configuration_is_reported_at_its_place() {
         ),
         (
             "type: tpm_ek",
-            "type: azure_msi",
+            "type: gcp_iit",
             (22, 21),
-            "`azure_msi` is not built yet",
+            "`gcp_iit` is not built yet",
         ),
     ] {
         let text = full().replacen(from, to, 1);

@@ -4,6 +4,7 @@
 //! says how it judges: [`Offline`]. What a login would ask somebody for stands in files too: [`without_login`].
 
 mod aws;
+mod azure;
 mod devid;
 mod possession;
 mod token;
@@ -309,6 +310,7 @@ fn accept(report: &mut Report, claims: &Claims) {
 }
 
 pub(super) use aws::AwsIid;
+pub(super) use azure::AzureMsi;
 pub(super) use devid::TpmDevid;
 pub(super) use possession::{SshPop, X509Pop};
 pub(super) use token::{AwsToken, CustomJwt, GcpIit, K8sToken};

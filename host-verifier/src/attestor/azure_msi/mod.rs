@@ -1,0 +1,212 @@
+#![doc = include_str!("../../../../docs/methods/azure_msi.md")]
+
+pub mod config;
+pub mod resource;
+pub mod verify;
+
+use std::sync::Arc;
+
+use assay_common::policy::AttestorKind;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+pub use config::Config;
+
+use self::verify::{Judge, Place, Proven, Tenant};
+use super::issuer::question::{KeyAnswer, KeyQuestion};
+use super::issuer::{self, payload};
+use super::{
+    AttestError, Attestor, Attribute, Claims, Errand, ErrandContext, Facts, Judged, LoginContext,
+    Running,
+};
+use crate::cloud::azure::{FindMachine, Found, Wanted};
+use crate::jwt;
+use crate::outside::Outside;
+
+/// The attributes, without the method's name. The first two are always given.
+const NAMES: [&str; 6] = [
+    "tenant.id",
+    "identity.principal_id",
+    "subscription.id",
+    "resource_group",
+    "vm.name",
+    "vmss.name",
+];
+
+/// Whether a proof by this method can have this attribute, whatever the settings.
+pub(super) fn may_give(attribute: &str) -> bool {
+    attribute
+        .strip_prefix("azure_msi.")
+        .is_some_and(|name| NAMES.contains(&name))
+}
+
+/// The attestor of an `azure_msi` entry.
+#[derive(Debug)]
+pub struct AzureMsi {
+    judge: Arc<Judge>,
+    tofu: bool,
+}
+
+impl AzureMsi {
+    /// Whose key decides about a payload: the place where its issuer's keys are, and the key's name.
+    ///
+    /// # Errors
+    ///
+    /// As [`Attestor::judge`].
+    pub fn key_of(&self, payload: &[u8]) -> Result<(String, String), AttestError> {
+        let token = payload::token(payload)?;
+        let parsed = jwt::parse(&token).map_err(issuer::failed)?;
+        let (_, issuer, kid) = self.judge.choose(&parsed)?;
+        Ok((issuer.source.location.url().to_owned(), kid))
+    }
+
+    /// Whether Azure is asked for the machine.
+    #[must_use]
+    pub fn asks_for_machine(&self) -> bool {
+        self.judge.lists.need_machine()
+    }
+}
+
+impl Attestor for AzureMsi {
+    fn kind(&self) -> AttestorKind {
+        AttestorKind::AZURE_MSI
+    }
+
+    fn attributes(&self) -> Vec<String> {
+        NAMES.map(|name| format!("azure_msi.{name}")).to_vec()
+    }
+
+    fn binds_first_use(&self) -> bool {
+        self.tofu
+    }
+
+    /// Nothing to say: the agent's configuration says for whom it asks for a token.
+    fn request(&self, _so_far: Option<&[u8]>) -> Result<Vec<u8>, AttestError> {
+        Ok(Vec::new())
+    }
+
+    fn judge(&self, _: &LoginContext<'_>, payload: &[u8]) -> Result<Judged, AttestError> {
+        let token = payload::token(payload)?;
+        let parsed = jwt::parse(&token).map_err(issuer::failed)?;
+        let (tenant, issuer, kid) = self.judge.choose(&parsed)?;
+        let source = issuer.source.clone();
+        let place = Place {
+            tenant: tenant.position,
+            issuer: issuer.position,
+        };
+        drop(parsed);
+        Ok(Judged::Errand(Box::new(Ask {
+            judge: self.judge.clone(),
+            place,
+            token,
+            question: KeyQuestion {
+                kid: Some(kid),
+                source,
+            },
+        })))
+    }
+}
+
+/// A token that waits for its key, and for what Azure knows of the machine where the policy wants to know that.
+struct Ask {
+    judge: Arc<Judge>,
+    place: Place,
+    token: Zeroizing<Vec<u8>>,
+    question: KeyQuestion,
+}
+
+/// Without the token.
+impl core::fmt::Debug for Ask {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Ask")
+            .field("question", &self.question)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The answers as they are kept.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Answer {
+    key: KeyAnswer,
+    /// Absent where nothing asks for it, or the token was refused before.
+    machine: Option<Found>,
+}
+
+impl Ask {
+    fn prove(&self, key: &KeyAnswer, now: jiff::Timestamp) -> Result<Proven<'_>, AttestError> {
+        let jwk = self.question.jwk(key)?;
+        let token = jwt::parse(&self.token).map_err(issuer::failed)?;
+        self.judge.prove(self.place, &token, jwk, now)
+    }
+
+    /// Asks on only as long as nothing refuses the token: what an answer lacks then is never looked at.
+    async fn ask(&self, outside: &dyn Outside, cx: &ErrandContext) -> Result<Answer, AttestError> {
+        let mut answer = Answer {
+            key: self.question.ask(outside).await?,
+            machine: None,
+        };
+        let Ok(proven) = self.prove(&answer.key, cx.now) else {
+            return Ok(answer);
+        };
+        if let Some(resource) = proven.machine_to_ask_for() {
+            let question = FindMachine {
+                access: proven.tenant.access.clone(),
+                wanted: Wanted::ByResource(resource.clone()),
+            };
+            let known = outside.answer(Arc::new(question)).await;
+            let known = known.map_err(|error| error.failed("azure-api"))?;
+            let found = Found::read(&known).map_err(|error| error.failed("azure-api"))?;
+            answer.machine = Some(found.with_tags(&[]));
+        }
+        Ok(answer)
+    }
+}
+
+impl Errand for Ask {
+    fn run<'a>(&'a self, outside: &'a dyn Outside, cx: &'a ErrandContext) -> Running<'a> {
+        Box::pin(async move {
+            let answer = self.ask(outside, cx).await?;
+            serde_json::to_vec(&answer).map_err(|error| issuer::internal(error.to_string()))
+        })
+    }
+
+    fn judge(self: Box<Self>, cx: &LoginContext<'_>, answer: &[u8]) -> Result<Claims, AttestError> {
+        let answer: Answer =
+            serde_json::from_slice(answer).map_err(|error| issuer::internal(error.to_string()))?;
+        let proven = self.prove(&answer.key, cx.now)?;
+        proven.check_machine(answer.machine.as_ref())?;
+        Ok(claims(&proven))
+    }
+}
+
+fn claims(proven: &Proven<'_>) -> Claims {
+    let kind = AttestorKind::AZURE_MSI;
+    let Tenant { id, .. } = proven.tenant;
+    let mut named = vec![
+        ("tenant.id", id.to_string()),
+        ("identity.principal_id", proven.principal.to_string()),
+    ];
+    if let Some(resource) = &proven.resource {
+        named.push(("subscription.id", resource.subscription().to_string()));
+        named.push(("resource_group", resource.group().to_lowercase()));
+        if resource.is_machine() {
+            named.push(("vm.name", resource.name().to_owned()));
+        } else if resource.is_scale_set() {
+            named.push(("vmss.name", resource.outer_name().to_owned()));
+        }
+    }
+    let attribute = |(name, value): (&str, String)| Attribute {
+        origin: kind,
+        name: format!("azure_msi.{name}"),
+        value,
+    };
+    Claims {
+        kind,
+        attributes: named.into_iter().map(attribute).collect(),
+        facts: Facts {
+            identity: Some(proven.identity()),
+            ..Facts::default()
+        },
+    }
+}

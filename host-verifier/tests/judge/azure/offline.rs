@@ -1,0 +1,84 @@
+//! `assay evidence verify azure_msi`.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+
+use super::entra::{Entra, PRINCIPAL, SUBSCRIPTION, TENANT, but, claims, machine};
+
+fn verify(dir: &Path, more: &[&str]) -> (Option<i32>, Value) {
+    let Output { status, stdout, .. } = Command::new(env!("CARGO_BIN_EXE_assay"))
+        .args([
+            "evidence",
+            "verify",
+            "azure_msi",
+            "--payload",
+            "payload.json",
+        ])
+        .args([
+            "--config",
+            "config.yaml",
+            "--at",
+            "2026-11-22T12:00:00Z",
+            "--json",
+        ])
+        .args(more)
+        .current_dir(dir)
+        .output()
+        .unwrap();
+    (
+        status.code(),
+        serde_json::from_slice(&stdout).unwrap_or_default(),
+    )
+}
+
+fn prepare(dir: &Path, claims: &Value, lists: &str) {
+    let payload = json!({"token": Entra::own().token(claims)}).to_string();
+    std::fs::write(dir.join("payload.json"), payload + "\n").unwrap();
+    let config = format!("tenants:\n  - tenantID: {TENANT}\n    principalID: {PRINCIPAL}\n{lists}");
+    std::fs::write(dir.join("config.yaml"), config).unwrap();
+    let keys = json!({"keys": [Entra::own().jwk()]}).to_string();
+    std::fs::write(dir.join("keys.json"), keys).unwrap();
+}
+
+#[test]
+fn a_token_is_judged_by_keys_in_a_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    prepare(dir, &claims(), "");
+    let (status, report) = verify(dir, &["--keys", "keys.json"]);
+    assert_eq!(status, Some(0), "{report}");
+    let text = report.to_string();
+    assert!(text.contains("azure_msi.tenant.id"), "{text}");
+    let (status, _) = verify(dir, &[]);
+    assert_eq!(status, Some(2), "there are no keys");
+    prepare(dir, &but("oid", SUBSCRIPTION), "");
+    let (status, report) = verify(dir, &["--keys", "keys.json"]);
+    assert_eq!(status, Some(1), "{report}");
+    assert!(
+        report.to_string().contains("principal-not-allowed"),
+        "{report}"
+    );
+}
+
+#[test]
+fn what_the_cloud_said_stands_in_a_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    prepare(dir, &claims(), "vmSizes: [Standard_D2s_v3]\n");
+    let (status, _) = verify(dir, &["--keys", "keys.json"]);
+    assert_eq!(status, Some(2), "nobody says what size it is");
+    for (size, expected) in [("Standard_D2s_v3", 0), ("Standard_D4s_v3", 1)] {
+        let found = json!({"asked": "https://management.azure.com", "machine": {
+            "id": machine("spire-agent-7"), "vmId": null, "name": "spire-agent-7", "resourceGroup": "rg-spire-prod",
+            "scaleSet": null, "location": "eastus", "size": size, "interfaces": [], "tags": {}, "principals": [PRINCIPAL],
+        }});
+        std::fs::write(dir.join("cloud.json"), found.to_string()).unwrap();
+        let (status, report) = verify(
+            dir,
+            &["--keys", "keys.json", "--cloud-answers", "cloud.json"],
+        );
+        assert_eq!(status, Some(expected), "{report}");
+    }
+}
