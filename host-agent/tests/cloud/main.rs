@@ -12,6 +12,7 @@ mod aws;
 mod azure;
 mod google;
 mod misbehaviour;
+mod process;
 mod sts;
 
 use assay_common::login::Transcript;
