@@ -89,14 +89,14 @@ impl Attestor for AwsIid {
     fn weakness(&self) -> Option<(&'static str, &'static str)> {
         let rules = &self.0.rules;
         if rules.legacy {
-            let why = "lets in signatures of an RSA key of 1024 bits, which can be forged with enough means";
+            let why = "`legacySignatures` lets in signatures of an RSA key of 1024 bits, which can be forged with enough means";
             return Some((
                 why,
                 "have agents send `rsa2048`, and remove `legacySignatures`",
             ));
         }
         rules.local_only.then_some((
-            "never asks AWS, so an instance that was ended long ago is let in",
+            "with `localOnly` AWS is asked nothing, so an instance that was ended long ago is let in",
             "remove `localOnly`, or say `maxInstanceAge`",
         ))
     }
@@ -210,7 +210,9 @@ fn claims(document: &Document, known: Option<&Known<'_>>) -> Result<Claims, Atte
                 give(name, value);
             }
         }
-        for (name, value) in &known.instance.tags {
+        // AWS has no tag without a name; an attribute without one would be the beginning of all others.
+        let tags = known.instance.tags.iter();
+        for (name, value) in tags.filter(|(name, _)| !name.is_empty()) {
             give(&format!("{TAG}{name}"), value);
         }
         for role in &known.roles {

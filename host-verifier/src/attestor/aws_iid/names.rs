@@ -32,7 +32,7 @@ pub(super) const ELSEWHERE: Elsewhere = &[
     (&["partition"], "it follows from the region of the instance"),
     (
         &["ca_bundle_path", "caBundlePath"],
-        "the authorities of AWS's endpoints stand in assayd.yaml: `clouds.aws.roots`",
+        "the authorities of AWS's endpoints stand in assayd.yaml: `clouds.aws.caCerts`",
     ),
     (
         &["account_list_file", "accountListFile"],
@@ -78,7 +78,7 @@ pub(super) const ELSEWHERE: Elsewhere = &[
             "metadata_cache_ttl",
             "metadataCacheTtl",
         ],
-        "AWS's answers are always kept for a while, how long stands in assayd.yaml: `clouds.aws.cacheTTL`",
+        "AWS's answers are always kept for a while, how long stands in assayd.yaml: `clouds.aws.cacheTtl`",
     ),
     (
         &["agent_path_template", "agentPathTemplate"],

@@ -86,14 +86,10 @@ fn everything_that_is_known_of_an_instance_becomes_an_attribute_to_the_letter() 
 #[test]
 fn an_instance_of_the_verifiers_own_account_needs_no_settings() {
     let own = document(|document| document["accountId"] = OWN.into());
-    let cloud = Cloud::honest().with(
-        &format!("ec2/{OWN}/eu-west-1 DescribeInstances {INSTANCE}"),
-        json!({"instance": {
-            let mut instance = super::described();
-            instance["instanceProfile"] = Value::Null;
-            instance
-        }}),
-    );
+    let mut instance = super::described();
+    instance["instanceProfile"] = Value::Null;
+    let asked = format!("ec2/{OWN}/eu-west-1 DescribeInstances {INSTANCE}");
+    let cloud = Cloud::honest().with(&asked, json!({"instance": instance}));
     let claims = judge(json!({}), &signed_by("ireland", &own), &cloud).unwrap();
     assert_eq!(claims.attributes[0].value, OWN);
     let roles = shown(&claims)

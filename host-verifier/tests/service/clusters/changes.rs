@@ -59,8 +59,8 @@ async fn what_is_wrong_is_told_with_its_place_and_nothing_is_stored() {
             "did you mean `tpm_ek`?",
         ),
         (
-            good.replace("tpm_ek", "gcp_iit"),
-            "d.yaml:7:13: attestor type `gcp_iit` is not built yet",
+            good.replace("tpm_ek", "azure_imds"),
+            "d.yaml:7:13: attestor type `azure_imds` is not built yet",
             "this version has",
         ),
         (
