@@ -30,6 +30,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
+use super::clouds::{self, Clouds};
 use super::crypto::{self, Crypto};
 use super::floor;
 use super::host_agent::{self, HostAgentReport};
@@ -137,6 +138,8 @@ pub struct BenchReport {
     pub service: ServiceReport,
     /// What judging a proof costs, method by method.
     pub methods: Methods,
+    /// What logins of cloud instances come to.
+    pub clouds: Clouds,
     /// The figures of the hosts' agent.
     #[serde(flatten)]
     pub host_agent: HostAgentReport,
@@ -152,6 +155,8 @@ pub struct OfHosts {
     pub crypto: Crypto,
     /// Its methods.
     pub methods: Methods,
+    /// Logins of cloud instances.
+    pub clouds: Clouds,
     /// The hosts' agent.
     pub agent: HostAgentReport,
     /// The service under load.
@@ -186,6 +191,7 @@ impl BenchReport {
             login,
             crypto: hosts.crypto,
             methods: hosts.methods,
+            clouds: hosts.clouds,
             host_agent: hosts.agent,
             service: hosts.service,
         })
@@ -237,11 +243,13 @@ pub fn measure(progress: &mut dyn FnMut(&str)) -> Result<BenchReport> {
     }
     progress("running the verifier's benchmarks");
     let (crypto, methods) = (crypto::run()?, methods::run()?);
+    let clouds = clouds::run()?;
     progress("building the service, its load and the agent of hosts, optimised");
     let programs = service::optimised::programs()?;
     let hosts = OfHosts {
         crypto,
         methods,
+        clouds,
         agent: host_agent::measure(&programs, AGENT_STARTS, progress)?,
         service: service::optimised::run()?,
     };

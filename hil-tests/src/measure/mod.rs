@@ -6,12 +6,14 @@
 //!   [`crypto`], which runs the verifier's own benchmark (`program` builds it).
 //! * [`machine`] is the board in QEMU that both look at, with a verifier in this process.
 //! * [`methods`] is the cost of judging proofs, out of another benchmark of the verifier's.
+//! * [`clouds`] is what logins of cloud instances come to, out of another.
 //! * [`host_agent`] is the memory of the hosts' agent, and how soon it has an SVID.
 //! * [`service`] is what `hil service` says: the verifier under load.
 //!
 //! Nothing here asserts a time: figures that depend on the host's speed are ratios of two things measured in turns.
 
 pub mod bench;
+pub mod clouds;
 pub mod crypto;
 pub mod floor;
 pub mod host_agent;

@@ -10,7 +10,7 @@ use assay_hil_tests::measure::service::ServiceReport;
 use assay_hil_tests::measure::size::{BoardSize, Budget, SizeReport};
 use assay_hil_tests::measure::stack::{Deepest, Region};
 use assay_hil_tests::measure::tpm_part::TpmPart;
-use assay_hil_tests::measure::{crypto, floor, methods};
+use assay_hil_tests::measure::{clouds, crypto, floor, methods};
 use assay_hil_tests::qemu::{CommandEvent, Event};
 use assay_spi_tpm::Config;
 use assay_spi_tpm::chip::Personality;
@@ -179,6 +179,13 @@ fn service() -> ServiceReport {
     .unwrap()
 }
 
+/// What the benchmark of the clouds printed.
+const CLOUDS: &str = r#"{
+  "instances": 1000, "accounts": 50, "logins": 20000, "ratio": 0.994,
+  "slow": {"call_ms": 150, "calls": 1100, "calls_predicted": 1100, "cold_seconds": 5.1, "per_second": 2401.0},
+  "fast": {"call_ms": 0, "calls": 1100, "calls_predicted": 1100, "cold_seconds": 0.9, "per_second": 2415.0}
+}"#;
+
 /// What the benchmark of the methods printed.
 const METHODS: &str = r#"{
   "x509pop": { "p256": {
@@ -207,6 +214,7 @@ fn hosts() -> OfHosts {
     OfHosts {
         crypto: crypto::parse(CRYPTO).unwrap(),
         methods: methods::parse(METHODS).unwrap(),
+        clouds: clouds::parse(CLOUDS).unwrap(),
         agent: agent(),
         service: service(),
     }
@@ -245,6 +253,7 @@ fn the_bench_document_has_its_keys_at_the_top() {
         document["methods"]["x509pop"]["p256"]["warm"]["ratio"],
         0.842
     );
+    assert_eq!(document["clouds"]["slow"]["calls"], 1100);
     assert!(
         document["methods"]["http_dns"]["none"]["warm"]
             .get("ratio")

@@ -35,6 +35,8 @@ enum Command {
     Bench(bench::Bench),
     /// Measures what judging a proof costs, method by method
     Methods(bench::Part),
+    /// Measures logins of cloud instances where the cloud must be asked
+    Clouds(bench::Part),
     /// Measures the agent of hosts: its memory, and how soon it has an SVID
     Agent(bench::Part),
     /// Measures the verifier as a service under load; wants an optimised build
@@ -68,6 +70,7 @@ fn main() -> ExitCode {
         Command::Size(size) => size::run(&size),
         Command::Bench(bench) => bench::run(&bench),
         Command::Methods(part) => bench::methods(&part),
+        Command::Clouds(part) => bench::clouds(&part),
         Command::Agent(part) => bench::agent(&part),
         Command::Service(service) => service::run(&service),
         Command::Sessions(sessions) => service::sessions(&sessions),
