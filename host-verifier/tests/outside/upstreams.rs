@@ -226,22 +226,22 @@ async fn a_slow_host_holds_up_its_own_askers_only() {
     .await;
     let client = Arc::new(client());
     let mut held = Vec::new();
-    for _ in 0..4 {
+    for _ in 0..32 {
         let (client, request) = (client.clone(), asks(&slow));
         held.push(tokio::spawn(async move { client.fetch(&request).await }));
     }
-    while slow.requests().len() < 4 {
+    while slow.requests().len() < 32 {
         tokio::task::yield_now().await;
     }
-    let mut fifth = asks(&slow);
-    fifth.deadline = Duration::from_millis(200);
+    let mut one_more = asks(&slow);
+    one_more.deadline = Duration::from_millis(200);
     assert_eq!(
-        client.fetch(&fifth).await.unwrap_err().kind,
+        client.fetch(&one_more).await.unwrap_err().kind,
         ErrorKind::Busy
     );
     assert_eq!(
         slow.connections.load(Ordering::SeqCst),
-        4,
+        32,
         "it was not even connected to"
     );
     let mut other = asks(&quick);
