@@ -120,12 +120,13 @@ impl Trail {
 
     /// Adds what the verifier asked.
     pub fn asked(&mut self, challenge: Piece) {
-        self.push("verifier", "message".to_owned(), challenge, false);
+        let behind = self.has_secret();
+        self.push("verifier", "message".to_owned(), challenge, behind);
     }
 
     /// Adds proofs, and the long fields that they name.
     pub fn proved(&mut self, proofs: Piece, blobs: &[(u8, Piece)]) {
-        let lets_in = sealed::lets_in(&proofs);
+        let lets_in = sealed::lets_in(&proofs) || self.has_secret();
         for (number, bytes) in blobs {
             self.push("agent", format!("blob {number}"), bytes.clone(), lets_in);
         }
@@ -144,6 +145,12 @@ impl Trail {
     /// Adds what was found out.
     pub fn found(&mut self, steps: &[Step]) {
         self.steps.extend_from_slice(steps);
+    }
+
+    /// Whether something in it lets in whoever reads it. All messages behind it are over it (the verifier's signatures, the
+    /// nonces of a TPM), so each of them would tell a right guess of what it was from a wrong one.
+    fn has_secret(&self) -> bool {
+        self.evidence.iter().any(Sent::lets_in)
     }
 
     fn push(&mut self, from: &'static str, kind: String, bytes: Piece, lets_in: bool) {
@@ -193,6 +200,10 @@ pub struct Record {
     /// What each of its methods calls the node, where it has a stable name for it: which key, token or name it was.
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub identities: Map<String, Value>,
+    /// Other live sessions of a node without a TPM that are too young to be those before this one: somebody else may be the
+    /// same node.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub live_beside: Option<u64>,
     /// The node's identity.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub spiffe_id: Option<String>,
@@ -231,6 +242,7 @@ impl Record {
             policy: None,
             attributes: None,
             identities: Map::new(),
+            live_beside: None,
             spiffe_id: None,
             session_id: None,
             untrusted_session_id: None,
@@ -310,6 +322,15 @@ impl Record {
     pub fn reduced(mut self) -> Self {
         self.evidence.iter_mut().for_each(Sent::reduced);
         self
+    }
+
+    /// With the other live sessions of the node, if there are any.
+    #[must_use]
+    pub fn beside(self, others: u64) -> Self {
+        Self {
+            live_beside: Some(others).filter(|others| *others > 0),
+            ..self
+        }
     }
 
     /// With what lets its reader in sealed by this key. Where that fails, and where it is not done before the record is
@@ -421,5 +442,27 @@ impl Record {
             untrusted_session_id: Some(untrusted.to_string()),
             ..Self::new(time, "", link, Outcome::Denied, trail).reduced()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Trail;
+
+    /// Bytes that are no message might be anything.
+    const BEARER: &[u8] = &[0xFF];
+
+    #[test]
+    fn what_is_over_a_secret_is_kept_like_the_secret() {
+        let mut trail = Trail::default();
+        trail.asked(vec![1].as_slice().into());
+        trail.proved(BEARER.into(), &[(0, vec![2].as_slice().into())]);
+        trail.asked(vec![3].as_slice().into());
+        let sealed: Vec<_> = trail.evidence.iter().map(super::Sent::lets_in).collect();
+        // The challenge before it; its long field and itself; the challenge that signs it.
+        assert_eq!(sealed, [false, true, true, true]);
+        let text = serde_json::to_string(&trail.evidence).unwrap_or_default();
+        assert_eq!(text.matches("base64").count(), 1, "{text}");
+        assert!(!text.contains("sha256"), "{text}");
     }
 }

@@ -3,7 +3,8 @@
 //! A token or an extension's secret is as good for whoever finds it in the trail as for its node. So what an agent sent is
 //! sealed in its record where a bearer proof is in it ([`is_bearer`]), under a key out of the verifier's challenge key: the
 //! trail, its exports and the API let nobody in, and whoever has the verifier's data directory can still judge the login
-//! again. A sealed piece opens at its own place of its own record only.
+//! again. A sealed piece opens at its own place of its own record only. There is no hash of it beside it, and what was said
+//! after it is sealed as well, for it is over it: a secret that somebody thought of could be guessed by either.
 
 use assay_common::protocol::{AgentMessage, decode};
 use zeroize::Zeroizing;

@@ -28,17 +28,22 @@ enum Bytes {
         #[serde(serialize_with = "as_base64")]
         base64: Piece,
     },
-    /// What lets its reader in, before it is sealed. It cannot be written: what nobody has sealed leaves its digest only.
-    #[serde(serialize_with = "as_digest")]
+    /// What lets its reader in, before it is sealed. It cannot be written: what nobody has sealed leaves its length only.
+    #[serde(serialize_with = "as_length")]
     Bearer(Piece),
-    /// What lets its reader in.
-    Sealed {
-        sealed: String,
-        #[serde(flatten)]
-        digest: Digest,
-    },
+    /// What lets its reader in. No hash of it: a secret that somebody thought of would be found by hashing guesses. That it is
+    /// what was said, its seal says.
+    Sealed { sealed: String, len: usize },
+    /// What is left of such a piece where nothing else is kept.
+    Length(Length),
     /// Of what nobody has proven anything by: enough to recognise it, and not enough to fill a disk with.
     Digest(Digest),
+}
+
+/// How long a piece is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+struct Length {
+    len: usize,
 }
 
 /// Enough to recognise a piece.
@@ -72,17 +77,26 @@ impl Sent {
         match &self.bytes {
             Bytes::Whole { base64: bytes } | Bytes::Bearer(bytes) => bytes.len().div_ceil(3) * 4,
             Bytes::Sealed { sealed, .. } => sealed.len(),
-            Bytes::Digest(_) => 0,
+            Bytes::Digest(_) | Bytes::Length(_) => 0,
         }
     }
 
-    /// With hash and length only.
+    /// Whether it lets in whoever reads it.
+    pub(super) const fn lets_in(&self) -> bool {
+        match &self.bytes {
+            Bytes::Bearer(_) | Bytes::Sealed { .. } | Bytes::Length(_) => true,
+            Bytes::Whole { .. } | Bytes::Digest(_) => false,
+        }
+    }
+
+    /// With hash and length only; with the length alone of what lets its reader in.
     pub(super) fn reduced(&mut self) {
         self.bytes = match &self.bytes {
-            Bytes::Whole { base64: bytes } | Bytes::Bearer(bytes) => {
-                Bytes::Digest(Digest::of(bytes))
-            }
-            Bytes::Sealed { digest, .. } | Bytes::Digest(digest) => Bytes::Digest(digest.clone()),
+            Bytes::Whole { base64: bytes } => Bytes::Digest(Digest::of(bytes)),
+            Bytes::Bearer(bytes) => Bytes::Length(Length { len: bytes.len() }),
+            Bytes::Sealed { len, .. } => Bytes::Length(Length { len: *len }),
+            Bytes::Digest(digest) => Bytes::Digest(digest.clone()),
+            Bytes::Length(length) => Bytes::Length(*length),
         };
     }
 
@@ -102,14 +116,14 @@ impl Sent {
             from: self.from,
             kind: &self.kind,
         };
-        let digest = Digest::of(bytes);
+        let len = bytes.len();
         self.bytes = match place.seal(key, bytes, random) {
             Ok(sealed) => Bytes::Sealed {
                 sealed: STANDARD.encode(sealed),
-                digest,
+                len,
             },
             // The decision counts; that it cannot be judged again is less than that somebody else is let in.
-            Err(_) => Bytes::Digest(digest),
+            Err(_) => Bytes::Length(Length { len }),
         };
     }
 }
@@ -118,6 +132,6 @@ fn as_base64<S: serde::Serializer>(bytes: &Piece, serializer: S) -> Result<S::Ok
     serializer.serialize_str(&STANDARD.encode(&**bytes))
 }
 
-fn as_digest<S: serde::Serializer>(bytes: &Piece, serializer: S) -> Result<S::Ok, S::Error> {
-    Digest::of(bytes).serialize(serializer)
+fn as_length<S: serde::Serializer>(bytes: &Piece, serializer: S) -> Result<S::Ok, S::Error> {
+    Length { len: bytes.len() }.serialize(serializer)
 }
