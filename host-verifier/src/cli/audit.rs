@@ -1,18 +1,21 @@
 //! `assay audit`: what was decided and done, and whether the trail of it is whole.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use assay_common::policy::AttestorKind;
 use clap::Subcommand;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::audit_place::{Place, Records, Trail, found, last};
+use super::evidence::methods;
 use super::format::Format;
 use super::service::{Failure, block_on, finish, table};
 use super::stored::whole;
-use super::{audit_export, audit_rotate};
-use crate::attestor::tpm_quote::files::{Evidence, Piece};
+use super::{audit_export, audit_rotate, mends};
+use crate::attestor::tpm_quote::files::{Evidence, FilesError, Piece};
 use crate::audit::found::LATER;
 use crate::audit::kept::Said;
 use crate::audit::{self, Head, VerifyError};
@@ -49,8 +52,9 @@ pub enum Command {
     },
     /// The evidence of one login as files that `assay evidence verify` and tpm2-tools read
     ///
-    /// attest.bin, signature.bin, ak.pub, ek.pub, ek.der, pcrs.txt, pcrs.bin, nonce.hex, record.json: what was judged then can be judged
-    /// again, here or elsewhere.
+    /// attest.bin, signature.bin, ak.pub, ek.pub, ek.der, pcrs.txt, pcrs.bin, nonce.hex of a quote; METHOD.payload and
+    /// METHOD.nonce.hex of x509pop, ssh_pop, custom_jwt, k8s_token and tpm_devid; record.json: what was judged then can be
+    /// judged again, here or elsewhere. The files are for their owner alone: a token in them lets its reader in.
     Evidence {
         /// The login, 32 hex digits
         login: String,
@@ -163,10 +167,11 @@ pub fn run(command: Command) -> ExitCode {
             let record = place.path().and_then(|path| decided(&path, &login));
             let result = record.and_then(|record| extract(&record, &out, place.config()));
             finish(format, result, |written| {
-                format!(
-                    "{}: evidence of login {}, nonce {}",
-                    written.folder, written.login_id, written.nonce
-                )
+                let told = format!("{}: evidence of login {}", written.folder, written.login_id);
+                match &written.nonce {
+                    Some(nonce) => format!("{told}, nonce {nonce}"),
+                    None => format!("{told}: {}", written.files.join(", ")),
+                }
             })
         }
         Command::Rotate(options) => audit_rotate::run(&options),
@@ -204,14 +209,24 @@ fn find(place: &Place, login: &str) -> Result<Vec<Map<String, Value>>, Failure> 
 struct Written {
     login_id: String,
     folder: String,
-    nonce: String,
+    /// The quote's; `None` where the login has none.
+    nonce: Option<String>,
+    files: Vec<String>,
 }
 
-/// The TPM's evidence in a record. What is sealed around it is opened with the key of this configuration.
+/// The evidence of a login, as files.
+pub(super) struct EvidenceFiles {
+    /// The quote's nonce; `None` where the login has no quote.
+    pub(super) nonce: Option<String>,
+    /// By name.
+    pub(super) files: Vec<(String, Vec<u8>)>,
+}
+
+/// The evidence in a record. What is sealed in it is opened with the key of this configuration.
 pub(super) fn evidence_of(
     record: &Map<String, Value>,
     config: Option<&Path>,
-) -> Result<Evidence, Failure> {
+) -> Result<EvidenceFiles, Failure> {
     let kept = whole(record, config)?;
     let pieces = kept.said.iter().filter_map(|said| match said {
         Said::Blob(number, bytes) => Some(Piece::Blob((*number).into(), bytes)),
@@ -219,7 +234,17 @@ pub(super) fn evidence_of(
         Said::Verifier(bytes) => Some(Piece::Verifier(bytes)),
         Said::Outside(_) => None,
     });
-    Evidence::of(pieces).map_err(|error| Failure::failed(error.to_string()))
+    let mut files = methods::files(&kept.said);
+    let nonce = match Evidence::of(pieces) {
+        Ok(evidence) => {
+            let quote = evidence.files().into_iter();
+            files.splice(0..0, quote.map(|(name, bytes)| (name.to_owned(), bytes)));
+            Some(hex::encode(evidence.nonce))
+        }
+        Err(FilesError::NoQuote) if !files.is_empty() => None,
+        Err(error) => return Err(Failure::failed(error.to_string())),
+    };
+    Ok(EvidenceFiles { nonce, files })
 }
 
 fn extract(
@@ -227,20 +252,42 @@ fn extract(
     out: &Path,
     config: Option<&Path>,
 ) -> Result<Written, Failure> {
-    let evidence = evidence_of(record, config)?;
-    evidence
-        .write(out)
-        .map_err(|error| Failure::failed(error.to_string()))?;
+    let EvidenceFiles { nonce, mut files } = evidence_of(record, config)?;
     let whole = serde_json::to_vec(record).map_err(|e| Failure::failed(e.to_string()))?;
-    let path = out.join(super::stored::RECORD);
-    std::fs::write(&path, whole)
-        .map_err(|error| Failure::failed(format!("{}: {error}", path.display())))?;
+    files.push((super::stored::RECORD.to_owned(), whole));
+    let failed = |path: &Path, error: std::io::Error| {
+        Failure::failed(format!("{}: {error}", path.display()))
+    };
+    std::fs::create_dir_all(out).map_err(|error| failed(out, error))?;
+    for (name, bytes) in &files {
+        let path = out.join(name);
+        write_private(&path, bytes).map_err(|error| failed(&path, error))?;
+    }
     let login = record.get("login_id").and_then(Value::as_str);
     Ok(Written {
         login_id: login.unwrap_or_default().to_owned(),
         folder: out.display().to_string(),
-        nonce: hex::encode(evidence.nonce),
+        nonce,
+        files: files.into_iter().map(|(name, _)| name).collect(),
     })
+}
+
+/// For its owner alone: some methods' proofs let in whoever reads them. What is there already is replaced, and keeps no mode of
+/// its own.
+fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    use std::io::Write as _;
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        options.mode(0o600);
+    }
+    options.open(path)?.write_all(bytes)
 }
 
 fn verify(place: &Place, heads: &[Head]) -> Result<Verified, Failure> {
@@ -320,6 +367,7 @@ fn text(record: &Map<String, Value>) -> String {
             .into_iter()
             .flatten()
     };
+    let mut hints = BTreeSet::new();
     for step in list("steps") {
         let of = |name: &str| step.get(name).and_then(Value::as_str).unwrap_or_default();
         lines.push(format!(
@@ -329,20 +377,32 @@ fn text(record: &Map<String, Value>) -> String {
             of("method"),
             of("detail")
         ));
+        hints.extend(mend(of("outcome"), of("method"), of("detail")));
     }
     for sent in list("evidence") {
         let of = |name: &str| sent.get(name).and_then(Value::as_str).unwrap_or_default();
         let (from, kind) = (of("from"), of("kind"));
         lines.push(match sent.get("len").and_then(Value::as_u64) {
-            Some(len) => format!(
-                "  {from:<8} {kind}, {len} bytes with SHA-256 {}",
-                of("sha256")
-            ),
+            Some(len) if sent.get("sealed").is_some() => {
+                format!("  {from:<8} {kind}, {len} bytes, sealed")
+            }
+            Some(len) => match of("sha256") {
+                "" => format!("  {from:<8} {kind}, {len} bytes"),
+                hash => format!("  {from:<8} {kind}, {len} bytes with SHA-256 {hash}"),
+            },
             None => format!(
                 "  {from:<8} {kind}, about {} bytes",
                 of("base64").len() / 4 * 3
             ),
         });
     }
+    lines.extend(hints);
     lines.join("\n")
+}
+
+/// What to do about a step that failed: its detail begins with the check.
+fn mend(outcome: &str, method: &str, detail: &str) -> Option<String> {
+    let kind = AttestorKind::from_name(method).filter(|_| outcome == "failed")?;
+    let (check, _) = detail.split_once(": ")?;
+    Some(format!("hint: {check}: {}", mends::of(kind, check)))
 }

@@ -27,6 +27,7 @@ mod audit_export;
 mod audit_place;
 mod audit_rotate;
 mod ek_files;
+mod mends;
 mod pcr_file;
 mod remote;
 mod stored;

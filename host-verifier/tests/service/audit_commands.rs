@@ -19,6 +19,14 @@ fn the_trail_of_a_service_is_verified_listed_and_shown_also_while_it_runs() {
     assert!(matches!(site.login(&stranger), Answer::Denied(..)));
     let listed = site.json(&["audit", "list"]);
     assert_eq!(listed[0]["outcome"], "denied");
+    // What failed is shown with what its method's document says about it.
+    let denied = listed[0]["login_id"].as_str().unwrap();
+    let text = site.assay(&["audit", "show", denied]);
+    let text = String::from_utf8(text.stdout).unwrap();
+    assert!(
+        text.contains("hint: ek-not-allowed: compare with"),
+        "{text}"
+    );
     assert_eq!(listed[1]["session_id"], hex::encode(opened.session_id));
     assert!(listed[1].get("evidence").is_none());
     let login = listed[1]["login_id"].as_str().unwrap();

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::tar;
 use crate::cli::access::Access;
-use crate::cli::audit::evidence_of;
+use crate::cli::audit::{EvidenceFiles, evidence_of};
 use crate::cli::format::Format;
 use crate::cli::service::{Failure, block_on, finish};
 use crate::cli::stored::{RECORD, Record, Which, find};
@@ -39,20 +39,24 @@ pub struct Export {
 struct Exported {
     login_id: String,
     archive: String,
-    nonce: String,
+    /// The quote's; `None` where the login has none.
+    nonce: Option<String>,
     files: Vec<String>,
 }
 
 /// Runs the command.
 pub(super) fn run(options: &Export) -> ExitCode {
     finish(options.format, export(options), |exported| {
-        format!(
-            "{}: {} files of login {}, nonce {}",
+        let told = format!(
+            "{}: {} files of login {}",
             exported.archive,
             exported.files.len(),
             exported.login_id,
-            exported.nonce
-        )
+        );
+        match &exported.nonce {
+            Some(nonce) => format!("{told}, nonce {nonce}"),
+            None => told,
+        }
     })
 }
 
@@ -64,10 +68,9 @@ fn export(options: &Export) -> Result<Exported, Failure> {
         Some(remote) => block_on(trail::of_login(&remote, &login))?,
         None => find(&Which::Login(login.clone()), config.as_deref())?,
     };
-    let evidence = evidence_of(&record, config.as_deref())?;
-    let mut files: Vec<_> = evidence.files();
+    let EvidenceFiles { nonce, mut files } = evidence_of(&record, config.as_deref())?;
     let whole = serde_json::to_vec(&record).map_err(|e| Failure::failed(e.to_string()))?;
-    files.push((RECORD, whole));
+    files.push((RECORD.to_owned(), whole));
     // A name that came from the trail; it has 32 hex digits, or it would not have been found.
     let named = files
         .into_iter()
@@ -88,7 +91,7 @@ fn export(options: &Export) -> Result<Exported, Failure> {
     Ok(Exported {
         login_id: login,
         archive: options.out.display().to_string(),
-        nonce: hex::encode(evidence.nonce),
+        nonce,
         files: named.into_iter().map(|(name, _)| name).collect(),
     })
 }

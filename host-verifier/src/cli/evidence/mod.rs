@@ -2,6 +2,7 @@
 
 mod export;
 mod login;
+pub(super) mod methods;
 mod offline;
 mod tar;
 mod tpm_quote;
@@ -20,8 +21,9 @@ pub enum Command {
     Verify(Verify),
     /// The evidence of one login as a tar archive of files that `assay evidence verify` and tpm2-tools read
     ///
-    /// attest.bin, signature.bin, ak.pub, ek.pub, ek.der, pcrs.txt, pcrs.bin, nonce.hex, record.json, below a folder with the
-    /// login's name. The same login always makes the same archive.
+    /// attest.bin, signature.bin, ak.pub, ek.pub, ek.der, pcrs.txt, pcrs.bin, nonce.hex of a quote; METHOD.payload and
+    /// METHOD.nonce.hex of other methods that can be judged from files; record.json; below a folder with the login's name. The
+    /// same login always makes the same archive.
     Export(export::Export),
 }
 

@@ -9,7 +9,7 @@ use assay_common::{
     protocol::BlobRef,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Case, Failure, Offline};
 use crate::{
@@ -24,16 +24,16 @@ use crate::{
 /// `assay evidence verify tpm_devid`.
 pub(in super::super) struct TpmDevid;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Wire {
     #[serde(rename = "DevIDCert")]
     devid_cert: Vec<String>,
     #[serde(rename = "DevIDPub")]
     devid_pub: String,
-    #[serde(rename = "EKCert", default)]
+    #[serde(rename = "EKCert", default, skip_serializing_if = "Option::is_none")]
     ek_cert: Option<String>,
-    #[serde(rename = "EKChain", default)]
+    #[serde(rename = "EKChain", default, skip_serializing_if = "Vec::is_empty")]
     ek_chain: Vec<String>,
     #[serde(rename = "EKPub")]
     ek_pub: String,
@@ -101,6 +101,34 @@ impl Offline for TpmDevid {
         let claims = attestor.if_activated(&payload, &blobs, &nonce, UnixTime::from(case.at));
         claims.map_err(Failure::Refused)
     }
+}
+
+/// A login's payload and its long fields as the file that is read here; `None` for what cannot be read.
+pub(in super::super) fn file(payload: &[u8], blobs: &[(u8, &[u8])]) -> Option<Vec<u8>> {
+    let payload: DevidPayload<'_> = postcard::from_bytes(payload).ok()?;
+    let text = |bytes: &[u8]| STANDARD.encode(bytes);
+    let blob = |field: &BlobRef| {
+        let (_, bytes) = blobs.iter().find(|(number, _)| *number == field.blob)?;
+        Some(text(bytes))
+    };
+    let ek_cert = match &payload.endorsement.ek_certificate {
+        Some(field) => Some(blob(field)?),
+        None => None,
+    };
+    let chain = payload.endorsement.ek_chain.iter().map(blob);
+    let wire = Wire {
+        // All of them one after the other, as they are read.
+        devid_cert: vec![blob(&payload.devid_certificates)?],
+        devid_pub: text(payload.devid_public),
+        ek_cert,
+        ek_chain: chain.collect::<Option<_>>()?,
+        ek_pub: text(payload.endorsement.ek_public),
+        ak_pub: text(payload.endorsement.ak_public),
+        certified: text(payload.attest),
+        certification_signature: text(payload.attest_signature),
+        possession: text(payload.possession),
+    };
+    serde_json::to_vec(&wire).ok()
 }
 
 fn bytes(text: &str) -> Result<Vec<u8>, Unreadable> {

@@ -22,6 +22,7 @@ use crate::{
     blobs::Blobs,
     cli::{
         format::Format,
+        mends,
         report::{Report, Unreadable, read_file},
     },
     document::{self, DocumentError, Files},
@@ -192,11 +193,8 @@ fn judge<M: Offline>(evidence: &Evidence) -> Result<Report, Unreadable> {
             }
         }
         Err(Failure::Refused(error)) => {
+            report.hint(mends::of(M::KIND, error.check));
             report.fail(error.check, error.detail);
-            report.hint(format!(
-                "docs/methods/{}.md says what this check means and how to mend it",
-                M::KIND
-            ));
         }
         Err(Failure::Unreadable(unreadable)) => return Err(unreadable),
         Err(Failure::Config(error)) => {
@@ -311,6 +309,6 @@ fn accept(report: &mut Report, claims: &Claims) {
 
 pub(super) use aws::AwsIid;
 pub(super) use azure::AzureMsi;
-pub(super) use devid::TpmDevid;
+pub(super) use devid::{TpmDevid, file as devid_file};
 pub(super) use possession::{SshPop, X509Pop};
 pub(super) use token::{AwsToken, CustomJwt, GcpIit, K8sToken};

@@ -1,0 +1,96 @@
+//! How a failed check is mended, as `docs/methods` says it: the documents are the one place that it is written down.
+
+use assay_common::policy::AttestorKind;
+
+/// The document of a method.
+const fn document(kind: AttestorKind) -> Option<&'static str> {
+    Some(match kind {
+        AttestorKind::CUSTOM_JWT => include_str!("../../../docs/methods/custom_jwt.md"),
+        AttestorKind::EXTENSION => include_str!("../../../docs/methods/extension.md"),
+        AttestorKind::HTTP_DNS => include_str!("../../../docs/methods/http_dns.md"),
+        AttestorKind::JOIN_TOKEN => include_str!("../../../docs/methods/join_token.md"),
+        AttestorKind::K8S_PSAT => include_str!("../../../docs/methods/k8s_psat.md"),
+        AttestorKind::K8S_SAT => include_str!("../../../docs/methods/k8s_sat.md"),
+        AttestorKind::K8S_TOKEN => include_str!("../../../docs/methods/k8s_token.md"),
+        AttestorKind::SSH_POP => include_str!("../../../docs/methods/ssh_pop.md"),
+        AttestorKind::TPM_DEVID => include_str!("../../../docs/methods/tpm_devid.md"),
+        AttestorKind::TPM_EK => include_str!("../../../docs/methods/tpm_ek.md"),
+        AttestorKind::TPM_QUOTE => include_str!("../../../docs/methods/tpm_quote.md"),
+        AttestorKind::X509POP => include_str!("../../../docs/methods/x509pop.md"),
+        _ => return None,
+    })
+}
+
+/// How a failed check of a method is mended: the last column of its table of errors. Where the table has no such check, the
+/// document that may say more.
+pub(super) fn of(kind: AttestorKind, check: &str) -> String {
+    let rows = document(kind).into_iter().flat_map(rows);
+    let mend = rows
+        .filter(|(checks, _)| {
+            checks
+                .split('`')
+                .skip(1)
+                .step_by(2)
+                .any(|name| name == check)
+        })
+        .find_map(|(_, mend)| (!mend.is_empty()).then_some(mend));
+    mend.unwrap_or_else(|| format!("docs/methods/{kind}.md says what `{check}` looks at"))
+}
+
+/// First and last cell of each row of the table below `# Errors`.
+fn rows(document: &'static str) -> impl Iterator<Item = (String, String)> {
+    let section = document
+        .split_once("\n# Errors\n")
+        .map_or("", |(_, section)| section);
+    let section = section
+        .split_once("\n# ")
+        .map_or(section, |(section, _)| section);
+    section.lines().filter_map(|line| {
+        let line = line.strip_prefix("| `")?.strip_suffix('|')?;
+        // A bar in a cell is escaped.
+        let cells = line.replace("\\|", "\0");
+        let mut cells = cells.split('|');
+        let checks = format!("`{}", cells.next()?);
+        let mend = cells.next_back()?.trim().replace('\0', "|");
+        Some((checks, mend))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use assay_common::policy::AttestorKind;
+
+    use super::{document, of, rows};
+    use crate::attestor::registry;
+
+    #[test]
+    fn every_method_has_a_table_that_is_read() {
+        for kind in registry::BUILT {
+            let Some(document) = document(*kind) else {
+                continue;
+            };
+            let rows: Vec<_> = rows(document).collect();
+            assert!(!rows.is_empty(), "{kind}");
+            for (checks, mend) in rows {
+                assert!(checks.matches('`').count() >= 2, "{kind}: {checks}");
+                assert!(
+                    !mend.contains('\0') && !mend.ends_with('\\'),
+                    "{kind}: {mend}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_check_is_mended_as_its_document_says() {
+        let of = |kind, check| of(kind, check);
+        assert_eq!(
+            of(AttestorKind::X509POP, "not-yet-valid"),
+            "renew the certificate; look at the clocks"
+        );
+        assert!(of(AttestorKind::TPM_DEVID, "devid-attributes").contains("'fixedtpm|fixedparent|"));
+        assert!(of(AttestorKind::X509POP, "no-such-check").contains("docs/methods/x509pop.md"));
+        // A part of a name is none.
+        assert!(of(AttestorKind::X509POP, "not-yet").contains("docs/methods/x509pop.md"));
+    }
+}
