@@ -13,6 +13,7 @@ pub use config::Config;
 use self::verify::{Answer, Cluster};
 use super::issuer::payload;
 use super::kubernetes::api::Api;
+use super::kubernetes::glance::refuse_hopeless;
 use super::{
     AttestError, Attestor, Attribute, Claims, Errand, ErrandContext, Facts, Fault, Judged,
     LoginContext, Running,
@@ -71,13 +72,14 @@ impl Attestor for K8sPsat {
         Ok(Vec::new())
     }
 
-    fn judge(&self, _: &LoginContext<'_>, payload: &[u8]) -> Result<Judged, AttestError> {
+    fn judge(&self, cx: &LoginContext<'_>, payload: &[u8]) -> Result<Judged, AttestError> {
         let (name, token) = payload::of_cluster(payload)?;
         let found = self.clusters.iter().find(|cluster| cluster.name == name);
         let cluster = found.cloned().ok_or_else(|| {
             let detail = format!("not configured for cluster {}", shown(&name));
             AttestError::new(Fault::Refused, "cluster-not-configured", detail)
         })?;
+        refuse_hopeless(&token, &cluster.audiences, &cluster.allowed, cx.now)?;
         Ok(Judged::Errand(Box::new(AskCluster { cluster, token })))
     }
 }

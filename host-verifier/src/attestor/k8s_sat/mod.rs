@@ -14,6 +14,7 @@ use self::verify::{Answer, Cluster, Means};
 use super::issuer::payload;
 use super::kubernetes::api::Api;
 use super::kubernetes::config::Access;
+use super::kubernetes::glance::refuse_hopeless;
 use super::{
     AttestError, Attestor, Attribute, Claims, Errand, ErrandContext, Facts, Fault, Judged,
     LoginContext, Running,
@@ -69,10 +70,11 @@ impl Attestor for K8sSat {
                 let account = verify::by_keys(cluster, keys, &token, cx.now)?;
                 Ok(Judged::Proven(Box::new(claims(cluster, account, cx))))
             }
-            Means::Review(_) => Ok(Judged::Errand(Box::new(AskCluster {
-                cluster: cluster.clone(),
-                token,
-            }))),
+            Means::Review(_) => {
+                refuse_hopeless(&token, &[], &cluster.allowed, cx.now)?;
+                let cluster = cluster.clone();
+                Ok(Judged::Errand(Box::new(AskCluster { cluster, token })))
+            }
         }
     }
 }

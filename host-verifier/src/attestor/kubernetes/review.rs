@@ -134,11 +134,21 @@ pub fn account(
                 .to_owned(),
         ));
     }
-    let parts: Vec<_> = review.username.split(':').collect();
+    self::allowed(&review.username, allowed)
+}
+
+/// The service account of a user name, if it is one of those that are allowed.
+///
+/// # Errors
+///
+/// [`Fault::Refused`].
+pub fn allowed(username: &str, allowed: &BTreeSet<String>) -> Result<Account, AttestError> {
+    let refused = |check, detail: String| AttestError::new(Fault::Refused, check, detail);
+    let parts: Vec<_> = username.split(':').collect();
     let ["system", "serviceaccount", namespace, name] = parts.as_slice() else {
         return Err(refused(
             "token-username",
-            format!("failed to parse username {}", shown(&review.username)),
+            format!("failed to parse username {}", shown(username)),
         ));
     };
     let full = format!("{namespace}:{name}");

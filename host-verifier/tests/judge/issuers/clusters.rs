@@ -156,6 +156,33 @@ fn a_pods_token_passes_with_its_attributes() {
     }
 }
 
+/// An API server is not asked about what no API server says yes to.
+#[test]
+fn a_token_that_speaks_against_itself_is_not_reviewed() {
+    let good = json!({
+        "exp": NOW + 600,
+        "aud": ["urn:assay:example.org:server"],
+        "sub": "system:serviceaccount:assay:assay-agent",
+    });
+    let asked = |kind, name: &str, value: Value| {
+        let cluster = cluster(kind, json!({"audience": ["urn:assay:example.org:server"]}));
+        let mut claims = good.clone();
+        claims[name] = value;
+        let token = Signer::new(1).token(&claims);
+        let payload = json!({"cluster": "MyCluster", "token": token}).to_string();
+        let judged = judge(&*cluster.attestor, &cluster.world, payload.as_bytes());
+        let check = judged.result.map(drop).map_err(|error| error.check);
+        (check, cluster.world.asked().len())
+    };
+    let psat = |name, value| asked(AttestorKind::K8S_PSAT, name, value);
+    assert_eq!(psat("jti", json!("x")), (Ok(()), 3));
+    assert_eq!(psat("exp", json!(NOW - 61)), (Err("token-expired"), 0));
+    assert_eq!(psat("aud", json!(["api"])), (Err("token-audience"), 0));
+    let other = json!("system:serviceaccount:assay:default");
+    let refused = (Err("service-account-not-allowed"), 0);
+    assert_eq!(psat("sub", other), refused);
+}
+
 /// Whom is asked what, as whom.
 #[test]
 fn the_api_server_is_asked_with_the_verifiers_own_token() {
