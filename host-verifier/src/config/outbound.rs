@@ -10,11 +10,14 @@ use serde::Deserialize;
 use serde_saphyr::Spanned;
 
 use super::model::Report;
-use crate::document::DocumentError;
-use crate::outside::{Credential, Credentials, Origin, Outbound};
+use crate::document::{self, DocumentError};
+use crate::outside::{Credential, Credentials, NetworkError, Origin, Outbound, PrivateNetwork};
+use crate::x509::decode;
 
 /// Where resolvers listen.
 const DNS: u16 = 53;
+/// Most private networks.
+const MAX_NETWORKS: usize = 64;
 /// Most resolvers.
 const MAX_RESOLVERS: usize = 8;
 
@@ -28,6 +31,10 @@ pub(super) struct Source {
     /// false.
     #[serde(default)]
     allow_loopback: bool,
+    /// The private networks that may be asked, `ADDRESS/BITS` each, whoever chose whom to ask; an empty list for none. Default:
+    /// all that are private, where a policy and its method may ask such addresses at all.
+    #[schemars(with = "Option<Vec<String>>", length(max = 64))]
+    private_networks: Option<Spanned<Vec<String>>>,
     /// Secrets that policies may have sent, by the name that policies call them.
     #[serde(default)]
     credentials: BTreeMap<String, CredentialSource>,
@@ -48,9 +55,41 @@ struct CredentialSource {
         inner(regex(pattern = "^https://"))
     )]
     origins: Spanned<Vec<String>>,
+    /// The authorities that their certificates must come from: PEM, or the path of a PEM file, read at the start. Default: the
+    /// system's.
+    #[schemars(with = "Option<String>", length(min = 1))]
+    ca_certs: Option<Spanned<String>>,
 }
 
 impl CredentialSource {
+    fn roots(
+        &self,
+        report: &Report<'_>,
+        name: &str,
+        base: &Path,
+    ) -> Result<Option<Arc<str>>, DocumentError> {
+        let Some(given) = &self.ca_certs else {
+            return Ok(None);
+        };
+        let wrong = |why: &str| {
+            let message = format!("outbound.credentials.{name}.caCerts: {why}");
+            let hint = "PEM in place, or the path of a PEM file, with the authority's certificate";
+            report.at(given, message).hint(hint)
+        };
+        let pem = match given.value.contains("-----BEGIN ") {
+            true => given.value.clone(),
+            false => {
+                let path = base.join(&given.value);
+                document::read(&path).map_err(|why| wrong(&why.to_string()))?
+            }
+        };
+        match decode::certificates(pem.as_bytes()) {
+            Err(why) => Err(wrong(&why.to_string())),
+            Ok(none) if none.is_empty() => Err(wrong("no certificate")),
+            Ok(_) => Ok(Some(pem.into())),
+        }
+    }
+
     fn check(
         &self,
         report: &Report<'_>,
@@ -83,6 +122,7 @@ impl CredentialSource {
                 .iter()
                 .map(origin)
                 .collect::<Result<_, _>>()?,
+            roots: self.roots(report, name, base)?,
         })
     }
 }
@@ -118,8 +158,32 @@ pub(super) fn check(
     Ok(Outbound {
         resolvers,
         allow_loopback: source.allow_loopback,
+        private_networks: networks(report, source)?,
         credentials: Arc::new(credentials),
     })
+}
+
+fn networks(
+    report: &Report<'_>,
+    source: &Source,
+) -> Result<Option<Arc<[PrivateNetwork]>>, DocumentError> {
+    let Some(named) = &source.private_networks else {
+        return Ok(None);
+    };
+    let hint = "e.g. 10.20.0.0/16 or fd00:1234::/32, up to 64 of them";
+    if named.value.len() > MAX_NETWORKS {
+        let message = format!("outbound.privateNetworks: {} networks", named.value.len());
+        return Err(report.at(named, message).hint(hint));
+    }
+    let read = |text: &String| {
+        text.parse().map_err(|error: NetworkError| {
+            let shown = text.escape_debug();
+            let message = format!("outbound.privateNetworks: `{shown}`: {error}");
+            report.at(named, message).hint(hint)
+        })
+    };
+    let networks: Result<Vec<PrivateNetwork>, _> = named.value.iter().map(read).collect();
+    networks.map(|networks| Some(networks.into()))
 }
 
 fn address(text: &str) -> Option<SocketAddr> {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::Watched;
 use crate::cloud::Clouds;
-use crate::outside::{CredentialError, Credentials};
+use crate::outside::{CredentialError, Credentials, Lent};
 
 /// Where the files are that a document names, and what else the service has for who builds from a document.
 #[derive(Debug, Clone, Copy)]
@@ -204,15 +204,14 @@ impl<'a> Files<'a> {
         }
     }
 
-    /// The file of the credential `name`, if it may be sent to `url`.
+    /// The credential `name`, if it may be sent to `url`.
     ///
     /// # Errors
     ///
     /// [`CredentialError`].
-    pub fn credential(self, name: &str, url: &str) -> Result<PathBuf, CredentialError> {
+    pub fn credential(self, name: &str, url: &str) -> Result<Lent, CredentialError> {
         let known = self.provided.ok_or(CredentialError::NoService)?;
-        let known = &known.credentials;
-        known.file(name, url)
+        known.credentials.lend(name, url)
     }
 }
 

@@ -1,12 +1,20 @@
 //! Secrets that the verifier shows to others, and to whom.
 //!
 //! Who sets a policy says who is asked. So no policy says which file of the service is sent along: it names a credential, and
-//! the operator of the service has said to whom that may go.
+//! the operator of the service has said to whom that may go, and by whose certificate they are known there: a name alone is
+//! whoever answers to it.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::{Scheme, Target};
+
+/// Whoever sets a policy must not say by whose certificate somebody is known who is sent a secret of the service's.
+pub const CREDENTIAL_WITH_ROOTS: &str = "`credential` excludes it";
+/// What to do about that.
+pub const CREDENTIALS_ROOTS: &str =
+    "the operator of the service names the authorities in `outbound.credentials.NAME.caCerts`";
 
 /// Credentials by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -19,6 +27,17 @@ pub struct Credential {
     pub file: PathBuf,
     /// Who may be sent it.
     pub origins: Vec<Origin>,
+    /// The authorities that their certificates must come from, PEM; `None`: the system's.
+    pub roots: Option<Arc<str>>,
+}
+
+/// A credential for one URL, and by whose certificate it is known to be the right one there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lent {
+    /// The file; read when it is sent.
+    pub file: PathBuf,
+    /// The authorities, PEM; `None`: the system's.
+    pub roots: Option<Arc<str>>,
 }
 
 /// A host and port over TLS.
@@ -75,19 +94,22 @@ impl Credentials {
         self.0.insert(name.to_owned(), credential).is_none()
     }
 
-    /// The file of the credential `name`, if it may be sent to `url`.
+    /// The credential `name`, if it may be sent to `url`.
     ///
     /// # Errors
     ///
     /// [`CredentialError`].
-    pub fn file(&self, name: &str, url: &str) -> Result<PathBuf, CredentialError> {
+    pub fn lend(&self, name: &str, url: &str) -> Result<Lent, CredentialError> {
         let unknown = || CredentialError::Unknown(name.to_owned());
         let credential = self.0.get(name).ok_or_else(unknown)?;
         // The one parser: what it reads is what is connected to.
         let target = Target::parse(url).ok();
         let may = |target: &Target| credential.origins.iter().any(|origin| origin.has(target));
         match target.as_ref().is_some_and(may) {
-            true => Ok(credential.file.clone()),
+            true => Ok(Lent {
+                file: credential.file.clone(),
+                roots: credential.roots.clone(),
+            }),
             false => Err(CredentialError::NotFor(name.to_owned())),
         }
     }
@@ -116,6 +138,7 @@ mod tests {
             origins: ["https://Hook.example.org", "https://10.0.0.1:6443/"]
                 .map(|text| Origin::parse(text).unwrap())
                 .to_vec(),
+            roots: Some("PEM".into()),
         };
         assert!(credentials.add("hook", credential.clone()));
         assert!(!credentials.add("hook", credential));
@@ -124,10 +147,9 @@ mod tests {
             "https://hook.example.org:443/",
             "https://10.0.0.1:6443",
         ] {
-            assert_eq!(
-                credentials.file("hook", good).unwrap().to_str(),
-                Some("/secret")
-            );
+            let lent = credentials.lend("hook", good).unwrap();
+            assert_eq!(lent.file.to_str(), Some("/secret"));
+            assert_eq!(lent.roots.as_deref(), Some("PEM"));
         }
         for wrong in [
             "http://hook.example.org/",
@@ -140,11 +162,11 @@ mod tests {
             "",
         ] {
             let refused = CredentialError::NotFor("hook".to_owned());
-            assert_eq!(credentials.file("hook", wrong), Err(refused), "{wrong}");
+            assert_eq!(credentials.lend("hook", wrong), Err(refused), "{wrong}");
         }
         let unknown = CredentialError::Unknown("other".to_owned());
         assert_eq!(
-            credentials.file("other", "https://hook.example.org"),
+            credentials.lend("other", "https://hook.example.org"),
             Err(unknown)
         );
     }

@@ -14,6 +14,7 @@
 pub mod client;
 mod credentials;
 mod error;
+mod network;
 mod outbound;
 mod question;
 mod reach;
@@ -23,8 +24,12 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-pub use credentials::{Credential, CredentialError, Credentials, Origin};
+pub use credentials::{
+    CREDENTIAL_WITH_ROOTS, CREDENTIALS_ROOTS, Credential, CredentialError, Credentials, Lent,
+    Origin,
+};
 pub use error::{Error, ErrorKind, TlsFault};
+pub use network::{NetworkError, PrivateNetwork};
 pub use outbound::Outbound;
 pub use question::{Header, KeyLocation, KeySource, Method, Request, Response};
 pub use reach::{AddressClass, Reach};

@@ -206,7 +206,7 @@ fn is_nat64(address: Ipv6Addr) -> bool {
 }
 
 /// The IPv4 address that an IPv6 address carries, whichever way.
-fn inner_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
+pub(super) fn inner_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let s = address.segments();
     let v4 =
         |high: u16, low: u16| Some(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)));

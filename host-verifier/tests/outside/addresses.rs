@@ -1,6 +1,9 @@
 //! Which addresses may be asked, in every notation, by literal and by name, for each method's rule. Names are real ones.
 
-use assay_host_verifier::outside::{AddressClass, ErrorKind, Reach, Scheme, Target, TargetError};
+use assay_host_verifier::outside::client::Client;
+use assay_host_verifier::outside::{
+    AddressClass, ErrorKind, Outbound, Reach, Scheme, Target, TargetError,
+};
 
 use super::dns;
 
@@ -194,6 +197,42 @@ async fn the_machines_operator_can_allow_loopback_and_nothing_else_by_it() {
         // What carries a loopback address inside is no more than that address.
         assert_eq!(found.await.is_ok(), allowed, "{host:?}");
     }
+}
+
+/// Whoever sets a policy reaches no further than the operator of the machine lets it.
+#[tokio::test]
+async fn the_machines_operator_says_which_private_networks_are_asked() {
+    let client = |networks: &[&str]| {
+        let networks: Vec<_> = networks.iter().map(|n| n.parse().unwrap()).collect();
+        Client::new(&Outbound {
+            private_networks: Some(networks.into()),
+            ..Outbound::default()
+        })
+    };
+    let (none, one) = (client(&[]), client(&["10.20.0.0/16", "fd00:1::/32"]));
+    for (host, allowed) in [
+        ("10.20.255.1", true),
+        ("[fd00:1::9]", true),
+        ("10.21.0.1", false),
+        ("192.168.0.1", false),
+        ("[fd00:2::9]", false),
+    ] {
+        let url = format!("https://{host}/");
+        let found = one.addresses(&url, Reach::OPERATORS).await;
+        assert_eq!(found.is_ok(), allowed, "{host}");
+        for (client, reach) in [
+            (&none, Reach::OPERATORS),
+            (&one, Reach::PUBLIC),
+            (&none, Reach::PUBLIC.with_private(true)),
+        ] {
+            let refused = client.addresses(&url, reach).await.unwrap_err();
+            let private = ErrorKind::Address(AddressClass::Private);
+            assert_eq!(refused.kind, private, "{host}");
+        }
+    }
+    // What is public stays so.
+    let found = none.addresses("https://1.1.1.1/", Reach::PUBLIC).await;
+    assert!(found.is_ok());
 }
 
 /// A node names itself, and may have its name stand for 127.0.0.1.

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     attestor::{Attestor, ConfigError, MethodConfig},
     document::Files,
-    outside::{Scheme, Target},
+    outside::{CREDENTIAL_WITH_ROOTS, CREDENTIALS_ROOTS, Scheme, Target},
     x509::decode,
 };
 
@@ -85,11 +85,15 @@ impl Config {
             let hint = "the agent tries again by itself: 3 are plenty";
             return Err(error("maxRetries", "more than 10", hint));
         }
+        let (token, lent_roots) = self.token(files)?;
         Ok(Webhook {
             url: self.webhook_url.clone(),
             timeout: self.span()?,
-            roots: self.roots(files)?,
-            token: self.token(files)?,
+            roots: match self.credential {
+                Some(_) => lent_roots,
+                None => self.roots(files)?,
+            },
+            token,
             retries,
         })
     }
@@ -132,12 +136,13 @@ impl Config {
         }
     }
 
-    fn token(&self, files: Files<'_>) -> Result<Option<PathBuf>, ConfigError> {
+    /// The file of the secret, and the authorities that go with it where it is lent.
+    fn token(&self, files: Files<'_>) -> Result<Secret, ConfigError> {
         const FIELD: &str = "bearerTokenFile";
         const HINT: &str = "a file with the secret: one line of visible ASCII";
         let given = self.bearer_token_file.is_some() || self.credential.is_some();
         match (self.auth_type, given) {
-            (None | Some(AuthType::None), false) => return Ok(None),
+            (None | Some(AuthType::None), false) => return Ok((None, None)),
             (None | Some(AuthType::Bearer), true) => {}
             (Some(AuthType::Bearer), false) => {
                 return Err(error(FIELD, "`authType: BEARER` needs it", HINT));
@@ -149,13 +154,16 @@ impl Config {
             }
         }
         let name = match (&self.bearer_token_file, &self.credential) {
-            (None, None) => return Ok(None),
+            (None, None) => return Ok((None, None)),
             (Some(name), None) => name,
+            (None, Some(_)) if self.ca_certs.is_some() => {
+                return Err(error("caCerts", CREDENTIAL_WITH_ROOTS, CREDENTIALS_ROOTS));
+            }
             (None, Some(name)) => {
-                let file = files.credential(name, &self.webhook_url);
-                let file =
-                    file.map_err(|wrong| error("credential", &wrong.to_string(), wrong.hint()));
-                return file.map(Some);
+                let lent = files.credential(name, &self.webhook_url);
+                let lent =
+                    lent.map_err(|wrong| error("credential", &wrong.to_string(), wrong.hint()))?;
+                return Ok((Some(lent.file), lent.roots));
             }
             (Some(_), Some(_)) => {
                 let hint = "keep one of them";
@@ -168,9 +176,12 @@ impl Config {
         let bytes = read(&path, FIELD, HINT, webhook::MAX_TOKEN + 1)?;
         webhook::token(&bytes)
             .map_err(|wrong| error(FIELD, &format!("{}: {wrong}", path.display()), HINT))?;
-        Ok(Some(path))
+        Ok((Some(path), None))
     }
 }
+
+/// A secret's file, and whose certificates whoever is sent it must have.
+type Secret = (Option<PathBuf>, Option<Arc<str>>);
 
 /// A file that the settings name, up to a length.
 fn read(

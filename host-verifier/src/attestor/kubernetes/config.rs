@@ -13,6 +13,7 @@ use crate::attestor::ConfigError;
 use crate::attestor::issuer::config::{error, https_base, read_file, roots};
 use crate::attestor::k8s_token::config::is_object_name;
 use crate::document::Files;
+use crate::outside::{CREDENTIAL_WITH_ROOTS, CREDENTIALS_ROOTS};
 use crate::x509::files::CertificateSource;
 
 /// Most service accounts and label keys that are named.
@@ -116,12 +117,26 @@ impl ApiFields {
         };
         let server = self.api_server.as_ref().ok_or_else(unsaid)?;
         https_base("apiServer", server)?;
+        let certs = self.ca_certs.as_ref();
         let token = match (&self.token_file, &self.credential) {
             (Some(file), None) => secret("tokenFile", file)?,
-            (None, Some(name)) => files.credential(name, server).map_err(|why| ConfigError {
-                hint: Some(why.hint().to_owned()),
-                ..error("credential", &why.to_string())
-            })?,
+            (None, Some(_)) if certs.is_some() => {
+                return Err(ConfigError {
+                    hint: Some(CREDENTIALS_ROOTS.to_owned()),
+                    ..error("caCerts", CREDENTIAL_WITH_ROOTS)
+                });
+            }
+            (None, Some(name)) => {
+                let lent = files.credential(name, server).map_err(|why| ConfigError {
+                    hint: Some(why.hint().to_owned()),
+                    ..error("credential", &why.to_string())
+                })?;
+                return Ok(Access {
+                    server: server.trim_end_matches('/').to_owned(),
+                    roots: lent.roots,
+                    credential: Credential::File(lent.file),
+                });
+            }
             (Some(_), Some(_)) => {
                 return Err(ConfigError {
                     hint: Some("keep one of them".to_owned()),
@@ -130,7 +145,6 @@ impl ApiFields {
             }
             (None, None) => return Err(unsaid()),
         };
-        let certs = self.ca_certs.as_ref();
         Ok(Access {
             server: server.trim_end_matches('/').to_owned(),
             roots: certs.map(|certs| roots(certs, files)).transpose()?,

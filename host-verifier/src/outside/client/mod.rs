@@ -24,15 +24,15 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::{
-    AddressClass, Error, ErrorKind, Fetch, Host, Outbound, Reach, Request, Response, Scheme,
-    Target, TargetError,
+    AddressClass, Error, ErrorKind, Fetch, Host, Outbound, PrivateNetwork, Reach, Request,
+    Response, Scheme, Target, TargetError,
 };
 use breaker::{Breaker, Key, Sign};
 use places::Places;
@@ -68,6 +68,7 @@ pub struct Client {
     agents: Places,
     breaker: Breaker,
     allow_loopback: bool,
+    private_networks: Option<Arc<[PrivateNetwork]>>,
     stand_ins: BTreeMap<IpAddr, IpAddr>,
 }
 
@@ -82,6 +83,7 @@ impl Client {
             agents: Places::new(AGENTS, AGENTS_PER_HOST),
             breaker: Breaker::default(),
             allow_loopback: outbound.allow_loopback,
+            private_networks: outbound.private_networks.clone(),
             stand_ins: BTreeMap::new(),
         }
     }
@@ -179,8 +181,8 @@ impl Client {
         };
         let refused = found
             .iter()
-            .map(|address| AddressClass::of(*address))
-            .find(|class| !self.allows(reach, *class));
+            .find(|address| !self.allows(reach, **address))
+            .map(|address| AddressClass::of(*address));
         match refused {
             Some(class) => Err(ErrorKind::Address(class)),
             None => Ok(found),
@@ -188,9 +190,16 @@ impl Client {
     }
 
     /// This machine itself is never for agents to choose: what listens there trusts whoever is here.
-    const fn allows(&self, reach: Reach, class: AddressClass) -> bool {
-        let is_own = matches!(class, AddressClass::Loopback);
-        reach.allows(class) || (is_own && self.allow_loopback && !reach.is_agents())
+    fn allows(&self, reach: Reach, address: IpAddr) -> bool {
+        match AddressClass::of(address) {
+            AddressClass::Loopback => self.allow_loopback && !reach.is_agents(),
+            class @ AddressClass::Private => {
+                let networks = self.private_networks.as_deref();
+                reach.allows(class)
+                    && networks.is_none_or(|all| all.iter().any(|network| network.has(address)))
+            }
+            class => reach.allows(class),
+        }
     }
 }
 

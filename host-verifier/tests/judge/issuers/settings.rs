@@ -396,6 +396,63 @@ fn the_audience_is_the_trust_domains_unless_another_is_named() {
     }
 }
 
+/// Whoever answers to a name with a certificate of these authorities is sent the secret. So who says what is sent to whom
+/// names them, and no policy.
+#[test]
+fn a_policy_does_not_choose_whose_certificates_count_for_a_credential() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("token"), "secret").unwrap();
+    let pem = |name: &str| {
+        let mut params = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let key = rcgen::KeyPair::generate().unwrap();
+        params.self_signed(&key).unwrap().pem()
+    };
+    let (own, chosen) = (pem("own"), pem("chosen"));
+    let mut credentials = Credentials::default();
+    let credential = Credential {
+        file: dir.path().join("token"),
+        origins: vec![Origin::parse("https://good.example").unwrap()],
+        roots: Some(own.clone().into()),
+    };
+    credentials.add("good", credential);
+    let provided = Provided {
+        credentials: credentials.into(),
+        ..Provided::default()
+    };
+    let url = "https://good.example";
+    let with = |more: Value| {
+        let mut webhook = json!({"webhookURL": url, "credential": "good"});
+        let mut cluster =
+            json!({"serviceAccountAllowList": ["a:b"], "apiServer": url, "credential": "good"});
+        for (name, value) in more.as_object().unwrap() {
+            webhook[name] = value.clone();
+            cluster[name] = value.clone();
+        }
+        let clusters = json!({"clusters": {"c": cluster}});
+        [
+            (AttestorKind::EXTENSION, webhook, ""),
+            (AttestorKind::K8S_PSAT, clusters.clone(), "clusters.c."),
+            (AttestorKind::K8S_SAT, clusters, "clusters.c."),
+        ]
+    };
+    for files in [Files::below(Some(dir.path())), Files::beside(dir.path())] {
+        let files = files.provided_by(&provided);
+        for (kind, config, at) in with(json!({"caCerts": chosen})) {
+            let config = deserialize_config(kind, config).unwrap();
+            let error = config.build_in(files).map(drop).unwrap_err();
+            assert_eq!(error.field, format!("{at}caCerts"), "{error:?}");
+            let hint = error.hint.unwrap();
+            assert!(hint.contains("outbound.credentials.NAME.caCerts"), "{hint}");
+        }
+        for (kind, config, _) in with(json!({})) {
+            let config = deserialize_config(kind, config).unwrap();
+            let built = format!("{:?}", config.build_in(files).unwrap());
+            assert!(built.contains(own.lines().nth(1).unwrap()), "{built}");
+        }
+    }
+}
+
 /// Who may set policies says whom the verifier asks, and so may not say which of its files is sent along.
 #[test]
 fn a_document_that_was_set_sends_no_file_of_the_services() {
@@ -413,6 +470,7 @@ fn a_document_that_was_set_sends_no_file_of_the_services() {
         Credential {
             file: dir.path().join("token"),
             origins: vec![Origin::parse("https://good.example").unwrap()],
+            roots: None,
         },
     );
     let provided = Provided {
