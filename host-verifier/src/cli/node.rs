@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-use clap::Subcommand;
+use assay_common::policy::AttestorKind;
+use clap::{Args, Subcommand};
 use hyper::Method;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -13,7 +14,7 @@ use super::format::Format;
 use super::remote::{Page, encoded};
 use super::service::{Failure, author, block_on, changed, finish, open_store, table};
 use crate::audit::Change;
-use crate::store::{Ban, NodeRecord};
+use crate::store::{Ban, NodeRecord, identity_hash};
 
 /// The commands.
 #[derive(Debug, Subcommand)]
@@ -54,12 +55,14 @@ pub enum Command {
         #[command(flatten)]
         format: Format,
     },
-    /// Refuse a TPM from now on, and end its sessions now
+    /// Refuse a node from now on, and end its sessions now; or refuse a key, a token or a name
     ///
-    /// It need not have logged in before.
+    /// It need not have logged in before. With --identity, whatever SPIFFE ID it would get: for nodes without a TPM. Sessions that it
+    /// has are not renewed any more and end within `session.ttl`; ban their nodes as well to end them now.
     Ban {
-        /// Its hash, as `assay node list` shows it
-        ek_hash: String,
+        /// Whom
+        #[command(flatten)]
+        whom: Whom,
         /// Why, for those who come after you
         #[arg(long, value_name = "TEXT")]
         reason: String,
@@ -84,8 +87,9 @@ pub enum Command {
     },
     /// Lift a ban; sessions that it ended stay ended
     Unban {
-        /// Its hash, as `assay node list` or `assay ek check` shows it
-        ek_hash: String,
+        /// Whom
+        #[command(flatten)]
+        whom: Whom,
         /// Where the verifier is
         #[command(flatten)]
         access: Access,
@@ -93,6 +97,53 @@ pub enum Command {
         #[command(flatten)]
         format: Format,
     },
+}
+
+/// Whom a ban is of.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct Whom {
+    /// The node: its hash, as `assay node list`, `assay node bans` or `assay ek check` shows it
+    ek_hash: Option<String>,
+    /// A key, token or name, as `identities` in `assay audit show` has it: `x509pop=` and 64 hex digits, for one
+    #[arg(long, value_name = "METHOD=IDENTITY", value_parser = identity)]
+    identity: Option<Identity>,
+}
+
+/// What a method calls a node.
+#[derive(Debug, Clone)]
+struct Identity {
+    method: AttestorKind,
+    name: String,
+}
+
+fn identity(text: &str) -> Result<Identity, String> {
+    let parts = text.split_once('=').filter(|(_, name)| !name.is_empty());
+    let (method, name) = parts.ok_or("METHOD=IDENTITY is wanted, e.g. x509pop=1414e4")?;
+    let method =
+        AttestorKind::from_name(method).ok_or_else(|| format!("there is no method `{method}`"))?;
+    Ok(Identity {
+        method,
+        name: name.to_owned(),
+    })
+}
+
+impl Whom {
+    /// What the ban is by.
+    fn hash(&self) -> String {
+        match (&self.identity, &self.ek_hash) {
+            (Some(Identity { method, name }), _) => identity_hash(*method, name),
+            (None, hash) => hash.clone().unwrap_or_default(),
+        }
+    }
+
+    /// The reason, with whom it is of where the hash would not say it.
+    fn reason(&self, reason: &str) -> String {
+        match &self.identity {
+            Some(Identity { method, name }) => format!("{method}={name}: {}", reason.trim()),
+            None => reason.to_owned(),
+        }
+    }
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -229,13 +280,17 @@ pub fn run(command: Command) -> ExitCode {
             })
         }
         Command::Ban {
-            ek_hash,
+            whom,
             reason,
             access,
             format,
         } => {
             // What cannot be a ban is bad usage, whoever would be asked for it.
-            let ban = Ban::new(&ek_hash, Timestamp::now(), &author(), &reason)
+            let reason = match reason.trim() {
+                "" => String::new(),
+                reason => whom.reason(reason),
+            };
+            let ban = Ban::new(&whom.hash(), Timestamp::now(), &author(), &reason)
                 .map_err(|error| Failure::usage(error.to_string()));
             let result = ban.and_then(|ban| block_on(put_ban(access.reach()?, ban)));
             finish(format, result, |banned| {
@@ -261,13 +316,13 @@ pub fn run(command: Command) -> ExitCode {
             })
         }
         Command::Unban {
-            ek_hash,
+            whom,
             access,
             format,
         } => {
             let result = access
                 .reach()
-                .and_then(|site| block_on(unban(site, ek_hash)));
+                .and_then(|site| block_on(unban(site, whom.hash())));
             finish(format, result, |lifted| {
                 format!("unbanned {}", lifted.unbanned)
             })

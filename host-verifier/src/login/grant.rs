@@ -14,7 +14,8 @@ use crate::crypto::sha256;
 use crate::policy::Authorized;
 use crate::session::{QuotedState, RenewalBasis, SessionId, Shown};
 use crate::store::{
-    Conflict, FirstUse, LoginRecord, NodeUpdate, Renewable, SessionRecord, no_ak, node_without_tpm,
+    Conflict, FirstUse, LoginRecord, NodeUpdate, Renewable, SessionRecord, identity_hash, no_ak,
+    node_without_tpm,
 };
 use crate::svid::VerifiedKey;
 
@@ -250,11 +251,28 @@ fn renewable(
             configuration: progress.verifier.configuration_of(&progress.cluster),
             svid_key: key.map(|key| key.spki_der().to_vec()),
             renewed_for: None,
+            known_as: known_as(authorized),
         },
     }))
 }
 
+/// What bans of its keys, tokens and names are by. A TPM's has the ban of its node.
+fn known_as(authorized: &Authorized) -> Vec<String> {
+    let subject = authorized.facts().subject.as_deref();
+    let named = authorized.identities().iter();
+    let others = named.filter(|(_, identity)| Some(identity.as_str()) != subject);
+    others
+        .map(|(method, identity)| identity_hash(*method, identity))
+        .collect()
+}
+
 impl AwaitCommit {
+    /// What bans of the keys, tokens and names are by that this login is proven by, where they are not its TPM's.
+    #[must_use]
+    pub fn known_as(&self) -> Vec<String> {
+        known_as(&self.0.authorized)
+    }
+
     /// The login's name.
     #[must_use]
     pub const fn login_id(&self) -> LoginId {

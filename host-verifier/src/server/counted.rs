@@ -74,6 +74,8 @@ counted! {
         Session: revoke_session(id: SessionId, at: Timestamp) -> bool;
         Node: ban(ban: &Ban) -> bool;
         Node: unban(ek_hash: &str) -> bool;
+        Node: ban_of(ek_hash: &str) -> Option<Ban>;
+        Session: sessions_of(ek_hash: &str, now: Timestamp, limit: u32) -> Vec<SessionRecord>;
         List: bans(limit: u32) -> Vec<Ban>;
     }
     impl Paging {

@@ -14,8 +14,8 @@ use crate::clock::Moment;
 use crate::login::piece::Piece;
 use crate::login::resume::{Answered, Resumed, Round, Said, Saved};
 use crate::login::{
-    AwaitAnswers, AwaitHello, AwaitProofs, AwaitSvid, Denied, Env, Granted, LoginId, Next, Step,
-    Turn,
+    AwaitAnswers, AwaitCommit, AwaitHello, AwaitProofs, AwaitSvid, Denied, Env, Granted, LoginId,
+    Next, Step, Turn,
 };
 use crate::store::{Commit, StoreError};
 use crate::telemetry::events::Body;
@@ -305,7 +305,7 @@ impl Course {
                 }
                 Next::Commit(state) => {
                     self.steps(Some(state.login_id()), steps);
-                    match self.server.store.commit_login(state.record()).await {
+                    match self.commit(&state).await {
                         Ok(Commit::Stored) => match self.issue(state.stored()).await {
                             Ok((steps, granted, svid)) => {
                                 self.steps(Some(granted.login_id), steps);
@@ -351,6 +351,26 @@ impl Course {
             answer.outside.extend(kept);
         }
         turn
+    }
+
+    /// Stores a login, if neither its node nor anything that it is known by is banned. A ban that is made meanwhile is seen
+    /// here, or sees the session: the second look comes after it is stored.
+    async fn commit(&self, state: &AwaitCommit) -> Result<Commit, StoreError> {
+        let known_as = state.known_as();
+        let server = &self.server;
+        if let Some(ban) = server.banned(&known_as).await? {
+            return Ok(Commit::Refused(ban.into()));
+        }
+        let commit = server.store.commit_login(state.record()).await?;
+        if commit == Commit::Stored
+            && let Some(ban) = server.banned(&known_as).await?
+        {
+            let now = server.clock.now().wall;
+            let session = state.record().session.id;
+            server.store.revoke_session(session, now).await?;
+            return Ok(Commit::Refused(ban.into()));
+        }
+        Ok(commit)
     }
 
     /// The SVID of a session that is stored, if its node named a key.
@@ -401,8 +421,9 @@ impl Course {
     /// nowhere, and it ends by itself.
     async fn granted(&mut self, granted: Granted, svid: Option<IssuedSvid>) -> Answer {
         let now = self.server.clock.now().wall;
+        let beside = self.server.beside(&granted.session).await;
         let record = Record::granted(now, &self.link, &granted, &self.trail).with_svid(svid);
-        let record = self.server.sealed(record);
+        let record = self.server.sealed(record.beside(beside));
         if let Err(error) = self.server.record(&record).await {
             let id = Some(granted.login_id);
             let denied = Denied::new(id, DenyCode::UNAVAILABLE, error.to_string());
@@ -427,6 +448,18 @@ impl Course {
             "{}",
             names::CONNECTED
         );
+        if beside > 0 {
+            tracing::warn!(
+                login_id = %granted.login_id,
+                link = self.link,
+                session_id = %session.id,
+                spiffe_id = session.spiffe_id,
+                live_beside = beside,
+                "{}",
+                names::LIVE_BESIDE
+            );
+            self.server.metrics.session(SessionChange::Beside);
+        }
         self.event(Some(granted.login_id), Body::granted(session));
         self.server.metrics.session(SessionChange::Granted);
         self.ended(LoginEnd::Granted, Some(self.began), self.worked());

@@ -7,6 +7,7 @@ mod conversation;
 mod counted;
 mod course;
 mod issue;
+mod known;
 mod lasting;
 mod renewal;
 mod requests;

@@ -6,7 +6,7 @@ use super::Server;
 use crate::audit::{IssuedSvid, Kind, Record, Trail};
 use crate::login::renewal::Repeated;
 use crate::login::{Denied, Env, RefusedRenewal, Renewed, Verifier, renewal};
-use crate::store::SessionRecord;
+use crate::store::{Conflict, SessionRecord};
 use crate::telemetry::events::Body;
 use crate::telemetry::metrics::{Occasion, SessionChange};
 use crate::telemetry::{Event, names};
@@ -113,6 +113,13 @@ impl Server {
             return Ok(self.repeated(&verifier, repeated).await?);
         }
         let judged = renewal::judge(&verifier, &env, session, renew, message)?;
+        let known_as = &judged.renewal().basis.known_as;
+        let ban = self.banned(known_as).await;
+        if let Some(ban) = ban.map_err(|error| judged.refused_with(unavailable(&error)))? {
+            let told = Conflict::from(ban).to_string();
+            let denied = Denied::new(None, DenyCode::LOGIN_REQUIRED, told);
+            return Err(judged.refused_with(denied));
+        }
         let stored = self.store.renew_session(judged.renewal()).await;
         if !stored.map_err(|error| judged.refused_with(unavailable(&error)))? {
             // The same message may have come to another verifier at the same time.

@@ -22,6 +22,9 @@ pub struct RenewalBasis {
     pub svid_key: Option<Vec<u8>>,
     /// SHA-256 of the message whose renewal came to this: who asks with it again, for want of an answer, gets the same.
     pub renewed_for: Option<[u8; 32]>,
+    /// What bans of the keys, tokens and names are by that the login was proven by
+    /// ([`identity_hash`](crate::store::identity_hash)), where the node is not known by its TPM.
+    pub known_as: Vec<String>,
 }
 
 /// What a renewal has to show.
@@ -88,6 +91,8 @@ struct Stored {
     svid_key: Option<Vec<u8>>,
     #[serde(default, skip_serializing_if = "Option::is_none", with = "hex_option")]
     renewed_for: Option<[u8; 32]>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    known_as: Vec<String>,
 }
 
 impl From<RenewalBasis> for Stored {
@@ -110,6 +115,7 @@ impl From<RenewalBasis> for Stored {
             configuration: basis.configuration,
             svid_key: basis.svid_key,
             renewed_for: basis.renewed_for,
+            known_as: basis.known_as,
         }
     }
 }
@@ -142,6 +148,7 @@ impl TryFrom<Stored> for RenewalBasis {
             configuration: stored.configuration,
             svid_key: stored.svid_key,
             renewed_for: stored.renewed_for,
+            known_as: stored.known_as,
         })
     }
 }

@@ -1,8 +1,9 @@
 //! What happens to a session after its login: renewal, revocation, and the ban of its node.
 
+use assay_common::policy::AttestorKind;
 use jiff::Timestamp;
 
-use super::StoreError;
+use super::{SessionRecord, StoreError};
 use crate::session::{RenewalBasis, SessionId};
 
 /// A renewal to store.
@@ -26,7 +27,8 @@ pub struct SessionRenewal {
 /// A node that may not log in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ban {
-    /// The node's hash, lower-case hex, as [`NodeRecord::ek_hash`](super::NodeRecord::ek_hash). It need not be known.
+    /// The node's hash, lower-case hex, as [`NodeRecord::ek_hash`](super::NodeRecord::ek_hash), which need not be known; or what
+    /// [`identity_hash`] makes of a key, token or name that nodes prove themselves by.
     pub ek_hash: String,
     /// Whole seconds.
     pub banned_at: Timestamp,
@@ -34,6 +36,19 @@ pub struct Ban {
     pub banned_by: String,
     /// Why, in the operator's words.
     pub reason: String,
+}
+
+/// What a ban is by that is not of a node, but of what a method calls one: its key, token or name, whatever SPIFFE ID it gets.
+#[must_use]
+pub fn identity_hash(method: AttestorKind, identity: &str) -> String {
+    let method = method.to_string();
+    let len = (method.len() as u64).to_be_bytes();
+    hex::encode(crate::crypto::sha256(&[
+        b"assay/method-identity/v1",
+        &len,
+        method.as_bytes(),
+        identity.as_bytes(),
+    ]))
 }
 
 /// Longest reason of a ban, bytes.
@@ -111,6 +126,25 @@ pub trait Lifecycle {
     ///
     /// [`StoreError`].
     async fn unban(&self, ek_hash: &str) -> Result<bool, StoreError>;
+
+    /// The ban of this hash.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; whoever asks must then be taken for banned.
+    async fn ban_of(&self, ek_hash: &str) -> Result<Option<Ban>, StoreError>;
+
+    /// At most `limit` sessions of a node that live at `now`, the newest first.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    async fn sessions_of(
+        &self,
+        ek_hash: &str,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<SessionRecord>, StoreError>;
 
     /// At most `limit` bans, the latest first.
     ///

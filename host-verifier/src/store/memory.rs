@@ -255,6 +255,22 @@ impl Lifecycle for MemoryStore {
         Ok(self.state().bans.remove(ek_hash).is_some())
     }
 
+    async fn ban_of(&self, ek_hash: &str) -> Result<Option<Ban>, StoreError> {
+        Ok(self.state().bans.get(ek_hash).cloned())
+    }
+
+    async fn sessions_of(
+        &self,
+        ek_hash: &str,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<SessionRecord>, StoreError> {
+        let state = self.state();
+        let sessions = state.sessions.values();
+        let own = sessions.filter(|session| session.ek_hash == ek_hash && session.is_live(now));
+        Ok(newest(own, limit))
+    }
+
     async fn bans(&self, limit: u32) -> Result<Vec<Ban>, StoreError> {
         let mut bans: Vec<_> = self.state().bans.values().cloned().collect();
         bans.sort_by(|a, b| {

@@ -36,7 +36,7 @@ pub use cluster_config::{
 };
 pub use first_use::{BoundInstance, FirstUse, check_first_use};
 pub use join_tokens::{JoinTokenRecord, JoinTokenTaken, JoinTokens};
-pub use lifecycle::{Ban, BanError, Lifecycle, SessionRenewal};
+pub use lifecycle::{Ban, BanError, Lifecycle, SessionRenewal, identity_hash};
 pub use memory::MemoryStore;
 pub use paging::Paging;
 #[cfg(feature = "service")]

@@ -128,6 +128,9 @@ pub(super) const SESSIONS: &str = select_sessions!(
     "WHERE expires_at > $1 AND revoked_at IS NULL \
         AND NOT EXISTS (SELECT 1 FROM bans WHERE bans.ek_hash = sessions.ek_hash) ORDER BY issued_at DESC, id LIMIT $2"
 );
+pub(super) const SESSIONS_OF: &str = select_sessions!(
+    "WHERE ek_hash = $1 AND expires_at > $2 AND revoked_at IS NULL ORDER BY issued_at DESC, id LIMIT $3"
+);
 pub(super) const KEPT_SESSIONS: &str = select_sessions!("ORDER BY issued_at DESC, id LIMIT $1");
 pub(super) const INSERT_SESSION: &str = "INSERT INTO sessions (id, login_id, cluster, policy, spiffe_id, ek_hash, attributes, issued_at, expires_at, \
         secret_sha256, reattest_at, renewal_nonce, renewal_basis, svid_key) \

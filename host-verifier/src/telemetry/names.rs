@@ -6,6 +6,8 @@ pub const LOGIN_STARTED: &str = "Login started with multi-attestation support";
 pub const AUTHORIZED: &str = "Authorization received and verified";
 /// The session is stored and the grant was sent.
 pub const CONNECTED: &str = "Connected to agent";
+/// A node without a TPM has another live session that its own agent would not have left behind yet.
+pub const LIVE_BESIDE: &str = "Another live session of this identity";
 /// A session was renewed.
 pub const RENEWED: &str = "Session renewed";
 /// A renewal was refused; with `code` and `detail`.

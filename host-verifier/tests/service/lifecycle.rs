@@ -23,6 +23,7 @@ fn basis(clock: u64) -> RenewalBasis {
         configuration: "lab@1".to_owned(),
         svid_key: Some(vec![0x30, 0]),
         renewed_for: (clock > 1).then_some([6; 32]),
+        known_as: vec!["ab".repeat(32)],
     }
 }
 
@@ -214,7 +215,32 @@ async fn an_ek_is_banned_before_it_is_known_and_after_it_is_evicted(store: Arc<d
     assert_eq!(store.bans(1).await.unwrap().len(), 1);
 }
 
+async fn a_nodes_live_sessions_and_a_ban_are_found_by_their_hash(store: Arc<dyn Store>) {
+    for number in 1..=3 {
+        store.commit_login(&login(number, "a")).await.unwrap();
+    }
+    store.commit_login(&login(4, "b")).await.unwrap();
+    let id = |number| SessionId([number; 16]);
+    assert!(store.revoke_session(id(2), at(2000)).await.unwrap());
+    let of = async |node: &str, now: i64, limit: u32| {
+        let sessions = store.sessions_of(node, at(now), limit).await.unwrap();
+        sessions.into_iter().map(|s| s.id).collect::<Vec<_>>()
+    };
+    assert_eq!(of("a", 2000, 9).await, [id(3), id(1)]);
+    assert_eq!(of("a", 2000, 1).await, [id(3)]);
+    assert_eq!(of("b", 2000, 9).await, [id(4)]);
+    assert!(of("a", 5000, 9).await.is_empty(), "they ended this second");
+    assert!(of("c", 2000, 9).await.is_empty());
+    let ban = ban("b", 2000);
+    assert_eq!(store.ban_of("b").await.unwrap(), None);
+    store.ban(&ban).await.unwrap();
+    assert_eq!(store.ban_of("b").await.unwrap(), Some(ban));
+    assert_eq!(store.ban_of("a").await.unwrap(), None);
+    assert!(of("b", 2000, 9).await.is_empty());
+}
+
 conformance! {
+    a_nodes_live_sessions_and_a_ban_are_found_by_their_hash,
     a_renewal_moves_the_end_and_takes_the_nonce,
     of_many_renewals_over_one_nonce_one_is_made,
     only_a_live_session_is_renewed,

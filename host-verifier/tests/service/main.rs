@@ -14,6 +14,7 @@
 mod acts;
 mod agent;
 mod api;
+mod askers;
 mod attacks;
 mod audit_commands;
 mod audit_export;
@@ -35,6 +36,7 @@ mod first_uses;
 mod health;
 mod join_token_proofs;
 mod join_tokens;
+mod known_nodes;
 mod later_records;
 mod lifecycle;
 mod lifecycle_commands;

@@ -272,6 +272,19 @@ impl<S: Seam> Lifecycle for SeamStore<S> {
         self.inner.unban(ek_hash).await
     }
 
+    async fn ban_of(&self, ek_hash: &str) -> Result<Option<Ban>, StoreError> {
+        self.inner.ban_of(ek_hash).await
+    }
+
+    async fn sessions_of(
+        &self,
+        ek_hash: &str,
+        now: jiff::Timestamp,
+        limit: u32,
+    ) -> Result<Vec<SessionRecord>, StoreError> {
+        self.inner.sessions_of(ek_hash, now, limit).await
+    }
+
     async fn bans(&self, limit: u32) -> Result<Vec<Ban>, StoreError> {
         self.inner.bans(limit).await
     }

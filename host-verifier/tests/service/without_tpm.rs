@@ -40,18 +40,18 @@ use crate::svid_keys::{self, SvidKey};
 const SESSION_KEY: AttestorKind = AttestorKind::SESSION_KEY;
 const SVID_KEY: AttestorKind = AttestorKind::SVID_KEY;
 const JOIN: AttestorKind = AttestorKind::JOIN_TOKEN;
-const ENTRIES: &str = "- name: joined\n  requiredAttestors:\n  - type: join_token\n";
+pub(crate) const ENTRIES: &str = "- name: joined\n  requiredAttestors:\n  - type: join_token\n";
 
 /// A host that has nothing but a token, and perhaps a key for an SVID.
-struct Host {
-    agent: Agent,
+pub(crate) struct Host {
+    pub(crate) agent: Agent,
     share: PrivateKey,
-    svid: KeyPair,
+    pub(crate) svid: KeyPair,
     token: JoinToken,
 }
 
 impl Host {
-    fn new(desk: &Desk, token: JoinToken) -> Self {
+    pub(crate) fn new(desk: &Desk, token: JoinToken) -> Self {
         let share = PrivateKey::generate(&ECDH_P256).unwrap();
         let mut agent = desk.agent();
         agent.methods = vec![JOIN.0, SVID_KEY.0];
@@ -110,12 +110,12 @@ impl Host {
         asked.items.iter().map(prove).collect()
     }
 
-    fn answer(&mut self, asked: &Asked) -> Vec<u8> {
+    pub(crate) fn answer(&mut self, asked: &Asked) -> Vec<u8> {
         let items = self.items(asked);
         self.agent.proofs(asked, &items)
     }
 
-    async fn login(&mut self, desk: &Desk) -> Answer {
+    pub(crate) async fn login(&mut self, desk: &Desk) -> Answer {
         let mut link = desk.link();
         let hello = self.agent.hello();
         let asked = asked_of(tell(&mut link, &mut self.agent, &hello).await);
@@ -123,7 +123,7 @@ impl Host {
         tell(&mut link, &mut self.agent, &proofs).await
     }
 
-    fn renew(&self, session: &Opened, nonce: &[u8; 32], key: &KeyPair) -> Vec<u8> {
+    pub(crate) fn renew(&self, session: &Opened, nonce: &[u8; 32], key: &KeyPair) -> Vec<u8> {
         let agent_nonce = [9; 32];
         let over = renewal_nonce(&session.session_id, nonce, &agent_nonce);
         let algorithm = &ECDSA_P256_SHA256_ASN1_SIGNING;
@@ -139,7 +139,7 @@ impl Host {
     }
 }
 
-async fn token(desk: &Desk, spiffe_id: Option<&str>) -> JoinToken {
+pub(crate) async fn token(desk: &Desk, spiffe_id: Option<&str>) -> JoinToken {
     let wanted = Wanted {
         trust_domain: "example.org",
         cluster: "lab",
@@ -166,7 +166,7 @@ fn denied(answer: &Answer) -> Option<DenyCode> {
     }
 }
 
-async fn renewed(desk: &Desk, message: &[u8]) -> Result<[u8; 32], DenyCode> {
+pub(crate) async fn renewed(desk: &Desk, message: &[u8]) -> Result<[u8; 32], DenyCode> {
     let answer = say(&mut desk.link(), message).await.unwrap();
     match decode::<VerifierMessage<'_>>(&answer).unwrap() {
         VerifierMessage::Renewed(signed) => {

@@ -5,8 +5,8 @@ use sqlx::Connection;
 
 use super::{PostgresStore, within};
 use crate::session::SessionId;
-use crate::store::rows::{self, read_ban};
-use crate::store::{Ban, Lifecycle, SessionRenewal, StoreError};
+use crate::store::rows::{self, read_ban, read_session};
+use crate::store::{Ban, Lifecycle, SessionRecord, SessionRenewal, StoreError};
 
 #[async_trait::async_trait]
 impl Lifecycle for PostgresStore {
@@ -67,6 +67,39 @@ impl Lifecycle for PostgresStore {
             tx.commit().await?;
             held.done();
             Ok(done.rows_affected() == 1)
+        })
+        .await
+    }
+
+    async fn ban_of(&self, ek_hash: &str) -> Result<Option<Ban>, StoreError> {
+        within(async {
+            let mut held = self.connection().await?;
+            let row = sqlx::query(rows::BAN_OF)
+                .bind(ek_hash)
+                .fetch_optional(&mut *held)
+                .await?;
+            held.done();
+            row.as_ref().map(read_ban).transpose()
+        })
+        .await
+    }
+
+    async fn sessions_of(
+        &self,
+        ek_hash: &str,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<SessionRecord>, StoreError> {
+        within(async {
+            let mut held = self.connection().await?;
+            let rows = sqlx::query(rows::SESSIONS_OF)
+                .bind(ek_hash)
+                .bind(now.as_second())
+                .bind(i64::from(limit))
+                .fetch_all(&mut *held)
+                .await?;
+            held.done();
+            rows.iter().map(read_session).collect()
         })
         .await
     }

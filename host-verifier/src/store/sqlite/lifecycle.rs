@@ -5,8 +5,8 @@ use jiff::Timestamp;
 use super::SqliteStore;
 use super::batch::{Write, Written};
 use crate::session::SessionId;
-use crate::store::rows::{self, read_ban};
-use crate::store::{Ban, Lifecycle, SessionRenewal, StoreError};
+use crate::store::rows::{self, read_ban, read_session};
+use crate::store::{Ban, Lifecycle, SessionRecord, SessionRenewal, StoreError};
 
 #[async_trait::async_trait]
 impl Lifecycle for SqliteStore {
@@ -42,6 +42,29 @@ impl Lifecycle for SqliteStore {
             .execute(&self.pool)
             .await?;
         Ok(done.rows_affected() == 1)
+    }
+
+    async fn ban_of(&self, ek_hash: &str) -> Result<Option<Ban>, StoreError> {
+        let row = sqlx::query(rows::BAN_OF)
+            .bind(ek_hash)
+            .fetch_optional(&self.pool)
+            .await?;
+        row.as_ref().map(read_ban).transpose()
+    }
+
+    async fn sessions_of(
+        &self,
+        ek_hash: &str,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<SessionRecord>, StoreError> {
+        let rows = sqlx::query(rows::SESSIONS_OF)
+            .bind(ek_hash)
+            .bind(now.as_second())
+            .bind(i64::from(limit))
+            .fetch_all(&self.pool)
+            .await?;
+        rows.iter().map(read_session).collect()
     }
 
     async fn bans(&self, limit: u32) -> Result<Vec<Ban>, StoreError> {

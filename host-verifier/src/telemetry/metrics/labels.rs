@@ -62,6 +62,8 @@ labels! {
         Renewed = "renewed",
         /// It was ended.
         Revoked = "revoked",
+        /// It began beside a young one of the same node, which has no TPM.
+        Beside = "beside",
     }
 
     /// What a link is.

@@ -53,7 +53,7 @@ metrics! {
     LINKS_OPEN = "assay_links_open", Gauge,
         "Links that are open, by kind.";
     SESSIONS = "assay_sessions_total", Counter,
-        "Changes of sessions: granted, renewed, revoked by name over the API. A ban ends sessions that are not counted.";
+        "Changes of sessions: granted, renewed, revoked by name over the API; beside: granted to a node without a TPM that has a young one, as its restart or a copy of its key would. A ban ends sessions that are not counted.";
     SVIDS = "assay_svids_total", Counter,
         "SVIDs, by kind (x509, jwt), occasion (login, renewal, session: asked for by a session's holder) and outcome.";
     AUDIT_RECORDS = "assay_audit_records_total", Counter,
