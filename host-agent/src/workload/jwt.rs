@@ -3,8 +3,10 @@
 
 use assay_common::identity::SpiffeId;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, RSA_PKCS1_2048_8192_SHA256,
-    RsaPublicKeyComponents, UnparsedPublicKey,
+    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ECDSA_P521_SHA512_FIXED,
+    EcdsaVerificationAlgorithm, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384,
+    RSA_PKCS1_2048_8192_SHA512, RSA_PSS_2048_8192_SHA256, RSA_PSS_2048_8192_SHA384,
+    RSA_PSS_2048_8192_SHA512, RsaParameters, RsaPublicKeyComponents, UnparsedPublicKey,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -122,43 +124,64 @@ fn text<'k>(key: &'k Value, name: &str) -> Option<&'k str> {
     key.get(name).and_then(Value::as_str)
 }
 
-/// The key says which algorithm it is for; a token that names another is refused.
+/// How a token of one of JWT-SVID's algorithms (section 3.1, RFC 7518 section 3) is verified.
+enum Scheme {
+    /// ECDSA on the curve that the algorithm goes with.
+    Ec(&'static str, &'static EcdsaVerificationAlgorithm),
+    /// RSA, with keys of 2048 to 8192 bits.
+    Rsa(&'static RsaParameters),
+}
+
+fn scheme(alg: &str) -> Option<Scheme> {
+    Some(match alg {
+        "ES256" => Scheme::Ec("P-256", &ECDSA_P256_SHA256_FIXED),
+        "ES384" => Scheme::Ec("P-384", &ECDSA_P384_SHA384_FIXED),
+        "ES512" => Scheme::Ec("P-521", &ECDSA_P521_SHA512_FIXED),
+        "RS256" => Scheme::Rsa(&RSA_PKCS1_2048_8192_SHA256),
+        "RS384" => Scheme::Rsa(&RSA_PKCS1_2048_8192_SHA384),
+        "RS512" => Scheme::Rsa(&RSA_PKCS1_2048_8192_SHA512),
+        "PS256" => Scheme::Rsa(&RSA_PSS_2048_8192_SHA256),
+        "PS384" => Scheme::Rsa(&RSA_PSS_2048_8192_SHA384),
+        "PS512" => Scheme::Rsa(&RSA_PSS_2048_8192_SHA512),
+        _ => return None,
+    })
+}
+
+/// The key says which algorithm it is for, by its type and curve, and by name where it has one; a token that names another is
+/// refused.
 fn verify(key: &Value, alg: &str, message: &[u8], signature: &[u8]) -> Result<(), JwtError> {
     let number = |name: &str| {
         let number = text(key, name).ok_or(JwtError::NoAuthority)?;
         let number = URL_SAFE_NO_PAD.decode(number);
         number.map_err(|_| JwtError::NoAuthority)
     };
-    let point = || Ok([vec![4], number("x")?, number("y")?].concat());
-    let fits = match (text(key, "kty"), text(key, "crv"), alg) {
-        (Some("EC"), Some("P-256"), "ES256") => {
-            let key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point()?);
-            key.verify(message, signature).is_ok()
+    if text(key, "alg").is_some_and(|own| own != alg) {
+        return Err(JwtError::NoAuthority);
+    }
+    let (kty, crv) = (text(key, "kty"), text(key, "crv"));
+    let verified = match scheme(alg) {
+        Some(Scheme::Ec(curve, algorithm)) if (kty, crv) == (Some("EC"), Some(curve)) => {
+            let point = [vec![4], number("x")?, number("y")?].concat();
+            UnparsedPublicKey::new(algorithm, point).verify(message, signature)
         }
-        (Some("EC"), Some("P-384"), "ES384") => {
-            let key = UnparsedPublicKey::new(&ECDSA_P384_SHA384_FIXED, point()?);
-            key.verify(message, signature).is_ok()
-        }
-        (Some("RSA"), None, "RS256") => {
+        Some(Scheme::Rsa(parameters)) if (kty, crv) == (Some("RSA"), None) => {
             let key = RsaPublicKeyComponents {
                 n: number("n")?,
                 e: number("e")?,
             };
-            let verified = key.verify(&RSA_PKCS1_2048_8192_SHA256, message, signature);
-            verified.is_ok()
+            key.verify(parameters, message, signature)
         }
         _ => return Err(JwtError::NoAuthority),
     };
-    if fits {
-        Ok(())
-    } else {
-        Err(JwtError::Signature)
-    }
+    verified.map_err(|_| JwtError::Signature)
 }
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 mod tests {
+    use std::path::Path;
+    use std::process::Command;
+
     use aws_lc_rs::rand::SystemRandom;
     use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
     use base64::Engine as _;
@@ -207,6 +230,117 @@ mod tests {
         let valid = validate(&token, "web", "example.org", &authority.jwks(), 199).unwrap();
         assert_eq!(valid.spiffe_id, "spiffe://example.org/a");
         assert_eq!(valid.claims.get("x"), Some(&json!(1)));
+    }
+
+    /// A number of a key or a signature, out of what `openssl` prints in hex.
+    fn openssl(folder: &Path, command: &str) -> String {
+        let mut words = command.split(' ');
+        let mut process = Command::new(words.next().unwrap());
+        let output = process.args(words).current_dir(folder).output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{command}: {error}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// The two numbers of an ECDSA signature in DER, each as wide as the curve's.
+    fn fixed(der: &[u8], len: usize) -> Vec<u8> {
+        // A header of two or three bytes; then twice a tag, a length and the number.
+        let mut rest = if der[1] == 0x81 { &der[3..] } else { &der[2..] };
+        let mut out = Vec::new();
+        for _ in 0..2 {
+            let (number, after) = rest[2..].split_at(usize::from(rest[1]));
+            let number = number.strip_prefix(&[0]).unwrap_or(number);
+            out.extend(vec![0; len - number.len()]);
+            out.extend(number);
+            rest = after;
+        }
+        out
+    }
+
+    #[test]
+    fn every_algorithm_of_jwt_svid_is_verified_as_openssl_signs_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path();
+        let b64 = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+        let mut keys = Vec::new();
+        for (curve, len) in [("P-256", 32), ("P-384", 48), ("P-521", 66)] {
+            openssl(
+                folder,
+                &format!(
+                    "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:{curve} -out {curve}.key"
+                ),
+            );
+            openssl(
+                folder,
+                &format!("openssl pkey -in {curve}.key -pubout -outform DER -out {curve}.der"),
+            );
+            // The point is what an SPKI ends with.
+            let der = std::fs::read(folder.join(format!("{curve}.der"))).unwrap();
+            let (x, y) = der[der.len() - 2 * len..].split_at(len);
+            keys.push(json!({"kty": "EC", "crv": curve, "kid": curve, "x": b64(x), "y": b64(y)}));
+        }
+        openssl(
+            folder,
+            "openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out RSA.key",
+        );
+        let modulus = openssl(folder, "openssl rsa -in RSA.key -noout -modulus");
+        let modulus = hex::decode(modulus.trim().strip_prefix("Modulus=").unwrap()).unwrap();
+        keys.push(json!({"kty": "RSA", "kid": "RSA", "n": b64(&modulus), "e": "AQAB"}));
+        let mut named = keys[3].clone();
+        named["kid"] = json!("named");
+        named["alg"] = json!("RS256");
+        keys.push(named);
+        let jwks = json!({"keys": keys}).to_string().into_bytes();
+
+        const PSS: &str = " -sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:digest";
+        let rows = [
+            ("ES256", "P-256", "-sha256", "", 32),
+            ("ES384", "P-384", "-sha384", "", 48),
+            ("ES512", "P-521", "-sha512", "", 66),
+            ("RS256", "RSA", "-sha256", "", 0),
+            ("RS384", "RSA", "-sha384", "", 0),
+            ("RS512", "RSA", "-sha512", "", 0),
+            ("PS256", "RSA", "-sha256", PSS, 0),
+            ("PS384", "RSA", "-sha384", PSS, 0),
+            ("PS512", "RSA", "-sha512", PSS, 0),
+        ];
+        let signed = |alg: &str, kid: &str, (key, hash, more, len): (&str, &str, &str, usize)| {
+            let part = |value: &Value| b64(value.to_string().as_bytes());
+            let header = json!({"alg": alg, "kid": kid, "typ": "JWT"});
+            let signed = format!("{}.{}", part(&header), part(&claims()));
+            std::fs::write(folder.join("message"), &signed).unwrap();
+            openssl(
+                folder,
+                &format!("openssl dgst {hash} -sign {key}.key{more} -out signature message"),
+            );
+            let signature = std::fs::read(folder.join("signature")).unwrap();
+            let signature = match len {
+                0 => signature,
+                len => fixed(&signature, len),
+            };
+            format!("{signed}.{}", b64(&signature))
+        };
+        let judged = |token: &str| validate(token, "web", "example.org", &jwks, 199).map(|_| ());
+        for (alg, key, hash, more, len) in rows {
+            let how = (key, hash, more, len);
+            assert_eq!(judged(&signed(alg, key, how)), Ok(()), "{alg}");
+            // By the same key under another algorithm's name.
+            for (other, other_key, ..) in rows {
+                let told = judged(&signed(other, key, how));
+                let expected = match (other == alg, other_key == key) {
+                    (true, _) => Ok(()),
+                    (false, true) => Err(JwtError::Signature),
+                    (false, false) => Err(JwtError::NoAuthority),
+                };
+                assert_eq!(told, expected, "{alg} as {other}");
+            }
+        }
+        // A key that says itself which it is for.
+        let rs256 = ("RSA", "-sha256", "", 0);
+        assert_eq!(judged(&signed("RS256", "named", rs256)), Ok(()));
+        let ps256 = ("RSA", "-sha256", PSS, 0);
+        let other = judged(&signed("PS256", "named", ps256));
+        assert_eq!(other, Err(JwtError::NoAuthority));
     }
 
     #[test]
