@@ -2,6 +2,7 @@
 
 mod devid;
 mod doctor;
+mod kubernetes;
 mod login;
 mod outside;
 mod proofs;

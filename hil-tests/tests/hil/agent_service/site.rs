@@ -136,35 +136,33 @@ impl Site {
         site
     }
 
-    /// `assay join-token create`, into the file `token`.
-    pub(crate) fn write_token(&self) {
+    /// What an operator does (`assay join-token create`): makes a token, and is shown it once.
+    pub(crate) fn join_token(&self, more: &[&str]) -> String {
         let mut create = Command::new(program("assay").unwrap());
-        create.args([
-            "join-token",
-            "create",
-            "--cluster",
-            "lab",
-            "--json",
-            "--config",
-        ]);
-        let made = create
-            .arg(self.verifier().join("assayd.yaml"))
-            .output()
-            .unwrap();
+        create.args(["join-token", "create", "--cluster", "lab", "--json"]);
+        let config = self.verifier().join("assayd.yaml");
+        let made = create.arg("--config").arg(config).args(more).output();
+        let made = made.unwrap();
         assert!(
             made.status.success(),
             "{}",
             String::from_utf8_lossy(&made.stderr)
         );
         let made: Value = serde_json::from_slice(&made.stdout).unwrap();
-        let mut options = File::options();
-        std::os::unix::fs::OpenOptionsExt::mode(
-            options.write(true).create(true).truncate(true),
-            0o600,
-        );
-        let mut file = options.open(self.folder.path().join("token")).unwrap();
-        file.write_all(made["token"].as_str().unwrap().as_bytes())
-            .unwrap();
+        made["token"].as_str().unwrap().to_owned()
+    }
+
+    /// Puts a token into the file `token`, which nobody else reads.
+    pub(crate) fn put_token(&self, token: &str) {
+        let path = self.folder.path().join("token");
+        let _ = fs::remove_file(&path);
+        fs::write(&path, format!("{token}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o400)).unwrap();
+    }
+
+    /// A new join token, in the file `token`.
+    pub(crate) fn write_token(&self) {
+        self.put_token(&self.join_token(&[]));
     }
 
     /// `assay session revoke`.
@@ -246,7 +244,8 @@ impl Site {
     }
 }
 
-fn spawn(command: &mut Command, log: PathBuf) -> Process {
+/// A process whose errors go into a file.
+pub(crate) fn spawn(command: &mut Command, log: PathBuf) -> Process {
     let child = command
         .stdin(Stdio::null())
         .stdout(Stdio::null())

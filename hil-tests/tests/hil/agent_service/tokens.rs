@@ -3,10 +3,6 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::Command;
-
-use assay_hil_tests::scenario::live::program;
-use serde_json::Value;
 
 use super::site::{Site, agent_json};
 
@@ -17,32 +13,6 @@ const POLICY: &str = "section: AgentAttestation\nschema: v1\nspec:\n  policies:\
 const SESSION: &str = "session: {pathTemplate: '/node/{{join_token.id}}'}\n";
 
 const RACK7: &str = "spiffe://example.org/node/rack7";
-
-/// What an operator does: makes a token, and is shown it once.
-fn made(site: &Site, more: &[&str]) -> String {
-    let mut command = Command::new(program("assay").unwrap());
-    command.args([
-        "join-token",
-        "create",
-        "--cluster",
-        "lab",
-        "--json",
-        "--config",
-    ]);
-    let config = site.folder().join("verifier/assayd.yaml");
-    let output = command.arg(config).args(more).output().unwrap();
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{stderr}");
-    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
-    answer["token"].as_str().unwrap().to_owned()
-}
-
-fn put(site: &Site, token: &str) {
-    let path = site.folder().join("token");
-    let _ = fs::remove_file(&path);
-    fs::write(&path, format!("{token}\n")).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o400)).unwrap();
-}
 
 /// Whether any file below `folder` has these bytes in it.
 fn anywhere(folder: &Path, bytes: &[u8]) -> bool {
@@ -63,8 +33,8 @@ fn a_token_lets_its_node_in_once_and_is_nowhere_afterwards() {
     let site = Site::set_up_with(POLICY, SESSION);
     let config = site.agent("[{type: join_token, config: {joinTokenFile: token}}]", "");
     let assayd = site.start(&[]);
-    let token = made(&site, &["--spiffe-id", RACK7]);
-    put(&site, &token);
+    let token = site.join_token(&["--spiffe-id", RACK7]);
+    site.put_token(&token);
     let (status, answer, errors) = agent_json(&["login"], &config);
     assert_eq!(status, 0, "{errors}\n{}", assayd.log());
     assert_eq!(answer["spiffeId"], RACK7);
@@ -83,13 +53,13 @@ fn a_token_lets_its_node_in_once_and_is_nowhere_afterwards() {
         errors.split(" (login ").next().unwrap().to_owned()
     };
     let of_used = refused("join-token-used");
-    put(&site, &format!("join_{}", "A".repeat(43)));
+    site.put_token(&format!("join_{}", "A".repeat(43)));
     let of_unknown = refused("join-token-unknown");
     assert_eq!(of_used, of_unknown);
 
     // The same node again, by a new token.
-    let again = made(&site, &["--spiffe-id", RACK7]);
-    put(&site, &again);
+    let again = site.join_token(&["--spiffe-id", RACK7]);
+    site.put_token(&again);
     let (status, answer, errors) = agent_json(&["login"], &config);
     assert_eq!(
         (status, &answer["spiffeId"]),
@@ -113,9 +83,9 @@ fn what_is_wrong_with_a_tokens_file_is_said_before_anybody_is_asked() {
         assert!(all.contains(names), "{all}");
     };
     told("No such file");
-    put(&site, "join_short");
+    site.put_token("join_short");
     told("not a join token");
-    put(&site, &format!("join_{}", "A".repeat(43)));
+    site.put_token(&format!("join_{}", "A".repeat(43)));
     let path = site.folder().join("token");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
     told("chmod 0400");
