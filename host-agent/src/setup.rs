@@ -6,7 +6,7 @@ use assay_common::policy::AttestorSet;
 use assay_host::document::DocumentError;
 
 use crate::config::{Attestor, Config};
-use crate::evidence::Evidence;
+use crate::evidence::{Evidence, Proofs};
 use crate::method::Method;
 use crate::tpm::{HostTpm, TpmPlace, devid};
 
@@ -19,6 +19,8 @@ pub struct Setup {
     pub tpm: Option<TpmSetup>,
     /// Where the SVID's key is kept.
     pub key_file: Option<PathBuf>,
+    /// What becomes of the proofs.
+    pub proofs: Proofs,
 }
 
 /// Which TPM, and what of it is offered.
@@ -79,6 +81,7 @@ impl Setup {
             methods,
             tpm,
             key_file: config.key_file.clone(),
+            proofs: Proofs::default(),
         })
     }
 
@@ -86,7 +89,7 @@ impl Setup {
     #[must_use]
     pub fn evidence(self) -> Evidence {
         let evidence = Evidence::new(self.methods).with_key_file(self.key_file);
-        match self.tpm {
+        let evidence = match self.tpm {
             None => evidence,
             Some(TpmSetup {
                 place,
@@ -99,6 +102,7 @@ impl Setup {
                 }
                 evidence.with_tpm(Box::new(source), offered)
             }
-        }
+        };
+        evidence.counted(self.proofs)
     }
 }

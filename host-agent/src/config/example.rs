@@ -37,7 +37,7 @@ fn what_is_switched_off_in_the_example_can_be_switched_on() {
         .map(|line| on(line).unwrap_or_else(|| line.to_owned()))
         .collect();
     let config = parse(&text.join("\n")).unwrap();
-    assert!(config.outputs.is_some() && config.health.is_some());
+    assert!(config.outputs.is_some() && config.health.is_some() && config.metrics.is_some());
     assert_eq!(config.attestors.len(), 3);
     let api = config.workload_api.unwrap();
     assert_eq!(api.workloads[0].selectors.len(), 4);

@@ -88,6 +88,8 @@ pub struct Config {
     pub workload_api: Option<WorkloadApi>,
     /// Where `/live` and `/ready` are, in the clear.
     pub health: Option<SocketAddr>,
+    /// Where `/metrics` is, in the clear, on this machine's own loopback.
+    pub metrics: Option<SocketAddr>,
 }
 
 /// A method that is offered.

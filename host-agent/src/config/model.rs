@@ -38,6 +38,7 @@ struct Agent {
     output: Option<Spanned<outputs::Source>>,
     workload_api: Option<Spanned<workloads::Source>>,
     health: Option<Health>,
+    metrics: Option<Metrics>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -66,6 +67,25 @@ struct Tpm {
 #[serde(deny_unknown_fields)]
 struct Health {
     address: SocketAddr,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Metrics {
+    address: Spanned<SocketAddr>,
+}
+
+/// Counts say what a node has, and nobody shows who asks: they are for those on the machine.
+fn metrics(report: &Report, source: Option<Metrics>) -> Result<Option<SocketAddr>, DocumentError> {
+    let Some(Metrics { address }) = source else {
+        return Ok(None);
+    };
+    match address.value.ip().to_canonical().is_loopback() {
+        true => Ok(Some(address.value)),
+        false => Err(report
+            .error(address.referenced, "`metrics.address` is not on the loopback")
+            .hint("e.g. 127.0.0.1:9989; have whoever collects run on the machine, or forward it over what you trust")),
+    }
 }
 
 /// Errors of one file.
@@ -146,6 +166,7 @@ pub(super) fn parse(
         outputs: outputs.transpose()?,
         workload_api: workload_api.transpose()?,
         health: agent.health.map(|health| health.address),
+        metrics: metrics(&report, agent.metrics)?,
     })
 }
 

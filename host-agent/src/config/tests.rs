@@ -47,6 +47,8 @@ fn whole() -> String {
         selectors: {{uid: 33, path: /usr/sbin/nginx}}
   health:
     address: 127.0.0.1:8086
+  metrics:
+    address: '[::1]:9989'
 "
     )
 }
@@ -55,6 +57,7 @@ fn whole() -> String {
 fn everything_that_can_be_set_is_read() {
     let config = parse(&whole()).unwrap();
     assert_eq!(config.cluster, "lab");
+    assert_eq!(config.metrics, "[::1]:9989".parse().ok());
     assert_eq!(config.trust_domain, "example.org");
     assert_eq!(
         config.servers,
@@ -138,6 +141,11 @@ fn what_is_wrong_is_named_at_its_place_with_what_to_do() {
             "config: {}",
             "config: {path: /dev/tpm0}",
             "`path`: this method has no settings|agent.tpm",
+        ),
+        (
+            "'[::1]:9989'",
+            "192.0.2.1:9989",
+            "`metrics.address` is not on the loopback|127.0.0.1:9989",
         ),
         (
             "clusterId: lab",

@@ -8,6 +8,7 @@
 //! proofs are made before the answer is begun, for it says first how many there are.
 
 mod made;
+mod proofs;
 #[cfg(test)]
 mod tests;
 mod trouble;
@@ -27,6 +28,7 @@ use crate::svid::kept;
 use crate::svid::key::{CryptoError, KeyShare, SvidKey};
 use crate::tpm::TpmSource;
 
+pub use proofs::Proofs;
 pub use trouble::Trouble;
 
 /// What the TPM is called in troubles.
@@ -52,6 +54,8 @@ pub struct Evidence {
     left_out: Option<EvidenceError>,
     /// Why a source has no part in the login under way, or ended it.
     troubles: Vec<Trouble>,
+    /// What became of all proofs, for whoever watches.
+    proofs: Proofs,
 }
 
 /// The TPM's source, and what is offered of it.
@@ -86,6 +90,7 @@ impl Evidence {
             made: Made::default(),
             left_out: None,
             troubles: Vec::new(),
+            proofs: Proofs::default(),
         }
     }
 
@@ -101,6 +106,15 @@ impl Evidence {
             tpm: Some(tpm),
             ..self
         }
+    }
+
+    /// Counting what becomes of each proof; those that are offered are in the page from now on.
+    #[must_use]
+    pub fn counted(self, proofs: Proofs) -> Self {
+        let tpm = self.tpm.iter().flat_map(|tpm| tpm.offered.iter());
+        let methods = self.methods.iter().map(|method| method.kind());
+        tpm.chain(methods).for_each(|kind| proofs.know(kind));
+        Self { proofs, ..self }
     }
 
     /// With an SVID key that is kept in a file, when it is in memory.
@@ -169,8 +183,22 @@ impl Evidence {
         error
     }
 
-    /// Makes the proof of one method; it is written later.
+    /// Makes the proof of one method, and counts what came of it.
     fn make(
+        &mut self,
+        request: &Request<'_>,
+        blobs: &mut dyn BlobSink,
+    ) -> Result<(), EvidenceError> {
+        let made = self.try_make(request, blobs);
+        // A method has one proof in a login, whatever it is asked about it later.
+        if request.round == 0 || made.is_err() {
+            self.proofs.count(request.kind, made.is_ok());
+        }
+        made
+    }
+
+    /// Makes the proof of one method; it is written later.
+    fn try_make(
         &mut self,
         request: &Request<'_>,
         blobs: &mut dyn BlobSink,
@@ -271,6 +299,7 @@ impl EvidenceSource for Evidence {
             match method.begin() {
                 Ok(()) => self.ready = self.ready.with(kind),
                 Err(error) => {
+                    self.proofs.count(kind, false);
                     let error = self.trouble(kind, error);
                     first = first.or(Some(error));
                 }
@@ -287,6 +316,9 @@ impl EvidenceSource for Evidence {
             let before = self.troubles.len();
             self.troubles.extend(told);
             if let Err(error) = begun {
+                tpm.offered
+                    .iter()
+                    .for_each(|kind| self.proofs.count(kind, false));
                 // What the source has said itself says more than the code.
                 let error = match self.troubles.len() == before {
                     true => self.tpm_trouble(error),

@@ -102,6 +102,20 @@ fn a_method_that_breaks_is_left_out_and_the_others_are_proven() {
 }
 
 #[test]
+fn what_becomes_of_each_proof_is_counted() {
+    let proofs = super::Proofs::default();
+    let mut evidence = evidence(vec![Until(BROKEN, 0), Until(SOUND, 1)]).counted(proofs.clone());
+    let line = |kind: AttestorKind, outcome: &str, count: u32| {
+        let line = format!("{{attestor_type=\"{kind}\",outcome=\"{outcome}\"}} {count}\n");
+        proofs.render().contains(&line)
+    };
+    assert!(line(SOUND, "success", 0) && line(BROKEN, "failed", 0));
+    answering(&mut evidence, &[SOUND, BROKEN], 0).unwrap();
+    assert!(line(SOUND, "success", 1) && line(SOUND, "failed", 0));
+    assert!(line(BROKEN, "success", 0) && line(BROKEN, "failed", 1));
+}
+
+#[test]
 fn a_login_with_nothing_left_to_prove_ends() {
     let mut evidence = evidence(vec![Until(BROKEN, 0)]);
     let asked = [BROKEN, AttestorKind::SESSION_KEY, AttestorKind::SVID_KEY];

@@ -1,4 +1,4 @@
-//! `/live` and `/ready`, in the clear, for whoever starts and watches the agent.
+//! `/live`, `/ready` and `/metrics`, in the clear, for whoever starts and watches the agent.
 
 use core::convert::Infallible;
 use std::net::SocketAddr;
@@ -14,6 +14,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
+use crate::evidence::Proofs;
 use crate::session::Shared;
 
 /// Most connections at once: probes, and somebody with curl.
@@ -26,8 +27,23 @@ pub(super) async fn open(address: SocketAddr) -> std::io::Result<TcpListener> {
     TcpListener::bind(address).await
 }
 
-/// Answers for ever.
+/// An answer without a stream.
+pub(super) type Whole = Response<Full<Bytes>>;
+
+/// Answers `/live` and `/ready` for ever.
 pub(super) async fn serve(listener: TcpListener, sessions: watch::Receiver<Shared>) {
+    answer_by(listener, move |request| answer(request, &sessions)).await;
+}
+
+/// Answers `/metrics` for ever.
+pub(super) async fn serve_metrics(listener: TcpListener, proofs: Proofs) {
+    answer_by(listener, move |request| page(request, &proofs)).await;
+}
+
+async fn answer_by(
+    listener: TcpListener,
+    answer: impl Fn(&Request<Incoming>) -> Whole + Clone + Send + 'static,
+) {
     let room = std::sync::Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let Ok(permit) = room.clone().acquire_owned().await else {
@@ -38,10 +54,10 @@ pub(super) async fn serve(listener: TcpListener, sessions: watch::Receiver<Share
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
-        let sessions = sessions.clone();
+        let answer = answer.clone();
         tokio::spawn(async move {
             let service = service_fn(move |request| {
-                let answer = answer(&request, &sessions);
+                let answer = answer(&request);
                 async { Ok::<_, Infallible>(answer) }
             });
             let connection = http1::Builder::new()
@@ -55,10 +71,20 @@ pub(super) async fn serve(listener: TcpListener, sessions: watch::Receiver<Share
     }
 }
 
-fn answer(
-    request: &Request<Incoming>,
-    sessions: &watch::Receiver<Shared>,
-) -> Response<Full<Bytes>> {
+fn page(request: &Request<Incoming>, proofs: &Proofs) -> Whole {
+    let (status, text) = match (request.method(), request.uri().path()) {
+        (&Method::GET | &Method::HEAD, "/metrics") => (StatusCode::OK, proofs.render()),
+        (_, "/metrics") => (StatusCode::METHOD_NOT_ALLOWED, String::new()),
+        _ => (StatusCode::NOT_FOUND, String::new()),
+    };
+    let mut response = Response::new(Full::new(Bytes::from(text)));
+    *response.status_mut() = status;
+    let form = HeaderValue::from_static("text/plain; version=0.0.4");
+    response.headers_mut().insert(CONTENT_TYPE, form);
+    response
+}
+
+fn answer(request: &Request<Incoming>, sessions: &watch::Receiver<Shared>) -> Whole {
     let ready = sessions
         .borrow()
         .as_ref()

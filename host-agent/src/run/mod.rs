@@ -91,6 +91,16 @@ pub async fn run(config: Config, setup: Setup, verifiers: Verifiers) -> Result<(
         tracing::info!(listener = "health", %address, "{}", names::LISTENING);
         tasks.spawn(health::serve(listener, sessions.clone()));
     }
+    if let Some(address) = config.metrics {
+        let listener = health::open(address).await;
+        let listener = listener.map_err(|source| RunError::Listen {
+            what: address.to_string(),
+            source,
+        })?;
+        let address = listener.local_addr()?;
+        tracing::info!(listener = "metrics", %address, "{}", names::LISTENING);
+        tasks.spawn(health::serve_metrics(listener, setup.proofs.clone()));
+    }
     tasks.spawn(outputs::keep_bundle(
         verifiers.clone(),
         sessions.clone(),
