@@ -37,6 +37,16 @@ pub(crate) struct Part {
     json: bool,
 }
 
+/// The agent's part.
+#[derive(clap::Args)]
+pub(crate) struct AgentPart {
+    #[command(flatten)]
+    part: Part,
+    /// The folder with `assayd` and `assay-agent`, both optimised, instead of building them
+    #[arg(long, value_name = "DIR")]
+    programs: Option<std::path::PathBuf>,
+}
+
 /// Judging proofs alone.
 pub(crate) fn methods(part: &Part) -> Result<()> {
     let report = methods::run()?;
@@ -62,8 +72,12 @@ pub(crate) fn clouds(part: &Part) -> Result<()> {
 }
 
 /// The agent of hosts alone.
-pub(crate) fn agent(part: &Part) -> Result<()> {
-    let programs = service::optimised::programs()?;
+pub(crate) fn agent(options: &AgentPart) -> Result<()> {
+    let AgentPart { part, programs } = options;
+    let programs = match programs {
+        Some(programs) => programs.canonicalize()?,
+        None => service::optimised::programs()?,
+    };
     let report = host_agent::measure(&programs, bench::AGENT_STARTS, &mut |line| {
         eprintln!("{line}")
     })?;

@@ -38,7 +38,7 @@ enum Command {
     /// Measures logins of cloud instances where the cloud must be asked
     Clouds(bench::Part),
     /// Measures the agent of hosts: its memory, and how soon it has an SVID
-    Agent(bench::Part),
+    Agent(bench::AgentPart),
     /// Measures the verifier as a service under load; wants an optimised build
     Service(service::Service),
     /// Measures requests to the service with a thousand to a million sessions in its store; wants an optimised build

@@ -52,6 +52,10 @@ fn a_node_with_a_tpm_logs_in_over_https_and_its_key_stays_in_the_tpm() {
     assert_eq!(answer["proven"], serde_json::json!(["tpm_ek", "tpm_quote"]));
     assert_eq!(answer["svidKey"], "tpm");
     assert_eq!(answer["leftOut"], serde_json::json!([]));
+    // The hash that an operator would allow is shown beforehand.
+    let (_, shown, _) = agent_json(&["show"], &config);
+    let hash = id.rsplit('/').next().unwrap();
+    assert!(shown.to_string().contains(hash), "{shown}");
     // And for people.
     let text = agent(&["login"], &config);
     let text = String::from_utf8(text.stdout).unwrap();

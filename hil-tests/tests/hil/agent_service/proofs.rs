@@ -264,8 +264,19 @@ fn each_method_logs_in_alone_and_three_log_in_together() {
     host.proves(&[JWT], &["custom_jwt"]);
     host.proves(&[K8S], &["k8s_token"]);
     host.proves(&[SSH, JWT, X509], &["x509pop", "ssh_pop", "custom_jwt"]);
-    // And for people.
+    // What is shown beforehand is what the audit trail calls the node.
     let config = host.site.agent(&format!("[{X509}, {SSH}, {JWT}]"), "");
+    let (_, shown, _) = agent_json(&["show"], &config);
+    let trail = host.site.folder().join("verifier/data/audit.jsonl");
+    let trail = fs::read_to_string(trail).unwrap();
+    let last: Value = serde_json::from_str(trail.lines().last().unwrap()).unwrap();
+    for (index, method) in ["x509pop", "ssh_pop"].into_iter().enumerate() {
+        let details = shown["attestors"][index]["details"].as_array().unwrap();
+        let hash = details.iter().find(|one| one["name"] == "public hash");
+        let identity = &last["identities"][method];
+        assert_eq!(&hash.unwrap()["value"], identity, "{shown:#}");
+    }
+    // And for people.
     let text = String::from_utf8(agent(&["login"], &config).stdout).unwrap();
     assert!(
         text.contains("logged in: spiffe://example.org/host"),
@@ -284,6 +295,14 @@ fn a_certificate_or_its_key_that_is_wrong_lets_nobody_in() {
     host.refused(X509, "x509");
     certify(host.folder(), "ca", "-1");
     host.refused(X509, "x509");
+    // The node can see that itself.
+    let config = host.site.agent(&format!("[{X509}]"), "");
+    let (status, answer, _) = agent_json(&["doctor"], &config);
+    assert_eq!(status, 1, "{answer}");
+    assert!(
+        answer.to_string().contains("host.crt: it expired at"),
+        "{answer}"
+    );
     certify(host.folder(), "ca", "30");
     run(
         host.folder(),

@@ -1,9 +1,10 @@
 //! `assay agent run`: from before the verifier is there until it is told to stop.
 
 use super::login::{tcti, with_tpm};
-use super::site::{eventually, run_agent, status};
+use super::site::{Site, eventually, page, run_agent, status};
 
 const HEALTH: &str = "  health: {address: '127.0.0.1:0'}\n";
+const METRICS: &str = "  metrics: {address: '127.0.0.1:0'}\n";
 
 #[test]
 fn an_agent_waits_for_its_verifier_renews_and_stops_cleanly() {
@@ -54,4 +55,40 @@ fn an_agent_waits_for_its_verifier_renews_and_stops_cleanly() {
     );
     assert_eq!(agent.stop(), 0, "{}", agent.log());
     assert!(agent.said("Stopping").is_some());
+}
+
+/// Whoever watches nodes sees which method fails, and where nothing was asked for yet.
+#[test]
+fn an_agent_counts_what_becomes_of_its_proofs() {
+    const POLICY: &str = "section: AgentAttestation\nschema: v1\nspec:\n  policies:\n    - name: first-login\n      \
+        requiredAttestors:\n        - type: join_token\n";
+    let site = Site::set_up_with(
+        POLICY,
+        "session: {pathTemplate: '/node/{{join_token.id}}'}\n",
+    );
+    let _assayd = site.start(&[]);
+    site.write_token();
+    let entries = "[{type: join_token, config: {joinTokenFile: token}}, {type: ssh_pop, config: {hostKeyPath: none}}]";
+    let config = site.agent(entries, METRICS);
+    let mut agent = run_agent(&config);
+    let listening = agent.wait_for("Listening");
+    assert_eq!(listening["listener"], "metrics");
+    agent.wait_for("Connected to server");
+    let address = listening["address"].as_str().unwrap();
+    assert_eq!(status(address, "/ready"), Some(404));
+    let page = page(address, "/metrics");
+    assert!(page.contains("text/plain; version=0.0.4"), "{page}");
+    for (method, outcome, count) in [
+        ("join_token", "success", 1),
+        ("join_token", "failed", 0),
+        ("ssh_pop", "success", 0),
+        // It could not be offered.
+        ("ssh_pop", "failed", 1),
+    ] {
+        let line = format!(
+            "spirl_attestation_agent_proof_total{{attestor_type=\"{method}\",outcome=\"{outcome}\"}} {count}\n"
+        );
+        assert!(page.contains(&line), "{line}{page}");
+    }
+    assert_eq!(agent.stop(), 0);
 }

@@ -287,9 +287,18 @@ pub(crate) fn run_agent(config: &Path) -> Process {
 
 /// The status of a plain request.
 pub(crate) fn status(address: &str, path: &str) -> Option<u16> {
+    answer(address, path)?.split(' ').nth(1)?.parse().ok()
+}
+
+/// All of the answer to a plain request, its head too.
+pub(crate) fn page(address: &str, path: &str) -> String {
+    answer(address, path).unwrap()
+}
+
+fn answer(address: &str, path: &str) -> Option<String> {
     let mut stream = TcpStream::connect(address).ok()?;
     write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;
-    answer.split(' ').nth(1)?.parse().ok()
+    Some(answer)
 }
