@@ -83,9 +83,13 @@ pub(crate) fn aws(settings: Settings) -> Aws {
 
 /// Pauses and memories are short: no test waits for them.
 pub(crate) fn world(client: Client) -> World {
+    within(client, Duration::from_secs(4))
+}
+
+fn within(client: Client, deadline: Duration) -> World {
     let clock = Arc::new(SystemClock::new());
     let times = Times {
-        deadline: Duration::from_secs(4),
+        deadline,
         pause: Duration::from_millis(5),
         failure: Duration::ZERO,
     };
