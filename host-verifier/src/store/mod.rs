@@ -8,8 +8,8 @@ pub mod authorities;
 #[cfg(feature = "service")]
 mod authority_rows;
 mod cluster_config;
-#[cfg(feature = "service")]
 mod first_use;
+#[cfg(feature = "service")]
 mod join_token_rows;
 mod join_tokens;
 pub mod lifecycle;
