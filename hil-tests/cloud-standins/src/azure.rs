@@ -21,6 +21,8 @@ const SHA256_WITH_RSA: [u8; 9] = [0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x01
 pub struct Machine {
     /// Its tenant.
     pub tenant: String,
+    /// Who signs tokens; `None` for Entra's own.
+    pub issuer: Option<String>,
     /// Its subscription.
     pub subscription: String,
     /// Its number.
@@ -41,6 +43,7 @@ impl Default for Machine {
     fn default() -> Self {
         Self {
             tenant: "3f9c1b7e-0c6e-4d0e-9d55-1f2c6f1a7b01".to_owned(),
+            issuer: None,
             subscription: "8d2b7f60-5b0e-4f2a-8a3c-0d9e6b7c4a02".to_owned(),
             id: "f904ece8-c6c1-4b5c-881f-309b50f25e56".to_owned(),
             name: "node-7".to_owned(),
@@ -77,9 +80,10 @@ impl Machine {
     /// The claims of a token for an audience, as Entra's first version of them has them.
     #[must_use]
     pub fn claims(&self, audience: &str, principal: &str, resource: &str) -> Value {
+        let entra = || format!("https://sts.windows.net/{}/", self.tenant);
         json!({
             "aud": audience,
-            "iss": format!("https://sts.windows.net/{}/", self.tenant),
+            "iss": self.issuer.clone().unwrap_or_else(entra),
             "iat": now() - 300,
             "nbf": now() - 300,
             "exp": now() + 86_400,

@@ -5,16 +5,20 @@
 //!
 //! | module | stands in for |
 //! |---|---|
+//! | [`api`] | AWS' API, as far as a verifier asks it about an instance |
 //! | [`ec2`] | EC2's instance metadata service, version 2 |
 //! | [`sts`] | AWS' Security Token Service: `GetWebIdentityToken`, and the issuer of its tokens |
 //! | [`azure`] | Azure's instance metadata service |
 //! | [`google`] | Compute Engine's metadata server |
+//! | [`issuer`] | whoever publishes the keys of tokens |
 //! | [`server`] | the web servers they all are |
 //! | [`token`] | keys that sign tokens |
 
+pub mod api;
 pub mod azure;
 pub mod ec2;
 pub mod google;
+pub mod issuer;
 pub mod server;
 mod sigv4;
 pub mod sts;

@@ -145,6 +145,38 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// A certificate for this machine, by an authority of its own; all in PEM.
+#[derive(Debug)]
+pub struct Certified {
+    /// The certificate.
+    pub certificate: String,
+    /// Its key.
+    pub key: String,
+    /// The authority's certificate.
+    pub authority: String,
+}
+
+impl Certified {
+    /// A new one, for `127.0.0.1` and `localhost`.
+    ///
+    /// # Errors
+    ///
+    /// The library makes none.
+    pub fn new() -> Result<Self> {
+        let names = || vec!["127.0.0.1".to_owned(), "localhost".to_owned()];
+        let mut params = rcgen::CertificateParams::new(Vec::new())?;
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let authority = rcgen::CertifiedIssuer::self_signed(params, rcgen::KeyPair::generate()?)?;
+        let key = rcgen::KeyPair::generate()?;
+        let certificate = rcgen::CertificateParams::new(names())?.signed_by(&key, &authority)?;
+        Ok(Self {
+            certificate: certificate.pem(),
+            key: key.serialize_pem(),
+            authority: authority.pem(),
+        })
+    }
+}
+
 /// A server on a port of this machine; ends with its owner.
 pub struct Server {
     address: SocketAddr,
@@ -168,19 +200,18 @@ impl Server {
         Self::run(Box::new(handler), None)
     }
 
-    /// A server over TLS, with a certificate and its key in PEM.
+    /// A server over TLS.
     ///
     /// # Errors
     ///
-    /// No port is to be had, or the PEM is none.
+    /// No port is to be had, or the certificate is none.
     pub fn start_tls(
-        certificate: &str,
-        key: &str,
+        certified: &Certified,
         handler: impl Fn(&Request) -> Reply + Send + Sync + 'static,
     ) -> Result<Self> {
-        let chain = CertificateDer::pem_slice_iter(certificate.as_bytes());
+        let chain = CertificateDer::pem_slice_iter(certified.certificate.as_bytes());
         let chain = chain.collect::<Result<Vec<_>, _>>()?;
-        let key = PrivateKeyDer::from_pem_slice(key.as_bytes())?;
+        let key = PrivateKeyDer::from_pem_slice(certified.key.as_bytes())?;
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
@@ -226,12 +257,12 @@ impl Server {
         self.address.port()
     }
 
-    /// `http://127.0.0.1:…`, or `https://localhost:…`.
+    /// `http://127.0.0.1:…`, or with `https`.
     #[must_use]
     pub fn url(&self) -> String {
         match self.shared.tls {
             None => format!("http://{}", self.address),
-            Some(_) => format!("https://localhost:{}", self.port()),
+            Some(_) => format!("https://{}", self.address),
         }
     }
 

@@ -14,11 +14,10 @@ pub(super) type Code = &'static str;
 
 /// Verifies a request, and returns the name of the key that signed it.
 ///
-/// `secret_of` knows the secret and the session token of a key.
+/// `place` is the region and the service that it has to be for; `secret_of` knows the secret and the session token of a key.
 pub(super) fn verify<'a>(
     request: &'a Request,
-    region: &str,
-    service: &str,
+    place: Option<(&str, &str)>,
     now: i64,
     secret_of: impl Fn(&str) -> Option<(String, Option<String>)>,
 ) -> Result<&'a str, Code> {
@@ -36,7 +35,7 @@ pub(super) fn verify<'a>(
     let signed = field("SignedHeaders").ok_or("IncompleteSignature")?;
     let signature = field("Signature").ok_or("IncompleteSignature")?;
     let scope: Vec<&str> = credential.split('/').collect();
-    let [key, date, of_region, of_service, "aws4_request"] = scope[..] else {
+    let [key, date, region, service, "aws4_request"] = scope[..] else {
         return Err("IncompleteSignature");
     };
     let time = request.header("x-amz-date").ok_or("IncompleteSignature")?;
@@ -49,8 +48,7 @@ pub(super) fn verify<'a>(
         return Err("RequestExpired");
     }
     let names: Vec<&str> = signed.split(';').collect();
-    if of_region != region
-        || of_service != service
+    if place.is_some_and(|place| place != (region, service))
         || !time.starts_with(date)
         || !names.contains(&"host")
     {

@@ -7,7 +7,7 @@ use anyhow::Result;
 use serde_json::{Map, Value, json};
 
 use super::ec2::Role;
-use super::server::{Reply, Request, Server, form};
+use super::server::{Certified, Reply, Request, Server, form};
 use super::sigv4;
 use super::token::{Algorithm, Signer, now};
 
@@ -79,19 +79,13 @@ fn locked(state: &Mutex<State>) -> MutexGuard<'_, State> {
 }
 
 impl Sts {
-    /// The service for this account, over TLS as `localhost`, by an authority of its own.
+    /// The service for this account, over TLS, by an authority of its own.
     ///
     /// # Errors
     ///
     /// No port, no key, no certificate.
     pub fn start(account: Account) -> Result<Self> {
-        let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()])?;
-        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-        let key = rcgen::KeyPair::generate()?;
-        let ca = rcgen::CertifiedIssuer::self_signed(params, key)?;
-        let leaf_key = rcgen::KeyPair::generate()?;
-        let leaf = rcgen::CertificateParams::new(vec!["localhost".to_owned()])?;
-        let leaf = leaf.signed_by(&leaf_key, &ca)?;
+        let certified = Certified::new()?;
         let state = State {
             account,
             signers: [
@@ -102,13 +96,12 @@ impl Sts {
         };
         let state = Arc::new(Mutex::new(state));
         let serving = state.clone();
-        let server = Server::start_tls(&leaf.pem(), &leaf_key.serialize_pem(), move |request| {
-            locked(&serving).answer(request)
-        })?;
+        let server =
+            Server::start_tls(&certified, move |request| locked(&serving).answer(request))?;
         locked(&state).issuer = server.url();
         Ok(Self {
             server,
-            authority: ca.pem(),
+            authority: certified.authority,
             state,
         })
     }
@@ -209,8 +202,8 @@ impl State {
                         )
                     })
                 };
-                let region = &self.account.region;
-                match sigv4::verify(request, region, "sts", now(), secret_of) {
+                let place = Some((self.account.region.as_str(), "sts"));
+                match sigv4::verify(request, place, now(), secret_of) {
                     Err(code) => refused(403, code, "The request is not signed as it has to be"),
                     Ok(_) => self.token(&fields, &field),
                 }

@@ -1,5 +1,6 @@
 //! `assay-agent` against `assayd`, both as processes and over HTTPS: what an operator of nodes has.
 
+mod cloud;
 mod devid;
 mod doctor;
 mod kubernetes;
