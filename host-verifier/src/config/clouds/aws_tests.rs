@@ -1,4 +1,4 @@
-#![expect(clippy::unwrap_used, clippy::unwrap_in_result, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use std::path::Path;
 use std::time::Duration;
