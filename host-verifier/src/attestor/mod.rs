@@ -23,6 +23,7 @@
 pub mod aws_iid;
 pub mod aws_token;
 pub mod azure;
+pub mod azure_imds;
 pub mod azure_msi;
 pub mod claims;
 pub mod custom_jwt;
@@ -89,6 +90,7 @@ pub const fn is_bearer(kind: AttestorKind) -> bool {
         AttestorKind::TPM_EK
             | AttestorKind::TPM_QUOTE
             | AttestorKind::TPM_DEVID
+            | AttestorKind::AZURE_IMDS
             | AttestorKind::HTTP_DNS
             | AttestorKind::JOIN_TOKEN
             | AttestorKind::SSH_POP

@@ -64,6 +64,7 @@ macro_rules! methods {
 methods! {
     AWS_IID => aws_iid;
     AWS_TOKEN => aws_token;
+    AZURE_IMDS => azure_imds;
     AZURE_MSI => azure_msi;
     CUSTOM_JWT => custom_jwt;
     EXTENSION => extension;

@@ -148,6 +148,9 @@ pub struct Extensions {
     pub subject_key_identifier: Option<Vec<u8>>,
     /// `keyIdentifier` of `authorityKeyIdentifier`.
     pub authority_key_identifier: Option<Vec<u8>>,
+    /// Where `authorityInfoAccess` says that the issuer's certificate is: the URLs of `caIssuers`. Hints, and nothing is
+    /// decided by them; an extension that cannot be read has none.
+    pub ca_issuers: Vec<String>,
     /// True when the subject alternative name is marked critical: whoever validates must have
     /// read it ([`super::policy::SubjectAltNameRule`]).
     pub subject_alt_name_critical: bool,
@@ -238,6 +241,12 @@ impl Extensions {
                 self.departs(critical, "authorityKeyIdentifier is critical");
                 self.authority_key_identifier = id.map(|id| id.contents.to_vec());
             }
+            Oid::AUTHORITY_INFO_ACCESS => {
+                self.ca_issuers = ca_issuers(value).unwrap_or_default();
+                if critical {
+                    self.unknown_critical.push(oid);
+                }
+            }
             // The initial policy set is "any policy" and nothing asks for an explicit one, so the
             // extension can restrict nothing (RFC 5280 section 6.1.3 d); CAs mark it critical.
             Oid::CERTIFICATE_POLICIES => {}
@@ -277,6 +286,23 @@ fn basic_constraints(value: &[u8]) -> Result<BasicConstraints, DerError> {
     };
     reader.finish()?;
     Ok(BasicConstraints { ca, path_len })
+}
+
+/// The URLs of `caIssuers`, RFC 5280 section 4.2.2.1.
+fn ca_issuers(value: &[u8]) -> Result<Vec<String>, DerError> {
+    let mut urls = Vec::new();
+    let mut descriptions = whole(value)?;
+    while !descriptions.is_empty() {
+        let mut description = descriptions.expect(tag::SEQUENCE)?.reader();
+        let method = Oid::from_contents(description.expect(tag::OID)?.contents)?;
+        let location = GeneralName::from_element(&description.any()?)?;
+        if let (Oid::AD_CA_ISSUERS, GeneralName::Uri(url)) = (method, location)
+            && urls.len() < MAX_USAGES
+        {
+            urls.push(url);
+        }
+    }
+    Ok(urls)
 }
 
 /// A reader over the one SEQUENCE that `value` consists of.

@@ -35,8 +35,18 @@ impl CertificateSource {
             .map_err(|error| SourceError::Unusable(format!("{}: {error}", self.name())))
     }
 
+    /// The same with a path that is not relative to anything any more.
+    #[must_use]
+    pub fn beside(&self, directory: &std::path::Path) -> Self {
+        match self.is_inline() {
+            true => self.clone(),
+            false => Self(directory.join(&self.0).display().to_string()),
+        }
+    }
+
     /// What messages call the entry.
-    pub(super) fn name(&self) -> &str {
+    #[must_use]
+    pub fn name(&self) -> &str {
         match self.is_inline() {
             true => "inline pem",
             false => &self.0,
@@ -48,7 +58,7 @@ impl CertificateSource {
     }
 
     /// The bytes of the entry.
-    pub(super) fn bytes(&self, files: Files<'_>) -> Result<Vec<u8>, SourceError> {
+    pub(crate) fn bytes(&self, files: Files<'_>) -> Result<Vec<u8>, SourceError> {
         if self.is_inline() {
             return Ok(self.0.as_bytes().to_vec());
         }

@@ -204,6 +204,12 @@ oids! {
     EXTENDED_KEY_USAGE = [2, 5, 29, 37];
     /// anyExtendedKeyUsage.
     ANY_EXTENDED_KEY_USAGE = [2, 5, 29, 37, 0];
+    /// id-kp-serverAuth, RFC 5280 section 4.2.1.12.
+    KP_SERVER_AUTH = [1, 3, 6, 1, 5, 5, 7, 3, 1];
+    /// authorityInfoAccess.
+    AUTHORITY_INFO_ACCESS = [1, 3, 6, 1, 5, 5, 7, 1, 1];
+    /// id-ad-caIssuers, RFC 5280 section 4.2.2.1.
+    AD_CA_ISSUERS = [1, 3, 6, 1, 5, 5, 7, 48, 2];
 
     /// tcg-kp-EKCertificate, [TCG EK Credential Profile 2.6] section 3.2.16.
     TCG_KP_EK_CERTIFICATE = [2, 23, 133, 8, 1];

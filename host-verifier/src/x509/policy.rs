@@ -133,6 +133,20 @@ impl Policy {
         }
     }
 
+    /// A server's certificate of the public web, e.g. that of a cloud's service which signs documents with its key.
+    #[must_use]
+    pub const fn server() -> Self {
+        Self {
+            extended_key_usage: ExtendedKeyUsageRule::Required(Oid::KP_SERVER_AUTH),
+            key_usage: KeyUsageRule::IfPresent {
+                rsa: KeyUsage::DIGITAL_SIGNATURE,
+                ec: KeyUsage::DIGITAL_SIGNATURE,
+            },
+            allow_ed25519: false,
+            ..Self::proof_of_possession(USUAL_MAX_RSA_BITS, MAX_INTERMEDIATES)
+        }
+    }
+
     /// `x509pop`: a key that signs a nonce, of any purpose otherwise.
     #[must_use]
     pub const fn proof_of_possession(max_rsa_bits: usize, max_intermediates: usize) -> Self {

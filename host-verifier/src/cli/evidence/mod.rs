@@ -83,6 +83,13 @@ pub enum Method {
     /// settings ask it nothing. Exit status: 0 proven, 1 refused, 2 unreadable input.
     #[command(name = "aws_iid")]
     AwsIid(offline::Evidence),
+    /// A document about a virtual machine that Azure signed
+    ///
+    /// --nonce is the one that the document was asked with, 32 digits. Roots and intermediates in PEM stand in --keys, beside the
+    /// roots of Azure's that the system has; what the resource manager said in --cloud-answers. Exit status: 0 proven, 1 refused,
+    /// 2 unreadable input.
+    #[command(name = "azure_imds")]
+    AzureImds(offline::Evidence),
     /// A token that Entra gave to a managed identity of Azure
     ///
     /// With lists that only Azure's resource manager can answer, what it said stands in --cloud-answers. Exit status: 0 proven,
@@ -113,6 +120,7 @@ pub fn run(command: Command) -> ExitCode {
         Some(Method::GcpIit(evidence)) => offline::run::<offline::GcpIit>(&evidence),
         Some(Method::K8sToken(evidence)) => offline::run::<offline::K8sToken>(&evidence),
         Some(Method::AwsIid(evidence)) => offline::run::<offline::AwsIid>(&evidence),
+        Some(Method::AzureImds(evidence)) => offline::run::<offline::AzureImds>(&evidence),
         Some(Method::AzureMsi(evidence)) => offline::run::<offline::AzureMsi>(&evidence),
         Some(Method::TpmDevid(evidence)) => offline::run::<offline::TpmDevid>(&evidence),
         None => login::run(&login),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::{Environment, Guid};
 use crate::cloud::Answer;
+use crate::x509::files::CertificateSource;
 
 /// `clouds.azure`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,10 +16,10 @@ pub struct Settings {
     pub endpoints: Endpoints,
     /// The authorities (PEM) that the hosts' certificates must come from, in place of the system's.
     pub ca_certs: Option<Arc<str>>,
-    /// Files with roots of attested documents' signers, besides those of Azure that the system has.
-    pub roots: Vec<PathBuf>,
-    /// Files with certificates that may stand between a signer and a root.
-    pub intermediates: Vec<PathBuf>,
+    /// Roots of attested documents' signers, besides those of Azure's that the system has: absolute paths, or PEM.
+    pub roots: Vec<CertificateSource>,
+    /// Certificates that may stand between a signer and a root.
+    pub intermediates: Vec<CertificateSource>,
     /// Whether certificates between a signer and a root are fetched where the signer says that they are.
     pub fetch_intermediates: bool,
     /// With what each tenant's resource manager is asked.

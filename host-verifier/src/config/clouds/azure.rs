@@ -35,12 +35,12 @@ pub(in crate::config) struct Source {
     /// The authorities of these hosts, in place of the system's: a PEM file, or PEM itself.
     #[schemars(with = "Option<CertificateSource>")]
     ca_certs: Option<Spanned<CertificateSource>>,
-    /// Files with roots of attested documents' signers, besides those of Azure's that the system has.
+    /// Roots of attested documents' signers, besides those of Azure's that the system has: PEM files, or PEM itself.
     #[serde(default)]
-    roots: Vec<String>,
-    /// Files with certificates that may stand between a signer and a root.
+    roots: Vec<CertificateSource>,
+    /// Certificates that may stand between a signer and a root.
     #[serde(default)]
-    intermediates: Vec<String>,
+    intermediates: Vec<CertificateSource>,
     /// Fetch them from Microsoft where a signer says that they are. Default: true.
     fetch_intermediates: Option<bool>,
     /// How long what the resource manager says is kept: 1s to 1h, default 3m.
@@ -108,7 +108,10 @@ pub(super) fn check(
             }
         })
     });
-    let paths = |names: &[String]| names.iter().map(|name| base.join(name)).collect();
+    let sources = |sources: &[CertificateSource]| {
+        let sources = sources.iter().map(|source| source.beside(base));
+        sources.collect()
+    };
     Ok(Settings {
         endpoints: Endpoints {
             login: origin(report, "login", source.endpoints.login.as_ref())?,
@@ -124,8 +127,8 @@ pub(super) fn check(
             )?,
         },
         ca_certs: ca_certs.transpose()?,
-        roots: paths(&source.roots),
-        intermediates: paths(&source.intermediates),
+        roots: sources(&source.roots),
+        intermediates: sources(&source.intermediates),
         fetch_intermediates: source.fetch_intermediates.unwrap_or(true),
         tenants,
         kept: report.span(source.cache_ttl.as_ref(), Answer::POSITIVE, CACHE_TTL)?,

@@ -208,3 +208,14 @@ pub(crate) fn secret(dir: &std::path::Path) -> std::path::PathBuf {
     std::fs::write(&file, format!("{SECRET}\n")).unwrap();
     file
 }
+
+/// The same, for as long as the tests run.
+pub(crate) fn lasting_secret() -> std::path::PathBuf {
+    static FILE: std::sync::OnceLock<std::path::PathBuf> = std::sync::OnceLock::new();
+    let made = FILE.get_or_init(|| {
+        let dir = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("azure");
+        std::fs::create_dir_all(&dir).unwrap();
+        secret(&dir)
+    });
+    made.clone()
+}

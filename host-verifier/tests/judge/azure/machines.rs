@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use assay_common::policy::AttestorKind;
@@ -29,10 +29,10 @@ pub(crate) fn guid(text: &str) -> Guid {
 }
 
 /// The service's settings, with an application of the tenant.
-pub(crate) fn settings(dir: &Path) -> Settings {
+pub(crate) fn settings(secret: PathBuf) -> Settings {
     let credentials = Credentials {
         client_id: Some(guid("7d5a0f0a-2b7e-4f4b-a3e0-0d6a0d8f6f11")),
-        proof: Proof::Secret(secret(dir)),
+        proof: Proof::Secret(secret),
     };
     Settings {
         tenants: BTreeMap::from([(guid(TENANT), Arc::new(credentials))]),
@@ -56,7 +56,7 @@ fn now<T>(future: impl Future<Output = T>) -> T {
 
 fn access() -> (tempfile::TempDir, Access) {
     let dir = tempfile::tempdir().unwrap();
-    let access = settings(dir.path()).access(&guid(TENANT), Environment::Public);
+    let access = settings(secret(dir.path())).access(&guid(TENANT), Environment::Public);
     (dir, access)
 }
 
@@ -489,7 +489,7 @@ fn questions_differ_by_everything_that_their_answers_depend_on() {
 fn listed(lists: Value, arm: &Arm, claims: &Value) -> Result<Claims, AttestError> {
     let dir = tempfile::tempdir().unwrap();
     let mut clouds = Clouds::default();
-    clouds.azure = settings(dir.path());
+    clouds.azure = settings(secret(dir.path()));
     let provided = Provided {
         clouds: Arc::new(clouds),
         ..Provided::default()

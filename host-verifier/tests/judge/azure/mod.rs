@@ -2,9 +2,11 @@
 //!
 //! * `entra`: an issuer of Azure's form. `arm`: a resource manager.
 //! * `world`: pages and keys outside; questions to clouds are asked at once, without a cache.
+//! * `documents`: `azure_imds`.
 //! * `tokens`: `azure_msi`, what a token must say. `machines`: and what the resource manager must say.
 
 pub(crate) mod arm;
+pub(crate) mod documents;
 pub(crate) mod entra;
 pub(crate) mod machines;
 mod offline;

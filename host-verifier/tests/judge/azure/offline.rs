@@ -1,28 +1,21 @@
-//! `assay evidence verify azure_msi`.
+//! `assay evidence verify azure_msi` and `azure_imds`.
 
 use std::path::Path;
 use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 
+use super::documents::{Azure, config, document, login, now, payload};
 use super::entra::{Entra, PRINCIPAL, SUBSCRIPTION, TENANT, but, claims, machine};
 
 fn verify(dir: &Path, more: &[&str]) -> (Option<i32>, Value) {
+    verify_at(dir, "azure_msi", "2026-11-22T12:00:00Z", more)
+}
+
+fn verify_at(dir: &Path, method: &str, at: &str, more: &[&str]) -> (Option<i32>, Value) {
     let Output { status, stdout, .. } = Command::new(env!("CARGO_BIN_EXE_assay"))
-        .args([
-            "evidence",
-            "verify",
-            "azure_msi",
-            "--payload",
-            "payload.json",
-        ])
-        .args([
-            "--config",
-            "config.yaml",
-            "--at",
-            "2026-11-22T12:00:00Z",
-            "--json",
-        ])
+        .args(["evidence", "verify", method, "--payload", "payload.json"])
+        .args(["--config", "config.yaml", "--at", at, "--json"])
         .args(more)
         .current_dir(dir)
         .output()
@@ -81,4 +74,30 @@ fn what_the_cloud_said_stands_in_a_file() {
         );
         assert_eq!(status, Some(expected), "{report}");
     }
+}
+
+#[test]
+fn a_document_is_judged_by_roots_in_a_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let azure = Azure::own();
+    let content = document(&login());
+    let nonce = content["nonce"].as_str().unwrap();
+    let signed = azure.sign("leaf", content.to_string().as_bytes(), "sha256");
+    std::fs::write(dir.join("payload.json"), payload(&signed, json!({}))).unwrap();
+    std::fs::write(dir.join("config.yaml"), config().to_string()).unwrap();
+    std::fs::write(
+        dir.join("azure.pem"),
+        azure.pem("root") + &azure.pem("issuing"),
+    )
+    .unwrap();
+    let at = now().to_string();
+    let verify = |more: &[&str]| verify_at(dir, "azure_imds", &at, more);
+    let (status, report) = verify(&["--nonce", nonce, "--keys", "azure.pem"]);
+    assert_eq!(status, Some(0), "{report}");
+    let (status, report) = verify(&["--nonce", &"0".repeat(32), "--keys", "azure.pem"]);
+    assert_eq!(status, Some(1), "{report}");
+    let (status, report) = verify(&["--nonce", nonce]);
+    assert_eq!(status, Some(1), "nobody vouches for the signer: {report}");
+    assert_eq!(verify(&["--keys", "azure.pem"]).0, Some(2));
 }

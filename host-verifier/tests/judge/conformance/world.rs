@@ -118,8 +118,10 @@ impl Outside for World {
         let key = question.key();
         match self.told.iter().find_map(|told| told(&key)) {
             Some(answer) => Ok(Arc::new(Zeroizing::new(self.passed(answer)))),
-            // Whoever asks Google over pages is answered by pages.
-            None if key.cloud == Cloud::Gcp => Ok(Arc::new(question.ask(self).await?.body)),
+            // Whoever asks Google and Azure over pages is answered by pages.
+            None if matches!(key.cloud, Cloud::Gcp | Cloud::Azure) => {
+                Ok(Arc::new(question.ask(self).await?.body))
+            }
             None => {
                 let kind = CallErrorKind::Outside(ErrorKind::Connect);
                 Err(CallError::new(key.cloud.name(), "call", kind))

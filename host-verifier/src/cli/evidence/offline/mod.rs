@@ -308,7 +308,7 @@ fn accept(report: &mut Report, claims: &Claims) {
 }
 
 pub(super) use aws::AwsIid;
-pub(super) use azure::AzureMsi;
+pub(super) use azure::{AzureImds, AzureMsi};
 pub(super) use devid::{TpmDevid, file as devid_file};
 pub(super) use possession::{SshPop, X509Pop};
 pub(super) use token::{AwsToken, CustomJwt, GcpIit, K8sToken};

@@ -1,6 +1,7 @@
 //! One adapter per method, and the list of them.
 
 mod aws_iid;
+mod azure_imds;
 mod azure_msi;
 mod cloud_tokens;
 mod extension;
@@ -29,6 +30,9 @@ pub(super) fn all() -> &'static [Box<dyn Method>] {
             Box::new(cloud_tokens::GcpIit::Bearer),
             Box::new(cloud_tokens::GcpIit::Fresh),
             Box::new(cloud_tokens::GcpIit::Asked),
+            Box::new(azure_imds::Imds::Alone),
+            Box::new(azure_imds::Imds::Fetched),
+            Box::new(azure_imds::Imds::Asked),
             Box::new(azure_msi::Msi),
             Box::new(extension::Extension),
             Box::new(http_dns::HttpDns),
