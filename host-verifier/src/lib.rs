@@ -36,6 +36,7 @@ pub mod random;
 #[cfg(feature = "service")]
 pub mod server;
 pub mod session;
+pub mod spire;
 pub mod ssh;
 pub mod store;
 pub mod svid;

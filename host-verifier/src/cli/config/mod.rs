@@ -4,6 +4,7 @@
 
 mod change;
 mod check;
+mod import;
 mod schema;
 mod view;
 
@@ -36,6 +37,12 @@ pub enum Command {
         #[command(flatten)]
         format: Format,
     },
+    /// Bring SPIRE's configuration over: policies, assayd.yaml and the agent's settings, and what has no meaning here
+    ///
+    /// FILE is HCL, or a manifest with ConfigMaps. The documents go to stdout, or into files of their own; what was not carried
+    /// over goes to stderr, each setting with the reason. Exit status: 0 done, 2 no configuration of SPIRE's.
+    #[command(name = "import-spire")]
+    ImportSpire(import::Import),
     /// Print the JSON Schema of a kind of document
     Schema {
         /// assayd, AgentAttestation, SVIDIssuancePolicy or agent
@@ -77,6 +84,7 @@ pub fn run(command: Command) -> ExitCode {
             no_files,
             format,
         } => check::run(&files, no_files, format),
+        Command::ImportSpire(options) => import::run(&options),
         Command::Schema { kind, format: _ } => schema::run(kind),
         Command::Set(command) => change::set(command),
         Command::Remove(command) => change::remove(command),

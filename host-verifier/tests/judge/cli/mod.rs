@@ -4,6 +4,7 @@ mod config_check;
 mod config_schema;
 mod ek_check;
 mod evidence;
+mod import_spire;
 mod offline;
 mod policy;
 

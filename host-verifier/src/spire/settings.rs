@@ -1,0 +1,200 @@
+//! A block whose settings are taken out one by one.
+
+use super::files::Part;
+use super::hcl::{Entry, Value};
+use super::out::Node;
+use super::reasons;
+use super::{Carried, Import, Left};
+
+/// What is left of a block.
+#[derive(Debug, Clone)]
+pub(super) struct Settings {
+    /// The block, e.g. `NodeAttestor "aws_iid"`; empty at the top.
+    pub(super) path: String,
+    part: String,
+    before: usize,
+    entries: Vec<Entry>,
+}
+
+impl Settings {
+    pub(super) fn new(path: &str, part: &Part, entries: Vec<Entry>) -> Self {
+        Self {
+            path: path.to_owned(),
+            part: part.name.clone(),
+            before: part.before,
+            entries,
+        }
+    }
+
+    fn within(&self, path: String, entries: Vec<Entry>) -> Self {
+        Self {
+            path,
+            part: self.part.clone(),
+            before: self.before,
+            entries,
+        }
+    }
+
+    fn at(&self, line: usize) -> String {
+        match self.part.is_empty() {
+            true => format!("line {line}"),
+            false => format!("{} line {}", self.part, line + self.before),
+        }
+    }
+
+    fn named(&self, names: &[String]) -> String {
+        let [first, labels @ ..] = names else {
+            return self.path.clone();
+        };
+        let labels = labels.iter().map(|label| format!(" {label:?}"));
+        let name = format!("{first}{}", labels.collect::<String>());
+        match self.path.is_empty() {
+            true => name,
+            false => format!("{}.{name}", self.path),
+        }
+    }
+
+    fn remove(&mut self, key: &str) -> Option<Entry> {
+        let is = |entry: &Entry| entry.names == [key];
+        let at = self.entries.iter().position(is)?;
+        Some(self.entries.remove(at))
+    }
+
+    /// Takes a block of one name out.
+    pub(super) fn block(&mut self, key: &str) -> Option<Self> {
+        let is = |entry: &Entry| entry.names == [key] && matches!(entry.value, Value::Object(_));
+        let at = self.entries.iter().position(is)?;
+        let entry = self.entries.remove(at);
+        let path = self.named(&entry.names);
+        match entry.value {
+            Value::Object(entries) => Some(self.within(path, entries)),
+            _ => None,
+        }
+    }
+
+    /// Takes the plugins out, each by its kind and name, with what is in its `plugin_data`.
+    pub(super) fn plugins(&mut self) -> Vec<(String, String, Self)> {
+        let mut plugins = Vec::new();
+        let mut rest = Vec::new();
+        for entry in core::mem::take(&mut self.entries) {
+            let Entry { names, value, line } = entry;
+            match (names.as_slice(), value) {
+                ([kind, name], Value::Object(inner)) => {
+                    let (kind, name) = (kind.clone(), name.clone());
+                    let path = format!("{kind} {name:?}");
+                    let mut plugin = self.within(path.clone(), inner);
+                    let data = plugin.block("plugin_data");
+                    let mut data = data.unwrap_or_else(|| plugin.within(path.clone(), Vec::new()));
+                    data.path = path;
+                    data.entries.append(&mut plugin.entries);
+                    plugins.push((kind, name, data));
+                }
+                (_, value) => rest.push(Entry { names, value, line }),
+            }
+        }
+        self.entries = rest;
+        plugins
+    }
+
+    /// Whether a setting is there.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.entries.iter().any(|entry| entry.names == [key])
+    }
+
+    /// Whether a setting has this value.
+    pub(super) fn is(&self, key: &str, value: &Value) -> bool {
+        let is = |entry: &Entry| entry.names == [key] && entry.value == *value;
+        self.entries.iter().any(is)
+    }
+
+    /// The text of a setting, which stays.
+    pub(super) fn peek(&self, key: &str) -> Option<&str> {
+        let entry = self.entries.iter().find(|entry| entry.names == [key])?;
+        match &entry.value {
+            Value::Text(text) | Value::Number(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Takes a setting out: it is `to` here.
+    pub(super) fn take(&mut self, key: &str, to: &str, import: &mut Import) -> Option<Value> {
+        let entry = self.remove(key)?;
+        import.carried.push(Carried {
+            at: self.at(entry.line),
+            key: self.named(&entry.names),
+            to: to.to_owned(),
+        });
+        Some(entry.value)
+    }
+
+    /// As [`Self::take`], and puts it where it belongs in a document.
+    pub(super) fn carry(&mut self, key: &str, to: &[&str], node: &mut Node, import: &mut Import) {
+        if let Some(value) = self.take(key, &to.join("."), import) {
+            node.put(to, node_of(&value));
+        }
+    }
+
+    /// Takes a setting out and lists it, for a reason of this one.
+    pub(super) fn leave(&mut self, key: &str, reason: &str, instead: &str, import: &mut Import) {
+        if let Some(entry) = self.remove(key) {
+            import.left.push(Left {
+                at: self.at(entry.line),
+                key: self.named(&entry.names),
+                reason: reason.to_owned(),
+                instead: (!instead.is_empty()).then(|| instead.to_owned()),
+            });
+        }
+    }
+
+    /// Lists whatever is left.
+    pub(super) fn finish(self, import: &mut Import) {
+        for entry in &self.entries {
+            self.list(&self.path, entry, import);
+        }
+    }
+
+    fn list(&self, path: &str, entry: &Entry, import: &mut Import) {
+        let key = entry.names.join(" ");
+        let known = reasons::of(path, &key);
+        if let (None, Value::Object(inner)) = (known, &entry.value)
+            && !inner.is_empty()
+        {
+            let block = self.within(path.to_owned(), Vec::new()).named(&entry.names);
+            for entry in inner {
+                self.list(&block, entry, import);
+            }
+            return;
+        }
+        let (reason, instead) = known.unwrap_or(reasons::UNKNOWN);
+        import.left.push(Left {
+            at: self.at(entry.line),
+            key: self.within(path.to_owned(), Vec::new()).named(&entry.names),
+            reason: reason.to_owned(),
+            instead: (!instead.is_empty()).then(|| instead.to_owned()),
+        });
+    }
+}
+
+/// A value as it is written in YAML.
+pub(super) fn node_of(value: &Value) -> Node {
+    match value {
+        Value::Text(text) => Node::Text(text.clone()),
+        Value::Number(number) => Node::Plain(number.clone()),
+        Value::Bool(value) => Node::Plain(value.to_string()),
+        Value::List(items) => Node::List(items.iter().map(node_of).collect()),
+        Value::Object(entries) => {
+            let members = entries.iter();
+            let members = members.map(|entry| (entry.names.join("."), node_of(&entry.value)));
+            Node::Map(members.collect())
+        }
+    }
+}
+
+/// The texts of a list, or of one text.
+pub(super) fn texts(value: &Value) -> Vec<String> {
+    match value {
+        Value::Text(text) | Value::Number(text) => vec![text.clone()],
+        Value::List(items) => items.iter().flat_map(texts).collect(),
+        Value::Bool(_) | Value::Object(_) => Vec::new(),
+    }
+}
