@@ -1,7 +1,8 @@
 //! `azure_imds`: documents as Azure signs them, made by openssl, and each of them that is wrong in one thing.
 
+use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use assay_common::login::{Direction, LoginKeys, Transcript, proof_nonce};
 use assay_common::policy::AttestorKind;
@@ -136,7 +137,19 @@ impl Azure {
     }
 
     /// A document signed by openssl as Azure signs: no attributes, and the signature's algorithm in both places of the digest's.
+    ///
+    /// What was signed before is not signed again: these signatures have no randomness.
     pub(crate) fn sign(&self, name: &str, content: &[u8], digest: &str) -> Vec<u8> {
+        type Known = BTreeMap<(String, Vec<u8>, String), Vec<u8>>;
+        static KNOWN: Mutex<Known> = Mutex::new(BTreeMap::new());
+        let key = (name.to_owned(), content.to_vec(), digest.to_owned());
+        let known = KNOWN.lock().unwrap().get(&key).cloned();
+        let signed = known.unwrap_or_else(|| self.sign_anew(name, content, digest));
+        KNOWN.lock().unwrap().insert(key, signed.clone());
+        signed
+    }
+
+    fn sign_anew(&self, name: &str, content: &[u8], digest: &str) -> Vec<u8> {
         let pki = self.pki(name);
         pki.write("document", content);
         pki.openssl(&format!(

@@ -24,7 +24,11 @@ pub(super) enum Imds {
 fn signed(name: &str, login: &Transcript) -> Sent {
     let content = document(login).to_string();
     let signed = Azure::own().sign(name, content.as_bytes(), "sha256");
-    Sent::payload(payload(&signed, json!({})))
+    let payload = payload(&signed, json!({}));
+    // Hints may be anything, or absent.
+    let mut payload: Value = serde_json::from_slice(&payload).unwrap();
+    payload.as_object_mut().unwrap().remove("metadata");
+    Sent::payload(payload.to_string())
 }
 
 impl Method for Imds {
