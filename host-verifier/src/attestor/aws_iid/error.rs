@@ -104,7 +104,10 @@ impl DocumentError {
 
     const fn fault(&self) -> Fault {
         match self {
-            Self::Payload(_) | Self::Base64 | Self::Document(_) => Fault::Malformed,
+            // Without any signature it is no payload of this method's.
+            Self::Payload(_) | Self::Base64 | Self::NoSignature | Self::Document(_) => {
+                Fault::Malformed
+            }
             Self::Message(error) if error.is_malformed() => Fault::Malformed,
             Self::Region { .. } => Fault::Misconfigured,
             _ => Fault::Refused,

@@ -84,21 +84,28 @@ pub(super) const ELSEWHERE: Elsewhere = &[
         &["agent_path_template", "agentPathTemplate"],
         "the path of a node's SPIFFE ID is `pathTemplate` of the section SVIDIssuancePolicy",
     ),
+    (&["allowed_regions"], "write `allowedRegions`"),
+    (&["allowed_instance_types"], "write `allowedInstanceTypes`"),
+    (&["allowed_ami_ids"], "write `allowedAmiIds`"),
+    (&["allowed_vpc_ids"], "write `allowedVpcIds`"),
+    (&["allowed_subnet_ids"], "write `allowedSubnetIds`"),
     (
-        &[
-            "allowed_regions",
-            "allowed_instance_types",
-            "allowed_ami_ids",
-            "allowed_vpc_ids",
-            "allowed_subnet_ids",
-            "required_security_groups",
-            "instance_tag_requirements",
-            "skip_block_device",
-            "local_only",
-            "disable_instance_profile_selectors",
-            "account_ids_for_local_validation",
-        ],
-        "settings are written in camelCase: `allowedRegions`, `requiredSecurityGroups`, `skipBlockDevice`, …",
+        &["required_security_groups"],
+        "write `requiredSecurityGroups`",
+    ),
+    (
+        &["instance_tag_requirements"],
+        "write `instanceTagRequirements`",
+    ),
+    (&["skip_block_device"], "write `skipBlockDevice`"),
+    (&["local_only"], "write `localOnly`"),
+    (
+        &["disable_instance_profile_selectors"],
+        "write `disableInstanceProfileSelectors`",
+    ),
+    (
+        &["account_ids_for_local_validation"],
+        "write `accountIdsForLocalValidation`",
     ),
     (
         &[

@@ -59,11 +59,6 @@ async fn what_is_wrong_is_told_with_its_place_and_nothing_is_stored() {
             "did you mean `tpm_ek`?",
         ),
         (
-            good.replace("tpm_ek", "azure_imds"),
-            "d.yaml:7:13: attestor type `azure_imds` is not built yet",
-            "this version has",
-        ),
-        (
             good.replace("AgentAttestation", "AgentAtestation"),
             "d.yaml:1:10: unknown section `AgentAtestation`",
             "did you mean `AgentAttestation`?",

@@ -166,12 +166,6 @@ fn every_flaw_of_a_configuration_is_reported_at_its_place() {
             (24, 17),
             "unknown field `allowedHashs`",
         ),
-        (
-            "type: tpm_ek",
-            "type: gcp_iit",
-            (22, 21),
-            "`gcp_iit` is not built yet",
-        ),
     ] {
         let text = full().replacen(from, to, 1);
         assert_ne!(text, full(), "{from}");
