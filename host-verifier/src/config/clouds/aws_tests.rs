@@ -143,3 +143,44 @@ fn what_is_wrong_is_told_with_its_place() {
         assert!(error.contains("assayd.yaml:5:"), "{wrong}: {error}");
     }
 }
+
+/// What the example has commented out is right all the same, its alternatives too.
+#[test]
+fn the_example_is_right_without_its_number_signs() {
+    let example = include_str!("../../../config.example.yaml");
+    let section = example.lines().skip_while(|line| *line != "# clouds:");
+    let section = section.take_while(|line| line.starts_with("# "));
+    let lines: Vec<_> = section.map(|line| &line[2..]).collect();
+    let parse = |lines: &[&str]| {
+        let text = format!("trustDomain: a.example\ndataDir: d\n{}\n", lines.join("\n"));
+        let config = Config::parse("assayd.yaml", &text, Path::new("/etc/assay"));
+        config.map(|config| config.clouds.aws.clone()).unwrap()
+    };
+    let aws = parse(&lines);
+    assert!(matches!(aws.credentials, CredentialSource::Instance { .. }));
+    let certificates: Vec<_> = aws
+        .certificates
+        .iter()
+        .map(|p| p.to_str().unwrap())
+        .collect();
+    assert_eq!(certificates, ["/etc/assay/aws-regions.md"]);
+    for (alternative, place) in [
+        ("environment: {}", "instance: {}"),
+        ("accessKey: {", "instance: {}"),
+        ("webIdentity: {", "instance: {}"),
+        ("assumeRole: ", ""),
+        ("externalId: ", ""),
+        ("endpoints: {", ""),
+        ("accountListFile: ", ""),
+    ] {
+        let at = |text: &str| lines.iter().position(|line| line.contains(text)).unwrap();
+        let from = at(&format!("# {alternative}"));
+        let bare = lines[from].replacen("# ", "", 1);
+        let mut other = lines.clone();
+        other[from] = &bare;
+        if !place.is_empty() {
+            other[at(place)] = "";
+        }
+        assert_ne!(parse(&other), aws, "{alternative}");
+    }
+}
