@@ -177,6 +177,12 @@ fn tokenless(answer: &Answer) -> Tokenless {
 }
 
 impl Visit<'_> {
+    /// Whether there is a token: version 2.
+    #[must_use]
+    pub const fn has_token(&self) -> bool {
+        self.token.is_some()
+    }
+
     /// The answer at a path below `/latest`; `None` when there is nothing there.
     ///
     /// # Errors

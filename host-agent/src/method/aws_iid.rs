@@ -166,10 +166,17 @@ impl Method for AwsIid {
             }
         };
         let by = self.imds.endpoint();
-        findings.push(Finding::ok(
-            subject("metadata"),
-            format!("{by} answers a token by IMDSv2"),
-        ));
+        findings.push(match visit.has_token() {
+            true => Finding::ok(
+                subject("metadata"),
+                format!("{by} answers a token by IMDSv2"),
+            ),
+            false => Finding::warn(
+                subject("metadata"),
+                format!("{by} has no token for IMDSv2, and is asked by IMDSv1"),
+                "have the instance speak IMDSv2, and leave `imdsv1` out: any forged request gets what it says without a token",
+            ),
+        });
         let looked = self.read(&mut visit, "document").and_then(|text| {
             let document: Document =
                 serde_json::from_str(&text).map_err(|_| foreign(&by, "document"))?;

@@ -80,3 +80,85 @@ fn same(one: &str, other: &str) -> bool {
     };
     plain(one) == plain(other)
 }
+
+#[cfg(test)]
+mod tests {
+    use assay_common::policy::AttestorKind;
+    use serde_json::json;
+
+    use super::same;
+    use crate::method::registry::deserialize_config;
+
+    #[test]
+    fn what_other_agents_have_is_refused_with_the_name_that_it_has_here() {
+        for (kind, name, instead) in [
+            (AttestorKind::AWS_IID, "use_imdsv2", "`imdsv1: true`"),
+            (AttestorKind::AWS_IID, "useIMDSv2", "`imdsv1: true`"),
+            (
+                AttestorKind::AWS_IID,
+                "ec2_metadata_endpoint",
+                "`metadataEndpoint`",
+            ),
+            (AttestorKind::AWS_IID, "skip_verification", "leave it out"),
+            (AttestorKind::AWS_TOKEN, "duration", "`durationSeconds`"),
+            (
+                AttestorKind::AWS_TOKEN,
+                "secret_access_key",
+                "never from this file",
+            ),
+            (AttestorKind::AZURE_IMDS, "tenant_domain", "`agentDomain`"),
+            (AttestorKind::AZURE_MSI, "resource_id", "`audience`"),
+            (
+                AttestorKind::AZURE_MSI,
+                "use_system_assigned_identity",
+                "`clientId`",
+            ),
+            (
+                AttestorKind::AZURE_MSI,
+                "userAssignedIdentityClientId",
+                "`clientId`",
+            ),
+            (
+                AttestorKind::GCP_IIT,
+                "service_account_email",
+                "`serviceAccount`",
+            ),
+            (AttestorKind::GCP_IIT, "token_type", "access token"),
+            (
+                AttestorKind::GCP_IIT,
+                "identity_token_host",
+                "`metadataEndpoint`",
+            ),
+        ] {
+            let refused = deserialize_config(kind, json!({name: "s3cret"}));
+            let told = refused.map(drop).map_err(|error| error.to_string());
+            let told = told.err().unwrap_or_default();
+            let named = format!("`{name}` is no setting of this agent; hint: ");
+            assert!(
+                told.starts_with(&named) && told.contains(instead),
+                "{name}: {told}"
+            );
+            assert!(!told.contains("s3cret"), "{told}");
+        }
+    }
+
+    #[test]
+    fn the_common_settings_are_those_of_the_other_agents() {
+        let common = json!({"metadataEndpoint": "http://a", "timeout": "30s", "maxRetries": 3, "retryDelay": "1s"});
+        for kind in [
+            AttestorKind::AWS_IID,
+            AttestorKind::AWS_TOKEN,
+            AttestorKind::AZURE_IMDS,
+            AttestorKind::AZURE_MSI,
+            AttestorKind::GCP_IIT,
+        ] {
+            let read = deserialize_config(kind, common.clone());
+            assert!(read.is_ok(), "{kind}");
+        }
+    }
+
+    #[test]
+    fn names_differ_by_more_than_spelling() {
+        assert!(same("use_imdsv2", "useImdsV2") && !same("use_imdsv2", "use_imdsv1"));
+    }
+}

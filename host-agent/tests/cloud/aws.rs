@@ -126,6 +126,8 @@ fn version_1_is_asked_only_where_the_settings_say_so() {
     );
     let payload = proven(&mut *iid(&ec2, json!({"imdsv1": true})));
     assert!(payload["rsa2048"].is_string());
+    let found = iid(&ec2, json!({"imdsv1": true})).doctor();
+    assert_eq!(found[0].level, Level::Warn, "{found:?}");
     // Where there is version 2, its tokens are used all the same.
     ec2.become_like(Mode::V2);
     proven(&mut *iid(&ec2, json!({"imdsv1": true})));
