@@ -65,7 +65,9 @@ impl Node {
         match self {
             Self::Map(members) => {
                 for (key, value) in members {
-                    out.push_str(&format!("{pad}{}:", scalar(key)));
+                    let is_number = !key.is_empty() && key.bytes().all(|b| b.is_ascii_digit());
+                    let key = if is_number { key.clone() } else { scalar(key) };
+                    out.push_str(&format!("{pad}{key}:"));
                     value.behind(out, depth);
                 }
             }

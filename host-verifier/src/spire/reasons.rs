@@ -26,7 +26,7 @@ const NO_RESULT_CACHE: Reason = (
 );
 const CLOUD_CACHE: Reason = (
     "what clouds say is always kept for a while",
-    "how long: clouds.aws.cacheTtl, clouds.azure.cacheTtl, clouds.gcp.cacheTTL",
+    "how long: clouds.aws.cacheTtl, clouds.azure.cacheTtl, clouds.gcp.cacheTtl",
 );
 const TPM_CACHE: Reason = (
     "a quote is of one login, by its nonce: kept, it would say what the node booted once",
@@ -165,13 +165,6 @@ const KNOWN: &[Known] = &[
     (
         "telemetry",
         &[
-            (
-                "Prometheus",
-                (
-                    "agents have no such listener; the verifier counts their logins",
-                    "listeners.metrics of assayd.yaml",
-                ),
-            ),
             (
                 "bind_address",
                 (

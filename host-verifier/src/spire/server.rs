@@ -60,11 +60,16 @@ pub(super) fn import(mut server: Settings, root: &mut Settings, part: &Part, imp
     authorities(&mut server, &mut service, import);
     endpoints(root, &mut service, import);
     server.finish(import);
-    if !matches!(&service, Node::Map(members) if members.iter().any(|(key, _)| key == "dataDir")) {
+    if !server_says(&service, "dataDir") {
         service.put(&["dataDir"], Node::Text("/var/lib/assay".to_owned()));
         import
             .notes
             .push("dataDir was not said: /var/lib/assay".to_owned());
+    }
+    if !server_says(&service, "trustDomain") {
+        import
+            .notes
+            .push("trustDomain was not said, and assayd.yaml needs it".to_owned());
     }
     let head = "# Imported from SPIRE's server configuration. Agents log in over `listeners.api`, which needs a certificate.\n";
     import.document(SERVICE, head, &service);
@@ -76,6 +81,10 @@ pub(super) fn import(mut server: Settings, root: &mut Settings, part: &Part, imp
         let head = "# Imported from SPIRE's node attestors. `assay config set cluster --id ID attestation.yaml` puts it in force.\n";
         import.document(POLICIES, head, &document);
     }
+}
+
+fn server_says(service: &Node, key: &str) -> bool {
+    matches!(service, Node::Map(members) if members.iter().any(|(own, _)| own == key))
 }
 
 /// One policy for each node attestor, of which any is enough; or one in which several are combined.

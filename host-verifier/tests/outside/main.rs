@@ -13,6 +13,7 @@ mod answers;
 mod aws;
 mod dns;
 mod extension;
+mod gcp;
 mod http_dns;
 mod issuers;
 mod kubernetes;

@@ -18,7 +18,7 @@ pub struct Import {
     file: PathBuf,
     /// Write each document into a file of its own in this directory; a file that is there is not replaced
     #[arg(long, value_name = "DIRECTORY")]
-    output: Option<PathBuf>,
+    into: Option<PathBuf>,
     /// How to answer
     #[command(flatten)]
     format: Format,
@@ -43,7 +43,7 @@ fn import(options: &Import) -> Result<spire::Import, Unreadable> {
         let hint = "give SPIRE's server.conf or agent.conf, or the manifest of its ConfigMap";
         Unreadable::new(&name, error).with_hint(hint)
     })?;
-    if let Some(directory) = &options.output {
+    if let Some(directory) = &options.into {
         for document in &import.documents {
             let path = directory.join(document.name);
             write(&path, &document.text).map_err(|error| {
@@ -68,7 +68,7 @@ fn tell(import: &spire::Import, options: &Import) {
         return;
     }
     for (position, document) in import.documents.iter().enumerate() {
-        match &options.output {
+        match &options.into {
             Some(directory) => say(&directory.join(document.name).display().to_string()),
             None => {
                 let between = if position == 0 { "" } else { "---\n" };

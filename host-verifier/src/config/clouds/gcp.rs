@@ -46,7 +46,6 @@ pub(super) struct Source {
     #[schemars(with = "Option<CertificateSource>")]
     ca_certs: Option<Spanned<CertificateSource>>,
     /// How long an instance that was found is not asked for again: 1s to 1h. Default: 3m.
-    #[serde(rename = "cacheTTL")]
     #[schemars(with = "Option<SpanText>")]
     cache_ttl: Option<Spanned<Span>>,
 }

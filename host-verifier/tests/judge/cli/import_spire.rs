@@ -85,7 +85,7 @@ fn every_setting_is_carried_over_or_listed_with_its_reason() {
 fn what_comes_out_passes_the_check() {
     for name in ["aws", "gcp", "azure", "hybrid", "tpm"] {
         let dir = tempfile::tempdir().unwrap();
-        let run = import(&page(name), &["--output", dir.path().to_str().unwrap()]);
+        let run = import(&page(name), &["--into", dir.path().to_str().unwrap()]);
         assert_eq!(run.status, 0, "{name}: {}", run.stderr);
         let files: Vec<String> = run.stdout.lines().map(ToOwned::to_owned).collect();
         assert!(files.len() >= 2, "{name}: {files:?}");
@@ -94,7 +94,7 @@ fn what_comes_out_passes_the_check() {
         let run = assay(&args);
         assert_eq!(run.status, 0, "{name}: {}", run.stderr);
         // Nothing is written over.
-        let run = import(&page(name), &["--output", dir.path().to_str().unwrap()]);
+        let run = import(&page(name), &["--into", dir.path().to_str().unwrap()]);
         assert_eq!(run.status, 2, "{name}");
     }
 }
