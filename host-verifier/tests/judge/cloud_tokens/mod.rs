@@ -3,10 +3,12 @@
 //! * `signer`: an issuer with RSA and P-384 keys that signs whatever it is told to.
 //! * `negatives`: tokens that no such method may take, one test for each entry of the list and each method.
 //! * `aws`, `gcp`: what each asks beyond that.
+//! * `offline`: recorded tokens, judged by the command.
 
 pub(crate) mod aws;
 pub(crate) mod gcp;
 mod negatives;
+mod offline;
 pub(crate) mod signer;
 
 use core::time::Duration;
