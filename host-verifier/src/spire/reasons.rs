@@ -511,14 +511,23 @@ const KNOWN: &[Known] = &[
     ),
 ];
 
-/// What is known of a setting in a block. A block's inner blocks are the block's own.
-pub(super) fn of(path: &str, key: &str) -> Option<Reason> {
+/// What is known of a block. A block's inner blocks are the block's own.
+fn block(path: &str) -> Option<&'static [(&'static str, Reason)]> {
     let fitting = KNOWN.iter().filter(|(block, _)| path.starts_with(block));
-    let (_, settings) = fitting.max_by_key(|(block, _)| block.len())?;
-    let named = settings
-        .iter()
-        .find(|(name, _)| *name == key || name.is_empty());
+    let longest = fitting.max_by_key(|(block, _)| block.len());
+    longest.map(|(_, settings)| *settings)
+}
+
+/// What is known of a setting in a block.
+pub(super) fn of(path: &str, key: &str) -> Option<Reason> {
+    let mut settings = block(path)?.iter();
+    let named = settings.find(|(name, _)| *name == key || name.is_empty());
     named.map(|(_, reason)| *reason)
+}
+
+/// Whether a block's reason is its own, and not that of the block around it.
+pub(super) fn is_named(path: &str, key: &str) -> bool {
+    block(path).is_some_and(|settings| settings.iter().any(|(name, _)| *name == key))
 }
 
 /// What to do with another file of a manifest.

@@ -156,8 +156,9 @@ impl Settings {
     fn list(&self, path: &str, entry: &Entry, import: &mut Import) {
         let key = entry.names.join(" ");
         let known = reasons::of(path, &key);
-        if let (None, Value::Object(inner)) = (known, &entry.value)
+        if let Value::Object(inner) = &entry.value
             && !inner.is_empty()
+            && !reasons::is_named(path, &key)
         {
             let block = self.within(path.to_owned(), Vec::new()).named(&entry.names);
             for entry in inner {

@@ -80,7 +80,7 @@ async fn what_will_not_pass_is_not() {
         ),
         (COMPUTE, google_error(400, "invalid"), "refused (invalid)"),
         (COMPUTE, say(elsewhere), "redirects are not followed"),
-        (COMPUTE, huge.clone(), "longer"),
+        (COMPUTE, huge.clone(), "too long"),
         (COMPUTE, json("[]"), "cannot be used"),
         (COMPUTE, json("{"), "cannot be used"),
         (COMPUTE, of_another, "another instance's"),
@@ -93,7 +93,7 @@ async fn what_will_not_pass_is_not() {
         ),
         (TOKEN, google_error(403, "forbidden"), "not permitted"),
         (TOKEN, say(elsewhere), "redirects are not followed"),
-        (TOKEN, huge, "longer"),
+        (TOKEN, huge, "too long"),
         (TOKEN, json("{}"), "no token in it"),
         (
             TOKEN,
