@@ -20,6 +20,8 @@ use super::service::agent::CLUSTER;
 use super::service::assayd::{Assayd, Site, field};
 
 const ISSUER: &str = "https://issuer.bench.example";
+/// The node has no TPM that would name it.
+const NAMED: &str = "session: {pathTemplate: /host}\n";
 /// An SVID that is not there after this does not come.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How often is looked for it: a thousandth of the target.
@@ -145,7 +147,7 @@ impl Rig {
         let agent = programs.join("assay-agent");
         ensure!(agent.is_file(), "{} is not built", agent.display());
         let key = Ed25519KeyPair::generate()?;
-        let site = Site::with_policy(&programs.join("assayd"), folder, &policy(&key))?;
+        let site = Site::with_policy(&programs.join("assayd"), folder, &policy(&key), NAMED)?;
         site.provision(&folder.join("provisioning.bin"))?;
         let assayd = site.start()?;
         let config = format!(

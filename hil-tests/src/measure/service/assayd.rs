@@ -50,15 +50,15 @@ impl Site {
              \x20             0: \"{zero}\"\n              7: \"{zero}\"\n",
             list.join(", ")
         );
-        Self::with_policy(program, folder, &policy)
+        Self::with_policy(program, folder, &policy, "")
     }
 
-    /// `assayd init` in `folder`, and a cluster with this policy document.
+    /// `assayd init` in `folder`, and a cluster with this policy document; `more` stands in the configuration too.
     ///
     /// # Errors
     ///
     /// When the program fails.
-    pub fn with_policy(program: &Path, folder: &Path, policy: &str) -> Result<Self> {
+    pub fn with_policy(program: &Path, folder: &Path, policy: &str, more: &str) -> Result<Self> {
         let made = Command::new(program)
             .args(["init", "--trust-domain", "bench.example", "--dir"])
             .arg(folder.join("site"))
@@ -78,7 +78,7 @@ impl Site {
         let text = std::fs::read_to_string(&path)?;
         std::fs::write(
             &path,
-            format!("{text}\nclusters:\n  {CLUSTER}: bench.yaml\n"),
+            format!("{text}\n{more}clusters:\n  {CLUSTER}: bench.yaml\n"),
         )?;
         Ok(site)
     }
