@@ -29,6 +29,19 @@ macro_rules! methods {
             }
         }
 
+        /// What `docs/methods` says of `kind`; `None` when it has no attestor.
+        #[must_use]
+        pub const fn document(kind: AttestorKind) -> Option<&'static str> {
+            match kind {
+                $(AttestorKind::$kind => Some(include_str!(concat!(
+                    "../../../docs/methods/",
+                    stringify!($module),
+                    ".md"
+                ))),)*
+                _ => None,
+            }
+        }
+
         /// Whether a proof by `kind` can have this attribute, whatever the settings; `None` when it has no attestor.
         #[must_use]
         pub fn may_give(kind: AttestorKind, attribute: &str) -> Option<bool> {
