@@ -79,6 +79,7 @@ fn indent(line: &str) -> usize {
 }
 
 #[cfg(test)]
+#[expect(clippy::indexing_slicing, reason = "a panic is how a test fails")]
 mod tests {
     use super::parts;
 
