@@ -1,6 +1,7 @@
 //! Virtual machines of the clouds that log in at an `assayd`, with stand-ins for what a cloud has around both.
 
 mod aws;
+mod azure_imds;
 mod azure_msi;
 mod google;
 mod token;
