@@ -128,42 +128,6 @@ fn every_published_example_is_accepted_and_what_is_not_built_is_named() {
     }
 }
 
-/// The first method that has no attestor, as long as there is one.
-fn unbuilt() -> Option<&'static AttestorKind> {
-    let mut kinds = AttestorKind::ALL.iter();
-    kinds.find(|kind| !registry::BUILT.contains(kind))
-}
-
-#[test]
-fn a_document_with_a_method_that_is_not_built_is_not_served() {
-    let Some(kind) = unbuilt() else {
-        return;
-    };
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("unbuilt.yaml");
-    let text = format!(
-        "section: AgentAttestation\nschema: v1\nspec:\n  policies:\n    - name: only\n      requiredAttestors: [{{type: {kind}}}]\n"
-    );
-    std::fs::write(&file, text).unwrap();
-    let told = format!("`{kind}` is not built yet");
-    let run = super::assay(&["policy", "check", file.to_str().unwrap()]);
-    assert_eq!(run.status, 2, "{}", run.stdout);
-    assert!(run.stderr.contains(&told), "{}", run.stderr);
-
-    let service = format!(
-        "trustDomain: example.org\ndataDir: d\nclusters:\n  lab: {}\n",
-        file.display()
-    );
-    let run = check_text(service, &[]);
-    assert_eq!(run.status, 2, "{}", run.stdout);
-    assert!(run.stderr.contains(&told), "{}", run.stderr);
-    assert!(
-        run.stderr.contains("unbuilt.yaml"),
-        "names the file: {}",
-        run.stderr
-    );
-}
-
 #[test]
 fn one_wrong_file_does_not_hide_the_others() {
     let good = data("seeds").join("aws_simplest.yaml");

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use assay_common::policy::AttestorKind;
-use assay_host_verifier::attestor::registry;
 use assay_host_verifier::document::DocumentError;
 use assay_host_verifier::policy::{Environment, PolicyDocument, PolicySet};
 
@@ -207,58 +206,4 @@ fn too_many_entries_or_combinations_are_refused() {
         error.message.contains("more than 32 combinations"),
         "{error}"
     );
-}
-
-/// The first method that has no attestor, as long as there is one.
-fn unbuilt() -> Option<AttestorKind> {
-    let mut kinds = AttestorKind::ALL.iter().copied();
-    kinds.find(|kind| !registry::BUILT.contains(kind))
-}
-
-#[test]
-fn a_method_that_is_not_built_is_checked_but_not_served() {
-    let Some(kind) = unbuilt() else {
-        return;
-    };
-    let text = document(&format!(
-        "      requiredAttestors:\n        - $EK\n        - type: {kind}\n          config: {{any: [\"thing\"]}}\n"
-    ));
-    let document = PolicyDocument::parse("p.yaml", &text).unwrap();
-    let checked = document.check("p.yaml", Path::new("")).unwrap();
-    let unbuilt = &checked.policies[0].unbuilt;
-    assert_eq!(unbuilt.len(), 1);
-    assert_eq!(unbuilt[0].0, kind);
-    assert_eq!((unbuilt[0].1.line, unbuilt[0].1.column), (8, 17));
-    let error = document.build("p.yaml", Path::new("")).unwrap_err();
-    assert!(
-        error
-            .message
-            .contains(&format!("`{kind}` is not built yet")),
-        "{error}"
-    );
-    assert_eq!((error.line, error.column), (8, 17));
-}
-
-#[test]
-fn settings_of_a_method_that_is_not_built_are_a_mapping_in_either_order() {
-    let Some(kind) = unbuilt() else {
-        return;
-    };
-    for entry in ["{type: $KIND, config: [a]}", "{config: [a], type: $KIND}"] {
-        let entry = entry.replace("$KIND", kind.name().unwrap());
-        let text = document(&format!("      requiredAttestors: [{entry}]\n"));
-        let error = PolicyDocument::parse("p.yaml", &text)
-            .map(drop)
-            .unwrap_err();
-        assert!(error.message.contains("a mapping of settings"), "{error}");
-    }
-    for entry in [
-        "{type: $KIND, config: }",
-        "{type: $KIND}",
-        "{config: {a: [1]}, type: $KIND}",
-    ] {
-        let entry = entry.replace("$KIND", kind.name().unwrap());
-        let text = document(&format!("      requiredAttestors: [{entry}]\n"));
-        PolicyDocument::parse("p.yaml", &text).unwrap_or_else(|e| panic!("{e}\n{text}"));
-    }
 }
