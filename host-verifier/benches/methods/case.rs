@@ -9,6 +9,7 @@ use assay_common::policy::AttestorKind;
 use assay_host_verifier::attestor::registry::deserialize_config;
 use assay_host_verifier::attestor::{Attestor, Facts, Judged, LoginContext, MethodConfig};
 use assay_host_verifier::blobs::Blobs;
+use assay_host_verifier::document::{Files, Provided};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -23,6 +24,9 @@ pub(crate) struct Case {
     then: Vec<u8>,
     fresh: Vec<Bare>,
     lasting: Vec<Bare>,
+    provided: Provided,
+    /// Files that the service's settings name.
+    _files: Option<tempfile::TempDir>,
 }
 
 /// What was said before the proof.
@@ -71,12 +75,30 @@ impl Case {
             then: Vec::new(),
             fresh: Vec::new(),
             lasting: Vec::new(),
+            provided: Provided::default(),
+            _files: None,
         }
     }
 
     /// The answer from outside, or the response to the challenge.
     pub(crate) fn then(mut self, then: impl Into<Vec<u8>>) -> Self {
         self.then = then.into();
+        self
+    }
+
+    /// What the operator of the service has set up.
+    pub(crate) fn provided(self, provided: Provided, files: tempfile::TempDir) -> Self {
+        Self {
+            provided,
+            _files: Some(files),
+            ..self
+        }
+    }
+
+    /// With what stands around the answer.
+    pub(crate) fn wrapped(mut self, around: impl Fn(Value) -> Value) -> Self {
+        let answer = serde_json::from_slice(&self.then).unwrap();
+        self.then = around(answer).to_string().into_bytes();
         self
     }
 
@@ -94,7 +116,8 @@ impl Case {
 
     /// A new attestor, as a policy's document makes it.
     pub(crate) fn attestor(&self) -> Arc<dyn Attestor> {
-        self.config.build(Path::new("/")).unwrap()
+        let files = Files::beside(Path::new("/")).provided_by(&self.provided);
+        self.config.build_in(files).unwrap()
     }
 
     /// The whole judgement of the proof.

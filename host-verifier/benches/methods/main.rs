@@ -23,7 +23,15 @@
 )]
 
 mod case;
+mod clouds;
 mod keys;
+#[path = "../../tests/judge/cms/build.rs"]
+#[allow(
+    dead_code,
+    clippy::cast_possible_truncation,
+    reason = "the tests' own, which need more of it"
+)]
+mod message;
 mod recorded;
 mod ssh;
 mod tokens;
@@ -75,6 +83,11 @@ fn cases() -> Vec<(&'static str, &'static str, Make)> {
         ("custom_jwt", "ed25519", || tokens::custom(Kind::Ed25519)),
         ("tpm_devid", "p256", tpm::devid),
         ("join_token", "ed25519", recorded::join_token),
+        ("aws_iid", "rsa2048", clouds::aws_iid),
+        ("aws_token", "rsa2048", clouds::aws_token),
+        ("azure_imds", "rsa2048", clouds::azure_imds),
+        ("azure_msi", "rsa2048", clouds::azure_msi),
+        ("gcp_iit", "rsa2048", clouds::gcp_iit),
         ("k8s_psat", "none", recorded::k8s_psat),
         ("http_dns", "none", recorded::http_dns),
         ("extension", "none", recorded::extension),

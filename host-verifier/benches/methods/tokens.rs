@@ -63,7 +63,7 @@ pub(crate) fn kubernetes(kind: Kind) -> Case {
         .fresh([signature])
 }
 
-fn jwk(key: &Key) -> Value {
+pub(crate) fn jwk(key: &Key) -> Value {
     match key.kind {
         Kind::Rsa2048 => {
             let (modulus, exponent) = key.numbers();
@@ -79,7 +79,7 @@ fn jwk(key: &Key) -> Value {
     }
 }
 
-fn token(key: &Key, claims: &Value) -> (String, Bare) {
+pub(crate) fn token(key: &Key, claims: &Value) -> (String, Bare) {
     let algorithm = match key.kind {
         Kind::Rsa2048 => "RS256",
         Kind::P256 => "ES256",

@@ -80,7 +80,7 @@ pub(crate) fn case(kind: Kind) -> Case {
 }
 
 /// The signature of a certificate.
-fn signature(der: &[u8], issuer: &Key) -> Bare {
+pub(crate) fn signature(der: &[u8], issuer: &Key) -> Bare {
     let certificate = Certificate::from_der(der).unwrap();
     let mut parts = Reader::new(der).expect(tag::SEQUENCE).unwrap().reader();
     parts.expect(tag::SEQUENCE).unwrap();
