@@ -5,6 +5,7 @@
 
 use core::fmt;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Number;
@@ -171,12 +172,13 @@ impl<'de> Visitor<'de> for Depth {
         let inner = self.deeper()?;
         let mut object = Object::new();
         while let Some(name) = map.next_key::<String>()? {
-            if object.contains_key(&name) {
-                let name: String = name.chars().take(64).collect();
-                return Err(de::Error::custom(format_args!("{name:?} is there twice")));
-            }
-            let value = map.next_value_seed(inner)?;
-            object.insert(name, value);
+            match object.entry(name) {
+                Entry::Vacant(place) => place.insert(map.next_value_seed(inner)?),
+                Entry::Occupied(there) => {
+                    let name: String = there.key().chars().take(64).collect();
+                    return Err(de::Error::custom(format_args!("{name:?} is there twice")));
+                }
+            };
         }
         Ok(Json::Object(object))
     }

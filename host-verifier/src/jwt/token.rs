@@ -133,10 +133,12 @@ fn take_apart(token: &[u8]) -> Result<TakenApart, JwtError> {
     if token.len() > MAX_TOKEN {
         return Err(JwtError::TooLong(token.len()));
     }
-    let mut parts = token.split(|byte| *byte == b'.');
-    let (Some(header), Some(claims), Some(signature), None) =
-        (parts.next(), parts.next(), parts.next(), parts.next())
-    else {
+    // In a text dots are found faster than among bytes.
+    let three = match core::str::from_utf8(token) {
+        Ok(text) => three(text.split('.').map(str::as_bytes)),
+        Err(_) => three(token.split(|byte| *byte == b'.')),
+    };
+    let Some([header, claims, signature]) = three else {
         let parts = token.split(|byte| *byte == b'.').count();
         return Err(JwtError::Parts(parts));
     };
@@ -146,6 +148,12 @@ fn take_apart(token: &[u8]) -> Result<TakenApart, JwtError> {
         claims: start..start + claims.len(),
         signature: decode(signature, Part::Signature)?,
     })
+}
+
+/// All parts, if they are three.
+fn three<'a>(mut parts: impl Iterator<Item = &'a [u8]>) -> Option<[&'a [u8]; 3]> {
+    let three = [parts.next()?, parts.next()?, parts.next()?];
+    parts.next().is_none().then_some(three)
 }
 
 /// Strict: the alphabet of RFC 4648 section 5, no padding, no stray bits in the last character, not empty.

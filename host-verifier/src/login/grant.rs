@@ -115,7 +115,7 @@ fn draw(progress: &Progress, authorized: &Authorized, env: &Env<'_>) -> Result<D
         .spiffe_id(&progress.cluster, authorized.attributes())
         .map_err(|error| misconfigured(error.to_string()))?;
 
-    let id: [u8; 16] = crate::random::bytes(env.random).map_err(|e| internal(e.to_string()))?;
+    let id = SessionId::draw(env.now.wall, env.random).map_err(|e| internal(e.to_string()))?;
     let mut secret = Zeroizing::new([0; 32]);
     env.random
         .fill(secret.as_mut_slice())
@@ -133,7 +133,7 @@ fn draw(progress: &Progress, authorized: &Authorized, env: &Env<'_>) -> Result<D
         None => node_without_tpm(&spiffe_id),
     };
     let session = SessionRecord {
-        id: SessionId(id),
+        id,
         login_id: progress.id.to_string(),
         cluster: progress.cluster.clone(),
         policy: authorized.policy().to_owned(),

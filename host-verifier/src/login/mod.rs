@@ -119,7 +119,7 @@ pub struct LoginId(pub [u8; 16]);
 
 impl core::fmt::Display for LoginId {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        crate::session::write_hex(f, &self.0)
     }
 }
 

@@ -46,8 +46,9 @@ pub const KEEP: Duration = Duration::from_secs(900);
 pub const MOST: u64 = 16;
 /// Least time between two readings of the store for the sake of states.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// What is sealed (RFC 5869, info; associated data): this, and the key's number.
-const LABEL: &[u8] = b"assay/login-state/v2";
+/// What is sealed (RFC 5869, info; associated data): this, and the key's number. Its version rises with what the store
+/// remembers of a login, too: two verifiers that would look for an answered challenge in different places must not share one.
+const LABEL: &[u8] = b"assay/login-state/v3";
 
 /// Why there is no key.
 #[derive(Debug, thiserror::Error)]

@@ -251,6 +251,12 @@ impl EventSink {
         Ok((sink, tokio::spawn(write_lines(out, events))))
     }
 
+    /// Whether it goes anywhere: whoever would make an event for it can save the work otherwise.
+    #[must_use]
+    pub const fn is_read(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Sends an event if there is room for it.
     pub fn send(&self, event: Event) {
         let Some(inner) = &self.0 else { return };

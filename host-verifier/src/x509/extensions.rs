@@ -100,7 +100,12 @@ impl GeneralName {
             element
                 .contents
                 .is_ascii()
-                .then(|| element.contents.iter().map(|b| char::from(*b)).collect())
+                .then(|| {
+                    core::str::from_utf8(element.contents)
+                        .ok()
+                        .map(str::to_owned)
+                })
+                .flatten()
                 .ok_or(DerError::Value("general name"))
         };
         const EMAIL: u8 = tag::context(1);

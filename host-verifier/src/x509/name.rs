@@ -156,7 +156,8 @@ fn text(value: &Element<'_>) -> Option<String> {
         tag::UTF8_STRING => core::str::from_utf8(bytes).ok().map(str::to_owned),
         tag::PRINTABLE_STRING | tag::IA5_STRING | tag::VISIBLE_STRING => bytes
             .is_ascii()
-            .then(|| bytes.iter().map(|b| char::from(*b)).collect()),
+            .then(|| core::str::from_utf8(bytes).ok().map(str::to_owned))
+            .flatten(),
         // T.61 in practice is Latin-1.
         tag::TELETEX_STRING => Some(bytes.iter().map(|b| char::from(*b)).collect()),
         tag::BMP_STRING => {
