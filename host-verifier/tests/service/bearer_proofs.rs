@@ -267,6 +267,7 @@ async fn a_sealed_piece_opens_at_its_own_place_only() {
 fn what_is_not_known_to_be_fresh_is_sealed() {
     use AttestorKind as Kind;
     let fresh = [
+        Kind::AZURE_IMDS,
         Kind::HTTP_DNS,
         Kind::JOIN_TOKEN,
         Kind::SSH_POP,
