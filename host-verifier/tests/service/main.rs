@@ -32,6 +32,7 @@ mod event_details;
 mod fake_tpm;
 mod faults;
 mod firmware;
+mod first_use_logins;
 mod first_uses;
 mod health;
 mod join_token_proofs;

@@ -1,5 +1,6 @@
 //! Logins of nodes without a TPM: the session key, questions outside, renewals by the SVID's key.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,6 +49,8 @@ pub(crate) struct Host {
     share: PrivateKey,
     pub(crate) svid: KeyPair,
     token: JoinToken,
+    /// Payloads of methods that show what somebody gave them.
+    pub(crate) shown: BTreeMap<AttestorKind, Vec<u8>>,
 }
 
 impl Host {
@@ -61,6 +64,7 @@ impl Host {
             share,
             svid: KeyPair::generate().unwrap(),
             token,
+            shown: BTreeMap::new(),
         }
     }
 
@@ -103,7 +107,10 @@ impl Host {
                     .to_string()
                     .into_bytes()
                 }
-                other => panic!("asked for {other}"),
+                other => match self.shown.get(&other) {
+                    Some(shown) => shown.clone(),
+                    None => panic!("asked for {other}"),
+                },
             };
             (*kind, payload)
         };
@@ -145,7 +152,7 @@ pub(crate) async fn token(desk: &Desk, spiffe_id: Option<&str>) -> JoinToken {
         cluster: "lab",
         ttl: Duration::from_secs(600),
         spiffe_id,
-        bound: std::collections::BTreeMap::new(),
+        bound: BTreeMap::new(),
         comment: "",
         created_by: "test",
     };
@@ -159,7 +166,7 @@ fn desk() -> Desk {
 }
 
 /// The category of a refusal.
-fn denied(answer: &Answer) -> Option<DenyCode> {
+pub(crate) fn denied(answer: &Answer) -> Option<DenyCode> {
     match answer {
         Answer::Denied(code, _) => Some(*code),
         _ => None,

@@ -1,0 +1,173 @@
+//! Trust on first use by whole logins: tokens of a cloud instance that anybody may have read.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use assay_common::policy::AttestorKind;
+use assay_common::protocol::DenyCode;
+use assay_host_verifier::outside::{
+    Error, ErrorKind, Fetch, KeySource, Outside, Request, Response,
+};
+use assay_host_verifier::store::{JoinTokenTaken, Store, node_without_tpm};
+use async_trait::async_trait;
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+
+use crate::desk::{Desk, granted};
+use crate::without_tpm::{Host, denied, renewed, token};
+
+const GCP: AttestorKind = AttestorKind::GCP_IIT;
+
+/// Google, as far as its keys are asked for.
+#[derive(Debug)]
+struct Google(RsaKeyPair);
+
+fn b64(bytes: impl AsRef<[u8]>) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+impl Google {
+    fn new() -> Self {
+        let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();
+        Self(RsaKeyPair::from_pkcs8(&key.serialize_der()).unwrap())
+    }
+
+    /// The token of an instance, as its metadata service hands it to whoever asks there.
+    fn token(&self, desk: &Desk, instance: &str) -> Vec<u8> {
+        let now = desk.clock_now().as_second();
+        let claims = json!({
+            "iss": "https://accounts.google.com", "aud": "lab",
+            "azp": "107517467455664443766", "sub": "107517467455664443766",
+            "email": "node@prod.iam.gserviceaccount.com", "email_verified": true,
+            "iat": now - 10, "exp": now + 3590,
+            "google": {"compute_engine": {
+                "project_id": "prod", "project_number": 7, "zone": "us-central1-a",
+                "instance_id": instance, "instance_name": "node-7",
+                "instance_creation_timestamp": 1_616_000_000,
+            }},
+        });
+        let header = json!({"alg": "RS256", "kid": "k", "typ": "JWT"});
+        let signed = format!("{}.{}", b64(header.to_string()), b64(claims.to_string()));
+        let mut signature = vec![0; self.0.public_modulus_len()];
+        self.0
+            .sign(
+                &RSA_PKCS1_SHA256,
+                &SystemRandom::new(),
+                signed.as_bytes(),
+                &mut signature,
+            )
+            .unwrap();
+        let token = format!("{signed}.{}", b64(signature));
+        json!({"token": token}).to_string().into_bytes()
+    }
+
+    fn jwk(&self) -> Value {
+        let key = self.0.public_key();
+        let number = |bytes: &[u8]| b64(bytes);
+        json!({
+            "kty": "RSA", "kid": "k",
+            "n": number(key.modulus().big_endian_without_leading_zero()),
+            "e": number(key.exponent().big_endian_without_leading_zero()),
+        })
+    }
+}
+
+#[async_trait]
+impl Fetch for Google {
+    async fn fetch(&self, request: &Request) -> Result<Response, Error> {
+        Err(Error::new(&request.url, ErrorKind::Offline))
+    }
+}
+
+#[async_trait]
+impl Outside for Google {
+    async fn jwk(&self, _: &KeySource, _: Option<&str>) -> Result<Vec<u8>, Error> {
+        Ok(self.jwk().to_string().into_bytes())
+    }
+
+    async fn take_join_token(
+        &self,
+        _: &[u8; 32],
+        _: jiff::Timestamp,
+    ) -> Result<JoinTokenTaken, Error> {
+        Err(Error::store(ErrorKind::Offline))
+    }
+}
+
+fn desk(google: &Arc<Google>, tofu: bool) -> Desk {
+    let entries = format!(
+        "- name: cloud\n  requiredAttestors:\n  - type: gcp_iit\n    config: {{allowedProjectIDs: [prod], audience: lab, tofu: {tofu}}}\n"
+    );
+    let mut desk = Desk::with_template(&entries, "/gcp/{{gcp_iit.instance_name}}");
+    desk.server.outside = google.clone();
+    desk
+}
+
+/// A machine with a key of its own that shows a token.
+async fn machine(desk: &Desk, shown: &[u8]) -> Host {
+    let mut host = Host::new(desk, token(desk, None).await);
+    host.agent.methods = vec![GCP.0, AttestorKind::SVID_KEY.0];
+    host.shown.insert(GCP, shown.to_vec());
+    host
+}
+
+/// The same machine in another login, with the key that it has kept.
+async fn again(desk: &Desk, host: &Host) -> Host {
+    let mut next = machine(desk, &host.shown[&GCP]).await;
+    next.svid = rcgen::KeyPair::try_from(host.svid.serialize_der()).unwrap();
+    next
+}
+
+#[tokio::test]
+async fn an_instance_is_the_key_that_came_first_until_its_node_is_evicted() {
+    let google = Arc::new(Google::new());
+    let desk = desk(&google, true);
+    let read = google.token(&desk, "2589221140676718026");
+    let (mut own, mut thief) = (machine(&desk, &read).await, machine(&desk, &read).await);
+    let session = granted(own.login(&desk).await);
+    assert_eq!(session.spiffe_id, "spiffe://example.org/gcp/node-7");
+    assert_eq!(denied(&thief.login(&desk).await), Some(DenyCode::REFUSED));
+    assert_eq!(
+        desk.sessions().await,
+        1,
+        "nothing of the refused login is stored"
+    );
+    // The same key may come again.
+    granted(again(&desk, &own).await.login(&desk).await);
+    // Its session goes on by that key, and by no other.
+    let nonce = session.renewal.clone().unwrap().1;
+    desk.clock.advance(Duration::from_secs(1800));
+    let stolen = own.renew(&session, &nonce, &thief.svid);
+    assert_eq!(renewed(&desk, &stolen).await, Err(DenyCode::LOGIN_REQUIRED));
+    let message = own.renew(&session, &nonce, &own.svid);
+    assert!(renewed(&desk, &message).await.is_ok());
+    // An operator gives the instance away.
+    let node = node_without_tpm(&session.spiffe_id);
+    assert!(desk.store.evict_node(&node).await.unwrap());
+    granted(again(&desk, &thief).await.login(&desk).await);
+    let answer = again(&desk, &own).await.login(&desk).await;
+    assert_eq!(denied(&answer), Some(DenyCode::REFUSED));
+}
+
+#[tokio::test]
+async fn without_a_key_nothing_can_be_bound_and_nobody_is_let_in() {
+    let google = Arc::new(Google::new());
+    let desk = desk(&google, true);
+    let mut host = machine(&desk, &google.token(&desk, "1")).await;
+    host.agent.methods = vec![GCP.0];
+    assert_eq!(denied(&host.login(&desk).await), Some(DenyCode::REFUSED));
+}
+
+/// What the tests above hold against: without `tofu` a copy of the token is as good as the token.
+#[tokio::test]
+async fn without_tofu_a_bearer_token_lets_in_its_bearer() {
+    let google = Arc::new(Google::new());
+    let desk = desk(&google, false);
+    let read = google.token(&desk, "1");
+    let (mut own, mut other) = (machine(&desk, &read).await, machine(&desk, &read).await);
+    granted(own.login(&desk).await);
+    granted(other.login(&desk).await);
+}
