@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 use super::session_key::SessionKey;
 use super::step::{Step, StepName};
 use super::{Denied, Env, LoginId, MethodKeys, Next, Progress, SvidKey, Turn, denial, plan};
+use crate::attestor::is_bearer;
 use crate::crypto::sha256;
 use crate::policy::Authorized;
 use crate::session::{QuotedState, RenewalBasis, SessionId, Shown};
@@ -173,6 +174,7 @@ fn first_uses(
     authorized: &Authorized,
     key: Option<&VerifiedKey>,
 ) -> Result<Vec<FirstUse>, Refused> {
+    let digest = |identity: &str| sha256(&[b"assay/first-use/v1", identity.as_bytes()]);
     let bind = |(method, identity): &(AttestorKind, Option<String>)| {
         let identity = identity.as_ref();
         let identity = identity.ok_or_else(|| internal(format!("{method} names no instance")))?;
@@ -185,11 +187,25 @@ fn first_uses(
         })?;
         Ok(FirstUse {
             method: *method,
-            identity: sha256(&[b"assay/first-use/v1", identity.as_bytes()]),
+            identity: digest(identity),
             key: sha256(&[key.spki_der()]),
+            binds: true,
         })
     };
-    authorized.first_uses().iter().map(bind).collect()
+    let own = authorized.first_uses();
+    let binding: Result<Vec<_>, Refused> = own.iter().map(bind).collect();
+    // What anybody could repeat may be bound by another policy or cluster, and is that key's here as well.
+    let others = authorized.identities().iter();
+    let others = others.filter(|(method, _)| {
+        is_bearer(*method) && !own.iter().any(|(binding, _)| binding == method)
+    });
+    let others = others.map(|(method, identity)| FirstUse {
+        method: *method,
+        identity: digest(identity),
+        key: key.map_or([0; 32], |key| sha256(&[key.spki_der()])),
+        binds: false,
+    });
+    Ok(binding?.into_iter().chain(others).collect())
 }
 
 /// What the session is sealed under: the secret that a TPM opened for the winning policy, or else the session key that the

@@ -16,8 +16,12 @@ pub struct FirstUse {
     pub method: AttestorKind,
     /// SHA-256 of the method's stable name for it ([`Facts::identity`](crate::attestor::Facts::identity)).
     pub identity: [u8; 32],
-    /// SHA-256 of the SVID's key, SubjectPublicKeyInfo in DER. The login has shown that it holds the private key.
+    /// SHA-256 of the SVID's key, SubjectPublicKeyInfo in DER; zeros where the login named none. That the private key is held was
+    /// shown by the request for its certificate, which is not of this login alone: see `docs/clouds.md`.
     pub key: [u8; 32],
+    /// Whether an instance that is not bound yet is bound by this login. Where not, the login must still fit a binding that is
+    /// there: another policy, or another cluster, may have made it.
+    pub binds: bool,
 }
 
 /// What is known of an instance.

@@ -111,7 +111,7 @@ impl Store for MemoryStore {
             ban: None,
         };
         state.nodes.insert(record.ek_hash.clone(), record);
-        for first in &login.first_uses {
+        for first in login.first_uses.iter().filter(|first| first.binds) {
             let place = (first.method.0, first.identity);
             let new = || BoundInstance {
                 key: first.key,

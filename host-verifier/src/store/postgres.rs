@@ -355,7 +355,7 @@ async fn commit(
         tx.rollback().await?;
         return Ok(None);
     }
-    for first in &login.first_uses {
+    for first in login.first_uses.iter().filter(|first| first.binds) {
         let done = sqlx::query(rows::PUT_FIRST_USE)
             .bind(i64::from(first.method.0))
             .bind(first.identity.as_slice())

@@ -14,6 +14,7 @@ fn first(method: AttestorKind, instance: u8, key: u8) -> FirstUse {
         method,
         identity: [instance; 32],
         key: [key; 32],
+        binds: true,
     }
 }
 
@@ -42,6 +43,27 @@ async fn the_first_key_is_the_instances(store: Arc<dyn Store>) {
     assert_eq!(taken, refused);
     assert_eq!(store.node("b").await.unwrap(), None);
     assert_eq!(store.sessions(at(2000), 10).await.unwrap().len(), 2);
+}
+
+/// As another policy, without `tofu`, or another cluster has it.
+async fn a_binding_holds_for_logins_that_bind_nothing(store: Arc<dyn Store>) {
+    let passing = |number, node, key| {
+        let mut record = with(number, node, 1, key);
+        record.first_uses[0].binds = false;
+        record
+    };
+    let stored = store.commit_login(&passing(1, "a", 7)).await.unwrap();
+    assert_eq!(stored, Commit::Stored);
+    // It has bound nothing.
+    let bound = store.commit_login(&with(2, "b", 1, 8)).await.unwrap();
+    assert_eq!(bound, Commit::Stored);
+    let result = store.commit_login(&passing(3, "a", 7)).await.unwrap();
+    assert!(
+        matches!(&result, Commit::Refused(Conflict::BoundElsewhere { node, .. }) if node == "b"),
+        "{result:?}"
+    );
+    let own = store.commit_login(&passing(4, "b", 8)).await.unwrap();
+    assert_eq!(own, Commit::Stored);
 }
 
 async fn an_instance_is_its_methods(store: Arc<dyn Store>) {
@@ -104,6 +126,7 @@ async fn of_many_first_logins_at_once_one_key_wins(store: Arc<dyn Store>) {
 
 conformance! {
     the_first_key_is_the_instances,
+    a_binding_holds_for_logins_that_bind_nothing,
     an_instance_is_its_methods,
     of_several_one_that_is_taken_is_enough,
     an_instance_goes_with_its_node,

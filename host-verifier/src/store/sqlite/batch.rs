@@ -126,7 +126,7 @@ fn commit_login(tx: &Transaction<'_>, login: &LoginRecord) -> Result<Commit, Sto
         Some(own) if keeps(own, node) => update_seen(tx, node)?,
         Some(_) => put_node(tx, rows::UPDATE_NODE, node)?,
     }
-    for first in &login.first_uses {
+    for first in login.first_uses.iter().filter(|first| first.binds) {
         let values = params![
             first.method.0,
             first.identity,
