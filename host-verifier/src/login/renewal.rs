@@ -15,7 +15,7 @@
 //! # Without a TPM
 //!
 //! Where every method of a login can be repeated, a node without an attestation key logs in anew: what it was let in for is
-//! proven again. Only where one cannot, as with a join token, does the node renew by a signature of its SVID's key, which
+//! proven again. Only where one cannot, as with a join token, or binds the node to its SVID's key (`tofu`), does the node renew by a signature of its SVID's key, which
 //! is in the CSR that the login's transcript holds. It shows that the node still has the key, and nothing more;
 //! [`Verifier::reattest_after`] bounds it as well.
 //!
