@@ -33,6 +33,7 @@ pub mod keys;
 pub mod link;
 pub mod platform;
 pub mod run;
+pub mod settings;
 pub mod tis;
 pub mod tpm;
 pub mod trace;

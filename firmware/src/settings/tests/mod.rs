@@ -1,0 +1,7 @@
+//! Settings over a flash of which power, wear and strangers take their share.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod flash;
+mod power_cuts;
+mod values;
