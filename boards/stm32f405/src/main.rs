@@ -6,6 +6,7 @@
 #![no_main]
 
 mod clock;
+mod flash;
 #[cfg(feature = "defmt")]
 mod log;
 mod panic;
@@ -55,6 +56,10 @@ fn agent() -> Agent {
     };
     let mut board = pins::take(chip);
     let timer = Timer::start(core.SYST);
+    let boots = flash::settings(board.flash).and_then(|mut settings| settings.count_boot());
+    #[cfg(feature = "defmt")]
+    defmt::info!("boot {}", boots);
+    let _ = boots;
     let link = Link::new(board.usart, timer, &mut board.rcc);
     let Ok(bus) = SpiTis::new(TpmBus::new(board.spi, &mut board.rcc), board.chip_select) else {
         unreachable!("an output pin of this chip cannot fail")

@@ -47,6 +47,8 @@ pub(crate) struct Board {
     pub(crate) spi: TpmSpi,
     /// Chip select, high (inactive).
     pub(crate) chip_select: TpmChipSelect,
+    /// The flash controller.
+    pub(crate) flash: pac::FLASH,
     /// The USART of the link, not yet on; its pins are in their alternate function.
     pub(crate) usart: LinkUsart,
 }
@@ -100,6 +102,7 @@ pub(crate) fn take(chip: pac::Peripherals) -> Board {
 
     Board {
         rcc,
+        flash: chip.FLASH,
         spi,
         chip_select,
         usart,

@@ -15,6 +15,7 @@
 //! | `cs` | pin of the TPM's chip select | `PA4` |
 //! | `nrst` | pin of the TPM's reset line | not wired |
 //! | `uid` | 24 hex digits, the chip's unique id | `415353415900000000000001` |
+//! | `settings` | file in which the flash sectors that the board writes outlive the run | none |
 //! | `count` | `on`, `off`: count instructions | `off` |
 //! | `start`, `stop` | addresses; instructions between them are reported (implies `count`) | none |
 //! | `stack` | `LOW:HIGH`; the lowest write in it is reported | none |
@@ -56,6 +57,8 @@ pub struct Args {
     pub nrst: Option<Pin>,
     /// Unique id, as at 0x1FFF_7A10.
     pub uid: [u8; 12],
+    /// Where the board's settings are kept.
+    pub settings: Option<PathBuf>,
     /// Whether to count instructions.
     pub count: bool,
     /// Counting from the instruction at `.0` to the one at `.1`.
@@ -106,6 +109,7 @@ impl Args {
             cs: Pin { port: 0, number: 4 },
             nrst: None,
             uid: *b"ASSAY\0\0\0\0\0\0\x01",
+            settings: None,
             count: false,
             span: None,
             stack: None,
@@ -148,6 +152,7 @@ impl Args {
                 "cs" => args.cs = pin(value).map_err(bad)?,
                 "nrst" => args.nrst = Some(pin(value).map_err(bad)?),
                 "uid" => args.uid = uid(value).map_err(bad)?,
+                "settings" => args.settings = Some(PathBuf::from(value)),
                 "count" => args.count = switch(value).map_err(bad)?,
                 "start" => start = Some(number(value).map_err(bad)?),
                 "stop" => stop = Some(number(value).map_err(bad)?),

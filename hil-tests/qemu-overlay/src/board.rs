@@ -5,10 +5,13 @@
 //! drives nothing, and SPI1 reaches the TPM only through pins given to it (PA5 to PA7 or PB3 to PB5,
 //! alternate function 5). A board crate that forgets any of these fails here too.
 
+use std::path::PathBuf;
+
 use assay_spi_tpm::SpiTpm;
 
 use crate::args::Pin;
-use crate::blocks::{FlashInfo, Gpio, Rcc, Rx, Spi, Words, merge, narrow};
+use crate::blocks::flash::{SETTINGS_BASE, SETTINGS_LEN};
+use crate::blocks::{Flash, FlashInfo, Gpio, Rcc, Rx, Spi, Words, merge, narrow};
 
 /// GPIO ports of the chip, A to I.
 pub const PORTS: u8 = 9;
@@ -24,8 +27,10 @@ pub enum Block {
     Rcc,
     /// Power control.
     Pwr,
-    /// Flash interface (latency).
+    /// Flash controller.
     Flash,
+    /// The sectors of the flash that the board writes.
+    Settings,
     /// A port, 0 = A.
     Gpio(u8),
     /// The TPM's bus.
@@ -42,11 +47,21 @@ impl Block {
             Self::Rcc => 0x4002_3800,
             Self::Pwr => 0x4000_7000,
             Self::Flash => 0x4002_3C00,
+            Self::Settings => SETTINGS_BASE,
             Self::Gpio(port) => {
                 0x4002_0000u64.saturating_add(u64::from(port).saturating_mul(0x400))
             }
             Self::Spi1 => 0x4001_3000,
             Self::FlashInfo => 0x1FFF_7800,
+        }
+    }
+
+    /// Bytes of address space.
+    #[must_use]
+    pub fn len(self) -> u64 {
+        match self {
+            Self::Settings => SETTINGS_LEN as u64,
+            _ => REGISTERS_LEN,
         }
     }
 
@@ -56,6 +71,7 @@ impl Block {
             Self::Rcc,
             Self::Pwr,
             Self::Flash,
+            Self::Settings,
             Self::Spi1,
             Self::FlashInfo,
         ]
@@ -64,8 +80,8 @@ impl Block {
     }
 }
 
-/// Bytes of address space of each block.
-pub const BLOCK_LEN: u64 = 0x400;
+/// Bytes of address space of a block of registers.
+const REGISTERS_LEN: u64 = 0x400;
 
 /// The board.
 pub struct Board {
@@ -74,7 +90,7 @@ pub struct Board {
     nrst: Option<Pin>,
     rcc: Rcc,
     pwr: Words<2>,
-    flash: Words<6>,
+    flash: Flash,
     ports: Vec<Gpio>,
     spi: Spi,
     flash_info: FlashInfo,
@@ -82,15 +98,23 @@ pub struct Board {
 
 impl Board {
     /// A board that has just been powered.
+    ///
+    /// `settings` is the file in which the sectors that it writes outlive the run.
     #[must_use]
-    pub fn new(tpm: SpiTpm, cs: Pin, nrst: Option<Pin>, uid: [u8; 12]) -> Self {
+    pub fn new(
+        tpm: SpiTpm,
+        cs: Pin,
+        nrst: Option<Pin>,
+        uid: [u8; 12],
+        settings: Option<PathBuf>,
+    ) -> Self {
         Self {
             tpm,
             cs,
             nrst,
             rcc: Rcc::default(),
             pwr: Words::default(),
-            flash: Words::default(),
+            flash: Flash::new(settings),
             ports: (0..PORTS).map(Gpio::new).collect(),
             spi: Spi::default(),
             flash_info: FlashInfo::new(uid),
@@ -111,7 +135,7 @@ impl Board {
     pub fn system_reset(&mut self) {
         self.rcc.system_reset();
         self.pwr = Words::default();
-        self.flash = Words::default();
+        self.flash.reset();
         for port in &mut self.ports {
             port.reset();
         }
@@ -127,7 +151,8 @@ impl Board {
                 let ready = if offset & !3 == 4 { VOSRDY } else { 0 };
                 narrow(self.pwr.get(offset) | ready, offset, size)
             }
-            Block::Flash => narrow(self.flash.get(offset), offset, size),
+            Block::Flash => self.flash.read_register(offset, size),
+            Block::Settings => self.flash.read(offset, size),
             Block::Gpio(port) if self.rcc.gpio_clock(port) => self
                 .ports
                 .get(usize::from(port))
@@ -149,10 +174,8 @@ impl Board {
                 let word = merge(self.pwr.get(offset), offset, size, value);
                 self.pwr.set(offset, word);
             }
-            Block::Flash => {
-                let word = merge(self.flash.get(offset), offset, size, value);
-                self.flash.set(offset, word);
-            }
+            Block::Flash => self.flash.write_register(offset, size, value),
+            Block::Settings => self.flash.write(offset, size, value),
             Block::Gpio(port) if self.rcc.gpio_clock(port) => {
                 if let Some(gpio) = self.ports.get_mut(usize::from(port)) {
                     gpio.write(offset, size, value);

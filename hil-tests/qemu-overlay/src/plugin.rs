@@ -11,7 +11,7 @@ use assay_spi_tpm::swtpm::SwtpmSocket;
 use assay_spi_tpm::{Config, SpiTpm};
 
 use crate::args::Args;
-use crate::board::{BLOCK_LEN, Block, Board};
+use crate::board::{Block, Board};
 use crate::counters;
 use crate::qemu::{self, Info, MemoryRegionOps, Opaque, PluginId, TakenAccess, ValidAccess};
 use crate::report::Reporter;
@@ -136,7 +136,7 @@ fn make_board(args: &Args) -> Board {
             counters::to_json_members()
         ));
     }));
-    Board::new(tpm, args.cs, args.nrst, args.uid)
+    Board::new(tpm, args.cs, args.nrst, args.uid, args.settings.clone())
 }
 
 fn report(line: &str) {
@@ -174,7 +174,7 @@ fn overlay(block: Block) {
             &raw const OPS,
             opaque,
             c"assay-overlay".as_ptr(),
-            BLOCK_LEN,
+            block.len(),
         );
         qemu::memory_region_add_subregion_overlap(
             qemu::get_system_memory(),

@@ -32,6 +32,8 @@ pub struct OverlayOptions {
     pub reset_pin: Option<String>,
     /// The microcontroller's unique id.
     pub unique_id: Option<[u8; 12]>,
+    /// File in which the board's settings outlive a run; without it they end with QEMU.
+    pub settings: Option<PathBuf>,
     /// Count instructions.
     pub count: bool,
     /// Report the instructions between these addresses.
@@ -78,6 +80,11 @@ impl OverlayOptions {
             pairs.push(("faults", self.faults.to_string()));
         }
         pairs.extend(self.unique_id.map(|id| ("uid", hex::encode(id))));
+        pairs.extend(
+            self.settings
+                .as_deref()
+                .map(|file| ("settings", path(file))),
+        );
         if self.count {
             pairs.push(("count", "on".to_owned()));
         }

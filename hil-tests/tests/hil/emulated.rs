@@ -17,19 +17,19 @@ use tempfile::TempDir;
 /// Generous: the limit only ends a run that has gone wrong.
 const LIMIT: Duration = Duration::from_secs(90);
 
-struct Bench {
+pub(crate) struct Bench {
     folder: TempDir,
     tpm: ManufacturedTpm,
 }
 
 impl Bench {
-    fn new(recipe: &Recipe) -> Self {
+    pub(crate) fn new(recipe: &Recipe) -> Self {
         let folder = tempfile::Builder::new().prefix("assay-").tempdir().unwrap();
         let tpm = cache::copy(recipe, &folder.path().join("made")).unwrap();
         Self { folder, tpm }
     }
 
-    fn start(&self, board: &Board, overlay: OverlayOptions) -> Live {
+    pub(crate) fn start(&self, board: &Board, overlay: OverlayOptions) -> Live {
         let image = board::build(board, Profile::Firmware).unwrap();
         let options = Options {
             overlay,
@@ -44,7 +44,7 @@ fn finish(live: &Live) -> VerifierEvent {
         .unwrap_or_else(|error| panic!("{error:#}\n{}", live.assayd.log()))
 }
 
-fn granted(live: &Live) -> VerifierEvent {
+pub(crate) fn granted(live: &Live) -> VerifierEvent {
     let end = finish(live);
     assert!(end.is_granted(), "{end:?}\n{}", live.assayd.log());
     end

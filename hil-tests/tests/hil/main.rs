@@ -22,6 +22,7 @@ mod measure;
 mod possession;
 mod qemu;
 mod service_load;
+mod settings;
 mod svid;
 mod unreadable_nv;
 mod walkthrough;

@@ -1,11 +1,13 @@
 //! Register models of the blocks that a stock machine lacks. Plain Rust, no QEMU in here.
 //! Names and offsets as in ST RM0090.
 
+pub mod flash;
 pub mod flash_info;
 pub mod gpio;
 pub mod rcc;
 pub mod spi;
 
+pub use flash::Flash;
 pub use flash_info::FlashInfo;
 pub use gpio::Gpio;
 pub use rcc::Rcc;

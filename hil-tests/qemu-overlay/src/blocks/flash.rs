@@ -1,0 +1,230 @@
+//! The flash controller, and the sectors that a board writes while it runs. `[RM0090] 3.6, 3.9`
+//!
+//! The rest of the flash is the machine's, which loads the image into it and never changes it. What a real part refuses is
+//! refused here: a locked controller, bits that would have to rise, a wrong width, a sector that is not ours.
+
+use std::fs;
+use std::ops::Range;
+use std::path::PathBuf;
+
+use super::{Words, merge, narrow};
+
+/// Address of the first byte that can be written.
+pub const SETTINGS_BASE: u64 = 0x080A_0000;
+/// Bytes of a sector from number 5 on.
+const SECTOR: usize = 128 * 1024;
+/// The sectors' numbers.
+const SECTORS: Range<u32> = 9..11;
+/// All of them.
+pub const SETTINGS_LEN: usize = 2 * SECTOR;
+
+const KEYR: u32 = 0x04;
+const SR: u32 = 0x0C;
+const CR: u32 = 0x10;
+const KEYS: [u32; 2] = [0x4567_0123, 0xCDEF_89AB];
+
+const CR_PG: u32 = 1;
+const CR_SER: u32 = 1 << 1;
+const CR_STRT: u32 = 1 << 16;
+const CR_LOCK: u32 = 1 << 31;
+/// End of operation and the error flags, cleared by writing ones.
+const SR_FLAGS: u32 = 0xF3;
+const SR_WRPERR: u32 = 1 << 4;
+const SR_PGPERR: u32 = 1 << 6;
+const SR_PGSERR: u32 = 1 << 7;
+
+/// The controller and what it controls.
+#[derive(Debug, Clone)]
+pub struct Flash {
+    registers: Words<6>,
+    /// How many keys were right; more than all after a wrong one, until the next reset.
+    keys: usize,
+    bytes: Vec<u8>,
+    /// Where the sectors are kept from one run to the next.
+    file: Option<PathBuf>,
+}
+
+impl Flash {
+    /// An erased flash, or what an earlier run left in `file`.
+    #[must_use]
+    pub fn new(file: Option<PathBuf>) -> Self {
+        let mut bytes = vec![0xFF; SETTINGS_LEN];
+        let kept = file.as_ref().and_then(|file| fs::read(file).ok());
+        for (to, from) in bytes.iter_mut().zip(kept.unwrap_or_default()) {
+            *to = from;
+        }
+        let mut flash = Self {
+            registers: Words::default(),
+            keys: 0,
+            bytes,
+            file,
+        };
+        flash.reset();
+        flash
+    }
+
+    /// A reset of the controller; the sectors keep what they hold.
+    pub fn reset(&mut self) {
+        self.registers = Words::default();
+        self.registers.set(CR, CR_LOCK);
+        self.keys = 0;
+    }
+
+    /// A read of a register.
+    #[must_use]
+    pub fn read_register(&self, offset: u32, size: u32) -> u32 {
+        narrow(self.registers.get(offset), offset, size)
+    }
+
+    /// A write of a register.
+    pub fn write_register(&mut self, offset: u32, size: u32, value: u32) {
+        let old = self.registers.get(offset);
+        let word = merge(old, offset, size, value);
+        match offset & !3 {
+            KEYR => self.key(word),
+            SR => self.registers.set(SR, old & !(word & SR_FLAGS)),
+            CR if old & CR_LOCK == 0 => self.command(word),
+            // Locked: nothing but another key moves it.
+            CR => {}
+            _ => self.registers.set(offset, word),
+        }
+    }
+
+    /// A read of the sectors; `offset` from [`SETTINGS_BASE`].
+    #[must_use]
+    pub fn read(&self, offset: u32, size: u32) -> u32 {
+        (0..size.min(4)).rev().fold(0, |word, i| {
+            let at = usize::try_from(offset.saturating_add(i)).unwrap_or(usize::MAX);
+            (word << 8) | u32::from(self.bytes.get(at).copied().unwrap_or(0xFF))
+        })
+    }
+
+    /// A write to the sectors: programs them if that is what the controller was set to.
+    pub fn write(&mut self, offset: u32, size: u32, value: u32) {
+        let control = self.registers.get(CR);
+        if control & CR_PG == 0 || control & CR_LOCK != 0 {
+            return self.fail(SR_PGSERR);
+        }
+        // PSIZE is the logarithm of the width.
+        if size != 1 << (control >> 8 & 3) {
+            return self.fail(SR_PGPERR);
+        }
+        let from = usize::try_from(offset).unwrap_or(usize::MAX);
+        let cells = self.bytes.iter_mut().skip(from);
+        for (cell, byte) in cells.zip(value.to_le_bytes()).take(size as usize) {
+            *cell &= byte;
+        }
+        self.keep();
+    }
+
+    fn key(&mut self, key: u32) {
+        self.keys = match KEYS.get(self.keys) {
+            Some(wanted) if *wanted == key => self.keys.saturating_add(1),
+            _ => usize::MAX,
+        };
+        if self.keys == KEYS.len() {
+            let control = self.registers.get(CR);
+            self.registers.set(CR, control & !CR_LOCK);
+        }
+    }
+
+    fn command(&mut self, control: u32) {
+        if control & CR_LOCK != 0 {
+            self.keys = 0;
+        }
+        self.registers.set(CR, control & !CR_STRT);
+        if control & CR_STRT == 0 || control & CR_SER == 0 {
+            return;
+        }
+        let number = control >> 3 & 0xF;
+        if !SECTORS.contains(&number) {
+            return self.fail(SR_WRPERR);
+        }
+        let nth = usize::try_from(number.saturating_sub(SECTORS.start)).unwrap_or(0);
+        let sector = self.bytes.chunks_mut(SECTOR).nth(nth);
+        sector.unwrap_or_default().fill(0xFF);
+        self.keep();
+    }
+
+    fn fail(&mut self, flag: u32) {
+        let status = self.registers.get(SR);
+        self.registers.set(SR, status | flag);
+    }
+
+    /// The file is a convenience of the harness: a flash that cannot be kept works until the run ends.
+    fn keep(&self) {
+        if let Some(file) = &self.file
+            && let Err(error) = fs::write(file, &self.bytes)
+        {
+            eprintln!("assay-qemu-overlay: {}: {error}", file.display());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PSIZE_32: u32 = 2 << 8;
+
+    fn unlocked() -> Flash {
+        let mut flash = Flash::new(None);
+        for key in KEYS {
+            flash.write_register(KEYR, 4, key);
+        }
+        flash
+    }
+
+    #[test]
+    fn a_word_is_programmed_once_and_erased_with_its_sector() {
+        let mut flash = unlocked();
+        flash.write_register(CR, 4, CR_PG | PSIZE_32);
+        flash.write(8, 4, 0x1122_3344);
+        assert_eq!(flash.read(8, 4), 0x1122_3344);
+        assert_eq!(flash.read(9, 1), 0x33);
+        flash.write(8, 4, 0xFFFF_0000);
+        assert_eq!(flash.read(8, 4), 0x1122_0000, "bits do not rise");
+        flash.write_register(CR, 4, CR_SER | CR_STRT | 10 << 3);
+        assert_eq!(flash.read(8, 4), 0x1122_0000, "the other sector");
+        flash.write_register(CR, 4, CR_SER | CR_STRT | 9 << 3);
+        assert_eq!(flash.read(8, 4), u32::MAX);
+        assert_eq!(flash.read_register(SR, 4), 0);
+    }
+
+    #[test]
+    fn a_locked_controller_changes_nothing() {
+        let mut flash = Flash::new(None);
+        flash.write_register(CR, 4, CR_PG | PSIZE_32);
+        flash.write(0, 4, 0);
+        assert_eq!(flash.read(0, 4), u32::MAX);
+        assert_eq!(flash.read_register(SR, 4), SR_PGSERR);
+        flash.write_register(SR, 4, SR_PGSERR);
+        assert_eq!(flash.read_register(SR, 4), 0);
+    }
+
+    #[test]
+    fn a_wrong_key_locks_until_the_next_reset() {
+        let mut flash = Flash::new(None);
+        flash.write_register(KEYR, 4, 1);
+        for key in KEYS {
+            flash.write_register(KEYR, 4, key);
+        }
+        assert_eq!(flash.read_register(CR, 4), CR_LOCK);
+        flash.reset();
+        for key in KEYS {
+            flash.write_register(KEYR, 4, key);
+        }
+        assert_eq!(flash.read_register(CR, 4), 0);
+    }
+
+    #[test]
+    fn a_wrong_width_and_a_foreign_sector_are_errors() {
+        let mut flash = unlocked();
+        flash.write_register(CR, 4, CR_PG | PSIZE_32);
+        flash.write(0, 1, 0);
+        assert_eq!(flash.read(0, 1), 0xFF);
+        assert_eq!(flash.read_register(SR, 4), SR_PGPERR);
+        flash.write_register(CR, 4, CR_SER | CR_STRT | 2 << 3);
+        assert_eq!(flash.read_register(SR, 4), SR_PGPERR | SR_WRPERR);
+    }
+}
