@@ -7,6 +7,7 @@ extern crate std;
 
 pub mod identity;
 pub mod login;
+pub mod measurement;
 pub mod method;
 pub mod policy;
 pub mod protocol;

@@ -69,6 +69,13 @@ impl PcrIndex {
         }
     }
 
+    /// `INDEX`, whose being below 24 is checked when this is compiled.
+    #[must_use]
+    pub const fn known<const INDEX: u8>() -> Self {
+        const { assert!(INDEX < PCR_COUNT, "there is no such PCR") };
+        Self(INDEX)
+    }
+
     /// The number.
     #[must_use]
     pub const fn get(self) -> u8 {
