@@ -58,7 +58,7 @@ impl Block {
 
     /// Bytes of address space.
     #[must_use]
-    pub fn len(self) -> u64 {
+    pub fn size(self) -> u64 {
         match self {
             Self::Settings => SETTINGS_LEN as u64,
             _ => REGISTERS_LEN,

@@ -174,7 +174,7 @@ fn overlay(block: Block) {
             &raw const OPS,
             opaque,
             c"assay-overlay".as_ptr(),
-            block.len(),
+            block.size(),
         );
         qemu::memory_region_add_subregion_overlap(
             qemu::get_system_memory(),
