@@ -7,6 +7,7 @@
 //! challenge signature : ECDSA P-256/SHA-256 over  "assay/challenge/v1" | T | body
 //! quote nonce         : SHA-256("assay/quote/v1" | T)         -> qualifyingData
 //! SVID key's nonce    : SHA-256("assay/svid-key/v1" | T)      -> qualifyingData of its certification
+//! SVID key's proof    : SVID key over  "assay/svid-key-held/v1" | SVID key's nonce, for a key that no TPM certifies
 //! a method's nonce    : SHA-256("assay/proof-nonce/v1" | method u8 | T)
 //! session key         : SHA-256("assay/session-key/v1" | ECDH x | len u32 be | agent's share | len u32 be | verifier's share)
 //! K(label)            : HMAC-SHA-256(activated secret, or session key, label | T)
@@ -27,5 +28,5 @@ pub use keys::{LoginKeys, SECRET_LEN, SealError};
 pub use renewal::{RenewDigest, renewal_by_key, renewal_message, renewal_nonce};
 pub use transcript::{
     CHALLENGE_LABEL, Direction, Transcript, challenge_message, proof_nonce, quote_nonce,
-    svid_key_nonce,
+    svid_key_nonce, svid_key_possession,
 };

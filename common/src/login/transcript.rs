@@ -9,6 +9,7 @@ pub const CHALLENGE_LABEL: &[u8] = b"assay/challenge/v1";
 const LOGIN_LABEL: &[u8] = b"assay/login/v1";
 const QUOTE_LABEL: &[u8] = b"assay/quote/v1";
 const SVID_KEY_LABEL: &[u8] = b"assay/svid-key/v1";
+const POSSESSION_LABEL: &[u8] = b"assay/svid-key-held/v1";
 const PROOF_NONCE_LABEL: &[u8] = b"assay/proof-nonce/v1";
 
 /// Who sent a message. Part of the hash, so a reflected message is not the same message.
@@ -81,6 +82,14 @@ pub fn quote_nonce(transcript: &Transcript) -> [u8; 32] {
 #[must_use]
 pub fn svid_key_nonce(transcript: &Transcript) -> [u8; 32] {
     labelled(SVID_KEY_LABEL, transcript)
+}
+
+/// What an SVID key that no TPM certifies signs, to show that it is held in this login; `nonce` is that of
+/// [`svid_key_nonce`]. Two pieces, signed as one message. It is no renewal and no request for a certificate, which the same
+/// key signs as well.
+#[must_use]
+pub const fn svid_key_possession(nonce: &[u8; 32]) -> [&[u8]; 2] {
+    [POSSESSION_LABEL, nonce]
 }
 
 /// The verifier's nonce for a method's proof in this login; `transcript` includes the challenge that asks for the proof.

@@ -23,17 +23,35 @@ impl SvidKeyRequest<'_> {
     pub const ECDSA_P256: u8 = 1;
     /// An RSA key of 2,048 bits that signs by PKCS #1 v1.5 with SHA-256.
     pub const RSA_2048: u8 = 2;
+    /// No algorithm: the verifier reads [`Held::Signed`], and wants it of a key that no TPM certifies. An agent answers a
+    /// verifier of before, which does not send it, with [`Held::Unshown`].
+    pub const POSSESSION: u8 = 0x80;
 }
 
-/// The key, and what vouches for the place it lives in.
+/// The key, and what shows that the node holds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SvidKeyPayload<'a> {
     /// PKCS #10 certification request (RFC 2986), DER: empty subject, no attributes, signed by the key. The name in the SVID
     /// is the verifier's decision, so nothing is asked for.
     pub csr: &'a [u8],
-    /// Proof that the key lives in the TPM of the login; `None` for a key that does not.
+    /// What shows that whoever logs in holds the key now.
     #[serde(borrow)]
-    pub residence: Option<Residence<'a>>,
+    pub held: Held<'a>,
+}
+
+/// What shows that the key is held in this login. The CSR does not: it is signed once, and could be somebody else's copy.
+///
+/// The first two are the `None` and `Some` of an `Option` in their encoding, which is what they were before the third.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Held<'a> {
+    /// Nothing.
+    Unshown,
+    /// The key lives in the TPM of the login.
+    #[serde(borrow)]
+    Certified(Residence<'a>),
+    /// The key itself signed: ECDSA in DER, or RSASSA-PKCS1-v1_5, with SHA-256, over
+    /// [`svid_key_possession`](crate::login::svid_key_possession). For keys that no TPM certifies.
+    Signed(&'a [u8]),
 }
 
 /// `TPM2_Certify` of the SVID key by the AK of the same login.

@@ -1,6 +1,6 @@
 //! Messages: round trips, truncation, trailing bytes, unknown variants.
 
-use assay_common::method::svid_key::{Residence, SvidKeyPayload, SvidKeyRequest};
+use assay_common::method::svid_key::{Held, Residence, SvidKeyPayload, SvidKeyRequest};
 use assay_common::method::tpm_ek::EkPayload;
 use assay_common::policy::AttestorKind;
 use assay_common::protocol::message::{DecodeError, Items};
@@ -89,15 +89,20 @@ pub(crate) fn svid_key_request() -> SvidKeyRequest<'static> {
     }
 }
 
-pub(crate) fn svid_key_payloads() -> [SvidKeyPayload<'static>; 2] {
+pub(crate) fn svid_key_payloads() -> [SvidKeyPayload<'static>; 3] {
     let residence = Residence {
         public: &[1],
         attest: &[2, 2],
         signature: &[3, 3, 3],
     };
-    [Some(residence), None].map(|residence| SvidKeyPayload {
+    let held = [
+        Held::Certified(residence),
+        Held::Unshown,
+        Held::Signed(&[4, 4]),
+    ];
+    held.map(|held| SvidKeyPayload {
         csr: &[0x30, 0],
-        residence,
+        held,
     })
 }
 
@@ -294,7 +299,7 @@ fn the_first_proofs_of_a_tpm_that_has_rsa_only_fit_an_agent_message() {
     });
     let svid_key = bytes(&SvidKeyPayload {
         csr: &[0xFF; 585],
-        residence: Some(Residence {
+        held: Held::Certified(Residence {
             public: &[0xFF; 280],
             attest: &[0xFF; 173],
             signature: &[0xFF; 262],

@@ -15,9 +15,10 @@ mod trouble;
 
 use std::path::PathBuf;
 
-use assay_common::login::{LoginKeys, proof_nonce};
+use assay_common::login::{LoginKeys, proof_nonce, svid_key_nonce};
+use assay_common::method::svid_key::SvidKeyRequest;
 use assay_common::policy::{AttestorKind, AttestorSet};
-use assay_common::protocol::{MessageWriter, TroubleCode};
+use assay_common::protocol::{MessageWriter, TroubleCode, read};
 use assay_firmware::evidence::{EvidenceError, EvidenceSource, Request};
 use assay_firmware::link::BlobSink;
 
@@ -248,9 +249,18 @@ impl Evidence {
         Ok(Some(keys))
     }
 
-    /// A request for a certificate of a key in memory: there is no proof of where it lives.
-    fn request_svid(&mut self, out: &mut MessageWriter<'_>) -> Result<(), EvidenceError> {
-        const NO_RESIDENCE: u8 = 0;
+    /// A request for a certificate of a key in memory, which signs the login where the verifier reads that: there is no proof
+    /// of where it lives.
+    fn request_svid(
+        &mut self,
+        request: &Request<'_>,
+        out: &mut MessageWriter<'_>,
+    ) -> Result<(), EvidenceError> {
+        /// The variants of [`Held`](assay_common::method::svid_key::Held).
+        const UNSHOWN: u8 = 0;
+        const SIGNED: u8 = 2;
+        let asked: SvidKeyRequest<'_> =
+            read(request.payload).map_err(|_| EvidenceError::new(TroubleCode::PROTOCOL))?;
         let failed = |_: CryptoError| EvidenceError::new(TroubleCode::METHOD);
         let key = match &self.key_file {
             None => SvidKey::generate().map_err(failed)?,
@@ -263,7 +273,13 @@ impl Evidence {
         let field = out.begin();
         key.request(out).map_err(failed)?;
         out.end(field);
-        out.byte(NO_RESIDENCE);
+        if asked.algorithms.contains(&SvidKeyRequest::POSSESSION) {
+            let nonce = svid_key_nonce(request.transcript);
+            out.byte(SIGNED);
+            out.bytes(&key.hold(&nonce).map_err(failed)?);
+        } else {
+            out.byte(UNSHOWN);
+        }
         Ok(())
     }
 }
@@ -399,7 +415,7 @@ impl EvidenceSource for Evidence {
                 let made = tpm.source.prove(request, blobs, out);
                 made.map_err(|error| self.tpm_trouble(error))
             }
-            _ => self.request_svid(out).map(|()| None),
+            _ => self.request_svid(request, out).map(|()| None),
         }
     }
 

@@ -1,11 +1,13 @@
 //! What becomes of a login when one method breaks between the offer and the proof.
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-use assay_common::login::Transcript;
+use assay_common::login::{Direction, Transcript, svid_key_nonce, svid_key_possession};
+use assay_common::method::svid_key::{Held, SvidKeyPayload, SvidKeyRequest};
 use assay_common::policy::{AttestorKind, AttestorSet};
-use assay_common::protocol::{MessageWriter, TroubleCode};
+use assay_common::protocol::{MessageWriter, TroubleCode, decode, encode};
 use assay_firmware::evidence::{EvidenceError, EvidenceSource as _, Request};
 use assay_firmware::link::{BlobSink, LinkError};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
 
 use super::Evidence;
 use crate::finding::Finding;
@@ -150,4 +152,37 @@ fn a_proof_is_written_once_and_only_when_it_was_made() {
     answering(&mut evidence, &[SOUND], 0).unwrap();
     assert!(write(&mut evidence));
     assert!(!write(&mut evidence));
+}
+
+/// The key's signature over this login goes with its request, for a verifier that reads it; one of before gets none.
+#[test]
+fn a_key_in_memory_signs_the_login() {
+    let transcript = Transcript::new().then(Direction::Verifier, b"asked");
+    let ask = |algorithms: &[u8]| {
+        let mut evidence = evidence(vec![Until(SOUND, 1)]);
+        let (mut asked, mut room) = ([0; 8], [0; 512]);
+        let request = Request {
+            kind: AttestorKind::SVID_KEY,
+            round: 0,
+            payload: encode(&SvidKeyRequest { algorithms }, &mut asked).unwrap(),
+            transcript: &transcript,
+        };
+        let mut out = MessageWriter::new(&mut room);
+        evidence.prove(&request, &mut NoBlobs, &mut out).unwrap();
+        let public = evidence.svid_key().unwrap().public().to_vec();
+        (public, out.finish().unwrap().to_vec())
+    };
+    let (public, answer) = ask(&[1, 2, SvidKeyRequest::POSSESSION]);
+    let Held::Signed(signature) = decode::<SvidKeyPayload<'_>>(&answer).unwrap().held else {
+        unreachable!("it was asked to sign");
+    };
+    let key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, public);
+    let over = |transcript: &Transcript| svid_key_possession(&svid_key_nonce(transcript)).concat();
+    key.verify(&over(&transcript), signature).unwrap();
+    assert!(key.verify(&over(&Transcript::new()), signature).is_err());
+    let (_, answer) = ask(&[1, 2]);
+    assert_eq!(
+        decode::<SvidKeyPayload<'_>>(&answer).unwrap().held,
+        Held::Unshown
+    );
 }

@@ -2,7 +2,7 @@
 //! the SVID's is [`kept`](super::kept).
 
 use assay_common::login::session_key::{SHARE_LEN, session_keys};
-use assay_common::login::{LoginKeys, renewal_by_key};
+use assay_common::login::{LoginKeys, renewal_by_key, svid_key_possession};
 use assay_common::protocol::MessageWriter;
 use assay_firmware::keys::csr;
 use aws_lc_rs::agreement::{ECDH_P256, PrivateKey, UnparsedPublicKey, agree};
@@ -64,19 +64,35 @@ impl SvidKey {
         Ok(Zeroizing::new(der.as_ref().to_vec()))
     }
 
+    /// The public key: an uncompressed SEC1 point.
+    #[must_use]
+    pub fn public(&self) -> &[u8] {
+        self.0.public_key().as_ref()
+    }
+
     /// Appends the certificate request, signed by the key.
     ///
     /// # Errors
     ///
     /// [`CryptoError`].
     pub fn request(&self, out: &mut MessageWriter<'_>) -> Result<(), CryptoError> {
-        let point = self.0.public_key().as_ref();
+        let point = self.public();
         // The first byte says that the point is uncompressed.
         let point = point.get(1..).and_then(|point| point.try_into().ok());
         let point: [u8; POINT] = point.ok_or(CryptoError)?;
         let signature = self.sign(&csr::p256_info(&point).concat())?;
         csr::write_p256(&point, &signature, out);
         Ok(())
+    }
+
+    /// The signature that shows that the key is held in the login whose
+    /// [`svid_key_nonce`](assay_common::login::svid_key_nonce) this is.
+    ///
+    /// # Errors
+    ///
+    /// [`CryptoError`].
+    pub fn hold(&self, nonce: &[u8; 32]) -> Result<Vec<u8>, CryptoError> {
+        self.sign(&svid_key_possession(nonce).concat())
     }
 
     /// The signature that renews a session which no attestation key stands behind.

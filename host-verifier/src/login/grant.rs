@@ -103,15 +103,16 @@ fn draw(progress: &Progress, authorized: &Authorized, env: &Env<'_>) -> Result<D
     let verifier = &progress.verifier;
     let facts = authorized.facts();
     let keys = sealing_keys(progress, authorized)?;
-    let key = match &progress.svid_key {
-        SvidKey::None | SvidKey::Available => None,
+    let bound = facts.attestation_key.as_ref();
+    let (key, held) = match &progress.svid_key {
+        SvidKey::None | SvidKey::Available => (None, false),
         SvidKey::Refused(error) => return Err((denial::code_of(error.fault), error.to_string())),
-        SvidKey::Offered(offered) => match offered.resident(facts.attestation_key.as_ref()) {
-            Ok(key) => Some(key.clone()),
+        SvidKey::Offered(offered) => match offered.resident(bound) {
+            Ok(key) => (Some(key.clone()), offered.is_held(bound)),
             Err(error) => return Err((denial::code_of(error.fault), error.to_string())),
         },
     };
-    let first_uses = first_uses(authorized, key.as_ref())?;
+    let first_uses = first_uses(authorized, key.as_ref(), held)?;
     let spiffe_id = verifier
         .spiffe_id(&progress.cluster, authorized.attributes())
         .map_err(|error| misconfigured(error.to_string()))?;
@@ -150,7 +151,6 @@ fn draw(progress: &Progress, authorized: &Authorized, env: &Env<'_>) -> Result<D
         renewal: renewable(progress, authorized, key.as_ref(), issued_at, env)?,
         svid_key: key.as_ref().map(|key| key.spki_der().to_vec()),
     };
-    let bound = facts.attestation_key.as_ref();
     let node = NodeUpdate {
         ak_name: bound.map_or_else(|| no_ak(&node), |ak| ak.name.clone()),
         ek_hash: node,
@@ -169,10 +169,12 @@ fn draw(progress: &Progress, authorized: &Authorized, env: &Env<'_>) -> Result<D
     Ok((record, sealed_secret, key))
 }
 
-/// What this login binds to the SVID's key, or must find bound to it.
+/// What this login binds to the SVID's key, or must find bound to it. `held` says whether the login has shown that it holds it:
+/// the request for its certificate could be a copy, as what is bound could.
 fn first_uses(
     authorized: &Authorized,
     key: Option<&VerifiedKey>,
+    held: bool,
 ) -> Result<Vec<FirstUse>, Refused> {
     let digest = |identity: &str| sha256(&[b"assay/first-use/v1", identity.as_bytes()]);
     let bind = |(method, identity): &(AttestorKind, Option<String>)| {
@@ -185,10 +187,18 @@ fn first_uses(
             );
             (DenyCode::REFUSED, detail)
         })?;
+        if !held {
+            let detail = format!(
+                "policy `{}` binds what {method} proves to the key of the SVID (tofu), and that key did not sign this login: who shows it may have a copy of another login; an agent that cannot sign needs an update",
+                authorized.policy()
+            );
+            return Err((DenyCode::REFUSED, detail));
+        }
         Ok(FirstUse {
             method: *method,
             identity: digest(identity),
             key: sha256(&[key.spki_der()]),
+            held,
             binds: true,
         })
     };
@@ -203,6 +213,7 @@ fn first_uses(
         method: *method,
         identity: digest(identity),
         key: key.map_or([0; 32], |key| sha256(&[key.spki_der()])),
+        held,
         binds: false,
     });
     Ok(binding?.into_iter().chain(others).collect())

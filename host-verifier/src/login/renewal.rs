@@ -36,7 +36,6 @@ use super::{Denied, Env, SvidOrder, Verifier, plan};
 use crate::attestor::tpm_quote::verify::VerifiedQuote;
 use crate::attestor::tpm_quote::{payload, verify};
 use crate::attestor::{AttestError, BootState, Fault};
-use crate::crypto::{self, HashAlgorithm, Legacy, PublicKey, Scheme};
 use crate::session::{JudgedBy, QuotedState, RenewalBasis, SessionId, Shown};
 use crate::store::{SessionRecord, SessionRenewal};
 use crate::svid::VerifiedKey;
@@ -291,21 +290,8 @@ fn authentic<'a>(judged_by: &'a JudgedBy, renew: &Renew<'_>) -> Result<Authentic
             let key = VerifiedKey::recall(spki).map_err(|error| {
                 AttestError::new(Fault::Internal, "renewal-basis", error.to_string())
             })?;
-            let scheme = match key.public_key() {
-                PublicKey::Ec(_) => Scheme::Ecdsa(HashAlgorithm::Sha256),
-                PublicKey::Rsa(_) => Scheme::RsaPkcs1(HashAlgorithm::Sha256),
-                // No SVID has such a key; were there one, its signature is judged like any other.
-                PublicKey::Ed25519(_) => Scheme::Ed25519,
-            };
             let message = renewal_by_key(&nonce).concat();
-            crypto::verify(
-                key.public_key(),
-                scheme,
-                &message,
-                renew.quote,
-                Legacy::default(),
-            )
-            .map_err(|error| {
+            key.verify(&message, renew.quote).map_err(|error| {
                 let detail = format!("the SVID's key did not sign this renewal: {error}");
                 AttestError::new(Fault::Refused, "renewal-key", detail)
             })?;

@@ -2,9 +2,10 @@
 //!
 //! It comes in the first round, so that every proof after it is made over a transcript that holds it. That alone binds it
 //! to the login; that it lives in the node's TPM is shown by the attestation key, which certifies it over this very login.
+//! A key in memory signs the login itself: its request for a certificate could be a copy out of another login.
 
-use assay_common::login::{Transcript, svid_key_nonce};
-use assay_common::method::svid_key::{Residence, SvidKeyPayload, SvidKeyRequest};
+use assay_common::login::{Transcript, svid_key_nonce, svid_key_possession};
+use assay_common::method::svid_key::{Held, Residence, SvidKeyPayload, SvidKeyRequest};
 use assay_common::protocol::decode;
 use assay_common::tpm::attest::{Attest, AttestType};
 use assay_common::tpm::attributes::ObjectAttributes;
@@ -18,8 +19,12 @@ use crate::tpm::AttestationKey;
 use crate::tpm::key::public_key;
 use crate::tpm::signature::verify_attest;
 
-/// What the node is asked for, best first.
-const ALGORITHMS: [u8; 2] = [SvidKeyRequest::ECDSA_P256, SvidKeyRequest::RSA_2048];
+/// What the node is asked for, best first, and that a key in memory signs the login.
+const ALGORITHMS: [u8; 3] = [
+    SvidKeyRequest::ECDSA_P256,
+    SvidKeyRequest::RSA_2048,
+    SvidKeyRequest::POSSESSION,
+];
 
 /// What a key needs to be in one TPM and no other, from its making on.
 const RESIDENT: ObjectAttributes = ObjectAttributes::FIXED_TPM
@@ -40,7 +45,18 @@ pub(super) fn request() -> Result<Vec<u8>, String> {
 #[derive(Debug)]
 pub(crate) struct OfferedKey {
     key: VerifiedKey,
-    residence: Option<Certified>,
+    held: Shown,
+}
+
+/// What was shown of its possession.
+#[derive(Debug)]
+enum Shown {
+    /// Nothing but the request, which says nothing of this login.
+    Nothing,
+    /// A certification, as far as it can be judged without the key that signed it.
+    Certified(Certified),
+    /// It signed this login, which was verified.
+    Signed,
 }
 
 /// A certification whose signer is not proven yet.
@@ -60,11 +76,24 @@ pub(super) fn judge(asked: &Transcript, untrusted: &[u8]) -> Result<OfferedKey, 
         decode(untrusted).map_err(|error| malformed("svid-key-malformed", error.to_string()))?;
     let key =
         verify_csr(payload.csr).map_err(|error| refused("svid-key-csr", error.to_string()))?;
-    let residence = match &payload.residence {
-        Some(residence) => Some(certified(asked, &key, residence)?),
-        None => None,
+    let held = match &payload.held {
+        Held::Unshown => Shown::Nothing,
+        Held::Certified(residence) => Shown::Certified(certified(asked, &key, residence)?),
+        Held::Signed(signature) => {
+            signed(asked, &key, signature)?;
+            Shown::Signed
+        }
     };
-    Ok(OfferedKey { key, residence })
+    Ok(OfferedKey { key, held })
+}
+
+/// Whether the key signed this login.
+fn signed(asked: &Transcript, key: &VerifiedKey, signature: &[u8]) -> Result<(), AttestError> {
+    let message = svid_key_possession(&svid_key_nonce(asked)).concat();
+    key.verify(&message, signature).map_err(|error| {
+        let detail = format!("the SVID's key did not sign this login: {error}");
+        refused("svid-key-possession", detail)
+    })
 }
 
 /// Everything that can be said of a certification without the key that signed it.
@@ -125,7 +154,7 @@ impl OfferedKey {
         let Some(bound) = bound else {
             return Ok(&self.key);
         };
-        let Some(certified) = &self.residence else {
+        let Shown::Certified(certified) = &self.held else {
             let detail = "an SVID is issued only for a key that the attestation key certifies to live in its TPM";
             return Err(refused("svid-key-residence", detail));
         };
@@ -138,6 +167,16 @@ impl OfferedKey {
         verify_attest(&ak, &certified.attest, &signature)
             .map_err(|error| refused("svid-key-signature", error.to_string()))?;
         Ok(&self.key)
+    }
+
+    /// Whether the key was shown to be held in this very login. `bound` is the attestation key of the policy that won; a
+    /// certification by any other key shows nothing. Only after [`resident`](Self::resident), which verifies it.
+    pub(super) const fn is_held(&self, bound: Option<&BoundKey>) -> bool {
+        match self.held {
+            Shown::Nothing => false,
+            Shown::Certified(_) => bound.is_some(),
+            Shown::Signed => true,
+        }
     }
 }
 

@@ -16,9 +16,11 @@ pub struct FirstUse {
     pub method: AttestorKind,
     /// SHA-256 of the method's stable name for it ([`Facts::identity`](crate::attestor::Facts::identity)).
     pub identity: [u8; 32],
-    /// SHA-256 of the SVID's key, SubjectPublicKeyInfo in DER; zeros where the login named none. That the private key is held was
-    /// shown by the request for its certificate, which is not of this login alone: see `docs/clouds.md`.
+    /// SHA-256 of the SVID's key, SubjectPublicKeyInfo in DER; zeros where the login named none.
     pub key: [u8; 32],
+    /// Whether this login has shown that it holds the key: by the key's own signature over it, or by its TPM. The request for
+    /// the key's certificate shows nothing, for it could be a copy out of another login.
+    pub held: bool,
     /// Whether an instance that is not bound yet is bound by this login. Where not, the login must still fit a binding that is
     /// there: another policy, or another cluster, may have made it.
     pub binds: bool,
@@ -39,13 +41,16 @@ pub struct BoundInstance {
 ///
 /// # Errors
 ///
-/// [`Conflict::BoundElsewhere`].
+/// [`Conflict::BoundElsewhere`]; [`Conflict::KeyNotShown`].
 pub fn check_first_use(login: &FirstUse, known: Option<&BoundInstance>) -> Result<(), Conflict> {
     match known {
         Some(known) if known.key != login.key => Err(Conflict::BoundElsewhere {
             method: login.method,
             node: known.node.clone(),
             since: known.bound_at,
+        }),
+        Some(_) if !login.held => Err(Conflict::KeyNotShown {
+            method: login.method,
         }),
         _ => Ok(()),
     }

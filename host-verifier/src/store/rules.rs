@@ -46,6 +46,14 @@ pub enum Conflict {
         /// Since when.
         since: jiff::Timestamp,
     },
+    /// The instance is bound to the key that the login names (`tofu`), and nothing shows that the login holds it.
+    #[error(
+        "the instance that {method} names is bound to its SVID's key, which did not sign this login: who shows it may have a copy of another login; an agent that cannot sign needs an update"
+    )]
+    KeyNotShown {
+        /// The method.
+        method: AttestorKind,
+    },
     /// The TPM's counters ran backwards: a replayed or cloned TPM state, or a TPM that was cleared.
     #[error(
         "the TPM's {counter} went back from {before} to {now}; if the TPM was cleared, evict the node"

@@ -4,8 +4,8 @@
 //! are read over: who gets which identity is decided by what was attested, never by what was asked for.
 
 use crate::crypto::{
-    self, Curve, Legacy, MIN_RSA_BITS, PublicKey, USUAL_MAX_RSA_BITS, VerifyError,
-    has_roca_fingerprint,
+    self, Curve, HashAlgorithm, Legacy, MIN_RSA_BITS, PublicKey, Scheme, USUAL_MAX_RSA_BITS,
+    VerifyError, has_roca_fingerprint,
 };
 use crate::x509::Oid;
 use crate::x509::algorithm::SignatureAlgorithm;
@@ -68,8 +68,8 @@ pub enum CsrError {
 
 /// A public key whose holder has signed a request with it: only [`verify_csr`] makes one.
 ///
-/// Proves possession of the private key at some time. Does not prove when, nor for whom: bind the request into the exchange
-/// that carries it.
+/// Proves possession of the private key at some time. Does not prove when, nor for whom: a request is good to show again.
+/// Have the key sign the exchange that carries it where that matters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifiedKey {
     key: PublicKey,
@@ -94,6 +94,21 @@ impl VerifiedKey {
             key,
             spki: spki.into(),
         })
+    }
+
+    /// Whether the key signed `message`: ECDSA in DER, or RSASSA-PKCS1-v1_5, with SHA-256.
+    ///
+    /// # Errors
+    ///
+    /// [`VerifyError`].
+    pub fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), VerifyError> {
+        let scheme = match &self.key {
+            PublicKey::Ec(_) => Scheme::Ecdsa(HashAlgorithm::Sha256),
+            PublicKey::Rsa(_) => Scheme::RsaPkcs1(HashAlgorithm::Sha256),
+            // No SVID has such a key; were there one, its signature is judged like any other.
+            PublicKey::Ed25519(_) => Scheme::Ed25519,
+        };
+        crypto::verify(&self.key, scheme, message, signature, Legacy::default())
     }
 
     /// The key.

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use assay_common::login::{Transcript, svid_key_nonce, svid_key_possession};
+use assay_common::method::svid_key::{Held, SvidKeyPayload};
 use assay_common::policy::AttestorKind;
 use assay_common::protocol::DenyCode;
 use assay_host_verifier::outside::{
@@ -16,6 +18,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
+use crate::agent::encode;
 use crate::desk::{Desk, granted};
 use crate::without_tpm::{Host, denied, renewed, token};
 
@@ -150,6 +153,68 @@ async fn an_instance_is_the_key_that_came_first_until_its_node_is_evicted() {
     granted(again(&desk, &thief).await.login(&desk).await);
     let answer = again(&desk, &own).await.login(&desk).await;
     assert_eq!(denied(&answer), Some(DenyCode::REFUSED));
+}
+
+/// A whole login that was seen inside TLS: token, and the request for the SVID's certificate, shown again under another key
+/// share. All of it verifies; what it lacks is the SVID key's signature over the new login.
+#[tokio::test]
+async fn a_login_that_was_seen_is_not_shown_again() {
+    let google = Arc::new(Google::new());
+    let mut desk = desk(&google, true);
+    let read = google.token(&desk, "2589221140676718026");
+    let mut own = machine(&desk, &read).await;
+    granted(own.login(&desk).await);
+    let elsewhere = svid_key_nonce(&Transcript::new());
+    let signed = own.sign(&own.svid, &svid_key_possession(&elsewhere).concat());
+    let copies = [
+        (Held::Unshown, "did not sign this login"),
+        (Held::Signed(&signed), "svid-key-possession"),
+        (Held::Signed(&[]), "svid-key-possession"),
+    ];
+    for (held, why) in copies {
+        let mut thief = machine(&desk, &read).await;
+        let csr = own.request();
+        let shown = encode(&SvidKeyPayload { csr: &csr, held });
+        thief.shown.insert(AttestorKind::SVID_KEY, shown);
+        assert_eq!(denied(&thief.login(&desk).await), Some(DenyCode::REFUSED));
+        let detail = desk.last_denial();
+        assert!(detail.contains(why), "{detail}");
+    }
+    assert_eq!(desk.sessions().await, 1);
+    granted(again(&desk, &own).await.login(&desk).await);
+}
+
+/// Who comes first with the copy of a request would bind an instance to a key that nobody there has.
+#[tokio::test]
+async fn an_instance_is_not_bound_to_a_key_that_is_not_held() {
+    let google = Arc::new(Google::new());
+    let mut desk = desk(&google, true);
+    let mut host = machine(&desk, &google.token(&desk, "1")).await;
+    let shown = SvidKeyPayload {
+        csr: &host.request(),
+        held: Held::Unshown,
+    };
+    host.shown.insert(AttestorKind::SVID_KEY, encode(&shown));
+    assert_eq!(denied(&host.login(&desk).await), Some(DenyCode::REFUSED));
+    let detail = desk.last_denial();
+    assert!(
+        detail.contains("an agent that cannot sign needs an update"),
+        "{detail}"
+    );
+}
+
+/// A verifier's agents of before log in where nothing is bound.
+#[tokio::test]
+async fn a_key_that_is_not_shown_is_good_where_nothing_is_bound() {
+    let google = Arc::new(Google::new());
+    let desk = desk(&google, false);
+    let mut host = machine(&desk, &google.token(&desk, "1")).await;
+    let shown = SvidKeyPayload {
+        csr: &host.request(),
+        held: Held::Unshown,
+    };
+    host.shown.insert(AttestorKind::SVID_KEY, encode(&shown));
+    granted(host.login(&desk).await);
 }
 
 #[tokio::test]

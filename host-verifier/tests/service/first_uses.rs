@@ -14,6 +14,7 @@ fn first(method: AttestorKind, instance: u8, key: u8) -> FirstUse {
         method,
         identity: [instance; 32],
         key: [key; 32],
+        held: true,
         binds: true,
     }
 }
@@ -64,6 +65,22 @@ async fn a_binding_holds_for_logins_that_bind_nothing(store: Arc<dyn Store>) {
     );
     let own = store.commit_login(&passing(4, "b", 8)).await.unwrap();
     assert_eq!(own, Commit::Stored);
+}
+
+/// A request for the bound key's certificate is good to show again; a login that shows no more than that is somebody's copy.
+async fn a_bound_key_must_be_held(store: Arc<dyn Store>) {
+    store.commit_login(&with(1, "a", 1, 7)).await.unwrap();
+    for binds in [true, false] {
+        let mut copy = with(2, "a", 1, 7);
+        copy.first_uses[0].held = false;
+        copy.first_uses[0].binds = binds;
+        let result = store.commit_login(&copy).await.unwrap();
+        assert!(
+            matches!(&result, Commit::Refused(Conflict::KeyNotShown { method }) if *method == AttestorKind::AWS_IID),
+            "{result:?}"
+        );
+    }
+    assert_eq!(store.sessions(at(2000), 10).await.unwrap().len(), 1);
 }
 
 async fn an_instance_is_its_methods(store: Arc<dyn Store>) {
@@ -127,6 +144,7 @@ async fn of_many_first_logins_at_once_one_key_wins(store: Arc<dyn Store>) {
 conformance! {
     the_first_key_is_the_instances,
     a_binding_holds_for_logins_that_bind_nothing,
+    a_bound_key_must_be_held,
     an_instance_is_its_methods,
     of_several_one_that_is_taken_is_enough,
     an_instance_goes_with_its_node,

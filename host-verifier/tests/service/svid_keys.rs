@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use assay_common::login::{Transcript, svid_key_nonce};
-use assay_common::method::svid_key::{Residence, SvidKeyPayload, SvidKeyRequest};
+use assay_common::method::svid_key::{Held, Residence, SvidKeyPayload, SvidKeyRequest};
 use assay_common::policy::AttestorKind;
 use assay_common::protocol::version::VersionRange;
 use assay_common::protocol::{DenyCode, decode};
@@ -81,7 +81,7 @@ pub(crate) fn payload(tpm: &FakeTpm, key: &SvidKey, asked: &Transcript) -> Vec<u
 fn payload_of(key: &SvidKey, attest: &[u8], signature: &[u8]) -> Vec<u8> {
     encode(&SvidKeyPayload {
         csr: &key.csr(),
-        residence: Some(Residence {
+        held: Held::Certified(Residence {
             public: &key.public(),
             attest,
             signature,
@@ -100,7 +100,8 @@ pub(crate) async fn login(
     let hello = agent.hello();
     let asked = asked_of(tell(&mut link, &mut agent, &hello).await);
     let request: SvidKeyRequest<'_> = decode(asked.item(SVID_KEY)).unwrap();
-    assert_eq!(request.algorithms, [1, 2], "P-256 before RSA");
+    let algorithms = [1, 2, SvidKeyRequest::POSSESSION];
+    assert_eq!(request.algorithms, algorithms, "P-256 before RSA");
     let mut items = vec![(EK, ek_payload(tpm))];
     items.extend(answer(&agent.transcript).map(|payload| (SVID_KEY, payload)));
     let proofs = agent.proofs(&asked, &items);
@@ -187,7 +188,7 @@ async fn every_flaw_of_a_key_ends_the_login() {
             *csr.last_mut().unwrap() ^= 1;
             encode(&SvidKeyPayload {
                 csr: &csr,
-                residence: Some(Residence {
+                held: Held::Certified(Residence {
                     public: &key.public(),
                     attest: &attest,
                     signature: &tpm.sign(&attest),
@@ -198,7 +199,7 @@ async fn every_flaw_of_a_key_ends_the_login() {
             let csr = SvidKey::new().csr();
             encode(&SvidKeyPayload {
                 csr: &csr,
-                residence: None,
+                held: Held::Unshown,
             })
         }),
         // Each of fixedTPM, fixedParent and sensitiveDataOrigin.
@@ -217,7 +218,7 @@ async fn every_flaw_of_a_key_ends_the_login() {
             let attest = certification(tpm, &other.name(), &svid_key_nonce(asked));
             encode(&SvidKeyPayload {
                 csr: &key.csr(),
-                residence: Some(Residence {
+                held: Held::Certified(Residence {
                     public: &other.public(),
                     attest: &attest,
                     signature: &tpm.sign(&attest),

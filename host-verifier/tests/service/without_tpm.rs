@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use assay_common::login::session_key::session_keys;
-use assay_common::login::{LoginKeys, proof_nonce, renewal_by_key, renewal_nonce};
+use assay_common::login::{
+    LoginKeys, proof_nonce, renewal_by_key, renewal_nonce, svid_key_nonce, svid_key_possession,
+};
 use assay_common::method::join_token::signed_message;
-use assay_common::method::svid_key::SvidKeyPayload;
+use assay_common::method::svid_key::{Held, SvidKeyPayload};
 use assay_common::policy::AttestorKind;
 use assay_common::protocol::{AgentMessage, DenyCode, Renew, Renewal, VerifierMessage, decode};
 use assay_host_verifier::audit;
@@ -77,6 +79,31 @@ impl Host {
         .unwrap()
     }
 
+    /// The SVID key's request, and its signature over this login.
+    fn svid_key(&self) -> Vec<u8> {
+        if let Some(shown) = self.shown.get(&SVID_KEY) {
+            return shown.clone();
+        }
+        let nonce = svid_key_nonce(&self.agent.transcript);
+        let signature = self.sign(&self.svid, &svid_key_possession(&nonce).concat());
+        encode(&SvidKeyPayload {
+            csr: &self.request(),
+            held: Held::Signed(&signature),
+        })
+    }
+
+    /// The request for the SVID's certificate, which says nothing of any login.
+    pub(crate) fn request(&self) -> Vec<u8> {
+        let params = CertificateParams::default();
+        params.serialize_request(&self.svid).unwrap().der().to_vec()
+    }
+
+    pub(crate) fn sign(&self, key: &KeyPair, message: &[u8]) -> Vec<u8> {
+        let algorithm = &ECDSA_P256_SHA256_ASN1_SIGNING;
+        let key = EcdsaKeyPair::from_pkcs8(algorithm, &key.serialize_der()).unwrap();
+        key.sign(&Random::new(), message).unwrap().as_ref().to_vec()
+    }
+
     fn items(&mut self, asked: &Asked) -> Vec<(AttestorKind, Vec<u8>)> {
         let prove = |(kind, request): &(AttestorKind, Vec<u8>)| {
             let payload = match *kind {
@@ -86,15 +113,7 @@ impl Host {
                     self.agent.keys = Some(keys);
                     proof
                 }
-                SVID_KEY => {
-                    let csr = CertificateParams::default()
-                        .serialize_request(&self.svid)
-                        .unwrap();
-                    encode(&SvidKeyPayload {
-                        csr: csr.der(),
-                        residence: None,
-                    })
-                }
+                SVID_KEY => self.svid_key(),
                 JOIN => {
                     let key = self.token.key();
                     let nonce = proof_nonce(JOIN, &self.agent.transcript);
@@ -133,15 +152,11 @@ impl Host {
     pub(crate) fn renew(&self, session: &Opened, nonce: &[u8; 32], key: &KeyPair) -> Vec<u8> {
         let agent_nonce = [9; 32];
         let over = renewal_nonce(&session.session_id, nonce, &agent_nonce);
-        let algorithm = &ECDSA_P256_SHA256_ASN1_SIGNING;
-        let key = EcdsaKeyPair::from_pkcs8(algorithm, &key.serialize_der()).unwrap();
-        let signature = key
-            .sign(&Random::new(), &renewal_by_key(&over).concat())
-            .unwrap();
+        let signature = self.sign(key, &renewal_by_key(&over).concat());
         encode(&AgentMessage::Renew(Renew {
             session_id: session.session_id,
             agent_nonce,
-            quote: signature.as_ref(),
+            quote: &signature,
         }))
     }
 }

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail, ensure};
 use assay_common::login::{
     Direction, LoginKeys, Transcript, challenge_message, quote_nonce, renewal_nonce, svid_key_nonce,
 };
-use assay_common::method::svid_key::{Residence, SvidKeyPayload};
+use assay_common::method::svid_key::{Held, Residence, SvidKeyPayload};
 use assay_common::method::tpm_ek::{EkChallenge, EkPayload, EkResponse};
 use assay_common::method::tpm_quote::{QuotePayload, QuoteRequest};
 use assay_common::policy::AttestorKind;
@@ -174,7 +174,7 @@ impl Node {
         let (attest, signature) = self.tpm.certify(&svid_key_nonce(transcript))?;
         message(&SvidKeyPayload {
             csr: &self.tpm.csr()?,
-            residence: Some(Residence {
+            held: Held::Certified(Residence {
                 public: self.tpm.svid_public(),
                 attest: &attest,
                 signature: &signature,
