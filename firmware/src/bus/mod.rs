@@ -7,18 +7,26 @@
 //! This module moves bytes and knows register offsets. It does not know what the bits mean, it
 //! does not retry and it keeps no time.
 
+#[cfg(feature = "async")]
+pub mod asynchronous;
+mod blocking;
 mod fault;
 mod mmio;
-mod spi;
 mod tracer;
 
+pub use blocking::{SpiTis, TisBus};
 pub use fault::{Action, Direction, Fault, Rule};
 pub use mmio::MmioTis;
-pub use spi::{MAX_WAIT_BYTES, SpiTis};
 pub use tracer::{Access, TraceSink, Tracer};
 
 /// Most data bytes one SPI frame can carry (`[PTP 1.05]` 6.4.6: the length field has six bits).
 pub const SPI_MAX_TRANSFER: usize = 64;
+
+/// Wait bytes after which a frame is given up.
+///
+/// Linux and wolfTPM stop at 50, U-Boot at 100, tpm2-tss at 256. Twice the largest of these is
+/// 0.4 ms at 10 MHz, and still a bound when MISO is stuck low.
+pub const MAX_WAIT_BYTES: u16 = 512;
 
 /// Offset of a register inside one locality's 4 KiB window. Values of registers are little-endian.
 ///
@@ -149,49 +157,5 @@ impl Traffic {
     const fn add(&mut self, bytes: usize) {
         self.bytes = self.bytes.wrapping_add(bytes as u32);
         self.frames = self.frames.wrapping_add(1);
-    }
-}
-
-/// Access to the registers of one locality.
-///
-/// Each call is one register access: one SPI frame, or one run of loads or stores. A call that
-/// fails leaves the bus idle (chip select high), so that the next call starts clean.
-pub trait TisBus {
-    /// What this bus reports; it can always be told apart as a [`BusError`].
-    type Error: core::error::Error + Copy + Into<BusError>;
-
-    /// Most bytes one access can move, at least 4.
-    const MAX_TRANSFER: usize;
-
-    /// Reads `buf.len()` bytes (1 to [`MAX_TRANSFER`](Self::MAX_TRANSFER)) that begin at `reg`.
-    ///
-    /// # Errors
-    /// The bus's own; `buf` may be partly overwritten.
-    fn read(&mut self, reg: Reg, buf: &mut [u8]) -> Result<(), Self::Error>;
-
-    /// Writes `data` (1 to [`MAX_TRANSFER`](Self::MAX_TRANSFER) bytes) beginning at `reg`.
-    ///
-    /// # Errors
-    /// The bus's own; how many bytes arrived is unknown.
-    fn write(&mut self, reg: Reg, data: &[u8]) -> Result<(), Self::Error>;
-
-    /// Traffic so far; zero where a bus doesn't count.
-    fn traffic(&self) -> Traffic {
-        Traffic::default()
-    }
-}
-
-impl<B: TisBus + ?Sized> TisBus for &mut B {
-    type Error = B::Error;
-    const MAX_TRANSFER: usize = B::MAX_TRANSFER;
-
-    fn read(&mut self, reg: Reg, buf: &mut [u8]) -> Result<(), Self::Error> {
-        (**self).read(reg, buf)
-    }
-    fn write(&mut self, reg: Reg, data: &[u8]) -> Result<(), Self::Error> {
-        (**self).write(reg, data)
-    }
-    fn traffic(&self) -> Traffic {
-        (**self).traffic()
     }
 }

@@ -18,15 +18,11 @@
 //! hardware selects of several controllers rise between words or between DMA jobs.
 
 use embedded_hal::digital::OutputPin;
-use embedded_hal::spi::{ErrorKind, SpiBus};
+use embedded_hal::spi::ErrorKind;
 
-use super::{BusError, Locality, Reg, SPI_MAX_TRANSFER, TisBus, Traffic};
-
-/// Wait bytes after which a frame is given up.
-///
-/// Linux and wolfTPM stop at 50, U-Boot at 100, tpm2-tss at 256. Twice the largest of these is
-/// 0.4 ms at 10 MHz, and still a bound when MISO is stuck low.
-pub const MAX_WAIT_BYTES: u16 = 512;
+use super::access::TisBus;
+use super::mode::{SpiBus, both};
+use crate::bus::{BusError, Locality, MAX_WAIT_BYTES, Reg, SPI_MAX_TRANSFER, Traffic};
 
 const HEADER_READ: u8 = 0x80;
 /// `[PTP 1.05]`: TPM registers sit at 0xD4_0000 in the SPI address space.
@@ -43,9 +39,12 @@ pub struct SpiTis<SPI, CS> {
     spi: SPI,
     cs: CS,
     locality: Locality,
+    /// A frame was begun and not ended: its future was dropped in the middle, which only an asynchronous one can be.
+    selected: bool,
     traffic: Traffic,
 }
 
+#[both(AFIT)]
 impl<SPI: SpiBus, CS: OutputPin> SpiTis<SPI, CS> {
     /// Takes the bus and the pin, and deselects the TPM.
     ///
@@ -57,6 +56,7 @@ impl<SPI: SpiBus, CS: OutputPin> SpiTis<SPI, CS> {
             spi,
             cs,
             locality: Locality::ZERO,
+            selected: false,
             traffic: Traffic::default(),
         })
     }
@@ -73,7 +73,7 @@ impl<SPI: SpiBus, CS: OutputPin> SpiTis<SPI, CS> {
         (self.spi, self.cs)
     }
 
-    fn frame(
+    async fn frame(
         &mut self,
         direction: u8,
         reg: Reg,
@@ -90,20 +90,26 @@ impl<SPI: SpiBus, CS: OutputPin> SpiTis<SPI, CS> {
             self.locality.number() << 4 | reg_high,
             reg_low,
         ];
+        if self.selected {
+            self.cs.set_high().map_err(|_| BusError::ChipSelect)?;
+        }
         self.cs.set_low().map_err(|_| BusError::ChipSelect)?;
-        let moved = self.clock(&mut header, data);
+        self.selected = true;
+        let moved = self.clock(&mut header, data).await;
         // Several peripherals report "done" half a clock early, so the flush comes before the
         // pin moves. Both happen whatever went wrong before: a select left low would make the
         // next header look like data.
-        let flushed = self.spi.flush().map_err(|e| spi_error(&e));
+        let flushed = self.spi.flush().await.map_err(|e| spi_error(&e));
         let deselected = self.cs.set_high().map_err(|_| BusError::ChipSelect);
+        self.selected = false;
         self.traffic.add(header.len() + len);
         moved.and(flushed).and(deselected)
     }
 
-    fn clock(&mut self, header: &mut [u8; 4], data: Data<'_>) -> Result<(), BusError> {
+    async fn clock(&mut self, header: &mut [u8; 4], data: Data<'_>) -> Result<(), BusError> {
         self.spi
             .transfer_in_place(header)
+            .await
             .map_err(|e| spi_error(&e))?;
         let [.., mut seen] = *header;
         let mut waited = 0;
@@ -115,6 +121,7 @@ impl<SPI: SpiBus, CS: OutputPin> SpiTis<SPI, CS> {
             let mut wait = [0];
             self.spi
                 .transfer_in_place(&mut wait)
+                .await
                 .map_err(|e| spi_error(&e))?;
             self.traffic.bytes = self.traffic.bytes.wrapping_add(1);
             [seen] = wait;
@@ -122,9 +129,9 @@ impl<SPI: SpiBus, CS: OutputPin> SpiTis<SPI, CS> {
         match data {
             Data::In(buf) => {
                 buf.fill(0);
-                self.spi.transfer_in_place(buf)
+                self.spi.transfer_in_place(buf).await
             }
-            Data::Out(data) => self.spi.write(data),
+            Data::Out(data) => self.spi.write(data).await,
         }
         .map_err(|e| spi_error(&e))
     }
@@ -145,16 +152,17 @@ fn spi_error<E: embedded_hal::spi::Error>(error: &E) -> BusError {
     }
 }
 
+#[both(AFIT)]
 impl<SPI: SpiBus, CS: OutputPin> TisBus for SpiTis<SPI, CS> {
     type Error = BusError;
     const MAX_TRANSFER: usize = SPI_MAX_TRANSFER;
 
-    fn read(&mut self, reg: Reg, buf: &mut [u8]) -> Result<(), BusError> {
-        self.frame(HEADER_READ, reg, buf.len(), Data::In(buf))
+    async fn read(&mut self, reg: Reg, buf: &mut [u8]) -> Result<(), BusError> {
+        self.frame(HEADER_READ, reg, buf.len(), Data::In(buf)).await
     }
 
-    fn write(&mut self, reg: Reg, data: &[u8]) -> Result<(), BusError> {
-        self.frame(0, reg, data.len(), Data::Out(data))
+    async fn write(&mut self, reg: Reg, data: &[u8]) -> Result<(), BusError> {
+        self.frame(0, reg, data.len(), Data::Out(data)).await
     }
 
     fn traffic(&self) -> Traffic {

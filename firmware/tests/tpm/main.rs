@@ -11,6 +11,8 @@
     reason = "tests: a panic is the failure report"
 )]
 
+#[cfg(feature = "async")]
+mod asynchronous;
 mod bytes;
 mod chip;
 mod commands;

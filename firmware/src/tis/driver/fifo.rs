@@ -19,14 +19,13 @@
 //! two makers were seen to set one before the other). This finds a byte too few and a byte too many
 //! before the command is executed, which is all the integrity that this bus has.
 
-use embedded_hal::delay::DelayNs;
-
-use super::error::Fault;
-use super::regs::{Status, sts};
-use super::timeouts::Clock;
-use super::{Tis, TisStep};
-use crate::bus::{Reg, TisBus};
+use super::super::mode::{DelayNs, TisBus, both};
+use super::Tis;
+use crate::bus::Reg;
 use crate::fmt::warning;
+use crate::tis::error::{Fault, TisStep};
+use crate::tis::regs::{Status, sts};
+use crate::tis::timeouts::Clock;
 
 /// Length of a command's and of a response's header.
 const HEADER: usize = 10;
@@ -71,9 +70,10 @@ impl Want {
     }
 }
 
+#[both(AFIT)]
 impl<B: TisBus, D: DelayNs> Tis<B, D> {
     /// Sends `command` and reads its response into `response`; its length is then in `received`.
-    pub(super) fn exchange(
+    pub(super) async fn exchange(
         &mut self,
         command: &[u8],
         response: &mut [u8],
@@ -82,23 +82,23 @@ impl<B: TisBus, D: DelayNs> Tis<B, D> {
         if command.len() < HEADER || response.len() < HEADER {
             return Err(Fault::BUFFER);
         }
-        self.submit(command)?;
+        self.submit(command).await?;
         // From here on the TPM may have executed the command: nothing below sends it again.
-        let result = self.go_and_receive(response, limit_us);
+        let result = self.go_and_receive(response, limit_us).await;
         if result == Err(Fault::TIMEOUT) {
-            return Err(self.abort_execution());
+            return Err(self.abort_execution().await);
         }
         // Frees the response and leads back to idle or ready, also after a fault. If this write is
         // lost, the next command finds the old response and writes it again.
-        self.completed = self.write(Reg::STS, sts::COMMAND_READY).is_ok() && result.is_ok();
+        self.completed = self.write(Reg::STS, sts::COMMAND_READY).await.is_ok() && result.is_ok();
         result
     }
 
     /// Offers the command until the TPM has taken all of it.
-    fn submit(&mut self, command: &[u8]) -> Result<(), Fault> {
+    async fn submit(&mut self, command: &[u8]) -> Result<(), Fault> {
         let mut submissions = self.chip.quirks().submissions;
         loop {
-            let Err(fault) = self.send(command) else {
+            let Err(fault) = self.send(command).await else {
                 return Ok(());
             };
             submissions = submissions.saturating_sub(1);
@@ -108,40 +108,48 @@ impl<B: TisBus, D: DelayNs> Tis<B, D> {
             warning!("TPM refused a command, sending it again: {}", fault.code());
             self.event(TisStep::Resent, fault.code());
             self.resent = self.resent.saturating_add(1);
-            let _ = self.write(Reg::STS, sts::COMMAND_READY);
-            self.delay.delay_us(ABORT_PAUSE_US);
+            let _ = self.write(Reg::STS, sts::COMMAND_READY).await;
+            self.delay.delay_us(ABORT_PAUSE_US).await;
         }
     }
 
     // Apart, since the one function that all of this becomes has too few registers: 0.1 KB.
     #[inline(never)]
-    fn send(&mut self, command: &[u8]) -> Result<(), Fault> {
-        self.acquire()?;
-        self.ready()?;
+    async fn send(&mut self, command: &[u8]) -> Result<(), Fault> {
+        self.acquire().await?;
+        self.ready().await?;
         let (body, last) = command.split_at(command.len() - 1);
         let mut rest = body;
         while !rest.is_empty() {
             if self.credit == 0 {
-                self.expecting()?;
+                self.expecting().await?;
             }
             let (now, later) = rest.split_at(self.spend(rest.len()));
-            self.bus.write(Reg::DATA_FIFO, now).map_err(Fault::bus)?;
+            self.bus
+                .write(Reg::DATA_FIFO, now)
+                .await
+                .map_err(Fault::bus)?;
             rest = later;
         }
-        self.expecting()?;
-        self.bus.write(Reg::DATA_FIFO, last).map_err(Fault::bus)?;
+        self.expecting().await?;
+        self.bus
+            .write(Reg::DATA_FIFO, last)
+            .await
+            .map_err(Fault::bus)?;
         let complete = Want {
             mask: sts::VALID | sts::EXPECT,
             value: sts::VALID,
             burst: false,
         };
-        self.wait(complete, self.limits.c_us, Fault::REJECTED)
+        self.wait(complete, self.limits.c_us, Fault::REJECTED).await
     }
 
     /// Waits for credit in the middle of a command, where the TPM must expect more.
-    fn expecting(&mut self) -> Result<(), Fault> {
+    async fn expecting(&mut self) -> Result<(), Fault> {
         const MORE: u8 = sts::VALID | sts::EXPECT;
-        let result = self.wait(Want::burst(MORE), self.limits.a_us, Fault::BURST);
+        let result = self
+            .wait(Want::burst(MORE), self.limits.a_us, Fault::BURST)
+            .await;
         if result == Err(Fault::BURST) && self.status.matches(MORE, sts::VALID) {
             return Err(Fault::REJECTED);
         }
@@ -149,14 +157,14 @@ impl<B: TisBus, D: DelayNs> Tis<B, D> {
     }
 
     /// Brings the TPM into the ready state, with credit.
-    fn ready(&mut self) -> Result<(), Fault> {
+    async fn ready(&mut self) -> Result<(), Fault> {
         // Many chips are ready again after a command, others idle. It is learned after the first
         // command, so that none is asked in vain: a read that shows "ready" has the burst count too.
         let ready = Want::flags(sts::COMMAND_READY);
         let after_command = core::mem::take(&mut self.completed);
         let mut result = Err(Fault::NOT_READY);
         if self.idle_after_command != Some(true) {
-            result = self.wait(ready, 0, Fault::NOT_READY);
+            result = self.wait(ready, 0, Fault::NOT_READY).await;
         }
         if after_command && self.idle_after_command.is_none() {
             self.idle_after_command = Some(result.is_err());
@@ -166,8 +174,10 @@ impl<B: TisBus, D: DelayNs> Tis<B, D> {
         let mut left_us = self.limits.b_us;
         let mut slice_us = READY_AGAIN_US;
         while result.is_err() {
-            self.write(Reg::STS, sts::COMMAND_READY)?;
-            result = self.wait(ready, slice_us.min(left_us), Fault::NOT_READY);
+            self.write(Reg::STS, sts::COMMAND_READY).await?;
+            result = self
+                .wait(ready, slice_us.min(left_us), Fault::NOT_READY)
+                .await;
             if result != Err(Fault::NOT_READY) || left_us <= slice_us {
                 result?;
                 break;
@@ -180,15 +190,15 @@ impl<B: TisBus, D: DelayNs> Tis<B, D> {
         self.slack_us = self.limits.b_us;
         if self.credit == 0 {
             let with_credit = Want::burst(sts::COMMAND_READY);
-            return self.wait(with_credit, self.limits.a_us, Fault::BURST);
+            return self.wait(with_credit, self.limits.a_us, Fault::BURST).await;
         }
         Ok(())
     }
 
-    fn go(&mut self) -> Result<(), Fault> {
+    async fn go(&mut self) -> Result<(), Fault> {
         let mut writes = GO_WRITES;
         loop {
-            let result = self.write(Reg::STS, sts::GO);
+            let result = self.write(Reg::STS, sts::GO).await;
             writes -= 1;
             if result.is_ok() || writes == 0 {
                 return result;
@@ -196,13 +206,13 @@ impl<B: TisBus, D: DelayNs> Tis<B, D> {
         }
     }
 
-    fn go_and_receive(&mut self, response: &mut [u8], limit_us: u32) -> Result<(), Fault> {
+    async fn go_and_receive(&mut self, response: &mut [u8], limit_us: u32) -> Result<(), Fault> {
         let available = Want::flags(sts::VALID | sts::DATA_AVAIL);
-        self.go()?;
-        self.wait(available, limit_us, Fault::TIMEOUT)?;
+        self.go().await?;
+        self.wait(available, limit_us, Fault::TIMEOUT).await?;
         let mut reads = RESPONSE_READS;
         loop {
-            let Err(fault) = self.receive(response) else {
+            let Err(fault) = self.receive(response).await else {
                 return Ok(());
             };
             reads -= 1;
@@ -215,19 +225,21 @@ impl<B: TisBus, D: DelayNs> Tis<B, D> {
             );
             self.event(TisStep::ResponseRetry, fault.code());
             self.reread = self.reread.saturating_add(1);
-            self.write(Reg::STS, sts::RESPONSE_RETRY)?;
-            self.wait(available, self.limits.c_us, fault)?;
+            self.write(Reg::STS, sts::RESPONSE_RETRY).await?;
+            self.wait(available, self.limits.c_us, fault).await?;
         }
     }
 
-    fn receive(&mut self, response: &mut [u8]) -> Result<(), Fault> {
+    async fn receive(&mut self, response: &mut [u8]) -> Result<(), Fault> {
         const MORE: u8 = sts::VALID | sts::DATA_AVAIL;
         self.received = 0;
         self.slack_us = self.limits.b_us;
         let mut end = HEADER;
         while self.received < end {
             if self.credit == 0 {
-                let result = self.wait(Want::burst(MORE), self.limits.c_us, Fault::OVERRUN);
+                let result = self
+                    .wait(Want::burst(MORE), self.limits.c_us, Fault::OVERRUN)
+                    .await;
                 if result == Err(Fault::OVERRUN) && self.status.has(sts::DATA_AVAIL) {
                     return Err(Fault::BURST);
                 }
@@ -237,13 +249,17 @@ impl<B: TisBus, D: DelayNs> Tis<B, D> {
             let part = response
                 .get_mut(self.received..next)
                 .ok_or(Fault::BAD_SIZE)?;
-            self.bus.read(Reg::DATA_FIFO, part).map_err(Fault::bus)?;
+            self.bus
+                .read(Reg::DATA_FIFO, part)
+                .await
+                .map_err(Fault::bus)?;
             self.received = next;
             if next == HEADER {
                 end = announced_len(response).ok_or(Fault::BAD_SIZE)?;
             }
         }
-        self.wait(Want::flags(sts::VALID), self.limits.c_us, Fault::LEFTOVER)?;
+        self.wait(Want::flags(sts::VALID), self.limits.c_us, Fault::LEFTOVER)
+            .await?;
         if self.status.has(sts::DATA_AVAIL) {
             return Err(Fault::LEFTOVER);
         }
@@ -251,19 +267,19 @@ impl<B: TisBus, D: DelayNs> Tis<B, D> {
     }
 
     /// Ends a command that ran out of time. Returns what to report.
-    fn abort_execution(&mut self) -> Fault {
+    async fn abort_execution(&mut self) -> Fault {
         self.event(TisStep::Aborted, 0);
         // commandReady during execution aborts. Bounded by TIMEOUT_B, and an error on the way means
         // the same: not back yet.
-        if self.ready().is_ok() {
+        if self.ready().await.is_ok() {
             return Fault::TIMEOUT;
         }
         // A cancel makes the TPM end the command with a response of its own, which nobody reads.
         self.event(TisStep::Cancelled, 0);
-        let _ = self.write(Reg::STS_CANCEL, sts::CANCEL);
+        let _ = self.write(Reg::STS_CANCEL, sts::CANCEL).await;
         let answered = Want::flags(sts::VALID | sts::DATA_AVAIL);
-        let _ = self.wait(answered, self.limits.c_us, Fault::TIMEOUT);
-        match self.ready() {
+        let _ = self.wait(answered, self.limits.c_us, Fault::TIMEOUT).await;
+        match self.ready().await {
             Ok(()) => Fault::TIMEOUT,
             Err(_) => Fault::STUCK,
         }
@@ -275,7 +291,7 @@ impl<B: TisBus, D: DelayNs> Tis<B, D> {
     ///
     /// A status with reserved bits set and a failing bus are read again for TIMEOUT_D, since one
     /// flipped bit must not cost a command. A locality that is gone is noticed earlier.
-    fn wait(&mut self, want: Want, limit_us: u32, late: Fault) -> Result<(), Fault> {
+    async fn wait(&mut self, want: Want, limit_us: u32, late: Fault) -> Result<(), Fault> {
         let limit_us = if want.burst {
             limit_us.min(self.slack_us)
         } else {
@@ -286,7 +302,7 @@ impl<B: TisBus, D: DelayNs> Tis<B, D> {
         let mut doubtful: u32 = 0;
         loop {
             // Time spent in doubt is not taken from the limit, which may be 0.
-            let clock = match self.read_status() {
+            let clock = match self.read_status().await {
                 Ok(()) if want.met(self.status) => return Ok(()),
                 Ok(()) => {
                     doubtful = 0;
@@ -296,21 +312,25 @@ impl<B: TisBus, D: DelayNs> Tis<B, D> {
                     self.event(TisStep::BadStatus, 0);
                     // Ends long before it overflows: so does `doubt`.
                     doubtful += 1;
-                    if doubtful == DOUBTFUL_READS && self.is_lost() {
+                    if doubtful == DOUBTFUL_READS && self.is_lost().await {
                         return Err(fault);
                     }
                     &mut doubt
                 }
             };
-            if !self.pause(clock) {
-                return Err(if doubtful == 0 { late } else { self.diagnose() });
+            if !self.pause(clock).await {
+                return Err(if doubtful == 0 {
+                    late
+                } else {
+                    self.diagnose().await
+                });
             }
         }
     }
 
-    fn read_status(&mut self) -> Result<(), Fault> {
+    async fn read_status(&mut self) -> Result<(), Fault> {
         let mut bytes = [0; 4];
-        self.read(Reg::STS, &mut bytes)?;
+        self.read(Reg::STS, &mut bytes).await?;
         self.status = Status::from_register(bytes).ok_or(Fault::LOCALITY)?;
         self.credit = self.status.burst().min(self.chip.quirks().max_burst);
         Ok(())

@@ -2,29 +2,29 @@
 //!
 //! The locality is asked for once and kept for good: nobody else uses this bus, a request costs
 //! two frames per command, and one chip drops requests that follow a release (see
-//! [`chip`](super::chip)).
+//! [`chip`](crate::tis::chip)).
 
-use embedded_hal::delay::DelayNs;
-
-use super::chip::{Chip, ChipId};
-use super::error::Fault;
-use super::regs::access;
-use super::timeouts::Clock;
-use super::{Tis, TisError, TisStep};
-use crate::bus::{Reg, TisBus};
+use super::super::mode::{DelayNs, TisBus, both};
+use super::Tis;
+use crate::bus::Reg;
 use crate::fmt::info;
+use crate::tis::chip::{Chip, ChipId};
+use crate::tis::error::{Fault, TisError, TisStep};
+use crate::tis::regs::access;
+use crate::tis::timeouts::Clock;
 
+#[both(AFIT)]
 impl<B: TisBus, D: DelayNs> Tis<B, D> {
     /// Finds the TPM: reads its identity, picks its quirks, and claims the locality.
     ///
     /// Called by the first command if nobody called it before. A TPM that is still powering up is
-    /// given [`Limits::a_us`](super::Limits::a_us).
+    /// given [`Limits::a_us`](crate::tis::Limits::a_us).
     ///
     /// # Errors
     /// [`TisError::Absent`] when nothing answers (data stay high or low), [`TisError::Locality`] when
     /// the locality is not granted, [`TisError::Bus`] when the bus keeps failing.
-    pub fn probe(&mut self) -> Result<ChipId, TisError> {
-        match self.find_and_claim() {
+    pub async fn probe(&mut self) -> Result<ChipId, TisError> {
+        match self.find_and_claim().await {
             Ok(()) => Ok(self.id),
             Err(fault) => Err(self.failed(fault)),
         }
@@ -32,10 +32,10 @@ impl<B: TisBus, D: DelayNs> Tis<B, D> {
 
     // Apart, as `send` is.
     #[inline(never)]
-    fn find_and_claim(&mut self) -> Result<(), Fault> {
-        self.find()?;
+    async fn find_and_claim(&mut self) -> Result<(), Fault> {
+        self.find().await?;
         self.chip = Chip::identify(self.id);
-        self.claim()?;
+        self.claim().await?;
         self.found = true;
         info!(
             "TPM found: vendor {=u16:x} device {=u16:x}",
@@ -44,15 +44,15 @@ impl<B: TisBus, D: DelayNs> Tis<B, D> {
         Ok(())
     }
 
-    fn find(&mut self) -> Result<(), Fault> {
+    async fn find(&mut self) -> Result<(), Fault> {
         let mut clock = Clock::new(self.limits.a_us);
         loop {
             let mut id = [0; 4];
-            let result = self.read(Reg::DID_VID, &mut id);
+            let result = self.read(Reg::DID_VID, &mut id).await;
             if result.is_ok() && id != [0; 4] && id != [0xFF; 4] {
                 let [v0, v1, d0, d1] = id;
                 let mut revision = [0];
-                self.read(Reg::RID, &mut revision)?;
+                self.read(Reg::RID, &mut revision).await?;
                 let [revision] = revision;
                 self.id = ChipId {
                     vendor: u16::from_le_bytes([v0, v1]),
@@ -61,7 +61,7 @@ impl<B: TisBus, D: DelayNs> Tis<B, D> {
                 };
                 return Ok(());
             }
-            if !self.pause(&mut clock) {
+            if !self.pause(&mut clock).await {
                 // Low data looks like wait states without end: with nobody ever seen, nobody is there.
                 return match result {
                     Err(fault) if fault != Fault::WAIT_STATE => Err(fault),
@@ -72,21 +72,21 @@ impl<B: TisBus, D: DelayNs> Tis<B, D> {
     }
 
     /// Makes sure that the locality is ours; costs nothing once it is.
-    pub(super) fn acquire(&mut self) -> Result<(), Fault> {
+    pub(super) async fn acquire(&mut self) -> Result<(), Fault> {
         if !self.found {
-            self.find_and_claim()
+            self.find_and_claim().await
         } else if !self.claimed {
-            self.claim()
+            self.claim().await
         } else {
             Ok(())
         }
     }
 
-    fn claim(&mut self) -> Result<(), Fault> {
+    async fn claim(&mut self) -> Result<(), Fault> {
         let mut clock = Clock::new(self.limits.a_us);
         let mut ask_again_us = 0;
         loop {
-            let (result, seen) = self.access();
+            let (result, seen) = self.access().await;
             if access::granted(seen) {
                 self.claimed = true;
                 self.event(TisStep::Claimed, 0);
@@ -97,13 +97,13 @@ impl<B: TisBus, D: DelayNs> Tis<B, D> {
             if access::believable(seen) && clock.elapsed_us() >= ask_again_us {
                 let first = ask_again_us == 0;
                 ask_again_us = clock.elapsed_us().max(5_000) * 2;
-                self.write(Reg::ACCESS, access::REQUEST_USE)?;
+                self.write(Reg::ACCESS, access::REQUEST_USE).await?;
                 if first {
                     // Granted at once as a rule, so look before the first pause.
                     continue;
                 }
             }
-            if !self.pause(&mut clock) {
+            if !self.pause(&mut clock).await {
                 result?;
                 return Err(match seen {
                     access::FLOATING | 0 => Fault::ABSENT,
@@ -114,9 +114,9 @@ impl<B: TisBus, D: DelayNs> Tis<B, D> {
     }
 
     /// Reads `TPM_ACCESS`; a bus that fails reads as one that floats.
-    fn access(&mut self) -> (Result<(), Fault>, u8) {
+    async fn access(&mut self) -> (Result<(), Fault>, u8) {
         let mut register = [0];
-        let result = self.read(Reg::ACCESS, &mut register);
+        let result = self.read(Reg::ACCESS, &mut register).await;
         let [seen] = register;
         (
             result,
@@ -133,18 +133,20 @@ impl<B: TisBus, D: DelayNs> Tis<B, D> {
     ///
     /// # Errors
     /// [`TisError::Bus`].
-    pub fn release(&mut self) -> Result<(), TisError> {
+    pub async fn release(&mut self) -> Result<(), TisError> {
         self.claimed = false;
         self.write(Reg::ACCESS, access::ACTIVE_LOCALITY)
+            .await
             .map_err(Fault::error)?;
         self.delay
-            .delay_us(self.chip.quirks().settle_after_relinquish_us.into());
+            .delay_us(self.chip.quirks().settle_after_relinquish_us.into())
+            .await;
         Ok(())
     }
 
     /// True when the TPM answers and says that the locality isn't ours (any more).
-    pub(super) fn is_lost(&mut self) -> bool {
-        let (_, seen) = self.access();
+    pub(super) async fn is_lost(&mut self) -> bool {
+        let (_, seen) = self.access().await;
         let lost = access::believable(seen) && !access::granted(seen);
         if lost {
             self.claimed = false;
@@ -153,9 +155,9 @@ impl<B: TisBus, D: DelayNs> Tis<B, D> {
     }
 
     /// Why the status could not be believed for so long: not there, not ours, or a broken bus.
-    pub(super) fn diagnose(&mut self) -> Fault {
+    pub(super) async fn diagnose(&mut self) -> Fault {
         self.claimed = false;
-        match self.access() {
+        match self.access().await {
             (Err(fault), _) => fault,
             (Ok(()), access::FLOATING) => Fault::ABSENT,
             (Ok(()), _) => Fault::LOCALITY,
