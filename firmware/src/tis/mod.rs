@@ -5,7 +5,7 @@
 //! the trace ring; what it can't overcome is one [`TisError`] within the limit of the command plus
 //! the recovery times of [`Limits`].
 //!
-//! With the feature `async` the same source is [`asynchronous::Tis`] as well, over embedded-hal-async.
+//! With the feature `async` the same source is `asynchronous::Tis` as well, over embedded-hal-async.
 
 #[cfg(feature = "async")]
 pub mod asynchronous;
