@@ -3,19 +3,26 @@
 //! | module | for | what |
 //! |---|---|---|
 //! | [`ring`] | every board | bytes from the receive interrupt to the run loop |
+//! | [`line`] | boards with a UART | the link over that ring: receiver, counters, embedded-io's traits |
+//! | [`byte_spi`] | boards that clock the TPM byte by byte | embedded-hal's `SpiBus` over one exchange |
 //! | [`provisioning`] | every board | the memory region with the node's record, from linker symbols |
 //! | [`last_words`] | every board | the panic frame of a fault |
 //! | [`wait`] | every board with a watchdog | waiting without being taken for a hang |
+//! | [`timer`] | boards that do not use SysTick | time, sleep and delay over the chip's own timer |
 //! | `cortex_m::systick` | Arm M profile | time, sleep and delay over SysTick |
+//! | `cortex_m::sleep` | Arm M profile, with [`timer`] | sleep that the chip's timer ends |
 //! | `cortex_m::fault` | Arm M profile | the fault vector, stack overflow told from the rest |
 //!
 //! A board takes what suits it; whatever has registers of one chip stays in the board's folder.
 
 #![cfg_attr(not(test), no_std)]
 
+pub mod byte_spi;
 #[cfg(target_arch = "arm")]
 pub mod cortex_m;
 pub mod last_words;
+pub mod line;
 pub mod provisioning;
 pub mod ring;
+pub mod timer;
 pub mod wait;

@@ -1,0 +1,20 @@
+//! Sleep that a timer of the chip ends, without a handler for the timer.
+
+use cortex_m::interrupt::InterruptNumber;
+use cortex_m::peripheral::NVIC;
+
+/// Runs `before`, sleeps until an interrupt is pending, and runs `after`, all with interrupts masked: one that comes
+/// between `before` and the sleep ends the sleep instead of being slept through. Handlers run when this returns.
+///
+/// `before` arms `wake`, an interrupt that is unmasked in the NVIC; `after` withdraws it at its source.
+pub fn until_pending(wake: impl InterruptNumber, before: impl FnOnce(), after: impl FnOnce()) {
+    cortex_m::interrupt::free(|_| {
+        before();
+        // Whatever was armed has reached its peripheral before the sleep begins.
+        cortex_m::asm::dsb();
+        cortex_m::asm::wfi();
+        after();
+        // The source is off again; what it left pending here would run a handler that nobody needs.
+        NVIC::unpend(wake);
+    });
+}
