@@ -1,0 +1,8 @@
+//! Log messages (feature `defmt`) over RTT: the debug probe reads them from RAM, without a pin and without waiting.
+//!
+//! `probe-rs attach` decodes them. When nobody reads, old messages are overwritten by new ones.
+
+use defmt_rtt as _;
+
+// Milliseconds since start, wrapping after 49.7 days.
+defmt::timestamp!("{=u32:ms}", crate::time::milliseconds());
