@@ -1,0 +1,71 @@
+//! The Assay agent on ST's NUCLEO-L476RG with a TPM on the Arduino header: clocks, pins, and the agent's run loop.
+
+#![no_std]
+#![no_main]
+
+mod clock;
+#[cfg(feature = "defmt")]
+mod log;
+mod panic;
+mod pins;
+mod serial;
+mod spi;
+mod watchdog;
+
+use assay_board_support::byte_spi::ByteBus;
+use assay_board_support::cortex_m::systick;
+use assay_board_support::line::Line;
+use assay_board_support::provisioning;
+use assay_firmware::bus::SpiTis;
+use assay_firmware::evidence::tpm::TpmEvidence;
+use assay_firmware::platform::BoardInfo;
+use assay_firmware::run::{Node, Timing};
+use assay_firmware::tis::Tis;
+use cortex_m_rt::entry;
+use stm32l4::stm32l4x6 as pac;
+
+use crate::clock::CORE_HZ;
+use crate::pins::TpmChipSelect;
+use crate::serial::LinkUsart;
+use crate::spi::TpmSpi;
+use crate::watchdog::Independent;
+
+const BOARD: BoardInfo = BoardInfo {
+    name: "stm32l476",
+    version: env!("CARGO_PKG_VERSION"),
+};
+
+/// Time on this board.
+type Timer = systick::Timer<CORE_HZ, Independent>;
+/// The agent over this board's parts.
+type Agent = Node<
+    'static,
+    Timer,
+    Line<LinkUsart, Timer>,
+    TpmEvidence<Tis<SpiTis<ByteBus<TpmSpi>, TpmChipSelect>, Timer>>,
+>;
+
+#[entry]
+fn main() -> ! {
+    // First, so that an oscillator that does not start ends in a restart, too.
+    watchdog::start();
+    agent().run()
+}
+
+/// Brings the board up. Not inlined, so that what only the start needs leaves the stack again.
+#[inline(never)]
+fn agent() -> Agent {
+    let (Some(core), Some(chip)) = (cortex_m::Peripherals::take(), pac::Peripherals::take()) else {
+        unreachable!("this is the first call")
+    };
+    clock::start(&chip.RCC, &chip.FLASH);
+    let chip_select = pins::connect(&chip.GPIOA, chip.GPIOB);
+    let timer = Timer::start(core.SYST);
+    let link = Line::new(LinkUsart::start(chip.USART2), timer, &serial::RECEIVER);
+    let Ok(bus) = SpiTis::new(ByteBus(TpmSpi::start(chip.SPI1)), chip_select) else {
+        unreachable!("an output pin of this chip cannot fail")
+    };
+    let source = TpmEvidence::new(Tis::new(bus, timer));
+    let record = provisioning::region();
+    Node::new(timer, link, source, record, BOARD, Timing::default())
+}
