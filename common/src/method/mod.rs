@@ -4,6 +4,7 @@
 //! matching.
 
 pub mod join_token;
+pub mod mcu_key;
 pub mod possession;
 pub mod svid_key;
 pub mod tpm_devid;

@@ -65,6 +65,8 @@ kinds! {
     SSH_POP = 16, "ssh_pop";
     /// An X.509 certificate.
     X509POP = 17, "x509pop";
+    /// The microcontroller beside the TPM, by a key of its own.
+    MCU_KEY = 18, "mcu_key";
 }
 
 impl AttestorKind {

@@ -55,6 +55,17 @@ pub struct Quoted {
     pub values_sha256: [u8; 32],
     /// Clock, counters and firmware version as signed, disguised or not.
     pub boot: BootState,
+    /// SHA-256 of the TPMS_ATTEST that was verified.
+    pub attest_sha256: [u8; 32],
+}
+
+/// The microcontroller that has signed a login.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct McuKey {
+    /// SHA-256 of its key's SubjectPublicKeyInfo.
+    pub hash: [u8; 32],
+    /// Whether this login pairs it with its TPM, if neither is paired yet.
+    pub pairs: bool,
 }
 
 /// What a method has proven that other methods and the node's record build on.
@@ -68,6 +79,8 @@ pub struct Facts {
     pub boot: Option<BootState>,
     /// What the attestation key quoted.
     pub quoted: Option<Quoted>,
+    /// The microcontroller beside the subject's TPM.
+    pub mcu_key: Option<McuKey>,
     /// The method's own, stable name of the node: the same for the same node at every login, however often its keys' documents
     /// are renewed. The audit trail has it, beside the SPIFFE ID that the node is known by.
     pub identity: Option<String>,

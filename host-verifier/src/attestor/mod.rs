@@ -39,6 +39,7 @@ pub mod k8s_psat;
 pub mod k8s_sat;
 pub mod k8s_token;
 pub mod kubernetes;
+pub mod mcu_key;
 pub mod nonce_audience;
 pub mod registry;
 pub mod restriction;
@@ -53,7 +54,7 @@ pub mod x509pop;
 use assay_common::login::{LoginKeys, Transcript};
 use assay_common::policy::{AttestorKind, AttestorSet};
 
-pub use claims::{Attribute, BootState, BoundKey, Claims, Facts, Quoted};
+pub use claims::{Attribute, BootState, BoundKey, Claims, Facts, McuKey, Quoted};
 pub use errand::{Errand, ErrandContext, Running, When};
 pub use error::{AttestError, ConfigError, Fault};
 
@@ -95,6 +96,7 @@ pub const fn is_bearer(kind: AttestorKind) -> bool {
             | AttestorKind::JOIN_TOKEN
             | AttestorKind::SSH_POP
             | AttestorKind::X509POP
+            | AttestorKind::MCU_KEY
             | AttestorKind::SVID_KEY
             | AttestorKind::SESSION_KEY
     )

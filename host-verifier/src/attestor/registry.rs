@@ -87,6 +87,7 @@ methods! {
     K8S_PSAT => k8s_psat;
     K8S_SAT => k8s_sat;
     K8S_TOKEN => k8s_token;
+    MCU_KEY => mcu_key;
     SSH_POP => ssh_pop;
     TPM_DEVID => tpm_devid;
     TPM_EK => tpm_ek;

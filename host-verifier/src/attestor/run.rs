@@ -29,7 +29,7 @@ pub struct RequirementId {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Attested {
     by: RequirementId,
-    claims: Claims,
+    claims: Box<Claims>,
 }
 
 impl Attested {
@@ -41,7 +41,7 @@ impl Attested {
 
     /// What was proven.
     #[must_use]
-    pub const fn claims(&self) -> &Claims {
+    pub fn claims(&self) -> &Claims {
         &self.claims
     }
 }
@@ -70,7 +70,7 @@ pub fn judge(
 ) -> Result<Progress, AttestError> {
     let kind = attestor.kind();
     match attestor.judge(cx, untrusted_payload)? {
-        Judged::Proven(claims) => attested(by, kind, *claims).map(Progress::Proven),
+        Judged::Proven(claims) => attested(by, kind, claims).map(Progress::Proven),
         Judged::Challenge(pending) => Ok(Progress::Pending(AwaitResponse { by, kind, pending })),
         Judged::Errand(errand) => Ok(Progress::Errand(AwaitAnswer {
             by,
@@ -142,7 +142,7 @@ impl AwaitResponse {
         untrusted_response: &[u8],
     ) -> Result<Attested, AttestError> {
         let claims = self.pending.finish(cx, untrusted_response)?;
-        attested(self.by, self.kind, claims)
+        attested(self.by, self.kind, Box::new(claims))
     }
 }
 
@@ -228,14 +228,14 @@ impl AwaitAnswer {
             keys,
         };
         let claims = self.errand.judge(&cx, answer?)?;
-        attested(self.by, self.kind, claims)
+        attested(self.by, self.kind, Box::new(claims))
     }
 }
 
 fn attested(
     by: RequirementId,
     kind: AttestorKind,
-    claims: Claims,
+    claims: Box<Claims>,
 ) -> Result<Attested, AttestError> {
     // A name outside of the method's own could pass for another method's attribute in a template or a module.
     let named = |name: &str| {

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::session_key::SessionKey;
 use super::step::{Step, StepName};
 use super::{Denied, Env, LoginId, MethodKeys, Next, Progress, SvidKey, Turn, denial, plan};
-use crate::attestor::is_bearer;
+use crate::attestor::{Facts, is_bearer};
 use crate::crypto::sha256;
 use crate::policy::Authorized;
 use crate::session::{QuotedState, RenewalBasis, SessionId, Shown};
@@ -112,7 +112,8 @@ fn draw(progress: &Progress, authorized: &Authorized, env: &Env<'_>) -> Result<D
             Err(error) => return Err((denial::code_of(error.fault), error.to_string())),
         },
     };
-    let first_uses = first_uses(authorized, key.as_ref(), held)?;
+    let mut first_uses = first_uses(authorized, key.as_ref(), held)?;
+    first_uses.extend(pair(facts));
     let spiffe_id = verifier
         .spiffe_id(&progress.cluster, authorized.attributes())
         .map_err(|error| misconfigured(error.to_string()))?;
@@ -217,6 +218,25 @@ fn first_uses(
         binds: false,
     });
     Ok(binding?.into_iter().chain(others).collect())
+}
+
+/// The TPM and the microcontroller of a login, each by what it is bound to: one pair, and neither in another.
+fn pair(facts: &Facts) -> impl Iterator<Item = FirstUse> {
+    let digest =
+        |half: &str, name: &str| sha256(&[b"assay/pair/v1", half.as_bytes(), name.as_bytes()]);
+    let both = facts.subject.as_deref().zip(facts.mcu_key);
+    both.into_iter().flat_map(move |(ek, mcu)| {
+        let half = |identity, key| FirstUse {
+            method: AttestorKind::MCU_KEY,
+            identity,
+            key,
+            // The TPM and the key have both taken part in this login.
+            held: true,
+            binds: mcu.pairs,
+        };
+        let (tpm, mcu) = (digest("tpm", ek), digest("mcu", &hex::encode(mcu.hash)));
+        [half(tpm, mcu), half(mcu, tpm)]
+    })
 }
 
 /// What the session is sealed under: the secret that a TPM opened for the winning policy, or else the session key that the

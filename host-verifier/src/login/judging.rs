@@ -10,7 +10,7 @@ use super::step::{Step, StepName};
 use super::{Env, Progress, SvidKey, svid_key};
 use crate::attestor::errand::Answered;
 use crate::attestor::run::{self, Attested, AwaitAnswer, RequirementId};
-use crate::attestor::{AttestError, Facts, Fault, LoginContext};
+use crate::attestor::{AttestError, Facts, Fault, LoginContext, McuKey};
 use crate::blobs::Blobs;
 use crate::policy::Outcome;
 use crate::policy::engine::is_wanted;
@@ -208,6 +208,7 @@ fn settle(progress: &mut Progress, attested: Attested) -> Result<(), AttestError
         attestation_key,
         boot,
         quoted,
+        mcu_key,
         // Each method has its own.
         identity: _,
     } = &attested.claims().facts;
@@ -215,7 +216,9 @@ fn settle(progress: &mut Progress, attested: Attested) -> Result<(), AttestError
     let differs = disagree(own.subject.as_ref(), subject.as_ref())
         || disagree(own.attestation_key.as_ref(), attestation_key.as_ref())
         || disagree(own.boot.as_ref(), boot.as_ref())
-        || disagree(own.quoted.as_ref(), quoted.as_ref());
+        || disagree(own.quoted.as_ref(), quoted.as_ref())
+        // Two policies may differ in whether they pair it.
+        || disagree(key_hash(&own.mcu_key), key_hash(mcu_key));
     if differs {
         let detail = "the proof speaks of another TPM or key than one before it in the same login";
         return Err(AttestError::new(Fault::Refused, "facts-differ", detail));
@@ -228,10 +231,15 @@ fn settle(progress: &mut Progress, attested: Attested) -> Result<(), AttestError
             .or_else(|| attestation_key.clone()),
         boot: own.boot.or(*boot),
         quoted: own.quoted.clone().or_else(|| quoted.clone()),
+        mcu_key: own.mcu_key.or(*mcu_key),
         identity: None,
     };
     progress.outcomes.satisfied(attested);
     Ok(())
+}
+
+fn key_hash(key: &Option<McuKey>) -> Option<&[u8; 32]> {
+    key.as_ref().map(|key| &key.hash)
 }
 
 fn disagree<T: PartialEq>(one: Option<&T>, other: Option<&T>) -> bool {

@@ -330,6 +330,7 @@ pub fn decide<P: Proof>(set: &PolicySet, outcomes: &Outcomes<P>) -> Result<Autho
             let own = &mut authorized.facts;
             own.subject = own.subject.take().or_else(|| facts.subject.clone());
             own.boot = own.boot.or(facts.boot);
+            own.mcu_key = own.mcu_key.or(facts.mcu_key);
             own.quoted = own.quoted.take().or_else(|| facts.quoted.clone());
             if attestor.binds_first_use() {
                 let bound = (claims.kind, facts.identity.clone());

@@ -44,6 +44,12 @@ pub struct BoundInstance {
 /// [`Conflict::BoundElsewhere`]; [`Conflict::KeyNotShown`].
 pub fn check_first_use(login: &FirstUse, known: Option<&BoundInstance>) -> Result<(), Conflict> {
     match known {
+        Some(known) if known.key != login.key && login.method == AttestorKind::MCU_KEY => {
+            Err(Conflict::OtherPair {
+                node: known.node.clone(),
+                since: known.bound_at,
+            })
+        }
         Some(known) if known.key != login.key => Err(Conflict::BoundElsewhere {
             method: login.method,
             node: known.node.clone(),

@@ -54,6 +54,16 @@ pub enum Conflict {
         /// The method.
         method: AttestorKind,
     },
+    /// The TPM and the microcontroller of this login are not the pair that they, or one of them, were before (`mcu_key`).
+    #[error(
+        "node {node} has been a pair of one of these two, the TPM and the microcontroller, with another since {since}; evict it if a board was repaired"
+    )]
+    OtherPair {
+        /// The node whose half one of the two is.
+        node: String,
+        /// Since when.
+        since: jiff::Timestamp,
+    },
     /// The TPM's counters ran backwards: a replayed or cloned TPM state, or a TPM that was cleared.
     #[error(
         "the TPM's {counter} went back from {before} to {now}; if the TPM was cleared, evict the node"

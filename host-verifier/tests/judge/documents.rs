@@ -68,8 +68,13 @@ fn attribute_tables_list_exactly_the_attributes() {
 
 #[test]
 fn no_method_lets_anybody_in_without_settings_but_those_that_know_their_own() {
-    // Tokens are in the store; EC2 instances are those of the verifier's own account.
-    let own = [AttestorKind::AWS_IID, AttestorKind::JOIN_TOKEN];
+    // Tokens are in the store; EC2 instances are those of the verifier's own account; a microcontroller's TPM is somebody
+    // else's to let in.
+    let own = [
+        AttestorKind::AWS_IID,
+        AttestorKind::JOIN_TOKEN,
+        AttestorKind::MCU_KEY,
+    ];
     for kind in assay_host_verifier::attestor::registry::BUILT {
         let config = assay_host_verifier::attestor::registry::default_config(*kind);
         let stands = config.is_some_and(|config| config.build(Path::new("")).is_ok());

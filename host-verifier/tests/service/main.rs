@@ -46,6 +46,7 @@ mod logins;
 mod metrics;
 mod ops;
 mod overlays;
+mod pairs;
 mod postgres;
 mod processes;
 mod readiness;

@@ -23,6 +23,7 @@ use super::{
     AttestError, Attestor, Attribute, Claims, Facts, Fault, Judged, LoginContext, Quoted,
     claims::BoundKey,
 };
+use crate::crypto::sha256;
 use crate::tpm::{AkError, AttestationKey};
 
 /// The attributes beside the PCRs, without the method's name.
@@ -111,7 +112,11 @@ impl Attestor for TpmQuote {
             payload.pcr_values,
         )?;
         self.rules.decide(&quote, cx.last_boot)?;
-        Ok(Judged::Proven(Box::new(self.claims(&quote, cx.request))))
+        Ok(Judged::Proven(Box::new(self.claims(
+            &quote,
+            cx.request,
+            payload.attest,
+        ))))
     }
 }
 
@@ -141,7 +146,7 @@ fn bound_key(bound: Option<&BoundKey>) -> Result<AttestationKey, AttestError> {
 
 impl TpmQuote {
     /// What the quote proves, as far as this entry asked for it.
-    fn claims(&self, quote: &VerifiedQuote, request: &[u8]) -> Claims {
+    fn claims(&self, quote: &VerifiedQuote, request: &[u8], attest: &[u8]) -> Claims {
         let kind = AttestorKind::TPM_QUOTE;
         let mut attributes = Vec::new();
         let mut emit = |name: String, value: String| {
@@ -178,6 +183,7 @@ impl TpmQuote {
                     selection: request.to_vec(),
                     values_sha256: quote.values_sha256(),
                     boot: *quote.boot_as_signed(),
+                    attest_sha256: sha256(&[attest]),
                 }),
                 ..Facts::default()
             },

@@ -8,6 +8,7 @@ mod extension;
 mod http_dns;
 mod join_token;
 mod kubernetes;
+mod mcu_key;
 mod ssh_pop;
 mod tokens;
 mod tpm;
@@ -40,6 +41,7 @@ pub(super) fn all() -> &'static [Box<dyn Method>] {
             Box::new(kubernetes::Psat::new()),
             Box::new(kubernetes::SatReviewed::new()),
             Box::new(kubernetes::SatByKey),
+            Box::new(mcu_key::Mcu::new()),
             Box::new(ssh_pop::Host::new()),
             Box::new(tokens::CustomJwt::Published),
             Box::new(tokens::CustomJwt::Inline),
