@@ -27,6 +27,9 @@ extern crate alloc;
 
 pub mod agent;
 pub mod bus;
+mod crypto;
+#[cfg(feature = "secure-bus")]
+pub mod entropy;
 pub mod evidence;
 mod fmt;
 pub mod keys;

@@ -100,6 +100,11 @@ codes! {
         TPM_COMMAND = 13, "tpm-command";
         /// The TPM offers no algorithm that the agent can use for an EK or AK.
         TPM_UNSUPPORTED = 14, "tpm-unsupported";
+        /// Somebody between processor and TPM changed a command or a response, or answered for the TPM. Nothing was
+        /// believed; look at the board.
+        TPM_FORGED = 15, "tpm-forged";
+        /// Another TPM answers than the one whose endorsement key the node was provisioned with.
+        TPM_REPLACED = 16, "tpm-replaced";
         /// The provisioning record is missing or damaged.
         NOT_PROVISIONED = 20, "not-provisioned";
         /// The verifier's signature does not fit the pinned key.

@@ -9,7 +9,9 @@ use super::op::Op;
 use super::pcr::put_selections;
 use super::{COMMAND_MAX, DurationClass, Malformed, Tpm, TpmError, TpmTransport};
 
-const QUOTE: Op = Op::new(0x158, DurationClass::Crypto).authorized(1);
+const QUOTE: Op = Op::new(0x158, DurationClass::Crypto)
+    .authorized(1)
+    .hiding_its_command();
 const CERTIFY: Op = Op::new(0x148, DurationClass::Crypto).authorized(2);
 const SIGN: Op = Op::new(0x15D, DurationClass::Crypto).authorized(1);
 

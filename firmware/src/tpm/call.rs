@@ -4,11 +4,12 @@
 //! its [end](Tpm::finish) says how it went. Nothing here is generic over the command or calls back, so
 //! there is one copy of each.
 
+use assay_common::tpm::alg::AlgId;
 use assay_common::tpm::handle::{Handle, HandleKind};
 use assay_common::tpm::rc::TpmRc;
 
 use super::error::is_memory;
-use super::exchange::Exchange;
+use super::exchange::{Exchange, Guard, Part};
 use super::op::Op;
 use super::{Tpm, TpmError, TpmTransport};
 use crate::fmt::{debug, warning};
@@ -23,8 +24,24 @@ const LAST_PAUSE_MS: u32 = 2_000;
 impl<T: TpmTransport> Tpm<T> {
     /// Begins a command, with its handles and after them the sessions that authorize it.
     pub(super) fn begin(&mut self, op: Op, handles: &[Handle]) -> &mut Exchange {
-        self.exchange.begin(op, handles);
+        let guard = self.guard(op);
+        self.exchange.begin(op, handles, guard.unwrap_or(None));
+        if let Err(error) = guard {
+            self.exchange.fail(error);
+        }
         &mut self.exchange
+    }
+
+    /// What guards a command, where there is a session and the command needs it.
+    #[inline(always)]
+    fn guard(&self, op: Op) -> Result<Option<Guard>, TpmError> {
+        #[cfg(feature = "secure-bus")]
+        return self.secure.guard(op);
+        #[cfg(not(feature = "secure-bus"))]
+        {
+            let _ = op;
+            Ok(None)
+        }
     }
 
     /// Begins a command that loads something of this `kind`; it fails when there is no room for more of ours.
@@ -34,7 +51,7 @@ impl<T: TpmTransport> Tpm<T> {
         handles: &[Handle],
         kind: HandleKind,
     ) -> &mut Exchange {
-        self.exchange.begin(op, handles);
+        self.begin(op, handles);
         if !self.live.has_room(kind) {
             self.exchange.fail(TpmError::Slots);
         }
@@ -48,6 +65,10 @@ impl<T: TpmTransport> Tpm<T> {
         if !self.exchange.is_whole() {
             return Handle(0);
         }
+        #[cfg(feature = "secure-bus")]
+        if self.exchange.frame.is_guarded && !self.seal() {
+            return Handle(0);
+        }
         let mut result = self.submit();
         if let Err(TpmError::Memory(rc)) = result
             // Making room takes commands of its own, and if these find no memory either, that is the end.
@@ -58,16 +79,18 @@ impl<T: TpmTransport> Tpm<T> {
                 rc.0
             );
             let flushed = self.flush_stale();
-            let last = self.exchange.op;
+            let last = self.exchange.frame;
             self.exchange.resume(kept);
             result = match flushed {
                 Ok(_) => self.submit(),
                 Err(error) => {
-                    self.exchange.op = last;
+                    self.exchange.frame = last;
                     Err(error)
                 }
             };
         }
+        #[cfg(feature = "secure-bus")]
+        let result = self.judge(result);
         match result {
             Ok(()) => self.exchange.open(),
             Err(error) => {
@@ -117,7 +140,7 @@ impl<T: TpmTransport> Tpm<T> {
     /// Sends the command, and the same bytes again while the TPM asks for it; judges the
     /// response code.
     fn submit(&mut self) -> Result<(), TpmError> {
-        let class = self.exchange.op.class();
+        let class = self.exchange.frame.op.class();
         let mut pause_ms = 0;
         loop {
             let (command, response) = self.exchange.buffers();
@@ -133,7 +156,7 @@ impl<T: TpmTransport> Tpm<T> {
                 _ => {
                     debug!(
                         "command {=u32:x} failed: {=u32:x}",
-                        self.exchange.op.code(),
+                        self.exchange.frame.op.code(),
                         rc.0
                     );
                     return Err(TpmError::of(rc));
@@ -148,11 +171,37 @@ impl<T: TpmTransport> Tpm<T> {
         }
     }
 
+    /// Notes the Name of an entity out of the response at hand, for the HMACs of commands on it.
+    #[inline(always)]
+    pub(super) fn learn(&mut self, handle: Handle, name: Part) {
+        #[cfg(feature = "secure-bus")]
+        self.secure.learn(handle, self.exchange.part(name));
+        #[cfg(not(feature = "secure-bus"))]
+        let _ = (handle, name);
+    }
+
+    /// Notes the Name of an entity with this public area in the response at hand.
+    #[inline(always)]
+    pub(super) fn learn_name_of(&mut self, handle: Handle, alg: AlgId, area: Part) {
+        #[cfg(feature = "secure-bus")]
+        self.secure
+            .learn_name_of(handle, alg, self.exchange.part(area));
+        #[cfg(not(feature = "secure-bus"))]
+        let _ = (handle, alg, area);
+    }
+
+    /// Nothing of ours is in the TPM any more.
+    pub(super) fn forget_all(&mut self) {
+        self.live.clear();
+        #[cfg(feature = "secure-bus")]
+        self.secure.clear();
+    }
+
     /// Counts an error, and forgets what a reset of the TPM took away.
     pub(super) fn failed(&mut self, error: TpmError) -> TpmError {
         self.errors.count(error.code());
         if error == TpmError::Reset {
-            self.live.clear();
+            self.forget_all();
         }
         error
     }

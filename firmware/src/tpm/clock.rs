@@ -6,7 +6,7 @@ use super::exchange::{HEADER, MAKING_ROOM};
 use super::op::Op;
 use super::{COMMAND_MAX, DurationClass, Tpm, TpmError, TpmTransport};
 
-const READ_CLOCK: Op = Op::new(0x181, DurationClass::Medium);
+const READ_CLOCK: Op = Op::new(0x181, DurationClass::Medium).audited();
 
 const _: () = assert!(HEADER <= COMMAND_MAX - MAKING_ROOM);
 

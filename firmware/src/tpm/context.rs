@@ -24,6 +24,8 @@ impl<T: TpmTransport> Tpm<T> {
     pub fn flush(&mut self, handle: Handle) -> Result<(), TpmError> {
         // Ours no longer, whatever the TPM says: either it is gone or nothing is known of it.
         self.live.remove(handle);
+        #[cfg(feature = "secure-bus")]
+        self.secure.forget(handle);
         // The handle is a parameter here, not in the handle area.
         self.begin(FLUSH_CONTEXT, &[]).put_u32(handle.0);
         self.run();

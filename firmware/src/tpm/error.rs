@@ -93,13 +93,18 @@ pub enum TpmError {
     NoPcr,
     /// PCRs changed during each of several readings.
     PcrsMoving,
+    /// The bus lies: a response is not from the TPM that the session is with, or the TPM did not get the command as it was
+    /// sent. Nothing can be believed until the next [`start`](super::Tpm::start), and nothing is sent.
+    Forged,
+    /// There can be no session with this key: another kind of key, hash or cipher than is known here.
+    NoSession,
 }
 
 const _: () = assert!(size_of::<Result<(), TpmError>>() == 8);
 
 impl TpmError {
     /// Number of codes: all are below.
-    pub const CODES: usize = 17;
+    pub const CODES: usize = 19;
 
     /// A stable number for counters and for the wire.
     pub const fn code(self) -> u8 {
@@ -120,6 +125,8 @@ impl TpmError {
             Self::Buffer => 14,
             Self::NoPcr => 15,
             Self::PcrsMoving => 16,
+            Self::Forged => 17,
+            Self::NoSession => 18,
         }
     }
 
@@ -170,6 +177,8 @@ impl core::fmt::Display for TpmError {
             Self::Buffer => "buffer too small for the result",
             Self::NoPcr => "TPM has no such PCR or bank",
             Self::PcrsMoving => "PCRs change too often to be read",
+            Self::Forged => "what crossed the bus is not what was sent",
+            Self::NoSession => "no session with such a key",
         })
     }
 }

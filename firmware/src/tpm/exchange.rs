@@ -27,13 +27,51 @@ pub(super) const AUTH_AREA: usize = 4;
 /// Bytes of the commands that make room in the TPM: a header and at most the three numbers of
 /// `TPM2_GetCapability`. Behind every other command there is room for them.
 pub(super) const MAKING_ROOM: usize = HEADER + 3 * 4;
-/// Bytes of one authorization with empty nonce and empty HMAC or password.
-pub(super) const AUTH: usize = 9;
+/// Bytes of one authorization: a session with a nonce and the longest HMAC.
+pub(super) const AUTH: usize = HANDLE + 2 + NONCE + 1 + 2 + 48;
 
 /// Longest nonce, HMAC or digest: SHA-512.
 pub(super) const MAX_DIGEST: usize = 64;
 /// Longest Name: algorithm and SHA-512 digest.
 pub(super) const MAX_NAME: usize = 2 + MAX_DIGEST;
+
+/// Bytes of our nonces: what `TPM2_StartAuthSession` takes at least (`[TPM2.0 1.85 Part 3]` 11.1).
+pub(super) const NONCE: usize = 16;
+
+/// A session that guards a command.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Guard {
+    pub(super) handle: Handle,
+    /// Bytes of its HMAC.
+    pub(super) hmac: usize,
+}
+
+/// What is known about the frames of the command at hand.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Frame {
+    pub(super) op: Op,
+    /// Handles besides those of sessions.
+    #[cfg(feature = "secure-bus")]
+    pub(super) entities: u8,
+    /// What the first of the authorizations is for; [`NOTHING`](Self::NOTHING) when there is none.
+    #[cfg(feature = "secure-bus")]
+    pub(super) authorized: Handle,
+    /// Authorizations in the command, and so in its response.
+    auths: u8,
+    /// The first of them is a session that proves who answers.
+    #[cfg(feature = "secure-bus")]
+    pub(super) is_guarded: bool,
+}
+
+impl Frame {
+    /// PCR 0, which a command of one PCR's has, too, and whose authorization is empty all the same.
+    #[cfg(feature = "secure-bus")]
+    const NOTHING: Handle = Handle(0);
+
+    const fn tag(self) -> u16 {
+        Op::tag(self.auths > 0)
+    }
+}
 
 /// Where a byte string lies in the response.
 #[derive(Clone, Copy, Debug, Default)]
@@ -48,6 +86,16 @@ impl Part {
     }
 }
 
+/// What a session says of a response.
+pub(super) struct Acknowledgement {
+    #[cfg_attr(not(feature = "secure-bus"), expect(dead_code, reason = "read past"))]
+    pub(super) nonce: Part,
+    #[cfg_attr(not(feature = "secure-bus"), expect(dead_code, reason = "read past"))]
+    pub(super) attributes: u8,
+    #[cfg_attr(not(feature = "secure-bus"), expect(dead_code, reason = "read past"))]
+    pub(super) hmac: Part,
+}
+
 /// A command and its response.
 // In this order: what is read and written all the time is within reach of the short forms of load and
 // store, the buffers are not.
@@ -55,7 +103,7 @@ impl Part {
 #[repr(C)]
 pub(super) struct Exchange {
     error: Option<TpmError>,
-    pub(super) op: Op,
+    pub(super) frame: Frame,
     /// The command is from `waiting` to `written`. Before it may be one that waits for memory.
     waiting: u16,
     written: u16,
@@ -79,7 +127,16 @@ impl Exchange {
         Self {
             command: [0; COMMAND_MAX],
             response: [0; RESPONSE_MAX],
-            op: Op::NONE,
+            frame: Frame {
+                op: Op::NONE,
+                #[cfg(feature = "secure-bus")]
+                entities: 0,
+                #[cfg(feature = "secure-bus")]
+                authorized: Frame::NOTHING,
+                auths: 0,
+                #[cfg(feature = "secure-bus")]
+                is_guarded: false,
+            },
             waiting: 0,
             written: 0,
             next: 0,
@@ -131,67 +188,80 @@ impl Exchange {
     /// Begins a command: header, `handles`, and the authorizations, whose sessions are the last of
     /// `handles`: [`Handle::PW`] for a password, or a policy session, which ends with this command
     /// if it succeeds. The first session is for the first handle, and so on.
+    ///
+    /// A `guard` takes the place of the first session, or is the only one; its nonce and its HMAC are written when the
+    /// command is whole.
     #[inline(never)]
-    pub(super) fn begin(&mut self, op: Op, handles: &[Handle]) {
-        self.op = op;
+    pub(super) fn begin(&mut self, op: Op, handles: &[Handle], guard: Option<Guard>) {
+        let (entities, sessions) = handles
+            .split_at_checked(handles.len().saturating_sub(op.auths()))
+            .unwrap_or_default();
+        self.frame = Frame {
+            op,
+            #[cfg(feature = "secure-bus")]
+            entities: entities.len() as u8,
+            #[cfg(feature = "secure-bus")]
+            authorized: match entities {
+                [first, ..] if op.auths() > 0 => *first,
+                _ => Frame::NOTHING,
+            },
+            auths: op.auths().max(usize::from(guard.is_some())) as u8,
+            #[cfg(feature = "secure-bus")]
+            is_guarded: guard.is_some(),
+        };
         self.error = None;
         self.written = self.waiting;
-        self.put_u16(op.tag());
+        self.put_u16(self.frame.tag());
         // The length is known at the end.
         self.put_u32(0);
         self.put_u32(op.code());
-        let mut left = handles.len();
-        for handle in handles {
-            if left == op.auths() {
-                self.put_u32((left * AUTH + self.password_bytes(op, handles)) as u32);
-            }
-            self.put_u32(handle.0);
-            if left <= op.auths() {
-                // Empty nonce, continueSession for the password session only, HMAC or password.
-                self.put(&[0, 0, u8::from(*handle == Handle::PW)]);
-                self.put_password(op, handles, left);
-            }
-            left -= 1;
+        for entity in entities {
+            self.put_u32(entity.0);
         }
+        if self.frame.auths == 0 {
+            return;
+        }
+        // Its length is known at the end, too.
+        let area = self.written;
+        self.put_u32(0);
+        let mut passwords = sessions.iter().zip(entities);
+        if let Some(guard) = guard {
+            passwords.next();
+            self.put_u32(guard.handle.0);
+            self.put_tpm2b(&[0; NONCE]);
+            self.put(&[op.session_attributes()]);
+            const ZEROS: [u8; MAX_DIGEST] = [0; MAX_DIGEST];
+            self.put_tpm2b(ZEROS.get(..guard.hmac).unwrap_or_default());
+        }
+        for (session, entity) in passwords {
+            self.put_u32(session.0);
+            // Empty nonce, continueSession for the password session only, HMAC or password.
+            let is_password = *session == Handle::PW;
+            self.put(&[0, 0, u8::from(is_password)]);
+            self.put_password(*entity, is_password);
+        }
+        let end = self.written;
+        self.written = area;
+        self.put_u32(u32::from(end - area) - AUTH_AREA as u32);
+        self.written = end;
     }
 
-    /// Of the authorizations' length what passwords add to it.
+    /// Appends the password of `entity`, which is empty for most.
     #[cfg(feature = "host")]
-    fn password_bytes(&self, op: Op, handles: &[Handle]) -> usize {
-        let lens = (1..=op.auths()).map(|left| self.password(op, handles, left).len());
-        lens.sum()
-    }
-
-    #[cfg(not(feature = "host"))]
-    #[inline(always)]
-    fn password_bytes(&self, _: Op, _: &[Handle]) -> usize {
-        0
-    }
-
-    /// Appends the password of the authorization that has `left - 1` others behind it.
-    #[cfg(feature = "host")]
-    fn put_password(&mut self, op: Op, handles: &[Handle], left: usize) {
-        let password = zeroize::Zeroizing::new(self.password(op, handles, left).to_vec());
+    fn put_password(&mut self, entity: Handle, is_password: bool) {
+        let password: &[u8] = if is_password {
+            self.passwords.of(entity)
+        } else {
+            &[]
+        };
+        let password = zeroize::Zeroizing::new(password.to_vec());
         self.put_tpm2b(&password);
     }
 
     #[cfg(not(feature = "host"))]
     #[inline(always)]
-    fn put_password(&mut self, _: Op, _: &[Handle], _: usize) {
+    fn put_password(&mut self, _: Handle, _: bool) {
         self.put(&[0, 0]);
-    }
-
-    #[cfg(feature = "host")]
-    fn password(&self, op: Op, handles: &[Handle], left: usize) -> &[u8] {
-        let session = handles
-            .len()
-            .checked_sub(left)
-            .and_then(|at| handles.get(at));
-        let entity = op.auths().checked_sub(left).and_then(|at| handles.get(at));
-        match (session, entity) {
-            (Some(session), Some(entity)) if *session == Handle::PW => self.passwords.of(*entity),
-            _ => &[],
-        }
     }
 
     /// Overwrites the last command, which may have had a password in it. One that waits for another is left alone.
@@ -253,17 +323,17 @@ impl Exchange {
 
     /// Keeps the command, which others are going to make room for; what
     /// [`resume`](Self::resume) takes. `None` when one is kept already.
-    pub(super) fn suspend(&mut self) -> Option<(Op, u16)> {
+    pub(super) fn suspend(&mut self) -> Option<(Frame, u16)> {
         if self.waiting != 0 {
             return None;
         }
         self.waiting = self.written;
-        Some((self.op, self.written))
+        Some((self.frame, self.written))
     }
 
     /// Makes the kept command the present one again.
-    pub(super) const fn resume(&mut self, (op, written): (Op, u16)) {
-        self.op = op;
+    pub(super) const fn resume(&mut self, (frame, written): (Frame, u16)) {
+        self.frame = frame;
         self.waiting = 0;
         self.written = written;
     }
@@ -278,7 +348,7 @@ impl Exchange {
             return Err(Malformed::Size.into());
         }
         let is_as_it_should = if rc.is_success() {
-            tag == self.op.tag()
+            tag == self.frame.tag()
         } else {
             // A TPM 2.0 answers so only to a command whose tag was damaged on the way, a TPM 1.2 always.
             if tag == RSP_COMMAND && rc == TpmRc::BAD_TAG && len == HEADER {
@@ -305,20 +375,18 @@ impl Exchange {
         self.rewind();
         // Judged before.
         self.bytes(HEADER);
-        let handle = if self.op.returns_a_handle() {
+        let handle = if self.frame.op.returns_a_handle() {
             self.u32()
         } else {
             0
         };
-        let auths = self.op.auths();
+        let auths = self.frame.auths;
         if auths > 0 {
             let size = self.u32();
             let params = self.bytes(size as usize);
             for _ in 0..auths {
-                // nonceTPM, attributes, HMAC: nothing here is keyed, so there is nothing to verify.
-                self.tpm2b(MAX_DIGEST);
-                self.bytes(1);
-                self.tpm2b(MAX_DIGEST);
+                // nonceTPM, attributes, HMAC. That of a guard was verified before; of the others nothing is keyed.
+                self.acknowledgement();
             }
             if self.next != self.end {
                 self.fail(TpmError::Malformed(Malformed::Trailing));
@@ -329,6 +397,51 @@ impl Exchange {
             }
         }
         Handle(handle)
+    }
+
+    /// Takes one acknowledgement of a session: nonceTPM, attributes, HMAC.
+    fn acknowledgement(&mut self) -> Acknowledgement {
+        Acknowledgement {
+            nonce: self.tpm2b(MAX_DIGEST),
+            attributes: self.u8(),
+            hmac: self.tpm2b(MAX_DIGEST),
+        }
+    }
+
+    /// The parameters of the response, and what its first session says of them; `None` when it has no such parts. The
+    /// response is to be [opened](Self::open) afterwards, as if this had not been.
+    #[cfg(feature = "secure-bus")]
+    pub(super) fn acknowledged(&mut self) -> Option<(Part, Acknowledgement)> {
+        self.rewind();
+        self.bytes(HEADER);
+        if self.frame.op.returns_a_handle() {
+            self.bytes(HANDLE);
+        }
+        let size = self.u32();
+        let params = self.bytes(size as usize);
+        let acknowledgement = self.acknowledgement();
+        // Nothing else can have failed: the response has just come.
+        self.error
+            .take()
+            .is_none()
+            .then_some((params, acknowledgement))
+    }
+
+    /// The command at hand.
+    #[cfg(feature = "secure-bus")]
+    pub(super) fn command(&mut self) -> &mut [u8] {
+        let command = self.command.get_mut(..usize::from(self.written));
+        let command = command.and_then(|command| command.get_mut(usize::from(self.waiting)..));
+        command.unwrap_or_default()
+    }
+
+    /// The bytes of a part of the present response, to be written over.
+    #[cfg(feature = "secure-bus")]
+    pub(super) fn part_mut(&mut self, part: Part) -> &mut [u8] {
+        let start = usize::from(part.start);
+        self.response
+            .get_mut(start..start + part.len())
+            .unwrap_or_default()
     }
 
     /// Takes `n` bytes.
@@ -410,6 +523,14 @@ impl Exchange {
         usize::from(self.end - self.next)
     }
 
+    /// All that is left, which stays to be read.
+    pub(super) fn peek(&self) -> Part {
+        Part {
+            start: self.next,
+            len: self.end - self.next,
+        }
+    }
+
     /// All that is left.
     pub(super) fn rest(&mut self) -> Part {
         self.bytes(self.left())
@@ -438,7 +559,7 @@ mod tests {
 
     fn with_response(bytes: &[u8]) -> Exchange {
         let mut x = Exchange::new();
-        x.begin(READ, &[]);
+        x.begin(READ, &[], None);
         for (to, from) in x.response.iter_mut().zip(bytes) {
             *to = *from;
         }
@@ -479,12 +600,12 @@ mod tests {
     #[test]
     fn a_command_that_does_not_fit_fails_at_its_end() {
         let mut x = Exchange::new();
-        x.begin(READ, &[]);
+        x.begin(READ, &[], None);
         x.put(&[0; COMMAND_MAX - HEADER]);
         assert_eq!(x.buffers().0.len(), COMMAND_MAX);
         x.put(&[0]);
         assert_eq!(x.finish(), Err(TpmError::Encode(EncodeError::Overflow)));
-        x.begin(READ, &[]);
+        x.begin(READ, &[], None);
         x.put_tpm2b(&[0; 0x1_0000]);
         assert_eq!(x.finish(), Err(TpmError::Encode(EncodeError::Overflow)));
     }
@@ -492,10 +613,10 @@ mod tests {
     #[test]
     fn a_kept_command_is_left_as_it_was() {
         let mut x = Exchange::new();
-        x.begin(READ, &[Handle(7)]);
+        x.begin(READ, &[Handle(7)], None);
         let first = x.buffers().0.to_vec();
         let kept = x.suspend();
-        x.begin(READ, &[Handle(8), Handle(9)]);
+        x.begin(READ, &[Handle(8), Handle(9)], None);
         assert_eq!(x.buffers().0.len(), HEADER + 2 * HANDLE);
         assert!(x.suspend().is_none(), "one waits already");
         if let Some(kept) = kept {

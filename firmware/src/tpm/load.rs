@@ -23,12 +23,18 @@ impl<T: TpmTransport> Tpm<T> {
         private: &[u8],
         public: &[u8],
     ) -> Result<Handle, TpmError> {
+        #[cfg(feature = "secure-bus")]
+        if self.is_protected() && !self.secure.knows(parent) {
+            // A persistent parent: its Name is in the command's HMAC, and one that is not its Name makes it fail.
+            self.read_public_unguarded(parent)?;
+        }
         let x = self.begin_loading(LOAD, &[parent, Handle::PW], HandleKind::TRANSIENT);
         x.put_tpm2b(private);
         x.put_tpm2b(public);
         let handle = self.run();
-        self.exchange.tpm2b(MAX_NAME);
+        let name = self.exchange.tpm2b(MAX_NAME);
         self.finish_loading(handle, HandleKind::TRANSIENT)?;
+        self.learn(handle, name);
         Ok(handle)
     }
 }

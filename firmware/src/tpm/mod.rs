@@ -6,7 +6,8 @@
 //! handed on byte for byte as the TPM sent them.
 //!
 //! The layer repeats what the TPM asks to be repeated, flushes what is stale when the TPM runs out of
-//! memory, and sorts everything else into [`TpmError`]. It holds no keys and makes no decisions.
+//! memory, and sorts everything else into [`TpmError`]. It makes no decisions, and holds no key but that of the
+//! session which guards the bus once [`protect`](Tpm::protect) has started one.
 
 mod attestation;
 mod call;
@@ -26,6 +27,8 @@ mod passwords;
 mod pcr;
 mod policy;
 mod random;
+#[cfg(feature = "secure-bus")]
+mod secure;
 mod session;
 mod startup;
 mod transport;
@@ -62,6 +65,10 @@ pub struct Tpm<T> {
     live: Live,
     sizes: Sizes,
     repeats: u16,
+    #[cfg(feature = "secure-bus")]
+    secure: secure::Secure,
+    #[cfg(feature = "secure-bus")]
+    drbg: crate::entropy::Drbg,
     errors: Counters<{ TpmError::CODES }>,
 }
 
@@ -74,6 +81,10 @@ impl<T: TpmTransport> Tpm<T> {
             live: Live::NONE,
             sizes: Sizes::FLOOR,
             repeats: 0,
+            #[cfg(feature = "secure-bus")]
+            secure: secure::Secure::new(),
+            #[cfg(feature = "secure-bus")]
+            drbg: crate::entropy::Drbg::new(),
             errors: Counters::ZERO,
         }
     }
@@ -100,7 +111,7 @@ impl<T: TpmTransport> Tpm<T> {
 
     /// `TPM_CC` of the last command that was begun, 0 before the first: says which one an error is of.
     pub const fn last_command(&self) -> u32 {
-        self.exchange.op.code()
+        self.exchange.frame.op.code()
     }
 
     /// How many objects and sessions of ours are loaded.

@@ -15,8 +15,8 @@ const NV_READ: Op = Op::new(0x14E, DurationClass::Long).authorized(1);
 pub const NV_CHUNK: u16 = 512;
 
 /// Bytes of a response to [`NV_READ`] besides the data: header, parameter size, length, one
-/// authorization with a nonce of up to 64 bytes.
-const OVERHEAD: usize = HEADER + 4 + 2 + (2 + 64 + 1 + 2);
+/// authorization with a nonce and an HMAC of up to 64 bytes.
+const OVERHEAD: usize = HEADER + 4 + 2 + (2 + 64 + 1 + 2 + 64);
 
 const _: () = assert!(HEADER + 2 * HANDLE + AUTH_AREA + AUTH + 4 <= COMMAND_MAX - MAKING_ROOM);
 const _: () = assert!(OVERHEAD + NV_CHUNK as usize <= RESPONSE_MAX);
@@ -63,6 +63,9 @@ impl NvPublic {
 impl<T: TpmTransport> Tpm<T> {
     /// `TPM2_NV_ReadPublic` (31.6).
     ///
+    /// Not through the session, whose HMAC would be over the Name that is asked for here. What is read later is: its HMAC is
+    /// over the Name of exactly this public area.
+    ///
     /// # Errors
     /// [`TpmError::Rc`] with base `TPM_RC_HANDLE` when there is no such index.
     pub fn nv_read_public(&mut self, index: Handle) -> Result<NvPublic, TpmError> {
@@ -70,6 +73,7 @@ impl<T: TpmTransport> Tpm<T> {
         self.run();
         let x = &mut self.exchange;
         let outside = x.enter();
+        let area = x.peek();
         let returned = x.u32();
         let name_alg = AlgId(x.u16());
         let attributes = x.u32();
@@ -79,6 +83,7 @@ impl<T: TpmTransport> Tpm<T> {
         x.leave(outside);
         x.tpm2b(MAX_NAME);
         self.finish()?;
+        self.learn_name_of(index, name_alg, area);
         Ok(NvPublic {
             index,
             name_alg,

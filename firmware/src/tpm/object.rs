@@ -15,8 +15,10 @@ const CREATE_PRIMARY: Op = Op::new(0x131, DurationClass::KeyGeneration)
 const CREATE_ECC_PRIMARY: Op = Op::new(0x131, DurationClass::Crypto)
     .authorized(1)
     .returning_a_handle();
-const READ_PUBLIC: Op = Op::new(0x173, DurationClass::Medium);
-const ACTIVATE_CREDENTIAL: Op = Op::new(0x147, DurationClass::Crypto).authorized(2);
+const READ_PUBLIC: Op = Op::new(0x173, DurationClass::Medium).audited();
+const ACTIVATE_CREDENTIAL: Op = Op::new(0x147, DurationClass::Crypto)
+    .authorized(2)
+    .hiding_its_response();
 
 /// Longest `TPMT_PUBLIC` that a key is created from: RSA-2048 with a full `unique`, and room for a
 /// SHA-512 policy.
@@ -88,6 +90,7 @@ impl<T: TpmTransport> Tpm<T> {
         x.ticket();
         let name = x.tpm2b(MAX_NAME);
         self.finish_loading(handle, HandleKind::TRANSIENT)?;
+        self.learn(handle, name);
         Ok(Created {
             handle,
             public: self.exchange.part(public),
@@ -100,13 +103,29 @@ impl<T: TpmTransport> Tpm<T> {
     /// # Errors
     /// [`TpmError::Lost`] when there is no such object.
     pub fn read_public(&mut self, object: Handle) -> Result<Readable<'_>, TpmError> {
-        self.begin(READ_PUBLIC, &[object]);
+        self.read_public_by(READ_PUBLIC, object)
+    }
+
+    /// The same without the session, whose HMAC would be over the Name that is asked for: so that a command can go through the
+    /// session whose object nobody here has made.
+    #[cfg(all(feature = "host", feature = "secure-bus"))]
+    pub(super) fn read_public_unguarded(
+        &mut self,
+        object: Handle,
+    ) -> Result<Readable<'_>, TpmError> {
+        const UNGUARDED: Op = Op::new(0x173, DurationClass::Medium);
+        self.read_public_by(UNGUARDED, object)
+    }
+
+    fn read_public_by(&mut self, op: Op, object: Handle) -> Result<Readable<'_>, TpmError> {
+        self.begin(op, &[object]);
         self.run();
         let x = &mut self.exchange;
         let public = x.tpm2b(usize::MAX);
         let name = x.tpm2b(MAX_NAME);
         let qualified_name = x.tpm2b(MAX_NAME);
         self.finish()?;
+        self.learn(object, name);
         Ok(Readable {
             public: self.exchange.part(public),
             name: self.exchange.part(name),

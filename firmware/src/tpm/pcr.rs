@@ -10,7 +10,7 @@ use super::exchange::{AUTH, AUTH_AREA, Exchange, HANDLE, HEADER, MAKING_ROOM, MA
 use super::op::Op;
 use super::{COMMAND_MAX, DurationClass, Tpm, TpmError, TpmTransport};
 
-const PCR_READ: Op = Op::new(0x17E, DurationClass::Medium);
+const PCR_READ: Op = Op::new(0x17E, DurationClass::Medium).audited();
 const PCR_EXTEND: Op = Op::new(0x182, DurationClass::Medium).authorized(1);
 
 /// Bytes of an encoded selection of one bank.

@@ -4,7 +4,9 @@ use super::exchange::{HEADER, MAKING_ROOM};
 use super::op::Op;
 use super::{COMMAND_MAX, DurationClass, Malformed, Tpm, TpmError, TpmTransport};
 
-const GET_RANDOM: Op = Op::new(0x17B, DurationClass::Long);
+const GET_RANDOM: Op = Op::new(0x17B, DurationClass::Long)
+    .audited()
+    .hiding_its_response();
 
 const _: () = assert!(HEADER + 2 <= COMMAND_MAX - MAKING_ROOM);
 

@@ -51,7 +51,7 @@ impl<T: TpmTransport> Tpm<T> {
     /// [`TpmError::FailureMode`], [`TpmError::FieldUpgrade`] and [`TpmError::Transport`] as what they
     /// are; any other if the TPM refuses one of these commands.
     pub fn start(&mut self) -> Result<Start, TpmError> {
-        self.live.clear();
+        self.forget_all();
         self.run_with_u16(STARTUP, CLEAR);
         let startup = self.finish();
         let already_started = startup == Err(TpmError::Reset);

@@ -29,8 +29,12 @@ mod pcr;
 mod recovery;
 mod retries;
 mod scripted;
+#[cfg(feature = "secure-bus")]
+mod sessions;
 mod slave;
 mod spi;
 mod stress;
 mod svid_key;
+#[cfg(feature = "secure-bus")]
+mod swtpm;
 mod truncation;

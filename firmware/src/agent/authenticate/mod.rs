@@ -3,15 +3,15 @@
 //!
 //! Without this check anybody on the line could have credentials opened and PCRs quoted.
 
-mod curve;
 mod ecdsa;
 #[cfg(test)]
 mod tests;
 
 use assay_common::login::{RenewDigest, Transcript, challenge_message, renewal_message};
+use crypto_bigint::U256;
 use sha2::{Digest, Sha256};
 
-use self::curve::Point;
+use crate::crypto::curve::P256Point;
 
 /// The challenge, or the renewal, is not signed by the pinned key, or not for this login or session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,8 +98,9 @@ impl<'p> PinnedKey<'p> {
         }
     }
 
-    fn point(&self) -> Option<Point> {
-        Point::from_affine(self.x, self.y)
+    fn point(&self) -> Option<P256Point> {
+        let [x, y] = [self.x, self.y].map(|number| U256::from_be_slice(number));
+        P256Point::from_affine(&x, &y)
     }
 }
 

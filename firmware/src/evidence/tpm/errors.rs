@@ -22,6 +22,8 @@ impl From<TpmError> for EvidenceError {
             TpmError::Malformed(_) => TroubleCode::TPM_RESPONSE,
             TpmError::Encode(_) | TpmError::Buffer => TroubleCode::UNSUPPORTED_REQUEST,
             TpmError::PcrsMoving => TroubleCode::PCR_UNSTABLE,
+            TpmError::Forged => TroubleCode::TPM_FORGED,
+            TpmError::NoSession => TroubleCode::TPM_UNSUPPORTED,
         };
         let detail = error.rc().map_or(0, |rc| rc.0);
         Self {
