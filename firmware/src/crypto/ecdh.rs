@@ -112,7 +112,7 @@ fn agree<C: Curve<L>, const L: usize>(
 /// Multiplies by a secret scalar, in the same time for every one: two doublings and one addition for every two bits, of one
 /// of four points that all are read.
 #[inline(never)]
-fn multiply<C: Curve<L>, const L: usize>(point: &mut Point<C, L>, scalar: &[u8]) {
+pub(super) fn multiply<C: Curve<L>, const L: usize>(point: &mut Point<C, L>, scalar: &[u8]) {
     let mut twice = *point;
     twice.add(point);
     let mut thrice = twice;
@@ -155,7 +155,7 @@ fn wipe<C: ConstMontyParams<L>, const L: usize>(point: &mut Point<C, L>) {
 }
 
 /// x and y of a point other than that at infinity.
-fn affine<C: Curve<L>, const L: usize>(point: &Point<C, L>) -> [Uint<L>; 2] {
+pub(super) fn affine<C: Curve<L>, const L: usize>(point: &Point<C, L>) -> [Uint<L>; 2] {
     let z = invert(&point.z);
     [&point.x, &point.y].map(|number| mul(number, &z).retrieve())
 }
@@ -172,7 +172,7 @@ fn number<const L: usize>(bytes: &[u8]) -> Option<Uint<L>> {
 }
 
 /// Puts a number at the front of `out`, big-endian, all of its bytes.
-fn put<const L: usize>(number: &Uint<L>, out: &mut [u8; MAX_FIELD]) {
+pub(super) fn put<const L: usize>(number: &Uint<L>, out: &mut [u8; MAX_FIELD]) {
     const LIMB: usize = size_of::<crypto_bigint::Word>();
     for (to, limb) in out
         .chunks_exact_mut(LIMB)

@@ -4,6 +4,7 @@
 //! * [`hash`]: SHA-256 and SHA-384 chosen at run time, HMAC and the TPM's two key derivations over them.
 //! * [`cfb`]: AES-CFB, the cipher of parameters.
 //! * [`oaep`]: RSA-OAEP to an RSA endorsement key.
+//! * [`sign`]: ECDSA by the microcontroller's own key.
 //!
 //! Whatever sees a secret here takes the same time for every value of it: there is no branch and no index that depends on
 //! one. What only sees public values (a signature, a modulus) may be quicker for some.
@@ -17,3 +18,5 @@ pub(crate) mod ecdh;
 pub(crate) mod hash;
 #[cfg(feature = "secure-bus")]
 pub(crate) mod oaep;
+#[cfg(feature = "secure-bus")]
+pub(crate) mod sign;

@@ -4,10 +4,11 @@
 //! * [`ak`]: attestation key, a primary of the endorsement hierarchy.
 //! * [`mod@activate`]: what the verifier sealed to both.
 //! * [`mod@quote`]: PCR values and a quote that agree.
+//! * [`mcu`]: the microcontroller's own key, which is in no TPM.
 //! * [`svid_key`]: the key that the node's SVID is for, and its certification request ([`csr`]).
 //!
 //! At most three objects and one session are in the TPM at any time, which is what the smallest chips hold. What is loaded is ours until
-//! flushed; every error path flushes what it loaded. No private key material ever passes here.
+//! flushed; every error path flushes what it loaded. No private key material of a TPM ever passes here.
 
 pub mod activate;
 pub mod ak;
@@ -16,6 +17,8 @@ pub mod csr;
 #[cfg(feature = "host")]
 pub mod devid;
 pub mod ek;
+#[cfg(feature = "secure-bus")]
+pub mod mcu;
 pub mod quote;
 pub mod svid_key;
 
@@ -28,6 +31,8 @@ pub use self::certificate::Certificate;
 #[cfg(feature = "host")]
 pub use self::devid::{Devid, DevidKey, DevidParent};
 pub use self::ek::{Ek, EkIndices};
+#[cfg(feature = "secure-bus")]
+pub use self::mcu::{DerivedKey, McuKey};
 pub use self::quote::{AgreedQuote, quote};
 pub use self::svid_key::{SvidKey, SvidKeyTemplate};
 use crate::tpm::TpmError;
