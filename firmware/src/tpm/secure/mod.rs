@@ -25,6 +25,9 @@ mod salt;
 #[cfg(test)]
 mod tests;
 
+#[cfg(feature = "host")]
+use alloc::vec::Vec;
+
 use assay_common::tpm::alg::AlgId;
 use assay_common::tpm::codec::EncodeError;
 use assay_common::tpm::handle::Handle;
@@ -204,7 +207,7 @@ impl<T: TpmTransport> Tpm<T> {
     /// The authorization value that goes into the guard's keys: that of the first entity, where the command has an
     /// authorization at all.
     #[cfg(feature = "host")]
-    fn auth(&self) -> zeroize::Zeroizing<alloc::vec::Vec<u8>> {
+    fn auth(&self) -> zeroize::Zeroizing<Vec<u8>> {
         let password = self.exchange.passwords.of(self.exchange.frame.authorized);
         let zeros = password.iter().rev().take_while(|byte| **byte == 0);
         let len = password.len() - zeros.count();
