@@ -20,12 +20,13 @@ use assay_host_verifier::policy::PolicyDocument;
 use assay_host_verifier::random::SystemRandom;
 use assay_host_verifier::session::PathTemplate;
 use assay_spi_tpm::clock::VirtualClock;
-use assay_spi_tpm::hal::{ModelBus, ModelCs, SharedTpm, VirtualDelay};
+use assay_spi_tpm::hal::{ModelBus, ModelCs, SharedTpm};
 use assay_spi_tpm::{Config, SpiTpm, TpmBackend};
 
 use super::leash::{Leash, LeashedBus};
 use super::line::Line;
 use super::local_verifier::LocalVerifier;
+use super::watch::{Watch, WatchedDelay};
 
 /// The cluster of every loopback.
 pub const CLUSTER: &str = "lab";
@@ -40,7 +41,7 @@ const BOARD: BoardInfo = BoardInfo {
     version: env!("CARGO_PKG_VERSION"),
 };
 
-type Source = TpmEvidence<Tis<SpiTis<LeashedBus<ModelBus>, ModelCs>, VirtualDelay>>;
+type Source = TpmEvidence<Tis<SpiTis<LeashedBus<ModelBus>, ModelCs>, WatchedDelay>>;
 
 /// A node on a [`Loopback`].
 pub type LoopbackNode<'l> = Node<'l, VirtualPlatform, Line<LocalVerifier>, Source>;
@@ -50,6 +51,7 @@ pub type LoopbackNode<'l> = Node<'l, VirtualPlatform, Line<LocalVerifier>, Sourc
 pub struct VirtualPlatform {
     clock: VirtualClock,
     leash: Leash,
+    watch: Watch,
 }
 
 impl Platform for VirtualPlatform {
@@ -62,7 +64,9 @@ impl Platform for VirtualPlatform {
         self.clock.advance_ns(1_000_000);
     }
 
-    fn kick_watchdog(&mut self) {}
+    fn kick_watchdog(&mut self) {
+        self.watch.kick();
+    }
 }
 
 /// Everything of one login.
@@ -73,6 +77,8 @@ pub struct Loopback {
     pub tpm: SharedTpm,
     /// How long the node may take, and how many bytes; no limit unless one is set.
     pub leash: Leash,
+    /// How long the watchdog was not kicked.
+    pub watch: Watch,
     record: Vec<u8>,
     clock: VirtualClock,
 }
@@ -202,6 +208,7 @@ impl Loopback {
             line: Line::timed(local, clock.clone()),
             tpm,
             leash,
+            watch: Watch::new(clock.clone()),
             record,
             clock,
         })
@@ -226,10 +233,11 @@ impl Loopback {
     pub fn node(&self) -> Option<LoopbackNode<'_>> {
         let bus = LeashedBus::new(self.tpm.bus(), self.leash.clone());
         let bus = SpiTis::new(bus, self.tpm.chip_select()).ok()?;
-        let source = TpmEvidence::new(Tis::new(bus, self.tpm.delay()));
+        let source = TpmEvidence::new(Tis::new(bus, self.watch.delay()));
         let platform = VirtualPlatform {
             clock: self.clock.clone(),
             leash: self.leash.clone(),
+            watch: self.watch.clone(),
         };
         Some(Node::new(
             platform,

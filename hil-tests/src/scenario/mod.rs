@@ -12,3 +12,4 @@ pub mod loopback;
 pub mod loopback_rig;
 pub mod matrix;
 pub mod rig;
+pub mod watch;

@@ -23,6 +23,7 @@ mod possession;
 mod qemu;
 mod service_load;
 mod settings;
+mod soak;
 mod svid;
 mod unreadable_nv;
 mod walkthrough;

@@ -7,6 +7,7 @@ mod demo;
 mod faults;
 mod service;
 mod size;
+mod soak;
 
 use std::process::ExitCode;
 
@@ -47,6 +48,8 @@ enum Command {
     Board(bench_board::OnBench),
     /// Runs the whole fault matrix: every fault in every phase of every TPM command of a login
     Faults(faults::Faults),
+    /// Runs thousands of logins in virtual time, with faults at random
+    Soak(soak::Args),
 }
 
 /// `hil … | head` closes stdout early. That ends the command, with everything that it started, and is nobody's fault.
@@ -76,6 +79,7 @@ fn main() -> ExitCode {
         Command::Sessions(sessions) => service::sessions(&sessions),
         Command::Board(on_bench) => bench_board::run(&on_bench),
         Command::Faults(faults) => faults::run(&faults),
+        Command::Soak(soak) => soak::run(&soak),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
