@@ -41,6 +41,7 @@ pub mod ssh;
 pub mod store;
 pub mod svid;
 pub mod telemetry;
+mod text;
 pub mod token_text;
 pub mod tpm;
 pub mod transport;

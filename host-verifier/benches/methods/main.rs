@@ -14,7 +14,8 @@
 //!
 //! Prints one JSON object on stdout: for each method and key `warm` and `cold`, each with `signatures`, `per_second`, and
 //! where there are signatures `bare_per_second` and `ratio` (1.0 is as fast as the bare signatures). `--quick` measures for a tenth
-//! of the time; a method's name measures that one alone; `--bench` is ignored.
+//! of the time, `--warm` leaves the cold ones out; a method's name, or `METHOD/KEY`, measures that one alone; `--bench` is
+//! ignored.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -51,15 +52,17 @@ fn main() {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let quick = arguments.iter().any(|argument| argument == "--quick");
     let pairs = if quick { 25 } else { 250 };
+    let warm_alone = arguments.iter().any(|argument| argument == "--warm");
     let only: Vec<_> = arguments.iter().filter(|a| !a.starts_with("--")).collect();
 
     let mut report = serde_json::Map::new();
     for (method, key, make) in cases() {
-        if !only.is_empty() && !only.iter().any(|only| *only == method) {
+        let named = format!("{method}/{key}");
+        if !only.is_empty() && !only.iter().any(|only| *only == method || **only == named) {
             continue;
         }
         let entry = report.entry(method).or_insert_with(|| json!({}));
-        entry[key] = measure(&make(), pairs);
+        entry[key] = measure(&make(), pairs, warm_alone);
     }
     println!("{:#}", Value::Object(report));
 }
@@ -94,7 +97,7 @@ fn cases() -> Vec<(&'static str, &'static str, Make)> {
     ]
 }
 
-fn measure(case: &Case, pairs: usize) -> Value {
+fn measure(case: &Case, pairs: usize, warm_alone: bool) -> Value {
     let known = case.attestor();
     case.judge(&*known);
     let warm = || prepared_in_turns(pairs, || (), |()| case.judge(&*known), || case.bare(false));
@@ -106,10 +109,11 @@ fn measure(case: &Case, pairs: usize) -> Value {
             || case.bare(true),
         )
     };
-    json!({
-        "warm": shown(case.signatures(false), warm()),
-        "cold": shown(case.signatures(true), cold()),
-    })
+    let mut measured = json!({"warm": shown(case.signatures(false), warm())});
+    if !warm_alone {
+        measured["cold"] = shown(case.signatures(true), cold());
+    }
+    measured
 }
 
 fn shown(signatures: usize, measured: Measured) -> Value {

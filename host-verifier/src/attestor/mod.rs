@@ -45,7 +45,6 @@ pub mod registry;
 pub mod restriction;
 pub mod run;
 pub mod ssh_pop;
-mod text;
 pub mod tpm_devid;
 pub mod tpm_ek;
 pub mod tpm_quote;

@@ -146,7 +146,9 @@ impl<'a> Input<'a> {
         }
         let written = if joined { tag::OCTET_STRING } else { head.tag };
         let mut result = Ok(());
-        encode::put_nested(out, written, |out| {
+        // Without a length of its own it has about that of the message's rest; one that has a length mostly keeps it.
+        let about = head.len.unwrap_or(self.rest.len());
+        encode::put_about(out, written, about, |out| {
             result = self.inside(head.len, joined, depth, out);
         });
         result

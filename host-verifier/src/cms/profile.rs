@@ -1,6 +1,8 @@
 //! Which message counts: one signer, known algorithms, and a signature over what is used.
 
-use crate::crypto::{self, HashAlgorithm, Legacy, Scheme};
+use std::borrow::Cow;
+
+use crate::crypto::{HashAlgorithm, Legacy, Scheme};
 use crate::x509::der::{DerError, Element, Reader, tag};
 use crate::x509::{Certificate, Oid, UnixTime};
 
@@ -87,15 +89,16 @@ impl<'a> SignedData<'a> {
             Some(element) => {
                 let attributes = Attributes::read(element)?;
                 attributes.check(content, hash, signer.digest, signer.algorithm)?;
-                (attributes.message, attributes.signing_time)
+                (Cow::Owned(attributes.message), attributes.signing_time)
             }
             None if !profile.without_attributes => return Err(CmsError::NoSignedAttributes),
             None if content.first() != Some(&b'{') => return Err(CmsError::NotJson),
-            None => (content.to_vec(), None),
+            None => (Cow::Borrowed(content), None),
         };
-        let key = certificate.key()?;
+        certificate.key()?;
         let scheme = Scheme::RsaPkcs1(scheme);
-        crypto::verify(key, scheme, &message, signer.signature, Legacy::default())?;
+        // With the key as it is ready in a certificate that is kept: a cloud's sign for all of its instances.
+        certificate.verify_by_key(scheme, &message, signer.signature, Legacy::default())?;
         Ok(Signed {
             content,
             signing_time,

@@ -117,10 +117,19 @@ impl<'a> SignedData<'a> {
     /// # Errors
     /// [`CmsError::SignerCertificate`] when it is not exactly one.
     pub fn untrusted_certificate_of_signer(&self) -> Result<Certificate, CmsError> {
-        let readable = self
-            .certificates
-            .iter()
-            .filter_map(|der| Certificate::from_der(der).ok());
+        self.untrusted_certificate_of_signer_by(|der| Certificate::from_der(der).ok())
+    }
+
+    /// As [`Self::untrusted_certificate_of_signer`], for a caller who has read some of the certificates before: `read` gives what
+    /// the bytes are as a certificate.
+    ///
+    /// # Errors
+    /// As [`Self::untrusted_certificate_of_signer`].
+    pub fn untrusted_certificate_of_signer_by(
+        &self,
+        read: impl Fn(&[u8]) -> Option<Certificate>,
+    ) -> Result<Certificate, CmsError> {
+        let readable = self.certificates.iter().filter_map(|der| read(der));
         let mut named: Vec<_> = readable.filter(|one| self.signer.is(one)).collect();
         match (named.pop(), named.len()) {
             (Some(only), 0) => Ok(only),

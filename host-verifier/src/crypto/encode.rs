@@ -18,11 +18,31 @@ pub(crate) fn spki_head(algorithm: &[u8], key_len: usize) -> Vec<u8> {
 
 /// An element whose contents `write` appends; its head is put before them once their length is known.
 pub(crate) fn put_nested(out: &mut Vec<u8>, tag: u8, write: impl FnOnce(&mut Vec<u8>)) {
+    put_about(out, tag, 0, write);
+}
+
+/// As [`put_nested`], for contents that are likely `about` so long: they need not be moved then.
+pub(crate) fn put_about(
+    out: &mut Vec<u8>,
+    tag: u8,
+    about: usize,
+    write: impl FnOnce(&mut Vec<u8>),
+) {
+    let before = out.len();
+    put_head(out, tag, about);
     let start = out.len();
     write(out);
+    let len = out.len() - start;
+    if len == about {
+        return;
+    }
     let mut head = [0; 2 + size_of::<usize>()];
-    let written = encode_head(&mut head, tag, out.len() - start);
-    out.splice(start..start, head.into_iter().take(written));
+    let written = encode_head(&mut head, tag, len);
+    let head = head.get(..written).unwrap_or_default();
+    match out.get_mut(before..start) {
+        Some(place) if place.len() == written => place.copy_from_slice(head),
+        _ => drop(out.splice(before..start, head.iter().copied())),
+    }
 }
 
 /// An element with these contents.

@@ -55,13 +55,15 @@ const LONGEST: usize = 4_096;
 const END: usize = 32;
 
 type End = [u8; END];
+/// The whole, and what it was read as.
+type ByEnd<C> = Recent<End, (Box<[u8]>, C)>;
 
-/// Certificates that were read before, by the very text that a peer sends them as. Reading is a pure function of the text, so
+/// Certificates that were read before, by the very text or bytes that a peer sends them as. Reading is a pure function of the text, so
 /// what comes out of here is what reading would give, and nothing more is known of it: every judgement of a certificate is
 /// made as if it had just been read. Bounded; only what was judged good is to be put in, so that no peer can fill it with
 /// what it made up.
 #[derive(Debug)]
-pub struct Known<C>(Mutex<Recent<End, (Box<str>, C)>>);
+pub struct Known<C>(Mutex<ByEnd<C>>);
 
 impl<C> Default for Known<C> {
     fn default() -> Self {
@@ -72,23 +74,25 @@ impl<C> Default for Known<C> {
 impl<C: Clone> Known<C> {
     /// What this text was read as.
     #[must_use]
-    pub fn get(&self, text: &str) -> Option<C> {
-        let end = text.as_bytes().last_chunk()?;
+    pub fn get(&self, text: &(impl AsRef<[u8]> + ?Sized)) -> Option<C> {
+        let text = text.as_ref();
+        let end = text.last_chunk()?;
         let mut recent = self.recent();
         let (known, certificate) = recent.get(end)?;
         (**known == *text).then(|| certificate.clone())
     }
 
     /// Keeps what a text was read as, unless it is too long.
-    pub fn put(&self, text: &str, certificate: &C) {
-        if let Some(end) = text.as_bytes().last_chunk()
+    pub fn put(&self, text: &(impl AsRef<[u8]> + ?Sized), certificate: &C) {
+        let text = text.as_ref();
+        if let Some(end) = text.last_chunk()
             && text.len() <= LONGEST
         {
             self.recent().put(*end, (text.into(), certificate.clone()));
         }
     }
 
-    fn recent(&self) -> MutexGuard<'_, Recent<End, (Box<str>, C)>> {
+    fn recent(&self) -> MutexGuard<'_, ByEnd<C>> {
         // Every change is complete before anything that could panic.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

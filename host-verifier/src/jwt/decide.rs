@@ -1,6 +1,7 @@
 //! Deciding: what a verified token must say (RFC 7519 section 4.1).
 
 use core::time::Duration;
+use std::borrow::Cow;
 
 use jiff::Timestamp;
 
@@ -35,15 +36,29 @@ pub struct Expectations<'a> {
 
 /// What a token that passed says.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Claims {
+pub struct Claims<'t> {
     /// `sub`.
-    pub subject: Option<String>,
+    pub subject: Option<Cow<'t, str>>,
     /// `exp`.
     pub expires: Timestamp,
     /// `iat`.
     pub issued: Option<Timestamp>,
     /// All claims.
-    pub all: Object,
+    pub all: Object<'t>,
+}
+
+impl Claims<'_> {
+    /// The same, apart from the token that they stand in.
+    #[must_use]
+    pub fn into_owned(self) -> Claims<'static> {
+        let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        Claims {
+            subject: self.subject.map(owned),
+            expires: self.expires,
+            issued: self.issued,
+            all: self.all.into_owned(),
+        }
+    }
 }
 
 /// Decides whether a verified token is one that is expected, now.
@@ -54,13 +69,13 @@ pub struct Claims {
 /// # Errors
 ///
 /// [`JwtError`]: type, issuer, audience, subject, times.
-pub fn decide(
-    token: Verified,
+pub fn decide<'t>(
+    token: Verified<'t>,
     expected: &Expectations<'_>,
     now: Timestamp,
-) -> Result<Claims, JwtError> {
+) -> Result<Claims<'t>, JwtError> {
     let Verified { typ, claims } = token;
-    check_type(typ.as_deref(), expected.typ)?;
+    check_type(typ, expected.typ)?;
     check_issuer(&claims, expected.issuer)?;
     check_audience(&claims, expected.audiences)?;
     let subject = text(&claims, "sub")?;
@@ -68,7 +83,7 @@ pub fn decide(
         let subject = subject.ok_or(JwtError::Missing("subject (sub)"))?;
         if subject != wanted {
             return Err(JwtError::Subject {
-                found: subject.to_owned(),
+                found: subject.to_string(),
                 expected: wanted.to_owned(),
             });
         }
@@ -77,7 +92,7 @@ pub fn decide(
     let expires = times.expires.ok_or(JwtError::Missing("expiry (exp)"))?;
     check_lifetime(expires, times.issued, expected.max_lifetime)?;
     Ok(Claims {
-        subject: subject.map(ToOwned::to_owned),
+        subject: subject.cloned(),
         expires,
         issued: times.issued,
         all: claims,
@@ -90,9 +105,13 @@ pub fn decide(
 /// # Errors
 ///
 /// [`JwtError`]: type, issuer, times.
-pub fn decide_endless(token: Verified, issuer: &str, now: Timestamp) -> Result<Object, JwtError> {
+pub fn decide_endless<'t>(
+    token: Verified<'t>,
+    issuer: &str,
+    now: Timestamp,
+) -> Result<Object<'t>, JwtError> {
     let Verified { typ, claims } = token;
-    check_type(typ.as_deref(), None)?;
+    check_type(typ, None)?;
     check_issuer(&claims, issuer)?;
     check_time(&claims, now, MAX_LEEWAY)?;
     Ok(claims)
@@ -100,16 +119,14 @@ pub fn decide_endless(token: Verified, issuer: &str, now: Timestamp) -> Result<O
 
 /// Media types are compared without regard to case, and `application/` may be left out.
 fn check_type(found: Option<&str>, expected: Option<&str>) -> Result<(), JwtError> {
-    let short = found.map(|typ| {
-        let lower = typ.to_ascii_lowercase();
-        match lower.strip_prefix("application/") {
-            Some(rest) if !rest.contains('/') => rest.to_owned(),
-            _ => lower,
-        }
+    const PREFIX: &str = "application/";
+    let short = found.map(|typ| match typ.split_at_checked(PREFIX.len()) {
+        Some((prefix, rest)) if prefix.eq_ignore_ascii_case(PREFIX) && !rest.contains('/') => rest,
+        _ => typ,
     });
-    let fits = match (short.as_deref(), expected) {
+    let fits = match (short, expected) {
         (None, None) => true,
-        (Some(typ), None) => typ == "jwt",
+        (Some(typ), None) => typ.eq_ignore_ascii_case("jwt"),
         (found, Some(wanted)) => found.is_some_and(|typ| typ.eq_ignore_ascii_case(wanted)),
     };
     match fits {
@@ -121,18 +138,18 @@ fn check_type(found: Option<&str>, expected: Option<&str>) -> Result<(), JwtErro
     }
 }
 
-fn check_issuer(claims: &Object, expected: &str) -> Result<(), JwtError> {
+fn check_issuer(claims: &Object<'_>, expected: &str) -> Result<(), JwtError> {
     let issuer = text(claims, "iss")?.ok_or(JwtError::Missing("issuer (iss)"))?;
     match issuer == expected {
         true => Ok(()),
         false => Err(JwtError::Issuer {
-            found: issuer.to_owned(),
+            found: issuer.to_string(),
             expected: expected.to_owned(),
         }),
     }
 }
 
-fn check_audience(claims: &Object, expected: &[String]) -> Result<(), JwtError> {
+fn check_audience(claims: &Object<'_>, expected: &[String]) -> Result<(), JwtError> {
     const MEMBER: &str = "aud";
     let wrong = |found| JwtError::Member {
         part: Part::Claims,
@@ -140,17 +157,20 @@ fn check_audience(claims: &Object, expected: &[String]) -> Result<(), JwtError> 
         found,
         expected: "a string or a list of strings",
     };
-    let audiences: Vec<&str> = match claims.get(MEMBER) {
+    let audiences = match claims.get(MEMBER) {
         None => return Err(JwtError::Missing("audience (aud)")),
-        Some(Json::Text(one)) => vec![one],
-        Some(Json::List(several)) => several
-            .iter()
-            .map(|one| one.text().ok_or_else(|| wrong("a list of something else")))
-            .collect::<Result<_, _>>()?,
+        Some(one @ Json::Text(_)) => core::slice::from_ref(one),
+        Some(Json::List(several)) => several,
         Some(other) => return Err(wrong(other.kind())),
     };
-    let hit = |wanted: &String| audiences.contains(&wanted.as_str());
-    if expected.iter().any(hit) {
+    if audiences.iter().any(|one| one.text().is_none()) {
+        return Err(wrong("a list of something else"));
+    }
+    let mut texts = audiences.iter().filter_map(Json::text);
+    if texts
+        .clone()
+        .any(|one| expected.iter().any(|wanted| wanted == one))
+    {
         return Ok(());
     }
     let quoted = |texts: &mut dyn Iterator<Item = &str>| {
@@ -158,12 +178,15 @@ fn check_audience(claims: &Object, expected: &[String]) -> Result<(), JwtError> 
         texts.join(", ")
     };
     Err(JwtError::Audience {
-        found: quoted(&mut audiences.iter().copied()),
+        found: quoted(&mut texts),
         expected: quoted(&mut expected.iter().map(String::as_str)),
     })
 }
 
-fn text<'a>(claims: &'a Object, name: &'static str) -> Result<Option<&'a str>, JwtError> {
+fn text<'c, 't>(
+    claims: &'c Object<'t>,
+    name: &'static str,
+) -> Result<Option<&'c Cow<'t, str>>, JwtError> {
     match claims.get(name) {
         None => Ok(None),
         Some(Json::Text(text)) => Ok(Some(text)),
@@ -182,7 +205,7 @@ struct Times {
     issued: Option<Timestamp>,
 }
 
-fn check_time(claims: &Object, now: Timestamp, leeway: Duration) -> Result<Times, JwtError> {
+fn check_time(claims: &Object<'_>, now: Timestamp, leeway: Duration) -> Result<Times, JwtError> {
     let leeway = leeway.min(LONGEST_LEEWAY).as_secs() as i64;
     let now = now.as_second();
     let expires = numeric_date(claims, "exp")?;
@@ -218,7 +241,7 @@ fn check_lifetime(
 }
 
 /// Seconds since 1970, a fraction allowed (RFC 7519 section 2); the fraction is cut off.
-fn numeric_date(claims: &Object, name: &'static str) -> Result<Option<Timestamp>, JwtError> {
+fn numeric_date(claims: &Object<'_>, name: &'static str) -> Result<Option<Timestamp>, JwtError> {
     let wrong = |found| JwtError::Member {
         part: Part::Claims,
         name,

@@ -3,22 +3,79 @@
 //! A parser that takes the last of two equal members and one that takes the first see two different tokens under one
 //! signature. RFC 7515 section 4 and RFC 7519 section 4 leave a parser the choice to refuse; this one does.
 
+//!
+//! What is read stands where it stood: texts are borrowed from the bytes, unless they are written with escapes.
+
 use core::fmt;
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
+use std::borrow::Cow;
 
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Number;
 
+use crate::text::Text;
+
 /// Deepest nesting of lists and objects.
 pub const MAX_DEPTH: usize = 16;
 
-/// The members of an object.
-pub type Object = BTreeMap<String, Json>;
+/// The members of an object, each name once, in the order of their names.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Object<'a>(Vec<(Cow<'a, str>, Json<'a>)>);
+
+impl<'a> Object<'a> {
+    /// The members, or the name that two of them have. They are compared after all were read: to look for each in what is
+    /// there already would let a peer buy time with the square of its bytes.
+    fn of(mut members: Vec<(Cow<'a, str>, Json<'a>)>) -> Result<Self, Cow<'a, str>> {
+        members.sort_by(|(one, _), (other, _)| one.cmp(other));
+        let twice = members.windows(2).find_map(|pair| match pair {
+            [(one, _), (other, _)] if one == other => Some(one.clone()),
+            _ => None,
+        });
+        twice.map_or(Ok(Self(members)), Err)
+    }
+
+    /// The member of this name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Json<'a>> {
+        let members = &self.0;
+        let at = members.binary_search_by(|(own, _)| (**own).cmp(name));
+        at.ok().and_then(|at| members.get(at)).map(|(_, it)| it)
+    }
+
+    /// Whether there is a member of this name.
+    #[must_use]
+    pub fn contains_key(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    /// Names and values.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Json<'a>)> {
+        self.0.iter().map(|(name, value)| (&**name, value))
+    }
+
+    /// The same, apart from the bytes that it stands in.
+    #[must_use]
+    pub fn into_owned(self) -> Object<'static> {
+        let members = self.0.into_iter();
+        let owned = members.map(|(name, value)| (owned(name), value.into_owned()));
+        Object(owned.collect())
+    }
+
+    /// How many members it has.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether it has none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
 
 /// A value.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Json {
+pub enum Json<'a> {
     /// `null`.
     Null,
     /// `true` or `false`.
@@ -26,14 +83,14 @@ pub enum Json {
     /// A number.
     Number(Number),
     /// A string.
-    Text(String),
+    Text(Cow<'a, str>),
     /// An array.
-    List(Vec<Json>),
+    List(Vec<Json<'a>>),
     /// An object.
-    Object(Object),
+    Object(Object<'a>),
 }
 
-impl Json {
+impl<'a> Json<'a> {
     /// What kind of value it is, for messages.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
@@ -44,6 +101,19 @@ impl Json {
             Self::Text(_) => "a string",
             Self::List(_) => "a list",
             Self::Object(_) => "an object",
+        }
+    }
+
+    /// The same, apart from the bytes that it stands in.
+    #[must_use]
+    pub fn into_owned(self) -> Json<'static> {
+        match self {
+            Self::Null => Json::Null,
+            Self::Bool(value) => Json::Bool(value),
+            Self::Number(number) => Json::Number(number),
+            Self::Text(text) => Json::Text(owned(text)),
+            Self::List(list) => Json::List(list.into_iter().map(Json::into_owned).collect()),
+            Self::Object(object) => Json::Object(object.into_owned()),
         }
     }
 
@@ -58,12 +128,16 @@ impl Json {
 
     /// The members of an object.
     #[must_use]
-    pub const fn object(&self) -> Option<&Object> {
+    pub const fn object(&self) -> Option<&Object<'a>> {
         match self {
             Self::Object(object) => Some(object),
             _ => None,
         }
     }
+}
+
+fn owned(text: Cow<'_, str>) -> Cow<'static, str> {
+    Cow::Owned(text.into_owned())
 }
 
 /// Why bytes are not one JSON object.
@@ -77,8 +151,11 @@ pub struct JsonError(String);
 ///
 /// [`JsonError`]: no JSON, another value, a member that is there twice, nesting beyond [`MAX_DEPTH`], bytes behind it.
 /// The message names members, never their values.
-pub fn object(bytes: &[u8]) -> Result<Object, JsonError> {
-    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+pub fn object(bytes: &[u8]) -> Result<Object<'_>, JsonError> {
+    // Looked at once as a whole, and not text by text.
+    let text = core::str::from_utf8(bytes)
+        .map_err(|error| JsonError(format!("no JSON: byte {} is no UTF-8", error.valid_up_to())))?;
+    let mut deserializer = serde_json::Deserializer::from_str(text);
     let value = Depth(MAX_DEPTH).deserialize(&mut deserializer);
     let value = value.and_then(|value| deserializer.end().map(|()| value));
     match value {
@@ -114,52 +191,52 @@ impl Depth {
 }
 
 impl<'de> DeserializeSeed<'de> for Depth {
-    type Value = Json;
+    type Value = Json<'de>;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Json, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Json<'de>, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
 impl<'de> Visitor<'de> for Depth {
-    type Value = Json;
+    type Value = Json<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON value")
     }
 
-    fn visit_unit<E>(self) -> Result<Json, E> {
+    fn visit_unit<E>(self) -> Result<Json<'de>, E> {
         Ok(Json::Null)
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Json, E> {
+    fn visit_bool<E>(self, value: bool) -> Result<Json<'de>, E> {
         Ok(Json::Bool(value))
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<Json, E> {
+    fn visit_u64<E>(self, value: u64) -> Result<Json<'de>, E> {
         Ok(Json::Number(value.into()))
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<Json, E> {
+    fn visit_i64<E>(self, value: i64) -> Result<Json<'de>, E> {
         Ok(Json::Number(value.into()))
     }
 
-    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Json, E> {
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Json<'de>, E> {
         let number = Number::from_f64(value);
         number
             .map(Json::Number)
             .ok_or_else(|| E::custom("a number that is none"))
     }
 
-    fn visit_str<E>(self, value: &str) -> Result<Json, E> {
-        Ok(Json::Text(value.to_owned()))
+    fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Json<'de>, E> {
+        Ok(Json::Text(Cow::Borrowed(value)))
     }
 
-    fn visit_string<E>(self, value: String) -> Result<Json, E> {
-        Ok(Json::Text(value))
+    fn visit_str<E>(self, value: &str) -> Result<Json<'de>, E> {
+        Ok(Json::Text(Cow::Owned(value.to_owned())))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Json, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Json<'de>, A::Error> {
         let inner = self.deeper()?;
         let mut list = Vec::new();
         while let Some(value) = seq.next_element_seed(inner)? {
@@ -168,19 +245,17 @@ impl<'de> Visitor<'de> for Depth {
         Ok(Json::List(list))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json<'de>, A::Error> {
         let inner = self.deeper()?;
-        let mut object = Object::new();
-        while let Some(name) = map.next_key::<String>()? {
-            match object.entry(name) {
-                Entry::Vacant(place) => place.insert(map.next_value_seed(inner)?),
-                Entry::Occupied(there) => {
-                    let name: String = there.key().chars().take(64).collect();
-                    return Err(de::Error::custom(format_args!("{name:?} is there twice")));
-                }
-            };
+        let mut members = Vec::new();
+        while let Some(name) = map.next_key::<Text<'de>>()? {
+            members.push((name.into(), map.next_value_seed(inner)?));
         }
-        Ok(Json::Object(object))
+        let object = Object::of(members).map_err(|name| {
+            let name: String = name.chars().take(64).collect();
+            de::Error::custom(format_args!("{name:?} is there twice"))
+        });
+        object.map(Json::Object)
     }
 }
 
@@ -193,7 +268,7 @@ mod tests {
     fn values_are_what_they_were() {
         let read = object(br#" {"a":null,"b":true,"c":-1,"d":1.5,"e":"\u00e4","f":[1],"g":{}} "#);
         let read = read.unwrap();
-        let kinds: Vec<_> = read.values().map(Json::kind).collect();
+        let kinds: Vec<_> = read.iter().map(|(_, value)| value.kind()).collect();
         assert_eq!(
             kinds,
             [
@@ -207,6 +282,7 @@ mod tests {
             ]
         );
         assert_eq!(read.get("e").and_then(Json::text), Some("ä"));
+        assert_eq!((read.len(), read.get("h")), (7, None));
         assert_eq!(read.get("c"), Some(&Json::Number((-1).into())));
     }
 
@@ -214,6 +290,7 @@ mod tests {
     fn a_member_that_is_there_twice_is_refused_at_every_level() {
         for twice in [
             r#"{"a":1,"a":1}"#,
+            r#"{"a":1,"c":1,"b":1,"a":1,"d":1}"#,
             r#"{"a":1,"\u0061":2}"#,
             r#"{"x":{"a":1,"a":2}}"#,
             r#"{"x":[{"a":1,"a":2}]}"#,
@@ -224,6 +301,17 @@ mod tests {
                 "{error}"
             );
         }
+    }
+
+    #[test]
+    fn members_are_found_and_shown_by_their_names_whatever_their_order() {
+        let read = object(br#"{"c":3,"\u0062":"2","a":{"z":1,"y":2},"":0}"#).unwrap();
+        let names: Vec<_> = read.iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["", "a", "b", "c"]);
+        assert_eq!(read.get("b").and_then(Json::text), Some("2"));
+        let inner = read.get("a").and_then(Json::object).unwrap();
+        assert_eq!(inner.get("y"), Some(&Json::Number(2.into())));
+        assert!(!inner.contains_key("a") && !inner.is_empty());
     }
 
     #[test]

@@ -112,9 +112,9 @@ impl Jwk {
         Self::from_object(&object)
     }
 
-    pub(super) fn from_object(object: &Object) -> Result<Self, JwkError> {
+    pub(super) fn from_object(object: &Object<'_>) -> Result<Self, JwkError> {
         let members = Members(object);
-        if let Some(secret) = PRIVATE.iter().find(|name| object.contains_key(**name)) {
+        if let Some(secret) = PRIVATE.iter().find(|name| object.contains_key(name)) {
             return Err(JwkError::Private(secret));
         }
         let kind = members.text("kty")?.ok_or_else(|| absent("kty"))?;
@@ -216,7 +216,7 @@ impl Jwk {
 }
 
 /// The members of a JWK.
-struct Members<'a>(&'a Object);
+struct Members<'a>(&'a Object<'a>);
 
 impl Members<'_> {
     fn text(&self, name: &'static str) -> Result<Option<&str>, JwkError> {

@@ -48,7 +48,7 @@ pub use verify::{JwkProblem, Prepared, Verified, VerifyingKey, verify};
 /// Longest token, bytes. Tokens of Kubernetes have about 1200, those of large directories some thousands.
 pub const MAX_TOKEN: usize = 16 * 1024;
 
-/// A token judged with one key: the JWK in JSON.
+/// A token judged with one key: the JWK in JSON. Its claims are copied, since the token that they stand in is not kept.
 ///
 /// # Errors
 ///
@@ -59,9 +59,9 @@ pub fn judge(
     prepared: &Prepared,
     expected: &Expectations<'_>,
     now: Timestamp,
-) -> Result<Claims, JwkProblem> {
+) -> Result<Claims<'static>, JwkProblem> {
     let token = parse(token).map_err(JwkProblem::Token)?;
-    judge_parsed(&token, jwk, prepared, expected, now)
+    judge_parsed(&token, jwk, prepared, expected, now).map(Claims::into_owned)
 }
 
 /// As [`judge`], for a token that was taken apart before.
@@ -69,13 +69,13 @@ pub fn judge(
 /// # Errors
 ///
 /// [`JwkProblem`].
-pub fn judge_parsed(
-    token: &Unverified<'_>,
+pub fn judge_parsed<'t>(
+    token: &'t Unverified<'_>,
     jwk: &[u8],
     prepared: &Prepared,
     expected: &Expectations<'_>,
     now: Timestamp,
-) -> Result<Claims, JwkProblem> {
+) -> Result<Claims<'t>, JwkProblem> {
     check_allowed(token, expected)?;
     let key = prepared.key(jwk, token.header().algorithm)?;
     judge_prepared(token, &key, expected, now)
@@ -86,13 +86,13 @@ pub fn judge_parsed(
 /// # Errors
 ///
 /// [`JwkProblem`].
-pub fn judge_by(
-    token: &Unverified<'_>,
+pub fn judge_by<'t>(
+    token: &'t Unverified<'_>,
     key: &Jwk,
     prepared: &Prepared,
     expected: &Expectations<'_>,
     now: Timestamp,
-) -> Result<Claims, JwkProblem> {
+) -> Result<Claims<'t>, JwkProblem> {
     check_allowed(token, expected)?;
     let key = prepared.known(key, token.header().algorithm)?;
     judge_prepared(token, &key, expected, now)
@@ -120,12 +120,12 @@ pub fn check_allowed(
 /// # Errors
 ///
 /// [`JwkProblem`].
-pub fn judge_prepared(
-    token: &Unverified<'_>,
+pub fn judge_prepared<'t>(
+    token: &'t Unverified<'_>,
     key: &VerifyingKey,
     expected: &Expectations<'_>,
     now: Timestamp,
-) -> Result<Claims, JwkProblem> {
+) -> Result<Claims<'t>, JwkProblem> {
     check_allowed(token, expected)?;
     let verified = verify(token, key).map_err(JwkProblem::Token)?;
     decide(verified, expected, now).map_err(JwkProblem::Token)

@@ -1,11 +1,13 @@
 //! What an unverified token claims to be, where it takes that to know whose keys to verify it with.
 
 use core::fmt;
+use std::borrow::Cow;
 
 use serde::de::{self, Deserializer as _, IgnoredAny, MapAccess, Visitor};
 
 use super::error::{JwtError, Part};
-use super::token::{Unverified, decode};
+use super::token::Unverified;
+use crate::text::Text;
 
 /// The texts of these claims, before anything is verified. They say which of the issuers that are *configured* the token has to
 /// be of, by being equal to one of them, and nothing else may come of it: no address, no decision. The signature and all claims
@@ -14,12 +16,11 @@ use super::token::{Unverified, decode};
 /// # Errors
 ///
 /// [`JwtError`]: the claims are no object, one of these is no string or there twice.
-pub fn untrusted_texts<const N: usize>(
-    token: &Unverified<'_>,
+pub fn untrusted_texts<'t, const N: usize>(
+    token: &'t Unverified<'_>,
     names: [&'static str; N],
-) -> Result<[Option<String>; N], JwtError> {
-    let claims = decode(token.claims, Part::Claims)?;
-    let mut reader = serde_json::Deserializer::from_slice(&claims);
+) -> Result<[Option<Cow<'t, str>>; N], JwtError> {
+    let mut reader = serde_json::Deserializer::from_slice(&token.claims);
     let found = reader.deserialize_map(Members(names));
     let found = found.and_then(|found| reader.end().map(|()| found));
     found.map_err(|error| JwtError::Json {
@@ -38,7 +39,7 @@ pub fn untrusted_texts<const N: usize>(
 struct Members<const N: usize>([&'static str; N]);
 
 impl<'de, const N: usize> Visitor<'de> for Members<N> {
-    type Value = [Option<String>; N];
+    type Value = [Option<Cow<'de, str>>; N];
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
@@ -46,13 +47,16 @@ impl<'de, const N: usize> Visitor<'de> for Members<N> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut found = [const { None }; N];
-        while let Some(name) = map.next_key::<std::borrow::Cow<'de, str>>()? {
+        while let Some(name) = map.next_key::<Text<'de>>()? {
             let mut places = self.0.iter().zip(found.iter_mut());
-            let Some((known, place)) = places.find(|(known, _)| **known == name) else {
+            let Some((known, place)) = places.find(|(known, _)| ***known == *name) else {
                 map.next_value::<IgnoredAny>()?;
                 continue;
             };
-            if place.replace(map.next_value::<String>()?).is_some() {
+            if place
+                .replace(map.next_value::<Text<'de>>()?.into())
+                .is_some()
+            {
                 return Err(de::Error::duplicate_field(known));
             }
         }
@@ -63,6 +67,8 @@ impl<'de, const N: usize> Visitor<'de> for Members<N> {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 mod tests {
+    use std::borrow::Cow;
+
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
@@ -73,7 +79,7 @@ mod tests {
         let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"RS256"}"#);
         let token = format!("{header}.{}.AA", URL_SAFE_NO_PAD.encode(claims));
         let token = parse(token.as_bytes()).unwrap();
-        untrusted_texts(&token, ["iss"]).map(|[found]| found)
+        untrusted_texts(&token, ["iss"]).map(|[found]| found.map(Cow::into_owned))
     }
 
     #[test]

@@ -1,11 +1,9 @@
 //! Reading: three parts, of which only the header is looked into.
 
-use core::ops::Range;
 use std::borrow::Cow;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use zeroize::Zeroizing;
 
 use super::MAX_TOKEN;
 use super::algorithm::Algorithm;
@@ -31,8 +29,8 @@ pub struct Unverified<'a> {
     pub(super) header: Cow<'a, Header>,
     /// The first two parts and the dot between them, as they were signed.
     pub(super) signed: &'a [u8],
-    /// The second part, not decoded.
-    pub(super) claims: &'a [u8],
+    /// The second part, decoded and not looked into.
+    pub(super) claims: Cow<'a, [u8]>,
     pub(super) signature: Cow<'a, [u8]>,
 }
 
@@ -51,12 +49,25 @@ impl Unverified<'_> {
     pub fn header(&self) -> &Header {
         &self.header
     }
+
+    /// Keeps what was read of it until there is a key.
+    #[must_use]
+    pub fn wait(self) -> Waiting {
+        Waiting {
+            header: self.header.into_owned(),
+            signed: Wiped(self.signed.to_vec()),
+            claims: self.claims.into_owned(),
+            signature: Wiped(self.signature.into_owned()),
+        }
+    }
 }
 
-/// As [`Unverified`], with its token: one that waits for a key.
+/// As [`Unverified`], apart from the message that it came in: one that waits for a key.
 pub struct Waiting {
-    token: Zeroizing<Vec<u8>>,
-    taken_apart: TakenApart,
+    header: Header,
+    signed: Wiped,
+    claims: Vec<u8>,
+    signature: Wiped,
 }
 
 impl core::fmt::Debug for Waiting {
@@ -66,45 +77,33 @@ impl core::fmt::Debug for Waiting {
 }
 
 impl Waiting {
-    /// As [`parse`].
-    ///
-    /// # Errors
-    ///
-    /// As [`parse`].
-    pub fn parse(token: Zeroizing<Vec<u8>>) -> Result<Self, JwtError> {
-        let taken_apart = take_apart(&token)?;
-        Ok(Self { token, taken_apart })
-    }
-
     /// What it says of its signature.
     #[must_use]
     pub const fn header(&self) -> &Header {
-        &self.taken_apart.header
+        &self.header
     }
 
     /// The token as [`parse`] gives it.
     #[must_use]
     pub fn unverified(&self) -> Unverified<'_> {
-        let TakenApart {
-            header,
-            claims,
-            signature,
-        } = &self.taken_apart;
         Unverified {
-            header: Cow::Borrowed(header),
-            signed: self.token.get(..claims.end).unwrap_or_default(),
-            claims: self.token.get(claims.clone()).unwrap_or_default(),
-            signature: Cow::Borrowed(signature),
+            header: Cow::Borrowed(&self.header),
+            signed: &self.signed.0,
+            claims: Cow::Borrowed(&self.claims),
+            signature: Cow::Borrowed(&self.signature.0),
         }
     }
 }
 
-/// What is read of a token.
-struct TakenApart {
-    header: Header,
-    /// Where the second part is. What is signed begins with the token and ends with it.
-    claims: Range<usize>,
-    signature: Vec<u8>,
+/// Bytes that are overwritten before their memory is given back.
+struct Wiped(Vec<u8>);
+
+impl Drop for Wiped {
+    fn drop(&mut self) {
+        self.0.fill(0);
+        // Nobody reads what was written, so it could be left out.
+        zeroize::optimization_barrier(self.0.as_slice());
+    }
 }
 
 /// Takes a token in the compact form (RFC 7515 section 7.1) apart.
@@ -114,22 +113,9 @@ struct TakenApart {
 ///
 /// # Errors
 ///
-/// [`JwtError`]: the length, before anything is decoded; the form of the three parts; the header's members.
+/// [`JwtError`]: the length, before anything is decoded; the form of the three parts; the header's members. What the claims
+/// hold is not looked at.
 pub fn parse(token: &[u8]) -> Result<Unverified<'_>, JwtError> {
-    let TakenApart {
-        header,
-        claims,
-        signature,
-    } = take_apart(token)?;
-    Ok(Unverified {
-        header: Cow::Owned(header),
-        signed: token.get(..claims.end).unwrap_or_default(),
-        claims: token.get(claims).unwrap_or_default(),
-        signature: Cow::Owned(signature),
-    })
-}
-
-fn take_apart(token: &[u8]) -> Result<TakenApart, JwtError> {
     if token.len() > MAX_TOKEN {
         return Err(JwtError::TooLong(token.len()));
     }
@@ -142,11 +128,12 @@ fn take_apart(token: &[u8]) -> Result<TakenApart, JwtError> {
         let parts = token.split(|byte| *byte == b'.').count();
         return Err(JwtError::Parts(parts));
     };
-    let start = header.len() + 1;
-    Ok(TakenApart {
-        header: read_header(&decode(header, Part::Header)?)?,
-        claims: start..start + claims.len(),
-        signature: decode(signature, Part::Signature)?,
+    let signed = header.len() + 1 + claims.len();
+    Ok(Unverified {
+        header: Cow::Owned(read_header(&decode(header, Part::Header)?)?),
+        signed: token.get(..signed).unwrap_or_default(),
+        claims: Cow::Owned(decode(claims, Part::Claims)?),
+        signature: Cow::Owned(decode(signature, Part::Signature)?),
     })
 }
 
@@ -157,7 +144,7 @@ fn three<'a>(mut parts: impl Iterator<Item = &'a [u8]>) -> Option<[&'a [u8]; 3]>
 }
 
 /// Strict: the alphabet of RFC 4648 section 5, no padding, no stray bits in the last character, not empty.
-pub(super) fn decode(text: &[u8], part: Part) -> Result<Vec<u8>, JwtError> {
+fn decode(text: &[u8], part: Part) -> Result<Vec<u8>, JwtError> {
     match URL_SAFE_NO_PAD.decode(text) {
         Ok(bytes) if !bytes.is_empty() => Ok(bytes),
         _ => Err(JwtError::Base64(part)),
@@ -165,7 +152,7 @@ pub(super) fn decode(text: &[u8], part: Part) -> Result<Vec<u8>, JwtError> {
 }
 
 /// Bytes that are one JSON object.
-pub(super) fn object(bytes: &[u8], part: Part) -> Result<Object, JwtError> {
+pub(super) fn object(bytes: &[u8], part: Part) -> Result<Object<'_>, JwtError> {
     json::object(bytes).map_err(|error| JwtError::Json {
         part,
         why: error.to_string(),
@@ -179,9 +166,7 @@ fn read_header(bytes: &[u8]) -> Result<Header, JwtError> {
     }
     let text = |name: &'static str| match header.get(name) {
         None => Ok(None),
-        Some(Json::Text(text)) if !text.is_empty() && text.len() <= MAX_NAME => {
-            Ok(Some(text.as_str()))
-        }
+        Some(Json::Text(text)) if !text.is_empty() && text.len() <= MAX_NAME => Ok(Some(&**text)),
         Some(other) => Err(JwtError::Member {
             part: Part::Header,
             name,

@@ -1,7 +1,6 @@
 //! Verifying: the signature, with a key that fits the algorithm.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_lc_rs::signature::{ED25519, ParsedPublicKey, RsaPublicKeyComponents};
@@ -11,9 +10,8 @@ use super::error::{JwtError, Part};
 use super::json::Object;
 use super::key::{Jwk, Material};
 use super::set::fits;
-use super::token::{Unverified, decode, object};
+use super::token::{Unverified, object};
 use crate::crypto::encode::trim_leading_zeros;
-use crate::crypto::sha256;
 
 /// Prepared keys that one [`Prepared`] holds at most.
 const MOST: usize = 64;
@@ -72,9 +70,9 @@ fn is_called(algorithm: Algorithm, name: &str) -> bool {
 
 /// What a token says, after its signature was verified.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Verified {
-    pub(super) typ: Option<String>,
-    pub(super) claims: Object,
+pub struct Verified<'t> {
+    pub(super) typ: Option<&'t str>,
+    pub(super) claims: Object<'t>,
 }
 
 /// Checks the signature, and only then reads the claims.
@@ -82,7 +80,7 @@ pub struct Verified {
 /// # Errors
 ///
 /// [`JwtError::KeyType`] when the key was prepared for another algorithm; [`JwtError::Signature`]; the form of the claims.
-pub fn verify(token: &Unverified<'_>, key: &VerifyingKey) -> Result<Verified, JwtError> {
+pub fn verify<'t>(token: &'t Unverified<'_>, key: &VerifyingKey) -> Result<Verified<'t>, JwtError> {
     if token.header.algorithm != key.algorithm {
         return Err(JwtError::KeyAlgorithm {
             algorithm: token.header.algorithm,
@@ -92,20 +90,57 @@ pub fn verify(token: &Unverified<'_>, key: &VerifyingKey) -> Result<Verified, Jw
     key.parsed
         .verify_sig(token.signed, &token.signature)
         .map_err(|_| JwtError::Signature)?;
-    let claims = decode(token.claims, Part::Claims)?;
     Ok(Verified {
-        typ: token.header.typ.clone(),
-        claims: object(&claims, Part::Claims)?,
+        typ: token.header.typ.as_deref(),
+        claims: object(&token.claims, Part::Claims)?,
     })
 }
 
-/// Keys made ready, by the digest of their JSON and what they are used with.
-type Memo = HashMap<([u8; 32], Algorithm), Arc<VerifyingKey>>;
-
-/// Keys that were prepared before, by the SHA-256 of their JWK and the algorithm: a key is read and its point or modulus
-/// checked once, not at each login. Bounded; when it is full, it starts anew.
+/// Keys that were prepared before, by what they were made of and the algorithm: a key is read and its point or modulus checked
+/// once, not at each login. Bounded; when it is full, it starts anew. They are few, an issuer's own, so they are looked through:
+/// that takes less than a digest of what is looked for.
 #[derive(Debug, Default)]
-pub struct Prepared(Mutex<Memo>);
+pub struct Prepared(Mutex<Vec<Entry>>);
+
+#[derive(Debug)]
+struct Entry {
+    of: Of<Box<[u8]>>,
+    algorithm: Algorithm,
+    key: Arc<VerifyingKey>,
+}
+
+/// What a key was made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Of<T> {
+    /// A JWK in JSON.
+    Jwk(T),
+    /// An answer from outside.
+    Answer(T),
+    /// One that was read before, by its digest.
+    Read([u8; 32]),
+}
+
+impl Of<Box<[u8]>> {
+    fn is(&self, other: Of<&[u8]>) -> bool {
+        match (self, other) {
+            (Of::Jwk(own), Of::Jwk(other)) | (Of::Answer(own), Of::Answer(other)) => {
+                **own == *other
+            }
+            (Of::Read(own), Of::Read(other)) => *own == other,
+            _ => false,
+        }
+    }
+}
+
+impl Of<&[u8]> {
+    fn kept(self) -> Of<Box<[u8]>> {
+        match self {
+            Of::Jwk(bytes) => Of::Jwk(bytes.into()),
+            Of::Answer(bytes) => Of::Answer(bytes.into()),
+            Of::Read(digest) => Of::Read(digest),
+        }
+    }
+}
 
 impl Prepared {
     /// The key that these bytes are, a JWK in JSON, prepared for the algorithm.
@@ -114,8 +149,7 @@ impl Prepared {
     ///
     /// [`JwkProblem`]; failures are not remembered.
     pub fn key(&self, jwk: &[u8], algorithm: Algorithm) -> Result<Arc<VerifyingKey>, JwkProblem> {
-        let name = (sha256(&[jwk]), algorithm);
-        self.or_made(name, || {
+        self.or_made(Of::Jwk(jwk), algorithm, || {
             let key = Jwk::parse(jwk).map_err(JwkProblem::Jwk)?;
             VerifyingKey::new(&key, algorithm).map_err(JwkProblem::Token)
         })
@@ -127,7 +161,7 @@ impl Prepared {
     ///
     /// [`JwkProblem`]; failures are not remembered.
     pub fn known(&self, key: &Jwk, algorithm: Algorithm) -> Result<Arc<VerifyingKey>, JwkProblem> {
-        self.or_made((key.digest, algorithm), || {
+        self.or_made(Of::Read(key.digest), algorithm, || {
             VerifyingKey::new(key, algorithm).map_err(JwkProblem::Token)
         })
     }
@@ -145,9 +179,7 @@ impl Prepared {
         read: impl FnOnce(&'a [u8]) -> Result<Cow<'a, str>, E>,
         wrong: impl Fn(JwkProblem) -> E,
     ) -> Result<Arc<VerifyingKey>, E> {
-        // No JWK begins like that, so that no answer has the name of one.
-        let name = (sha256(&[b"answer", answer]), algorithm);
-        self.or_made(name, || {
+        self.or_made(Of::Answer(answer), algorithm, || {
             let jwk = read(answer)?;
             let key = Jwk::parse(jwk.as_bytes()).map_err(|error| wrong(JwkProblem::Jwk(error)))?;
             VerifyingKey::new(&key, algorithm).map_err(|error| wrong(JwkProblem::Token(error)))
@@ -156,23 +188,29 @@ impl Prepared {
 
     fn or_made<E>(
         &self,
-        name: ([u8; 32], Algorithm),
+        of: Of<&[u8]>,
+        algorithm: Algorithm,
         make: impl FnOnce() -> Result<VerifyingKey, E>,
     ) -> Result<Arc<VerifyingKey>, E> {
-        if let Some(known) = self.lock().get(&name) {
-            return Ok(known.clone());
+        let is_it = |known: &&Entry| known.algorithm == algorithm && known.of.is(of);
+        if let Some(known) = self.lock().iter().find(is_it) {
+            return Ok(known.key.clone());
         }
         let key = Arc::new(make()?);
         let mut keys = self.lock();
         if keys.len() >= MOST {
             keys.clear();
         }
-        keys.insert(name, key.clone());
+        keys.push(Entry {
+            of: of.kept(),
+            algorithm,
+            key: key.clone(),
+        });
         Ok(key)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Memo> {
-        // A map of finished entries: whoever panicked left none half made.
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Entry>> {
+        // A list of finished entries: whoever panicked left none half made.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

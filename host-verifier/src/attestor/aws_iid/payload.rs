@@ -1,11 +1,14 @@
 //! The agent's bytes, read once.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
 use super::error::DocumentError;
 use crate::cms;
+use crate::text::Text;
 
 /// Longest payload, bytes. A real one has below 4 KiB, with the document and both signatures.
 pub const MAX_PAYLOAD: usize = 16 * 1024;
@@ -15,14 +18,14 @@ pub const MAX_DOCUMENT: usize = 8 * 1024;
 /// What the agent sends, by the names of the metadata service's files.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Members {
-    #[serde(default)]
-    rsa2048: String,
+struct Members<'a> {
+    #[serde(borrow, default)]
+    rsa2048: Text<'a>,
     document: Option<String>,
-    #[serde(default)]
-    signature: String,
-    #[serde(default)]
-    pkcs7: String,
+    #[serde(borrow, default)]
+    signature: Text<'a>,
+    #[serde(borrow, default)]
+    pkcs7: Text<'a>,
 }
 
 /// A payload, decoded. Nothing in it is verified.
@@ -57,7 +60,7 @@ pub fn parse(payload: &[u8]) -> Result<Untrusted, DocumentError> {
     if payload.trim_ascii_start().first() != Some(&b'{') {
         return Err(DocumentError::Payload("it is no JSON object"));
     }
-    let members: Members = serde_json::from_slice(payload)
+    let members: Members<'_> = serde_json::from_slice(payload)
         .map_err(|_| DocumentError::Payload("it is not the JSON that was expected"))?;
     let document = members.document.map(String::into_bytes);
     if document
@@ -82,13 +85,15 @@ pub fn parse(payload: &[u8]) -> Result<Untrusted, DocumentError> {
     }
 }
 
-/// Base64 as the metadata service has it: padded, in lines.
+/// Base64 as the metadata service has it: padded, in lines. Agents send it in one.
 fn decode(text: &str, most: usize) -> Result<Vec<u8>, DocumentError> {
-    let plain: Vec<u8> = text
-        .bytes()
-        .filter(|byte| !byte.is_ascii_whitespace())
-        .collect();
-    let bytes = STANDARD.decode(plain).map_err(|_| DocumentError::Base64)?;
+    let mut plain = Cow::Borrowed(text);
+    if text.bytes().any(|byte| byte.is_ascii_whitespace()) {
+        plain = text.split_ascii_whitespace().collect();
+    }
+    let bytes = STANDARD
+        .decode(&*plain)
+        .map_err(|_| DocumentError::Base64)?;
     if bytes.len() > most {
         return Err(DocumentError::Payload("a signature is too long"));
     }

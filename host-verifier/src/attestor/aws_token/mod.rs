@@ -4,7 +4,6 @@ pub mod config;
 pub mod verify;
 
 use assay_common::policy::AttestorKind;
-use zeroize::Zeroizing;
 
 pub use config::Config;
 
@@ -12,7 +11,7 @@ use self::verify::{NAMES, Rules, TAGS};
 use super::issuer::{self, IssuedToken, Keys};
 use super::nonce_audience;
 use super::{AttestError, Attestor, Claims, Fault, Judged, LoginContext};
-use crate::jwt::{self, Algorithm, Expectations, shown};
+use crate::jwt::{self, Algorithm, Expectations, Unverified, shown};
 
 /// The algorithms that AWS signs with.
 const ALGORITHMS: [Algorithm; 2] = [Algorithm::RS256, Algorithm::ES384];
@@ -44,12 +43,15 @@ impl AwsToken {
     /// [`Fault::Malformed`]: no token, or one without an issuer; [`Fault::Refused`]: an issuer that is not configured, or a
     /// token that names no key.
     pub fn issuer_of(&self, payload: &[u8]) -> Result<&IssuedToken<Rules>, AttestError> {
-        let token = jwt::parse(payload).map_err(issuer::failed)?;
+        self.issuer_named(&jwt::parse(payload).map_err(issuer::failed)?)
+    }
+
+    fn issuer_named(&self, token: &Unverified<'_>) -> Result<&IssuedToken<Rules>, AttestError> {
         let refused = |check, why: String| {
             let detail = format!("JWT verification failed: {why}");
             AttestError::new(Fault::Refused, check, detail)
         };
-        let [named] = jwt::untrusted_texts(&token, ["iss"]).map_err(issuer::failed)?;
+        let [named] = jwt::untrusted_texts(token, ["iss"]).map_err(issuer::failed)?;
         let named = named
             .ok_or_else(|| refused("token-claims", "the token has no issuer (iss)".to_owned()))?;
         let found = self.issuers.iter().find(|one| one.rules().issuer == named);
@@ -93,7 +95,8 @@ impl Attestor for AwsToken {
     }
 
     fn judge(&self, cx: &LoginContext<'_>, payload: &[u8]) -> Result<Judged, AttestError> {
-        self.issuer_of(payload)?.judge(cx, payload)
+        let token = jwt::parse(payload).map_err(issuer::failed)?;
+        self.issuer_named(&token)?.judge_token(cx, token)
     }
 }
 
@@ -123,11 +126,15 @@ impl issuer::Rules for Rules {
     }
 
     /// The token itself: no JSON around it, no line's end behind it.
-    fn token(&self, payload: &[u8]) -> Result<Zeroizing<Vec<u8>>, AttestError> {
-        Ok(Zeroizing::new(payload.to_vec()))
+    fn token<'p>(&self, payload: &'p [u8]) -> Result<&'p [u8], AttestError> {
+        Ok(payload)
     }
 
-    fn check_login(&self, cx: &LoginContext<'_>, token: &jwt::Claims) -> Result<(), AttestError> {
+    fn check_login(
+        &self,
+        cx: &LoginContext<'_>,
+        token: &jwt::Claims<'_>,
+    ) -> Result<(), AttestError> {
         let settings = &self.settings;
         issuer::check_age(token, cx.now, settings.max_age, settings.leeway)?;
         match settings.nonce_in_audience {
@@ -136,7 +143,7 @@ impl issuer::Rules for Rules {
         }
     }
 
-    fn claims(&self, token: jwt::Claims) -> Result<Claims, AttestError> {
+    fn claims(&self, token: jwt::Claims<'_>) -> Result<Claims, AttestError> {
         verify::claims(self, &token)
     }
 }

@@ -78,7 +78,7 @@ fn refused(check: &'static str, detail: impl Into<String>) -> AttestError {
 pub(super) fn check_nonce(
     settings: &Settings,
     transcript: &Transcript,
-    token: &jwt::Claims,
+    token: &jwt::Claims<'_>,
 ) -> Result<(), AttestError> {
     let nonce = match &settings.nonce {
         Some(nonce) => nonce.clone(),
@@ -104,7 +104,7 @@ pub(super) fn check_nonce(
 ///
 /// [`Fault::Refused`]: STS's own claim is absent or of another shape, it does not agree with the subject, or a restriction of the
 /// policy does not hold.
-pub(super) fn claims(rules: &Rules, token: &jwt::Claims) -> Result<Claims, AttestError> {
+pub(super) fn claims(rules: &Rules, token: &jwt::Claims<'_>) -> Result<Claims, AttestError> {
     let settings = &rules.settings;
     let sts = Sts(match token.all.get(STS) {
         Some(Json::Object(object)) => object,
@@ -167,7 +167,7 @@ pub(super) fn claims(rules: &Rules, token: &jwt::Claims) -> Result<Claims, Attes
     attributes.extend(sts.path()?.into_iter().map(|unit| named("ou_path", unit)));
     for (prefix, tags) in TAGS.iter().zip([tags, sts.tags(REQUEST_TAGS)?]) {
         let tags = tags.into_iter();
-        attributes.extend(tags.map(|(key, value)| named(&format!("{prefix}{key}"), value)));
+        attributes.extend(tags.map(|(key, value)| tagged(prefix, key, value)));
     }
     // The best name that the token gives: all that assume a role have the same subject.
     let identity = instance.or(function).unwrap_or(principal);
@@ -182,15 +182,19 @@ pub(super) fn claims(rules: &Rules, token: &jwt::Claims) -> Result<Claims, Attes
 }
 
 fn named(name: &str, value: &str) -> Attribute {
+    tagged("", name, value)
+}
+
+fn tagged(prefix: &str, name: &str, value: &str) -> Attribute {
     Attribute {
         origin: AttestorKind::AWS_TOKEN,
-        name: format!("aws_token.{name}"),
+        name: ["aws_token.", prefix, name].concat(),
         value: value.to_owned(),
     }
 }
 
 /// The subject: the ARN of a principal of this account.
-fn principal<'a>(token: &'a jwt::Claims, account: &str) -> Result<&'a str, AttestError> {
+fn principal<'a>(token: &'a jwt::Claims<'_>, account: &str) -> Result<&'a str, AttestError> {
     let subject = token.subject.as_deref();
     let subject = subject.ok_or_else(|| wrong("sub", "absent"))?;
     match arn(subject) {
@@ -249,7 +253,7 @@ fn arn(text: &str) -> Option<Arn<'_>> {
 }
 
 /// What STS says of the caller.
-struct Sts<'a>(&'a Object);
+struct Sts<'a>(&'a Object<'a>);
 
 impl<'a> Sts<'a> {
     /// One text.
@@ -278,7 +282,7 @@ impl<'a> Sts<'a> {
             Some(Json::Object(tags)) if tags.len() > MOST => Err(wrong(name, "too many")),
             Some(Json::Object(tags)) => {
                 let tags = tags.iter().filter(|(key, _)| !key.is_empty());
-                tags.map(|(key, value)| Ok((key.as_str(), value_of(name, value)?)))
+                tags.map(|(key, value)| Ok((key, value_of(name, value)?)))
                     .collect()
             }
             Some(other) => Err(wrong(name, other.kind())),
@@ -286,7 +290,7 @@ impl<'a> Sts<'a> {
     }
 }
 
-fn value_of<'a>(name: &'static str, value: &'a Json) -> Result<&'a str, AttestError> {
+fn value_of<'a>(name: &'static str, value: &'a Json<'_>) -> Result<&'a str, AttestError> {
     match value {
         Json::Text(text) if text.len() <= MAX_VALUE => Ok(text),
         Json::Text(_) => Err(wrong(name, "too long")),

@@ -12,6 +12,7 @@ use crate::attestor::azure::lists::{ListFields, Lists};
 use crate::attestor::issuer::config::{MOST, error};
 use crate::attestor::{Attestor, ConfigError, MethodConfig};
 use crate::cloud::azure::{Environment, Guid};
+use crate::crypto::Known;
 use crate::document::Files;
 use crate::session::is_attribute_name;
 
@@ -104,6 +105,7 @@ impl Config {
             rules: Arc::new(Rules {
                 trust,
                 settings: clouds.azure.clone(),
+                known: Known::default(),
                 domain: self.azure_environment.metadata_domain(),
                 tenants,
                 lists,

@@ -2,11 +2,12 @@
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
+use jiff::tz::Offset;
 use serde::Deserialize;
 
 use super::error::ImdsError;
 use crate::cloud::azure::Guid;
+use crate::text::Text;
 
 /// What is read of it. It has more, and grows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,18 +26,24 @@ pub struct Document {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Wire {
-    nonce: String,
-    vm_id: Option<String>,
-    subscription_id: Option<String>,
-    time_stamp: TimeStamp,
+struct Wire<'a> {
+    #[serde(borrow)]
+    nonce: Text<'a>,
+    #[serde(borrow)]
+    vm_id: Option<Text<'a>>,
+    #[serde(borrow)]
+    subscription_id: Option<Text<'a>>,
+    #[serde(borrow)]
+    time_stamp: TimeStamp<'a>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct TimeStamp {
-    created_on: String,
-    expires_on: String,
+struct TimeStamp<'a> {
+    #[serde(borrow)]
+    created_on: Text<'a>,
+    #[serde(borrow)]
+    expires_on: Text<'a>,
 }
 
 impl Document {
@@ -46,14 +53,14 @@ impl Document {
     ///
     /// [`ImdsError::Document`], [`ImdsError::NoSubscription`].
     pub fn parse(content: &[u8]) -> Result<Self, ImdsError> {
-        let wire: Wire = serde_json::from_slice(content)
+        let wire: Wire<'_> = serde_json::from_slice(content)
             .map_err(|_| ImdsError::Document("it is no JSON with a nonce and times, each once"))?;
         let vm_id = wire.vm_id.ok_or(ImdsError::Document("missing VM ID"))?;
         let subscription = wire.subscription_id.filter(|id| !id.is_empty());
         let subscription = subscription.ok_or(ImdsError::NoSubscription)?;
         let time = |text: &str| time(text).ok_or(ImdsError::Document("a time is none"));
         Ok(Self {
-            nonce: wire.nonce,
+            nonce: wire.nonce.to_string(),
             vm_id: Guid::parse(&vm_id).ok_or(ImdsError::Document("invalid VM ID"))?,
             subscription: Guid::parse(&subscription)
                 .ok_or(ImdsError::Document("invalid subscription ID"))?,
@@ -74,8 +81,7 @@ fn time(text: &str) -> Option<Timestamp> {
     let [hour, minute, second] = numbers(clock, ':')?;
     let year = i16::from(year).checked_add(2000)?;
     let civil = DateTime::new(year, month, day, hour, minute, second, 0).ok()?;
-    let zoned = civil.to_zoned(TimeZone::UTC).ok()?;
-    Some(zoned.timestamp())
+    Offset::UTC.to_timestamp(civil).ok()
 }
 
 /// Three numbers of two digits.

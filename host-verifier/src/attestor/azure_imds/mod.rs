@@ -76,7 +76,7 @@ impl AzureImds {
         nonce: &str,
         now: Timestamp,
     ) -> Result<Judged, AttestError> {
-        let signed = self.rules.read(payload::parse(payload)?, nonce, now)?;
+        let signed = self.rules.read(payload, nonce, now)?;
         self.rules
             .lists
             .check_subscription(&signed.document.subscription)?;
@@ -249,7 +249,7 @@ fn claims(
     }
     let attribute = |(name, value): (String, String)| Attribute {
         origin: kind,
-        name: format!("azure_imds.{name}"),
+        name: ["azure_imds.", &name].concat(),
         value,
     };
     Ok(Claims {

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::error::ImdsError;
 use crate::cloud::azure::ScaleSetName;
-use crate::x509::Certificate;
+use crate::x509::{Certificate, ParseError};
 
 /// Longest payload, bytes: a signed document, four certificates, and room for blanks.
 pub const MAX_PAYLOAD: usize = 48 * 1024;
@@ -49,12 +49,15 @@ struct Metadata<'a> {
     vmss_name: Option<&'a str>,
 }
 
-/// Reads a payload: one JSON object with these members, each once.
+/// Reads a payload: one JSON object with these members, each once. `read` reads a certificate.
 ///
 /// # Errors
 ///
 /// [`ImdsError`]: the form of the JSON, of base64, of a certificate, of a name.
-pub fn parse(payload: &[u8]) -> Result<Untrusted, ImdsError> {
+pub fn parse(
+    payload: &[u8],
+    read: impl Fn(&[u8]) -> Result<Certificate, ParseError>,
+) -> Result<Untrusted, ImdsError> {
     if payload.len() > MAX_PAYLOAD {
         return Err(ImdsError::Payload("it is too long"));
     }
@@ -82,7 +85,7 @@ pub fn parse(payload: &[u8]) -> Result<Untrusted, ImdsError> {
         let der = STANDARD
             .decode(text)
             .map_err(|_| ImdsError::Payload("a certificate is no base64"))?;
-        Certificate::from_der(&der).map_err(ImdsError::Certificate)
+        read(&der).map_err(ImdsError::Certificate)
     });
     Ok(Untrusted {
         document: STANDARD

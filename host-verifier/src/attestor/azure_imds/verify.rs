@@ -5,15 +5,16 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::document::Document;
 use super::error::ImdsError;
-use super::payload::Untrusted;
+use super::payload;
 use crate::attestor::AttestError;
 use crate::attestor::azure::lists::Lists;
 use crate::cloud::azure::{
     Access, Found, Guid, IntermediateQuestion, Machine, ResourceId, ScaleSetName, Settings, Wanted,
 };
 use crate::cms::{self, Profile, SignedData};
+use crate::crypto::Known;
 use crate::x509::extensions::GeneralName;
-use crate::x509::{Certificate, PathError, Policy, TrustStore, UnixTime, validate};
+use crate::x509::{Certificate, PathError, Policy, TrustStore, UnixTime, VerifiedChain, validate};
 
 /// For clocks that differ.
 const LEEWAY: SignedDuration = SignedDuration::from_mins(5);
@@ -27,6 +28,8 @@ pub struct Rules {
     pub(super) trust: TrustStore,
     /// Where certificates are fetched, and whether.
     pub(super) settings: Settings,
+    /// Signers and those above them that were judged good: one of each region signs for all of its machines.
+    pub(super) known: Known<Certificate>,
     /// Whose name the signer has.
     pub(super) domain: &'static str,
     pub(super) tenants: Vec<Tenant>,
@@ -56,7 +59,7 @@ pub(super) struct Signed {
 }
 
 impl Rules {
-    /// Judges everything but the signer's chain. One certificate is looked at from here on: the one that the message's signer
+    /// Reads a payload, and judges everything but the signer's chain. One certificate is looked at from here on: the one that the message's signer
     /// is named by.
     ///
     /// # Errors
@@ -64,13 +67,18 @@ impl Rules {
     /// The first check that failed, in the order of `docs/methods/azure_imds.md`.
     pub(super) fn read(
         &self,
-        untrusted: Untrusted,
+        payload: &[u8],
         nonce: &str,
         now: Timestamp,
     ) -> Result<Signed, ImdsError> {
+        let read = |der: &[u8]| match self.known.get(der) {
+            Some(known) => Ok(known),
+            None => Certificate::from_der(der),
+        };
+        let untrusted = payload::parse(payload, read)?;
         let der = cms::to_der(&untrusted.document).map_err(cms::CmsError::from)?;
         let message = SignedData::read(&der)?;
-        let signer = message.untrusted_certificate_of_signer()?;
+        let signer = message.untrusted_certificate_of_signer_by(|der| read(der).ok())?;
         let content = message.verify(&signer, Profile::AZURE)?.content;
         check_name(&signer, self.domain)?;
         let document = Document::parse(content)?;
@@ -79,11 +87,13 @@ impl Rules {
         check_time(&document, now)?;
         let tenant = self.tenant_of(&document.subscription)?;
         let beside = message.untrusted_certificates().iter();
-        let beside = beside.filter_map(|der| Certificate::from_der(der).ok());
-        let hints = untrusted.certificates.into_iter().chain(beside);
+        let beside = beside.filter(|der| ***der != *signer.der());
+        let beside = beside.filter_map(|der| read(der).ok());
+        let sent = untrusted.certificates.into_iter();
+        let sent = sent.filter(|hint| *hint.der() != *signer.der());
         Ok(Signed {
             document,
-            hints: hints.filter(|hint| *hint.der() != *signer.der()).collect(),
+            hints: sent.chain(beside).collect(),
             signer,
             scale_set: untrusted.scale_set,
             tenant,
@@ -121,8 +131,20 @@ impl Rules {
         let hints = fetched.iter().chain(&signed.hints).cloned();
         let hints: Vec<_> = hints.collect();
         let at = UnixTime::from(now);
-        validate(&signed.signer, &hints, &self.trust, &Policy::server(), at)?;
+        let chain = validate(&signed.signer, &hints, &self.trust, &Policy::server(), at)?;
+        self.keep(&chain);
         Ok(())
+    }
+
+    /// Keeps the certificates of a chain that was judged good, so that they need not be read again, with what was computed of
+    /// their keys. Each chain is judged anew.
+    fn keep(&self, chain: &VerifiedChain) {
+        let issuers = chain.issuers().iter().map(|issuer| &**issuer);
+        for certificate in core::iter::once(chain.leaf()).chain(issuers) {
+            if self.known.get(certificate.der()).is_none() {
+                self.known.put(certificate.der(), certificate);
+            }
+        }
     }
 
     /// The certificate that may be missing: the issuer's of the one that was fetched last, or of the signer's.

@@ -8,19 +8,18 @@ use std::sync::Arc;
 
 use assay_common::policy::AttestorKind;
 use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
 
 pub use config::Config;
 
 use self::verify::{Judge, Place, Proven, Tenant};
-use super::issuer::question::{KeyAnswer, KeyQuestion};
+use super::issuer::question::{self, KeyAnswer};
 use super::issuer::{self, payload};
 use super::{
     AttestError, Attestor, Attribute, Claims, Errand, ErrandContext, Facts, Judged, LoginContext,
     Running,
 };
 use crate::cloud::azure::{FindMachine, Found, Wanted};
-use crate::jwt;
+use crate::jwt::{self, Waiting};
 use crate::outside::Outside;
 
 /// The attributes, without the method's name. The first two are always given.
@@ -55,9 +54,9 @@ impl AzureMsi {
     /// As [`Attestor::judge`].
     pub fn key_of(&self, payload: &[u8]) -> Result<(String, String), AttestError> {
         let token = payload::token(payload)?;
-        let parsed = jwt::parse(&token).map_err(issuer::failed)?;
-        let (_, issuer, kid) = self.judge.choose(&parsed)?;
-        Ok((issuer.source.location.url().to_owned(), kid))
+        let token = jwt::parse(token).map_err(issuer::failed)?;
+        let (_, issuer, kid) = self.judge.choose(&token)?;
+        Ok((issuer.source.location.url().to_owned(), kid.to_owned()))
     }
 
     /// Whether Azure is asked for the machine.
@@ -87,22 +86,16 @@ impl Attestor for AzureMsi {
 
     fn judge(&self, _: &LoginContext<'_>, payload: &[u8]) -> Result<Judged, AttestError> {
         let token = payload::token(payload)?;
-        let parsed = jwt::parse(&token).map_err(issuer::failed)?;
-        let (tenant, issuer, kid) = self.judge.choose(&parsed)?;
-        let source = issuer.source.clone();
+        let token = jwt::parse(token).map_err(issuer::failed)?;
+        let (tenant, issuer, _) = self.judge.choose(&token)?;
         let place = Place {
             tenant: tenant.position,
             issuer: issuer.position,
         };
-        drop(parsed);
         Ok(Judged::Errand(Box::new(Ask {
             judge: self.judge.clone(),
             place,
-            token,
-            question: KeyQuestion {
-                kid: Some(kid),
-                source,
-            },
+            token: token.wait(),
         })))
     }
 }
@@ -111,15 +104,15 @@ impl Attestor for AzureMsi {
 struct Ask {
     judge: Arc<Judge>,
     place: Place,
-    token: Zeroizing<Vec<u8>>,
-    question: KeyQuestion,
+    token: Waiting,
 }
 
 /// Without the token.
 impl core::fmt::Debug for Ask {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Ask")
-            .field("question", &self.question)
+            .field("token", &self.token)
+            .field("place", &self.place)
             .finish_non_exhaustive()
     }
 }
@@ -127,23 +120,31 @@ impl core::fmt::Debug for Ask {
 /// The answers as they are kept.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Answer {
-    key: KeyAnswer,
+struct Answer<'a> {
+    #[serde(borrow)]
+    key: KeyAnswer<'a>,
     /// Absent where nothing asks for it, or the token was refused before.
     machine: Option<Found>,
 }
 
 impl Ask {
-    fn prove(&self, key: &KeyAnswer, now: jiff::Timestamp) -> Result<Proven<'_>, AttestError> {
-        let jwk = self.question.jwk(key)?;
-        let token = jwt::parse(&self.token).map_err(issuer::failed)?;
-        self.judge.prove(self.place, &token, jwk, now)
+    fn prove(&self, key: &KeyAnswer<'_>, now: jiff::Timestamp) -> Result<Proven<'_>, AttestError> {
+        key.check(&self.judge.at(self.place)?.1.source)?;
+        let token = self.token.unverified();
+        self.judge
+            .prove(self.place, &token, key.jwk.as_bytes(), now)
     }
 
     /// Asks on only as long as nothing refuses the token: what an answer lacks then is never looked at.
-    async fn ask(&self, outside: &dyn Outside, cx: &ErrandContext) -> Result<Answer, AttestError> {
+    async fn ask(
+        &self,
+        outside: &dyn Outside,
+        cx: &ErrandContext,
+    ) -> Result<Answer<'_>, AttestError> {
+        let (_, issuer) = self.judge.at(self.place)?;
+        let kid = self.token.header().kid.as_deref();
         let mut answer = Answer {
-            key: self.question.ask(outside).await?,
+            key: question::ask(outside, &issuer.source, kid).await?,
             machine: None,
         };
         let Ok(proven) = self.prove(&answer.key, cx.now) else {
@@ -172,7 +173,7 @@ impl Errand for Ask {
     }
 
     fn judge(self: Box<Self>, cx: &LoginContext<'_>, answer: &[u8]) -> Result<Claims, AttestError> {
-        let answer: Answer =
+        let answer: Answer<'_> =
             serde_json::from_slice(answer).map_err(|error| issuer::internal(error.to_string()))?;
         let proven = self.prove(&answer.key, cx.now)?;
         proven.check_machine(answer.machine.as_ref())?;
@@ -198,7 +199,7 @@ fn claims(proven: &Proven<'_>) -> Claims {
     }
     let attribute = |(name, value): (&str, String)| Attribute {
         origin: kind,
-        name: format!("azure_msi.{name}"),
+        name: ["azure_msi.", name].concat(),
         value,
     };
     Claims {

@@ -28,7 +28,7 @@ pub(super) struct GivenTo {
 /// # Errors
 ///
 /// [`Fault::Refused`]: one is no name of a resource.
-pub(super) fn given_to(claims: &Object) -> Result<GivenTo, AttestError> {
+pub(super) fn given_to(claims: &Object<'_>) -> Result<GivenTo, AttestError> {
     let identity = read(claims, IDENTITY)?;
     let asked_by = read(claims, ASKED_BY)?;
     let runs = |id: &ResourceId| id.kind() != USER_ASSIGNED;
@@ -40,7 +40,7 @@ pub(super) fn given_to(claims: &Object) -> Result<GivenTo, AttestError> {
     })
 }
 
-fn read(claims: &Object, name: &str) -> Result<Option<ResourceId>, AttestError> {
+fn read(claims: &Object<'_>, name: &str) -> Result<Option<ResourceId>, AttestError> {
     let refused = |what: String| {
         let detail = format!("{name} is {what}");
         Err(AttestError::new(Fault::Refused, "token-resource", detail))

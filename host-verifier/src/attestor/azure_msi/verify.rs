@@ -81,15 +81,15 @@ impl Judge {
     /// # Errors
     ///
     /// The form of the claims; a tenant, principal, issuer or algorithm that is not let in.
-    pub(super) fn choose(
+    pub(super) fn choose<'t>(
         &self,
-        token: &Unverified<'_>,
-    ) -> Result<(&Tenant, &Issuer, String), AttestError> {
+        token: &'t Unverified<'_>,
+    ) -> Result<(&Tenant, &Issuer, &'t str), AttestError> {
         let algorithm = token.header().algorithm;
         if !ALGORITHMS.contains(&algorithm) {
             return Err(failed(JwtError::AlgorithmNotAllowed(algorithm)));
         }
-        let kid = token.header().kid.clone();
+        let kid = token.header().kid.as_deref();
         let kid = kid.ok_or_else(|| {
             let detail = "token missing key id: it has no `kid`".to_owned();
             refused("token-key-unknown", detail)
@@ -126,11 +126,18 @@ impl Judge {
             let names: Vec<_> = tenant.issuers.iter().map(|one| one.name.as_str()).collect();
             let expected = names.join(" or ");
             failed(JwtError::Issuer {
-                found: iss.clone(),
+                found: iss.to_string(),
                 expected,
             })
         })?;
         Ok((tenant, issuer, kid))
+    }
+
+    /// The entry and the issuer that were chosen.
+    pub(super) fn at(&self, place: Place) -> Result<(&Tenant, &Issuer), AttestError> {
+        let tenant = self.tenants.get(place.tenant);
+        let found = tenant.and_then(|tenant| Some((tenant, tenant.issuers.get(place.issuer)?)));
+        found.ok_or_else(|| issuer::internal("the entry is not there any more".to_owned()))
     }
 
     /// Judges a token by the key of the issuer that was chosen.
@@ -145,9 +152,7 @@ impl Judge {
         jwk: &[u8],
         now: Timestamp,
     ) -> Result<Proven<'_>, AttestError> {
-        let lost = || issuer::internal("the entry is not there any more".to_owned());
-        let tenant = self.tenants.get(place.tenant).ok_or_else(lost)?;
-        let issuer = tenant.issuers.get(place.issuer).ok_or_else(lost)?;
+        let (tenant, issuer) = self.at(place)?;
         let expected = Expectations {
             issuer: &issuer.name,
             audiences: &tenant.audiences,
@@ -290,14 +295,14 @@ impl Proven<'_> {
     }
 }
 
-fn guid(claims: &Object, name: &str, what: &'static str) -> Result<Guid, AttestError> {
+fn guid(claims: &Object<'_>, name: &str, what: &'static str) -> Result<Guid, AttestError> {
     let text = claims.get(name).and_then(Json::text);
     let guid = text.and_then(Guid::parse);
     guid.ok_or_else(|| failed(JwtError::Missing(what)))
 }
 
 /// `ver` says which form a token has, and each form has an issuer of its own.
-fn check_version(claims: &Object, expected: Option<Version>) -> Result<(), AttestError> {
+fn check_version(claims: &Object<'_>, expected: Option<Version>) -> Result<(), AttestError> {
     let expected = match expected {
         None => return Ok(()),
         Some(Version::V1) => "1.0",
@@ -318,7 +323,7 @@ fn check_version(claims: &Object, expected: Option<Version>) -> Result<(), Attes
 
 /// Where a token says whether a person or an application has it, it is an application: a person's token, for the same
 /// audience, proves nothing about a machine.
-fn check_application(claims: &Object) -> Result<(), AttestError> {
+fn check_application(claims: &Object<'_>) -> Result<(), AttestError> {
     match claims.get("idtyp") {
         None => Ok(()),
         Some(Json::Text(kind)) if kind == "app" => Ok(()),

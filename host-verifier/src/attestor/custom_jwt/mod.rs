@@ -4,7 +4,6 @@ pub mod config;
 pub mod verify;
 
 use assay_common::policy::AttestorKind;
-use zeroize::Zeroizing;
 
 pub use config::Config;
 
@@ -50,14 +49,14 @@ impl Rules for TokenRules {
     }
 
     /// The token itself, as other agents of the method send it, or `{"token": "…"}`. A token never begins with a brace.
-    fn token(&self, payload: &[u8]) -> Result<Zeroizing<Vec<u8>>, AttestError> {
+    fn token<'p>(&self, payload: &'p [u8]) -> Result<&'p [u8], AttestError> {
         match payload.first() {
             Some(b'{') => payload::token(payload),
-            _ => Ok(Zeroizing::new(payload.to_vec())),
+            _ => Ok(payload),
         }
     }
 
-    fn claims(&self, token: jwt::Claims) -> Result<Claims, AttestError> {
+    fn claims(&self, token: jwt::Claims<'_>) -> Result<Claims, AttestError> {
         verify::claims(self, &token)
     }
 }

@@ -36,7 +36,7 @@ pub struct TokenRules {
 ///
 /// [`Fault::Refused`]: a required claim is absent or says something else; a claim that becomes an attribute is an object,
 /// or too long.
-pub fn claims(rules: &TokenRules, token: &jwt::Claims) -> Result<Claims, AttestError> {
+pub fn claims(rules: &TokenRules, token: &jwt::Claims<'_>) -> Result<Claims, AttestError> {
     let refused = |check, detail: String| AttestError::new(Fault::Refused, check, detail);
     for (name, accepted) in &rules.required_claims {
         let found = values(&token.all, name)
@@ -73,7 +73,7 @@ pub fn claims(rules: &TokenRules, token: &jwt::Claims) -> Result<Claims, AttestE
 }
 
 /// A claim's values as texts: one of a text, a number or a boolean, several of a list of these.
-fn values(claims: &Object, name: &str) -> Result<Vec<String>, &'static str> {
+fn values(claims: &Object<'_>, name: &str) -> Result<Vec<String>, &'static str> {
     let list = match claims.get(name) {
         None => return Err("is absent"),
         Some(Json::List(list)) => list.as_slice(),
@@ -84,7 +84,7 @@ fn values(claims: &Object, name: &str) -> Result<Vec<String>, &'static str> {
     }
     let text = |value: &Json| match value {
         Json::Text(text) if text.len() > MAX_VALUE => Err("has a value that is too long"),
-        Json::Text(text) => Ok(text.clone()),
+        Json::Text(text) => Ok(text.to_string()),
         Json::Number(number) => Ok(number.to_string()),
         Json::Bool(value) => Ok(value.to_string()),
         Json::Null | Json::List(_) | Json::Object(_) => {

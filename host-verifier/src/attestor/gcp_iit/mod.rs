@@ -79,8 +79,8 @@ impl Attestor for GcpIit {
 
     fn judge(&self, cx: &LoginContext<'_>, payload: &[u8]) -> Result<Judged, AttestError> {
         let token = payload::token(payload)?;
-        let token = Waiting::parse(token).map_err(issuer::failed)?;
-        let [named] = jwt::untrusted_texts(&token.unverified(), ["iss"]).map_err(issuer::failed)?;
+        let token = jwt::parse(token).map_err(issuer::failed)?;
+        let [named] = jwt::untrusted_texts(&token, ["iss"]).map_err(issuer::failed)?;
         let refused = |check, why: String| {
             let detail = format!("JWT verification failed: {why}");
             AttestError::new(Fault::Refused, check, detail)
@@ -104,7 +104,7 @@ impl Attestor for GcpIit {
                 now: cx.now,
             },
             judge: self.0.clone(),
-            token,
+            token: token.wait(),
         })))
     }
 }

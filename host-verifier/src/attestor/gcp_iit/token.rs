@@ -38,7 +38,7 @@ impl Identity {
     /// # Errors
     ///
     /// [`Fault::Refused`]: no token of a service account, or claims of another shape than Google's.
-    pub fn read(token: &jwt::Claims) -> Result<Self, AttestError> {
+    pub fn read(token: &jwt::Claims<'_>) -> Result<Self, AttestError> {
         let account_id = token.subject.as_deref().filter(|sub| is_number(sub, 32));
         let account_id = account_id.ok_or_else(|| wrong("sub", "not the number of an account"))?;
         // A person's token is for an application that asked for it, and names that here.
@@ -81,7 +81,7 @@ pub(super) fn no_instance() -> AttestError {
 }
 
 impl InstanceClaims {
-    fn read(claims: &Object) -> Result<Option<Self>, AttestError> {
+    fn read(claims: &Object<'_>) -> Result<Option<Self>, AttestError> {
         let Some(google) = object(claims, "google")? else {
             return Ok(None);
         };
@@ -119,7 +119,10 @@ fn is_number(text: &str, longest: usize) -> bool {
     (1..=longest).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit())
 }
 
-fn object<'a>(claims: &'a Object, name: &'static str) -> Result<Option<&'a Object>, AttestError> {
+fn object<'c, 't>(
+    claims: &'c Object<'t>,
+    name: &'static str,
+) -> Result<Option<&'c Object<'t>>, AttestError> {
     match claims.get(name) {
         None => Ok(None),
         Some(Json::Object(object)) => Ok(Some(object)),
@@ -127,7 +130,7 @@ fn object<'a>(claims: &'a Object, name: &'static str) -> Result<Option<&'a Objec
     }
 }
 
-fn text<'a>(claims: &'a Object, name: &'static str) -> Result<Option<&'a str>, AttestError> {
+fn text<'a>(claims: &'a Object<'_>, name: &'static str) -> Result<Option<&'a str>, AttestError> {
     match claims.get(name) {
         None => Ok(None),
         Some(Json::Text(text)) if text.len() <= MAX_TEXT => Ok(Some(text)),

@@ -124,7 +124,11 @@ impl Rules {
     }
 
     /// That it is not too old.
-    pub(super) fn check_age(&self, token: &jwt::Claims, now: Timestamp) -> Result<(), AttestError> {
+    pub(super) fn check_age(
+        &self,
+        token: &jwt::Claims<'_>,
+        now: Timestamp,
+    ) -> Result<(), AttestError> {
         issuer::check_age(token, now, self.max_age, self.leeway)
     }
 
@@ -294,8 +298,14 @@ pub(super) fn claims(
     identity: &Identity,
     instance: Option<&Instance>,
 ) -> Result<Claims, AttestError> {
-    let mut all: Vec<(String, String)> = Vec::new();
-    let mut say = |name: &str, value: String| all.push((name.to_owned(), value));
+    let mut attributes = Vec::new();
+    let mut say = |name: &str, value: String| {
+        attributes.push(Attribute {
+            origin: AttestorKind::GCP_IIT,
+            name: ["gcp_iit.", name].concat(),
+            value,
+        });
+    };
     let name = match &identity.instance {
         Some(claimed) => {
             let place = &claimed.place;
@@ -323,17 +333,13 @@ pub(super) fn claims(
     say("service_account.id", identity.account_id.clone());
     if let (Some(compute), Some(instance)) = (&rules.compute, instance) {
         compute.check(instance)?;
-        all.extend(compute.attributes(instance)?);
+        for (name, value) in compute.attributes(instance)? {
+            say(&name, value);
+        }
     }
-    let kind = AttestorKind::GCP_IIT;
-    let attributes = all.into_iter().map(|(name, value)| Attribute {
-        origin: kind,
-        name: format!("gcp_iit.{name}"),
-        value,
-    });
     Ok(Claims {
-        kind,
-        attributes: attributes.collect(),
+        kind: AttestorKind::GCP_IIT,
+        attributes,
         facts: Facts {
             identity: Some(name),
             ..Facts::default()

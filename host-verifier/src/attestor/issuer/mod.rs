@@ -15,9 +15,8 @@ use std::sync::Arc;
 
 use assay_common::policy::AttestorKind;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
 
+use self::question::KeyAnswer;
 use super::{
     AttestError, Attestor, Claims, Errand, ErrandContext, Fault, Judged, LoginContext, Running,
 };
@@ -56,14 +55,18 @@ pub trait Rules: Send + Sync + core::fmt::Debug {
     /// # Errors
     ///
     /// [`Fault::Malformed`].
-    fn token(&self, payload: &[u8]) -> Result<Zeroizing<Vec<u8>>, AttestError>;
+    fn token<'p>(&self, payload: &'p [u8]) -> Result<&'p [u8], AttestError>;
 
     /// What a token must say of the login that it is shown in: nothing, unless the method says otherwise.
     ///
     /// # Errors
     ///
     /// Any failed check.
-    fn check_login(&self, cx: &LoginContext<'_>, token: &jwt::Claims) -> Result<(), AttestError> {
+    fn check_login(
+        &self,
+        cx: &LoginContext<'_>,
+        token: &jwt::Claims<'_>,
+    ) -> Result<(), AttestError> {
         let _ = (cx, token);
         Ok(())
     }
@@ -73,7 +76,7 @@ pub trait Rules: Send + Sync + core::fmt::Debug {
     /// # Errors
     ///
     /// Any failed check.
-    fn claims(&self, token: jwt::Claims) -> Result<Claims, AttestError>;
+    fn claims(&self, token: jwt::Claims<'_>) -> Result<Claims, AttestError>;
 }
 
 /// An attestor over tokens of an issuer.
@@ -119,20 +122,34 @@ impl<R: Rules + 'static> Attestor for IssuedToken<R> {
 
     fn judge(&self, cx: &LoginContext<'_>, payload: &[u8]) -> Result<Judged, AttestError> {
         let token = self.0.rules.token(payload)?;
-        let token = Waiting::parse(token).map_err(failed)?;
+        self.judge_token(cx, jwt::parse(token).map_err(failed)?)
+    }
+}
+
+impl<R: Rules + 'static> IssuedToken<R> {
+    /// Judges a token that was taken apart before.
+    ///
+    /// # Errors
+    ///
+    /// As [`Attestor::judge`].
+    pub(super) fn judge_token(
+        &self,
+        cx: &LoginContext<'_>,
+        token: Unverified<'_>,
+    ) -> Result<Judged, AttestError> {
         let judge = &self.0;
         let key = match judge.rules.keys() {
             Keys::Published(source) => {
                 let errand = AskForKey {
                     judge: judge.clone(),
-                    token,
+                    token: token.wait(),
                     source: source.clone(),
                 };
                 return Ok(Judged::Errand(Box::new(errand)));
             }
             Keys::Inline(set) => set.select(token.header().kid.as_deref()),
             Keys::Pem(keys) => {
-                let claims = judge.by_any(keys, &token.unverified(), cx)?;
+                let claims = judge.by_any(keys, &token, cx)?;
                 return Ok(Judged::Proven(Box::new(claims)));
             }
         };
@@ -144,7 +161,6 @@ impl<R: Rules + 'static> Attestor for IssuedToken<R> {
             AttestError::new(Fault::Refused, "token-key-unknown", detail)
         })?;
         let expected = judge.rules.expectations();
-        let token = token.unverified();
         let judged = jwt::judge_by(&token, key, &judge.prepared, &expected, cx.now);
         let claims = judge.claims(judged.map_err(problem)?, cx)?;
         Ok(Judged::Proven(Box::new(claims)))
@@ -171,7 +187,7 @@ impl<R: Rules> Judge<R> {
     }
 
     /// The method's own checks.
-    fn claims(&self, token: jwt::Claims, cx: &LoginContext<'_>) -> Result<Claims, AttestError> {
+    fn claims(&self, token: jwt::Claims<'_>, cx: &LoginContext<'_>) -> Result<Claims, AttestError> {
         self.rules.check_login(cx, &token)?;
         self.rules.claims(token)
     }
@@ -217,27 +233,11 @@ impl<R> core::fmt::Debug for AskForKey<R> {
     }
 }
 
-/// The answer as it is kept.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Answer<'a> {
-    /// Who was asked.
-    #[serde(borrow)]
-    source: Cow<'a, str>,
-    /// The JWK, JSON in a text.
-    #[serde(borrow)]
-    jwk: Cow<'a, str>,
-}
-
 impl<R: Rules> Errand for AskForKey<R> {
     fn run<'a>(&'a self, outside: &'a dyn Outside, _: &'a ErrandContext) -> Running<'a> {
         Box::pin(async move {
             let kid = self.token.header().kid.as_deref();
-            let jwk = key(outside, &self.source, kid).await?;
-            let answer = Answer {
-                source: self.source.location.url().into(),
-                jwk: String::from_utf8_lossy(&jwk),
-            };
+            let answer = question::ask(outside, &self.source, kid).await?;
             serde_json::to_vec(&answer).map_err(|error| internal(error.to_string()))
         })
     }
@@ -250,12 +250,10 @@ impl<R: Rules> Errand for AskForKey<R> {
 
 /// The JWK in an answer, which is of `source`.
 fn jwk<'a>(answer: &'a [u8], source: &KeySource) -> Result<Cow<'a, str>, AttestError> {
-    let answer: Answer<'_> =
+    let answer: KeyAnswer<'_> =
         serde_json::from_slice(answer).map_err(|error| internal(error.to_string()))?;
-    match answer.source == source.location.url() {
-        true => Ok(answer.jwk),
-        false => Err(internal("it is the answer of another source".to_owned())),
-    }
+    answer.check(source)?;
+    Ok(answer.jwk)
 }
 
 /// The key of a source that a token means, as JSON.
@@ -297,7 +295,7 @@ pub(super) fn internal(why: String) -> AttestError {
 ///
 /// [`Fault::Refused`].
 pub(super) fn check_age(
-    token: &jwt::Claims,
+    token: &jwt::Claims<'_>,
     now: Timestamp,
     most: Option<Duration>,
     leeway: Duration,

@@ -29,9 +29,9 @@ struct WireOfCluster<'a> {
 /// # Errors
 ///
 /// [`Fault::Malformed`].
-pub fn token(payload: &[u8]) -> Result<Zeroizing<Vec<u8>>, AttestError> {
+pub fn token(payload: &[u8]) -> Result<&[u8], AttestError> {
     let wire: Wire<'_> = read(payload)?;
-    Ok(Zeroizing::new(wire.token.as_bytes().to_vec()))
+    Ok(wire.token.as_bytes())
 }
 
 /// Cluster and token of `{"cluster": "…", "token": "…"}`.

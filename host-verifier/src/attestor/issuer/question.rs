@@ -1,4 +1,6 @@
-//! The question for a key and its answer apart from the errand, for methods that ask more in one.
+//! The answer to the question for a key, as it is kept: for the errand of a token, and for methods that ask more in one.
+
+use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
@@ -6,51 +8,44 @@ use super::{internal, key};
 use crate::attestor::AttestError;
 use crate::outside::{KeySource, Outside};
 
-/// Which key is asked for, and whom.
-#[derive(Debug)]
-pub(in crate::attestor) struct KeyQuestion {
-    pub(in crate::attestor) kid: Option<String>,
-    pub(in crate::attestor) source: KeySource,
-}
-
 /// The answer as it is kept.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(in crate::attestor) struct KeyAnswer {
+pub(in crate::attestor) struct KeyAnswer<'a> {
     /// Who was asked.
-    source: String,
+    #[serde(borrow)]
+    source: Cow<'a, str>,
     /// The JWK, JSON in a text.
-    jwk: String,
+    #[serde(borrow)]
+    pub(in crate::attestor) jwk: Cow<'a, str>,
 }
 
-impl KeyQuestion {
-    /// Asks the issuer.
-    ///
-    /// # Errors
-    ///
-    /// [`AttestError`]: there is no such key, or no answer.
-    pub(in crate::attestor) async fn ask(
-        &self,
-        outside: &dyn Outside,
-    ) -> Result<KeyAnswer, AttestError> {
-        let jwk = key(outside, &self.source, self.kid.as_deref()).await?;
-        Ok(KeyAnswer {
-            source: self.source.location.url().to_owned(),
-            jwk: String::from_utf8_lossy(&jwk).into_owned(),
-        })
-    }
+/// Asks an issuer for the key of this name.
+///
+/// # Errors
+///
+/// [`AttestError`]: there is no such key, or no answer.
+pub(in crate::attestor) async fn ask<'a>(
+    outside: &dyn Outside,
+    source: &'a KeySource,
+    kid: Option<&str>,
+) -> Result<KeyAnswer<'a>, AttestError> {
+    let jwk = key(outside, source, kid).await?;
+    Ok(KeyAnswer {
+        source: source.location.url().into(),
+        jwk: String::from_utf8_lossy(&jwk).into_owned().into(),
+    })
+}
 
-    /// The JWK of an answer, if it is one to this question.
+impl KeyAnswer<'_> {
+    /// Whether it is one of this source.
     ///
     /// # Errors
     ///
     /// [`Fault::Internal`](crate::attestor::Fault::Internal): it is another source's.
-    pub(in crate::attestor) fn jwk<'a>(
-        &self,
-        answer: &'a KeyAnswer,
-    ) -> Result<&'a [u8], AttestError> {
-        match answer.source == self.source.location.url() {
-            true => Ok(answer.jwk.as_bytes()),
+    pub(in crate::attestor) fn check(&self, source: &KeySource) -> Result<(), AttestError> {
+        match self.source == source.location.url() {
+            true => Ok(()),
             false => Err(internal("it is the answer of another source".to_owned())),
         }
     }

@@ -4,7 +4,6 @@ pub mod config;
 pub mod verify;
 
 use assay_common::policy::AttestorKind;
-use zeroize::Zeroizing;
 
 pub use config::Config;
 
@@ -46,11 +45,11 @@ impl Rules for ClusterRules {
         Vec::new()
     }
 
-    fn token(&self, payload: &[u8]) -> Result<Zeroizing<Vec<u8>>, AttestError> {
+    fn token<'p>(&self, payload: &'p [u8]) -> Result<&'p [u8], AttestError> {
         payload::token(payload)
     }
 
-    fn claims(&self, token: jwt::Claims) -> Result<Claims, AttestError> {
+    fn claims(&self, token: jwt::Claims<'_>) -> Result<Claims, AttestError> {
         verify::claims(self, &token)
     }
 }

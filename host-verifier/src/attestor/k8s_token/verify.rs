@@ -33,7 +33,7 @@ pub struct ClusterRules {
 ///
 /// [`Fault::Refused`]: they name another account than the subject does, they are of another shape, or a binding that is
 /// required is missing.
-pub fn claims(rules: &ClusterRules, token: &jwt::Claims) -> Result<Claims, AttestError> {
+pub fn claims(rules: &ClusterRules, token: &jwt::Claims<'_>) -> Result<Claims, AttestError> {
     let refused = |detail: String| {
         let detail = format!("JWT verification failed: {detail}");
         AttestError::new(Fault::Refused, "token-kubernetes", detail)
@@ -90,6 +90,6 @@ pub fn claims(rules: &ClusterRules, token: &jwt::Claims) -> Result<Claims, Attes
     })
 }
 
-fn member<'a>(object: &'a Object, outer: &str, inner: &str) -> Option<&'a str> {
+fn member<'a>(object: &'a Object<'_>, outer: &str, inner: &str) -> Option<&'a str> {
     object.get(outer)?.object()?.get(inner)?.text()
 }

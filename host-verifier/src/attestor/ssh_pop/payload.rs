@@ -7,9 +7,9 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::Deserialize;
 
 use super::error::SshPopError;
-use crate::attestor::text::Text;
 use crate::crypto::Known;
 use crate::ssh::Certificate;
+use crate::text::Text;
 
 /// Longest payload, bytes: a certificate and a signature in base64.
 pub const MAX_PAYLOAD: usize = 32 * 1024;
@@ -77,7 +77,7 @@ pub fn parse(payload: &[u8], known: &Known<Arc<Certificate>>) -> Result<Untruste
         };
         SshPopError::Payload(format!("column {}: {what}", error.column()))
     })?;
-    let (certificate, anew) = match known.get(&wire.certificate) {
+    let (certificate, anew) = match known.get(&*wire.certificate) {
         Some(certificate) => (certificate, false),
         None => {
             let blob = bytes("Certificate", &wire.certificate)?;

@@ -5,8 +5,8 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::Deserialize;
 
 use super::error::X509PopError;
-use crate::attestor::text::Text;
 use crate::crypto::Known;
+use crate::text::Text;
 use crate::x509::{Certificate, VerifiedChain};
 
 /// Longest payload, bytes: what a message over HTTPS carries.
@@ -124,7 +124,7 @@ pub fn parse(
     }
     let mut anew = false;
     let mut certificate = |(number, text): (usize, &Text<'_>)| {
-        if let Some(certificate) = known.get(text) {
+        if let Some(certificate) = known.get(&**text) {
             return Ok(certificate);
         }
         anew = true;

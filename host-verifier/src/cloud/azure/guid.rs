@@ -19,10 +19,9 @@ impl Guid {
     /// Reads one.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        const DASHES: [usize; 4] = [8, 13, 18, 23];
-        let fits = |(at, byte): (usize, u8)| match DASHES.contains(&at) {
-            true => byte == b'-',
-            false => byte.is_ascii_hexdigit(),
+        let fits = |(at, byte): (usize, u8)| match at {
+            8 | 13 | 18 | 23 => byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
         };
         let whole = text.len() == 36 && text.bytes().enumerate().all(fits);
         whole.then(|| Self(text.to_ascii_lowercase()))

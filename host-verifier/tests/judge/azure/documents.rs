@@ -267,7 +267,11 @@ impl Case {
     }
 
     fn judge(&self, payload: &[u8]) -> Result<Claims, AttestError> {
-        let attestor = self.attestor();
+        self.judge_by(&*self.attestor(), payload)
+    }
+
+    /// By one that may have judged before.
+    fn judge_by(&self, attestor: &dyn Attestor, payload: &[u8]) -> Result<Claims, AttestError> {
         let transcript = login();
         let cx = LoginContext {
             now: self.at,
@@ -514,6 +518,35 @@ fn chains_lead_to_a_root_through_authorities() {
         &payload(&signed_by("strange"), sent("stranger")),
         "unknown-issuer",
     );
+}
+
+/// A certificate that was judged good is not read again. Its time, its chain and its signatures are judged as ever.
+#[test]
+fn a_signer_that_is_known_is_judged_each_time() {
+    let azure = Azure::own();
+    let leaf = azure.certificate("leaf");
+    let today = Case::default();
+    let attestor = today.attestor();
+    for _ in 0..2 {
+        let good = payload(&signed_by("leaf"), json!({}));
+        today.judge_by(&*attestor, &good).unwrap();
+    }
+    let content = document(&login()).to_string();
+    let message = Message::azure(content.as_bytes(), &leaf);
+    let forged = message.sign(&azure.pki("strange"), "strange", &leaf);
+    let told = today.judge_by(&*attestor, &payload(&forged, json!({})));
+    assert_eq!(told.unwrap_err().check, "cms-signature");
+
+    let before = Timestamp::from_second(leaf.not_before().0 - 1).unwrap();
+    let mut content = document(&login());
+    content["timeStamp"] = json!({"createdOn": stamp(before), "expiresOn": stamp(before)});
+    let signed = azure.sign("leaf", content.to_string().as_bytes(), "sha256");
+    let early = Case {
+        at: before,
+        ..Case::default()
+    };
+    let told = early.judge_by(&*attestor, &payload(&signed, json!({})));
+    assert_eq!(told.unwrap_err().check, "not-yet-valid");
 }
 
 fn published(name: &'static str, pem: bool) -> AzureWorld {

@@ -25,7 +25,7 @@ fn with(
     claims: &Value,
     header: &str,
     change: impl FnOnce(&mut Expectations<'_>),
-) -> Result<Claims, JwtError> {
+) -> Result<Claims<'static>, JwtError> {
     let signer = Signer::new(1);
     let audiences = audience();
     let mut expected = expected(&audiences);

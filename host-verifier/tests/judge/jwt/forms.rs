@@ -297,7 +297,7 @@ fn texts_are_read_before_the_signature_where_they_are_texts() {
     let token = signer.token(&json!({"tid": "a", "iss": "b", "oid": 7}));
     let token = parse(token.as_bytes()).unwrap();
     let found = untrusted_texts(&token, ["iss", "tid", "ver"]).unwrap();
-    assert_eq!(found, [Some("b".to_owned()), Some("a".to_owned()), None]);
+    assert_eq!(found, [Some("b".into()), Some("a".into()), None]);
     let error = untrusted_texts(&token, ["oid"]).unwrap_err();
     assert_eq!(error.check(), "token-form");
     let token = signer.sign(r#"{"alg":"EdDSA"}"#, "[]");

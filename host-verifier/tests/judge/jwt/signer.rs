@@ -91,7 +91,7 @@ pub(crate) fn audience() -> Vec<String> {
 }
 
 /// Judges a token by a key, with the ordinary expectations.
-pub(crate) fn judged(token: &str, jwk: &Value) -> Result<Claims, JwkProblem> {
+pub(crate) fn judged(token: &str, jwk: &Value) -> Result<Claims<'static>, JwkProblem> {
     judge(
         token.as_bytes(),
         jwk.to_string().as_bytes(),

@@ -78,7 +78,7 @@ impl Offline for GcpIit {
             let source = attestor.keys();
             let answer = gcp_iit::Answer {
                 source: source.location.url().into(),
-                jwk: jwk(&token, &case)?.into(),
+                jwk: jwk(token, &case)?.into(),
                 instance: None,
             };
             Ok(serde_json::json!(answer).to_string().into_bytes())
@@ -120,7 +120,7 @@ fn answer<R: Rules>(rules: &R, payload: &[u8], case: &Case) -> Result<Vec<u8>, F
     let token = rules.token(payload).map_err(Failure::Refused)?;
     let answer = serde_json::json!({
         "source": source.location.url(),
-        "jwk": jwk(&token, case)?,
+        "jwk": jwk(token, case)?,
     });
     Ok(answer.to_string().into_bytes())
 }

@@ -1,4 +1,4 @@
-//! Texts of a payload where they stand.
+//! Texts of a JSON document where they stand.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,8 +8,14 @@ use serde::de::{self, Deserialize, Deserializer, Visitor};
 
 /// A member of a JSON object that is a text: borrowed, unless it is written with escapes. Payloads are certificates and
 /// signatures in base64 for the most part, and are decoded from where they are.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Text<'a>(Cow<'a, str>);
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Text<'a>(Cow<'a, str>);
+
+impl<'a> From<Text<'a>> for Cow<'a, str> {
+    fn from(text: Text<'a>) -> Self {
+        text.0
+    }
+}
 
 impl Deref for Text<'_> {
     type Target = str;
