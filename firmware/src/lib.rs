@@ -27,6 +27,8 @@ extern crate alloc;
 
 pub mod agent;
 pub mod bus;
+#[cfg(feature = "console")]
+pub mod console;
 mod crypto;
 #[cfg(feature = "secure-bus")]
 pub mod entropy;

@@ -73,6 +73,21 @@ impl<SPI: SpiBus, CS: OutputPin> SpiTis<SPI, CS> {
         (self.spi, self.cs)
     }
 
+    /// Clocks four bytes with nobody selected: what the data line reads at rest. Tells a line that is shorted from a TPM
+    /// that holds it.
+    ///
+    /// # Errors
+    /// What the peripheral reports, or [`BusError::ChipSelect`].
+    #[cfg(feature = "console")]
+    pub async fn unselected(&mut self) -> Result<[u8; 4], BusError> {
+        self.cs.set_high().map_err(|_| BusError::ChipSelect)?;
+        let mut bytes = [0; 4];
+        let moved = self.spi.transfer_in_place(&mut bytes).await;
+        moved.map_err(|e| spi_error(&e))?;
+        self.spi.flush().await.map_err(|e| spi_error(&e))?;
+        Ok(bytes)
+    }
+
     async fn frame(
         &mut self,
         direction: u8,

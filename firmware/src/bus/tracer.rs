@@ -65,6 +65,11 @@ impl<B: TisBus, S: TraceSink> Tracer<B, S> {
         &mut self.sink
     }
 
+    /// The bus.
+    pub const fn bus(&mut self) -> &mut B {
+        &mut self.bus
+    }
+
     /// Gives the bus and the sink back.
     pub fn into_inner(self) -> (B, S) {
         (self.bus, self.sink)

@@ -10,6 +10,8 @@
 //! session which guards the bus once [`protect`](Tpm::protect) has started one.
 
 mod attestation;
+#[cfg(feature = "console")]
+mod bringup;
 mod call;
 mod capability;
 mod clock;
