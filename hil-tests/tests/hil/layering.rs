@@ -191,7 +191,8 @@ fn the_firmwares_layers_use_only_what_is_below() {
         &workspace_root().join("firmware/src"),
         &[
             &["fmt"],
-            &["trace", "platform"],
+            &["trace", "platform", "settings"],
+            &["crypto", "entropy"],
             &["bus"],
             &["tis"],
             &["tpm"],
@@ -200,6 +201,7 @@ fn the_firmwares_layers_use_only_what_is_below() {
             &["evidence"],
             &["agent"],
             &["run"],
+            &["console"],
         ],
     );
 }
