@@ -24,13 +24,20 @@ mod time;
 mod watchdog;
 
 use assay_board_support::byte_spi::ByteBus;
+#[cfg(feature = "console")]
+use assay_board_support::desk::Desk;
 use assay_board_support::line::Line;
 use assay_board_support::provisioning;
 use assay_board_support::timer::Timer;
 use assay_firmware::bus::SpiTis;
+#[cfg(feature = "console")]
+use assay_firmware::console::Console;
+#[cfg(not(feature = "console"))]
 use assay_firmware::evidence::tpm::TpmEvidence;
 use assay_firmware::platform::BoardInfo;
+#[cfg(not(feature = "console"))]
 use assay_firmware::run::{Node, Timing};
+#[cfg(not(feature = "console"))]
 use assay_firmware::tis::Tis;
 
 use crate::pins::TpmChipSelect;
@@ -43,24 +50,31 @@ const BOARD: BoardInfo = BoardInfo {
     version: env!("CARGO_PKG_VERSION"),
 };
 
-/// The agent over this board's parts.
-type Agent = Node<
-    'static,
-    Timer<Micros>,
-    Line<LinkUart, Timer<Micros>>,
-    TpmEvidence<Tis<SpiTis<ByteBus<TpmSpi>, TpmChipSelect>, Timer<Micros>>>,
->;
+/// How the record is written, for a technician.
+#[cfg(feature = "console")]
+const HOW_TO_FLASH: &str = "picotool load -t bin -o 0x103F0000 node.bin";
+
+/// The link.
+type Link = Line<LinkUart, Timer<Micros>>;
+/// The TPM's registers.
+type Registers = SpiTis<ByteBus<TpmSpi>, TpmChipSelect>;
+/// What the board is for: the agent over its parts.
+#[cfg(not(feature = "console"))]
+type Image = Node<'static, Timer<Micros>, Link, TpmEvidence<Tis<Registers, Timer<Micros>>>>;
+/// What the board is for while it is on a desk.
+#[cfg(feature = "console")]
+type Image = Console<Desk<Timer<Micros>, Link, Registers>>;
 
 /// Called once, by the reset.
 fn run() -> ! {
     // First, so that a crystal that does not start ends in a restart, too.
     watchdog::start();
-    agent().run()
+    image().run()
 }
 
 /// Brings the board up. Not inlined, so that what only the start needs leaves the stack again.
 #[inline(never)]
-fn agent() -> Agent {
+fn image() -> Image {
     clock::start();
     let chip_select = pins::connect();
     let timer = Timer(Micros::start());
@@ -68,7 +82,21 @@ fn agent() -> Agent {
     let Ok(bus) = SpiTis::new(ByteBus(TpmSpi::start()), chip_select) else {
         unreachable!("an output pin of this chip cannot fail")
     };
-    let source = TpmEvidence::new(Tis::new(bus, timer));
     let record = provisioning::region();
-    Node::new(timer, link, source, record, BOARD, Timing::default())
+    #[cfg(feature = "console")]
+    return Console::new(
+        Desk::new(timer, BOARD, record, HOW_TO_FLASH),
+        link,
+        bus,
+        timer,
+    );
+    #[cfg(not(feature = "console"))]
+    Node::new(
+        timer,
+        link,
+        TpmEvidence::new(Tis::new(bus, timer)),
+        record,
+        BOARD,
+        Timing::default(),
+    )
 }

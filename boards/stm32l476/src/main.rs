@@ -14,12 +14,19 @@ mod watchdog;
 
 use assay_board_support::byte_spi::ByteBus;
 use assay_board_support::cortex_m::systick;
+#[cfg(feature = "console")]
+use assay_board_support::desk::Desk;
 use assay_board_support::line::Line;
 use assay_board_support::provisioning;
 use assay_firmware::bus::SpiTis;
+#[cfg(feature = "console")]
+use assay_firmware::console::Console;
+#[cfg(not(feature = "console"))]
 use assay_firmware::evidence::tpm::TpmEvidence;
 use assay_firmware::platform::BoardInfo;
+#[cfg(not(feature = "console"))]
 use assay_firmware::run::{Node, Timing};
+#[cfg(not(feature = "console"))]
 use assay_firmware::tis::Tis;
 use cortex_m_rt::entry;
 use stm32l4::stm32l4x6 as pac;
@@ -37,35 +44,57 @@ const BOARD: BoardInfo = BoardInfo {
 
 /// Time on this board.
 type Timer = systick::Timer<CORE_HZ, Independent>;
-/// The agent over this board's parts.
-type Agent = Node<
-    'static,
-    Timer,
-    Line<LinkUsart, Timer>,
-    TpmEvidence<Tis<SpiTis<ByteBus<TpmSpi>, TpmChipSelect>, Timer>>,
->;
+/// How the record is written, for a technician.
+#[cfg(feature = "console")]
+const HOW_TO_FLASH: &str =
+    "probe-rs download --chip STM32L476RGTx --binary-format bin --base-address 0x080FC000 node.bin";
+
+/// The link.
+type Link = Line<LinkUsart, Timer>;
+/// The TPM's registers.
+type Registers = SpiTis<ByteBus<TpmSpi>, TpmChipSelect>;
+/// What the board is for: the agent over its parts.
+#[cfg(not(feature = "console"))]
+type Image = Node<'static, Timer, Link, TpmEvidence<Tis<Registers, Timer>>>;
+/// What the board is for while it is on a desk.
+#[cfg(feature = "console")]
+type Image = Console<Desk<Timer, Link, Registers>>;
 
 #[entry]
 fn main() -> ! {
     // First, so that an oscillator that does not start ends in a restart, too.
     watchdog::start();
-    agent().run()
+    image().run()
 }
 
 /// Brings the board up. Not inlined, so that what only the start needs leaves the stack again.
 #[inline(never)]
-fn agent() -> Agent {
+fn image() -> Image {
     let (Some(core), Some(chip)) = (cortex_m::Peripherals::take(), pac::Peripherals::take()) else {
         unreachable!("this is the first call")
     };
     clock::start(&chip.RCC, &chip.FLASH);
-    let chip_select = pins::connect(&chip.GPIOA, chip.GPIOB);
+    let chip_select = pins::connect(chip.GPIOA, chip.GPIOB);
     let timer = Timer::start(core.SYST);
     let link = Line::new(LinkUsart::start(chip.USART2), timer, &serial::RECEIVER);
     let Ok(bus) = SpiTis::new(ByteBus(TpmSpi::start(chip.SPI1)), chip_select) else {
         unreachable!("an output pin of this chip cannot fail")
     };
-    let source = TpmEvidence::new(Tis::new(bus, timer));
     let record = provisioning::region();
-    Node::new(timer, link, source, record, BOARD, Timing::default())
+    #[cfg(feature = "console")]
+    return Console::new(
+        Desk::new(timer, BOARD, record, HOW_TO_FLASH),
+        link,
+        bus,
+        timer,
+    );
+    #[cfg(not(feature = "console"))]
+    Node::new(
+        timer,
+        link,
+        TpmEvidence::new(Tis::new(bus, timer)),
+        record,
+        BOARD,
+        Timing::default(),
+    )
 }

@@ -28,7 +28,7 @@ impl OutputPin for TpmChipSelect {
 }
 
 /// Connects the pins. Chip select is high before it is an output, and before the SPI starts.
-pub(crate) fn connect(a: &GPIOA, b: GPIOB) -> TpmChipSelect {
+pub(crate) fn connect(a: GPIOA, b: GPIOB) -> TpmChipSelect {
     b.bsrr().write(|w| w.bs6().set_bit());
     b.moder().modify(|_, w| w.moder6().output());
 

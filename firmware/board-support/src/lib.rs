@@ -8,6 +8,7 @@
 //! | [`provisioning`] | every board | the memory region with the node's record, from linker symbols |
 //! | [`last_words`] | every board | the panic frame of a fault |
 //! | [`wait`] | every board with a watchdog | waiting without being taken for a hang |
+//! | `desk` | boards with a bring-up image (feature `console`) | the technician's console over their parts |
 //! | [`timer`] | boards that do not use SysTick | time, sleep and delay over the chip's own timer |
 //! | `cortex_m::systick` | Arm M profile | time, sleep and delay over SysTick |
 //! | `cortex_m::sleep` | Arm M profile, with [`timer`] | sleep that the chip's timer ends |
@@ -20,6 +21,8 @@
 pub mod byte_spi;
 #[cfg(target_arch = "arm")]
 pub mod cortex_m;
+#[cfg(feature = "console")]
+pub mod desk;
 pub mod last_words;
 pub mod line;
 pub mod provisioning;

@@ -1,0 +1,80 @@
+//! The bring-up image of a board (feature `console`): the technician's console over a board's parts, in the agent's place.
+
+use core::marker::PhantomData;
+
+use assay_firmware::bus::TisBus;
+use assay_firmware::console::{Board, Wire};
+use assay_firmware::platform::{BoardInfo, Platform};
+use embedded_hal::delay::DelayNs;
+use embedded_io::{Read, ReadReady, Write};
+
+/// A board on a technician's desk, whose record a programmer writes.
+#[derive(Debug)]
+pub struct Desk<P, S, B> {
+    platform: P,
+    about: BoardInfo,
+    record: &'static [u8],
+    how_to_flash: &'static str,
+    parts: PhantomData<(S, B)>,
+}
+
+impl<P, S, B> Desk<P, S, B> {
+    /// A board with its time, its name, the region of its record, and how that is written, in one line.
+    pub const fn new(
+        platform: P,
+        about: BoardInfo,
+        record: &'static [u8],
+        how_to_flash: &'static str,
+    ) -> Self {
+        Self {
+            platform,
+            about,
+            record,
+            how_to_flash,
+            parts: PhantomData,
+        }
+    }
+}
+
+impl<P: Platform, S, B> Platform for Desk<P, S, B> {
+    fn now_us(&mut self) -> u64 {
+        self.platform.now_us()
+    }
+
+    fn idle(&mut self) {
+        self.platform.idle();
+    }
+
+    fn kick_watchdog(&mut self) {
+        self.platform.kick_watchdog();
+    }
+
+    fn restart(&mut self) {
+        self.platform.restart();
+    }
+}
+
+impl<P, S, B> Board for Desk<P, S, B>
+where
+    P: Platform + DelayNs,
+    S: Read + ReadReady + Write,
+    B: TisBus + Wire,
+{
+    type Serial = S;
+    type Bus = B;
+    type Delay = P;
+
+    fn about(&self) -> BoardInfo {
+        self.about
+    }
+
+    fn read_record(&mut self, to: &mut [u8]) {
+        for (to, from) in to.iter_mut().zip(self.record) {
+            *to = *from;
+        }
+    }
+
+    fn how_to_flash_record(&self) -> &'static str {
+        self.how_to_flash
+    }
+}
