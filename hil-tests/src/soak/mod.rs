@@ -4,7 +4,7 @@
 //! catalogue of the SPI model, the line is disturbed, the verifier goes away, the TPM loses its power and the board is reset
 //! in the middle of things. What must hold all the time:
 //!
-//! * after a fault is gone the node logs in again by itself, within [`ATTEMPTS`];
+//! * after a fault is gone the node logs in again by itself, within eight attempts;
 //! * the TPM holds what a session needs and nothing else: counted in the TPM, past the driver that is under test;
 //! * nothing is written to the TPM's NV: its indices and persistent objects stay what they were;
 //! * a login costs as much at the end as it did at the beginning;
