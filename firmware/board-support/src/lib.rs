@@ -3,7 +3,7 @@
 //! | module | for | what |
 //! |---|---|---|
 //! | [`ring`] | every board | bytes from the receive interrupt to the run loop |
-//! | [`line`] | boards with a UART | the link over that ring: receiver, counters, embedded-io's traits |
+//! | [`mod@line`] | boards with a UART | the link over that ring: receiver, counters, embedded-io's traits |
 //! | [`byte_spi`] | boards that clock the TPM byte by byte | embedded-hal's `SpiBus` over one exchange |
 //! | [`provisioning`] | every board | the memory region with the node's record, from linker symbols |
 //! | [`last_words`] | every board | the panic frame of a fault |
