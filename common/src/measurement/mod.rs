@@ -2,7 +2,7 @@
 //!
 //! * [`log`]: the TCG Canonical Event Log in its TLV encoding (CEL-TLV): writer for nodes, strict reader for verifiers.
 //! * [`event`]: what our own records say: an image, and the state in which the node booted.
-//! * [`replay`]: from a log to the values that its PCRs must have.
+//! * [`replay()`]: from a log to the values that its PCRs must have.
 //!
 //! # What a log proves
 //!
