@@ -1,6 +1,6 @@
 //! Building and linting a board for its own target.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -32,41 +32,13 @@ pub fn build(board: &Board, profile: Profile) -> Result<PathBuf> {
     build_with(board, profile, &[])
 }
 
-/// The image whose bus nobody guards: without the sessions of the feature `secure-bus`, to tell what they cost.
-///
-/// # Errors
-///
-/// When the build fails; cargo's own output has gone to stderr.
-pub fn build_plain(board: &Board, profile: Profile) -> Result<PathBuf> {
-    // In a folder of its own: the path of the image is the same.
-    build_in(
-        &target_dir().join("plain"),
-        board,
-        profile,
-        &["--no-default-features"],
-    )
-}
-
 /// The same with cargo features of the board.
 ///
 /// # Errors
 ///
 /// When the build fails; cargo's own output has gone to stderr.
 pub fn build_with(board: &Board, profile: Profile, features: &[String]) -> Result<PathBuf> {
-    build_in(
-        &target_dir(),
-        board,
-        profile,
-        &["--features", &features.join(",")],
-    )
-}
-
-fn build_in(
-    target_dir: &Path,
-    board: &Board,
-    profile: Profile,
-    features: &[&str],
-) -> Result<PathBuf> {
+    let target_dir = target_dir();
     let status = cargo()
         .args(["build", "--quiet", "--locked", "-p", &board.package])
         .args([
@@ -75,9 +47,9 @@ fn build_in(
             "--profile",
             profile.name(),
         ])
-        .args(features)
+        .args(["--features", &features.join(",")])
         .args(same_paths(&board.manifest.target))
-        .env("CARGO_TARGET_DIR", target_dir)
+        .env("CARGO_TARGET_DIR", &target_dir)
         .current_dir(workspace_root())
         .status()
         .context("cargo does not start")?;
