@@ -56,6 +56,7 @@ fn agent() -> Agent {
     };
     let mut board = pins::take(chip);
     let timer = Timer::start(core.SYST);
+    // Nothing relies on the number yet. It is counted from the first start on, so that whatever will finds no gap.
     let boots = flash::settings(board.flash).and_then(|mut settings| settings.count_boot());
     #[cfg(feature = "defmt")]
     defmt::info!("boot {}", boots);

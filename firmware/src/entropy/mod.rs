@@ -1,6 +1,6 @@
 //! Random numbers nobody on the bus can foresee: HMAC_DRBG over SHA-256 (SP 800-90A section 10.1.2).
 //!
-//! A board has few sources and none is good alone, so whatever there is goes in, and what comes out is as good as the best
+//! A board has few sources and none is good alone, so whoever keeps a generator stirs in whatever there is, and what comes out is as good as the best
 //! of it:
 //!
 //! | input | when | who cannot foresee it |
