@@ -1,6 +1,6 @@
 //! Building and linting a board for its own target.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -32,13 +32,41 @@ pub fn build(board: &Board, profile: Profile) -> Result<PathBuf> {
     build_with(board, profile, &[])
 }
 
+/// The image whose bus nobody guards: without the sessions of the feature `secure-bus`, to tell what they cost.
+///
+/// # Errors
+///
+/// When the build fails; cargo's own output has gone to stderr.
+pub fn build_plain(board: &Board, profile: Profile) -> Result<PathBuf> {
+    // In a folder of its own: the path of the image is the same.
+    build_in(
+        &target_dir().join("plain"),
+        board,
+        profile,
+        &["--no-default-features"],
+    )
+}
+
 /// The same with cargo features of the board.
 ///
 /// # Errors
 ///
 /// When the build fails; cargo's own output has gone to stderr.
 pub fn build_with(board: &Board, profile: Profile, features: &[String]) -> Result<PathBuf> {
-    let target_dir = target_dir();
+    build_in(
+        &target_dir(),
+        board,
+        profile,
+        &["--features", &features.join(",")],
+    )
+}
+
+fn build_in(
+    target_dir: &Path,
+    board: &Board,
+    profile: Profile,
+    features: &[&str],
+) -> Result<PathBuf> {
     let status = cargo()
         .args(["build", "--quiet", "--locked", "-p", &board.package])
         .args([
@@ -47,9 +75,9 @@ pub fn build_with(board: &Board, profile: Profile, features: &[String]) -> Resul
             "--profile",
             profile.name(),
         ])
-        .args(["--features", &features.join(",")])
+        .args(features)
         .args(same_paths(&board.manifest.target))
-        .env("CARGO_TARGET_DIR", &target_dir)
+        .env("CARGO_TARGET_DIR", target_dir)
         .current_dir(workspace_root())
         .status()
         .context("cargo does not start")?;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
-pub use build::{Profile, build, build_with, cargo, lint};
+pub use build::{Profile, build, build_plain, build_with, cargo, lint};
 pub use image::{ImageSize, image_size, symbol_address};
 
 /// One folder below `boards/`.

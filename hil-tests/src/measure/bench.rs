@@ -33,6 +33,7 @@ use serde::{Deserialize, Serialize};
 use super::clouds::{self, Clouds};
 use super::crypto::{self, Crypto};
 use super::floor;
+use super::flows::{self, BusFlows};
 use super::host_agent::{self, HostAgentReport};
 use super::machine::{Machine, Setup};
 use super::methods::{self, Methods};
@@ -133,6 +134,8 @@ pub struct BenchReport {
     /// The login with the most SPI bytes; its instructions are the means of all logins.
     #[serde(flatten)]
     pub login: LoginCost,
+    /// Login and renewal with and without the sessions that guard the bus.
+    pub bus: BusFlows,
     /// The service's figures.
     #[serde(flatten)]
     pub service: ServiceReport,
@@ -148,7 +151,7 @@ pub struct BenchReport {
     pub crypto: Crypto,
 }
 
-/// The figures that are not of a board.
+/// The figures beside those of the board's cold login.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OfHosts {
     /// The verifier's cryptography.
@@ -159,6 +162,8 @@ pub struct OfHosts {
     pub clouds: Clouds,
     /// The hosts' agent.
     pub agent: HostAgentReport,
+    /// A board's flows.
+    pub bus: BusFlows,
     /// The service under load.
     pub service: ServiceReport,
 }
@@ -193,6 +198,7 @@ impl BenchReport {
             methods: hosts.methods,
             clouds: hosts.clouds,
             host_agent: hosts.agent,
+            bus: hosts.bus,
             service: hosts.service,
         })
     }
@@ -241,12 +247,14 @@ pub fn measure(progress: &mut dyn FnMut(&str)) -> Result<BenchReport> {
         ));
         logins.push(login);
     }
+    let bus = flows::measure(progress)?;
     progress("running the verifier's benchmarks");
     let (crypto, methods) = (crypto::run()?, methods::run()?);
     let clouds = clouds::run()?;
     progress("building the service, its load and the agent of hosts, optimised");
     let programs = service::optimised::programs()?;
     let hosts = OfHosts {
+        bus,
         crypto,
         methods,
         clouds,

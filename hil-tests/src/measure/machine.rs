@@ -175,13 +175,22 @@ impl Machine {
         }
     }
 
-    /// Ends the machine; returns the TPM commands it sent and the model's sums, empty and `None` without a model.
+    /// Lets the agent come to rest; returns the TPM commands since the last rest, none without a model.
     ///
     /// # Errors
     ///
-    /// When QEMU does not end as told.
-    pub fn quit(mut self) -> Result<(Vec<CommandEvent>, Option<ExitEvent>)> {
-        // The agent may still be flushing its keys: let it come to rest.
+    /// When the line fails.
+    pub fn come_to_rest(&mut self) -> Result<Vec<CommandEvent>> {
+        let events = self.rest()?;
+        let commands = events.into_iter().filter_map(|event| match event {
+            Event::Command(command) => Some(command),
+            _ => None,
+        });
+        Ok(commands.collect())
+    }
+
+    /// What the overlay told until it told nothing for a while.
+    fn rest(&mut self) -> Result<Vec<Event>> {
         let mut seen = Vec::new();
         loop {
             let until = Instant::now() + QUIET;
@@ -190,13 +199,23 @@ impl Machine {
                 self.carry()?;
             }
             let Some(events) = self.qemu.events() else {
-                break;
+                return Ok(seen);
             };
             seen.extend(std::iter::from_fn(|| events.next(Duration::ZERO)));
             if seen.len() == before {
-                break;
+                return Ok(seen);
             }
         }
+    }
+
+    /// Ends the machine; returns the TPM commands it sent and the model's sums, empty and `None` without a model.
+    ///
+    /// # Errors
+    ///
+    /// When QEMU does not end as told.
+    pub fn quit(mut self) -> Result<(Vec<CommandEvent>, Option<ExitEvent>)> {
+        // The agent may still be flushing its keys: let it come to rest.
+        let mut seen = self.rest()?;
         let (_status, events) = self.qemu.quit()?;
         seen.extend(events.iter().flat_map(|events| events.rest(QUIET)));
         let mut commands = Vec::new();

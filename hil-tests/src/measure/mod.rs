@@ -4,6 +4,8 @@
 //!   [`tpm_part`] builds the pair of images whose difference is the TPM part, and the bare-metal targets.
 //! * [`mod@bench`] is what `hil bench` says: SPI bytes beside the floor of [`floor`], instructions, and the ratios of
 //!   [`crypto`], which runs the verifier's own benchmark (`program` builds it).
+//! * [`flows`] are a board's login and renewal with and without the sessions that guard the bus, and what they would take on
+//!   the chips of [`chips`].
 //! * [`machine`] is the board in QEMU that both look at, with a verifier in this process.
 //! * [`methods`] is the cost of judging proofs, out of another benchmark of the verifier's.
 //! * [`clouds`] is what logins of cloud instances come to, out of another.
@@ -13,9 +15,11 @@
 //! Nothing here asserts a time: figures that depend on the host's speed are ratios of two things measured in turns.
 
 pub mod bench;
+pub mod chips;
 pub mod clouds;
 pub mod crypto;
 pub mod floor;
+pub mod flows;
 pub mod host_agent;
 pub mod machine;
 pub mod methods;

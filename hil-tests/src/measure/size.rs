@@ -8,6 +8,7 @@
 //!     "flash": 45000, "ram": 15000, "stack": 9000, "static_ram": 6000,
 //!     "budget": { "flash": 49152, "ram": 16384, "stack": 10240 },
 //!     "ok": true, "over": [],
+//!     "without_secure_sessions": { "flash": 33000, "static_ram": 5000 },
 //!     "scenarios": [ { "scenario": "two logins, P-256 EK", "stack": 9000 } ] } },
 //!   "tpm_part": { "flash": 8000, "budget": 8192, "ok": true, "wolftpm": 11988 },
 //!   "targets": { "thumbv6m-none-eabi": true },
@@ -60,12 +61,23 @@ pub struct BoardSize {
     pub over: Vec<String>,
     /// Stack by scenario.
     pub scenarios: Vec<Deepest>,
+    /// The same image without the sessions that guard the bus.
+    pub without_secure_sessions: Plain,
+}
+
+/// An image without the sessions that guard the bus, bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plain {
+    /// Code, constants, and the initial values of data.
+    pub flash: u64,
+    /// Static data.
+    pub static_ram: u64,
 }
 
 impl BoardSize {
     /// Judges an image and the stacks seen.
     #[must_use]
-    pub fn of(image: ImageSize, scenarios: Vec<Deepest>, budget: Budget) -> Self {
+    pub fn of(image: ImageSize, plain: ImageSize, scenarios: Vec<Deepest>, budget: Budget) -> Self {
         let stack = scenarios.iter().map(|scenario| scenario.stack).max();
         let ram = stack.map(|stack| image.ram + stack);
         let sizes = [
@@ -87,6 +99,10 @@ impl BoardSize {
             ok: over.is_empty(),
             over,
             scenarios,
+            without_secure_sessions: Plain {
+                flash: plain.flash,
+                static_ram: plain.ram,
+            },
         }
     }
 }
@@ -180,5 +196,7 @@ fn measure_board(board: &Board, progress: &mut dyn FnMut(&str)) -> Result<BoardS
         })?,
         None => Vec::new(),
     };
-    Ok(BoardSize::of(board::image_size(&image)?, scenarios, budget))
+    let plain = board::image_size(&board::build_plain(board, Profile::Firmware)?)?;
+    let image = board::image_size(&image)?;
+    Ok(BoardSize::of(image, plain, scenarios, budget))
 }

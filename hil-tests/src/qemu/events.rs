@@ -36,7 +36,7 @@ pub enum Event {
 }
 
 /// One TPM command, from the end of the one before to its own end.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct CommandEvent {
     /// Number, from 1.
     pub n: u32,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use assay_hil_tests::board::ImageSize;
 use assay_hil_tests::manufacture::{EkKind, Recipe};
 use assay_hil_tests::measure::bench::{BenchReport, LoginCost, OfHosts};
+use assay_hil_tests::measure::flows::{BusFlows, Flow, Flows};
 use assay_hil_tests::measure::host_agent::HostAgentReport;
 use assay_hil_tests::measure::service::ServiceReport;
 use assay_hil_tests::measure::size::{BoardSize, Budget, SizeReport};
@@ -210,12 +211,33 @@ fn agent() -> HostAgentReport {
     .unwrap()
 }
 
+fn bus() -> BusFlows {
+    let flow = |spi_bytes| Flow {
+        spi_bytes,
+        spi_bytes_floor: spi_bytes,
+        tpm_commands: 17,
+        instructions: 1_000_000,
+        virtual_ms: 8.0,
+        estimated_seconds: [("SLB9672".to_owned(), 0.4)].into(),
+    };
+    let flows = |cold, warm| Flows {
+        cold_login: flow(cold),
+        renewal: flow(warm),
+    };
+    BusFlows {
+        board: "stm32f405".to_owned(),
+        secure: flows(9_000, 1_000),
+        plain: flows(6_000, 700),
+    }
+}
+
 fn hosts() -> OfHosts {
     OfHosts {
         crypto: crypto::parse(CRYPTO).unwrap(),
         methods: methods::parse(METHODS).unwrap(),
         clouds: clouds::parse(CLOUDS).unwrap(),
         agent: agent(),
+        bus: bus(),
         service: service(),
     }
 }
@@ -254,6 +276,7 @@ fn the_bench_document_has_its_keys_at_the_top() {
         0.842
     );
     assert_eq!(document["clouds"]["slow"]["calls"], 1100);
+    assert_eq!(document["bus"]["secure"]["cold_login"]["spi_bytes"], 9_000);
     assert!(
         document["methods"]["http_dns"]["none"]["warm"]
             .get("ratio")
@@ -302,6 +325,10 @@ fn board(flash: u64, static_ram: u64, stacks: &[u64]) -> BoardSize {
         ImageSize {
             flash,
             ram: static_ram,
+        },
+        ImageSize {
+            flash: flash / 2,
+            ram: static_ram / 2,
         },
         scenarios.collect(),
         BUDGET,

@@ -6,6 +6,7 @@
 use anyhow::Result;
 use assay_hil_tests::measure::bench::{self, BenchReport};
 use assay_hil_tests::measure::clouds::{self, Clouds};
+use assay_hil_tests::measure::flows::{self, BusFlows, Flow};
 use assay_hil_tests::measure::host_agent::{self, HostAgentReport};
 use assay_hil_tests::measure::methods::{self, Methods, Rate};
 use assay_hil_tests::measure::service::{self, ServiceReport};
@@ -71,6 +72,18 @@ pub(crate) fn clouds(part: &Part) -> Result<()> {
     Ok(())
 }
 
+/// A board's login and renewal alone, with and without the sessions that guard its bus.
+pub(crate) fn bus(part: &Part) -> Result<()> {
+    let report = flows::measure(&mut |line| eprintln!("{line}"))?;
+    if part.json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        row("", "measured", "");
+        show_bus(&report);
+    }
+    Ok(())
+}
+
 /// The agent of hosts alone.
 pub(crate) fn agent(options: &AgentPart) -> Result<()> {
     let AgentPart { part, programs } = options;
@@ -132,10 +145,39 @@ fn show(report: &BenchReport) {
         ratio.rsa2048,
     );
     per_second("credentials made, P-256", ours.p256, bare.p256, ratio.p256);
+    show_bus(&report.bus);
     show_methods(&report.methods);
     show_clouds(&report.clouds);
     show_agent(&report.host_agent);
     service(&report.service);
+}
+
+fn show_bus(bus: &BusFlows) {
+    let images = [("secure sessions", &bus.secure), ("plain bus", &bus.plain)];
+    for (image, flows) in images {
+        show_flow(&format!("cold login, {image}"), &flows.cold_login);
+        show_flow(&format!("renewal, {image}"), &flows.renewal);
+    }
+}
+
+fn show_flow(name: &str, flow: &Flow) {
+    let floor = format!("{} by the floor", flow.spi_bytes_floor);
+    row(
+        &format!("{name}: SPI bytes"),
+        &flow.spi_bytes.to_string(),
+        &floor,
+    );
+    count("  TPM commands", flow.tpm_commands);
+    count("  instructions", flow.instructions);
+    row(
+        "  virtual ms",
+        &format!("{:.1}", flow.virtual_ms),
+        "without the TPM's own time",
+    );
+    let chips = flow.estimated_seconds.iter();
+    let chips = chips.map(|(chip, seconds)| format!("{chip} {seconds:.2}"));
+    let chips: Vec<_> = chips.collect();
+    row("  estimated seconds", "", &chips.join(", "));
 }
 
 fn show_clouds(clouds: &Clouds) {

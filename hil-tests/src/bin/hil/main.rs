@@ -38,6 +38,8 @@ enum Command {
     Methods(bench::Part),
     /// Measures logins of cloud instances where the cloud must be asked
     Clouds(bench::Part),
+    /// Measures a board's login and renewal with and without the sessions that guard its bus
+    Bus(bench::Part),
     /// Measures the agent of hosts: its memory, and how soon it has an SVID
     Agent(bench::AgentPart),
     /// Measures the verifier as a service under load; wants an optimised build
@@ -74,6 +76,7 @@ fn main() -> ExitCode {
         Command::Bench(bench) => bench::run(&bench),
         Command::Methods(part) => bench::methods(&part),
         Command::Clouds(part) => bench::clouds(&part),
+        Command::Bus(part) => bench::bus(&part),
         Command::Agent(part) => bench::agent(&part),
         Command::Service(service) => service::run(&service),
         Command::Sessions(sessions) => service::sessions(&sessions),

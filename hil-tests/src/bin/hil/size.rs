@@ -45,6 +45,11 @@ fn show(report: &SizeReport) {
             );
         }
         println!("{:<20} {}", "", deepest(board));
+        let plain = board.without_secure_sessions;
+        println!(
+            "{:<20} without secure sessions: flash {}, static {}",
+            "", plain.flash, plain.static_ram
+        );
     }
     let part = &report.tpm_part;
     println!(

@@ -1,0 +1,139 @@
+//! What a board does in a cold login and in the renewal of its session, which is a warm quote: with the sessions that guard
+//! the bus, and without.
+//!
+//! The board, the chip and the counting are those of [`bench`](super::bench). An instruction takes 8 ns (`-icount shift=3`), about
+//! what an STM32F405 comes to at 168 MHz with its flash's wait states; for the estimates a byte on the bus takes 0.8 µs.
+
+#![expect(clippy::cast_precision_loss, reason = "counts here are far below 2^52")]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use serde::{Deserialize, Serialize};
+
+use super::bench::BOARD;
+use super::machine::{Machine, Setup};
+use super::{chips, floor};
+use crate::board::{self, Board, Profile};
+use crate::manufacture::{EkKind, Recipe, cache};
+use crate::qemu::{CommandEvent, OverlayOptions};
+use crate::scenario::local_verifier::Outcome;
+use crate::scenario::loopback::{self, Sessions};
+
+const ICOUNT_SHIFT: u8 = 3;
+const LIMIT: Duration = Duration::from_secs(60);
+/// Long enough for a login, short enough to wait for half of it.
+const SESSION: Duration = Duration::from_secs(8);
+
+/// One flow, counted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Flow {
+    /// SPI bytes.
+    pub spi_bytes: u64,
+    /// What a driver that does each step of the FIFO once would take for the same commands.
+    pub spi_bytes_floor: u64,
+    /// TPM commands.
+    pub tpm_commands: u64,
+    /// Instructions: of a login from power-on, of a renewal from the end of its first command; to the end of its last.
+    pub instructions: u64,
+    /// The machine's time between the same two, ms. The TPM's own is not in it.
+    pub virtual_ms: f64,
+    /// With the TPM's own, by chip, estimated.
+    pub estimated_seconds: BTreeMap<String, f64>,
+}
+
+/// The flows of one image.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Flows {
+    /// From power-on to the grant, and the SVID's key made.
+    pub cold_login: Flow,
+    /// One round trip: the PCRs and a quote by the key that is loaded.
+    pub renewal: Flow,
+}
+
+/// Both images.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BusFlows {
+    /// Which board.
+    pub board: String,
+    /// With sessions salted to the EK.
+    pub secure: Flows,
+    /// Without.
+    pub plain: Flows,
+}
+
+impl Flow {
+    /// `start` is the event that it begins with the end of; `None` for power-on.
+    fn of(commands: &[CommandEvent], start: Option<&CommandEvent>) -> Self {
+        let lengths = commands.iter().map(|c| (c.command_len, c.response_len));
+        let spi_bytes = commands.iter().map(|c| c.bytes).sum();
+        let since = |counter: &dyn Fn(&CommandEvent) -> u64| {
+            let last = commands.last().map_or(0, counter);
+            last.saturating_sub(start.map_or(0, counter))
+        };
+        let instructions = since(&|command| command.instructions);
+        let virtual_ms = since(&|command| command.at_ns) as f64 / 1e6;
+        let processor_ms = (instructions << ICOUNT_SHIFT) as f64 / 1e6;
+        Self {
+            spi_bytes,
+            spi_bytes_floor: floor::flow(lengths),
+            tpm_commands: commands.len() as u64,
+            instructions,
+            virtual_ms: (virtual_ms * 10.0).round() / 10.0,
+            estimated_seconds: chips::estimate(commands, spi_bytes, processor_ms),
+        }
+    }
+}
+
+/// Measures both images of [`BOARD`]; `progress` hears a line about each.
+///
+/// # Errors
+///
+/// When something does not build, or a login or renewal is not granted.
+pub fn measure(progress: &mut dyn FnMut(&str)) -> Result<BusFlows> {
+    let board = board::find(BOARD)?;
+    progress(&format!("boards/{}, with secure sessions", board.name));
+    let secure = login_and_renewal(&board, &board::build(&board, Profile::Firmware)?)?;
+    progress(&format!("boards/{}, without", board.name));
+    let plain = login_and_renewal(&board, &board::build_plain(&board, Profile::Firmware)?)?;
+    Ok(BusFlows {
+        board: board.name.clone(),
+        secure,
+        plain,
+    })
+}
+
+fn login_and_renewal(board: &Board, image: &Path) -> Result<Flows> {
+    let folder = tempfile::Builder::new().prefix("assay-").tempdir()?;
+    let tpm = cache::copy(&Recipe::with([EkKind::P256]), &folder.path().join("made"))?;
+    let setup = Setup {
+        policy: loopback::policy(&[&tpm.root_ca(), &tpm.intermediate_ca()], true),
+        session_ttl: SESSION,
+        sessions: Sessions::Renewal,
+        overlay: OverlayOptions {
+            personality: Some("slb9672".to_owned()),
+            burst: Some(floor::PIECE.to_string()),
+            wait: Some("0".to_owned()),
+            busy: Some(0),
+            count: true,
+            ..OverlayOptions::default()
+        },
+        icount: Some(ICOUNT_SHIFT),
+        loads: Vec::new(),
+    };
+    let mut machine = Machine::start(board, image, &tpm, folder.path(), &setup)?;
+    machine.run(LIMIT, &|verifier| !verifier.outcomes.is_empty())?;
+    ensure!(machine.summary() == "granted", "{}", machine.summary());
+    let login = machine.come_to_rest()?;
+    let renewed = |outcome: &Outcome| matches!(outcome, Outcome::Renewed(_));
+    machine.run(LIMIT, &|verifier| verifier.outcomes.iter().any(renewed))?;
+    let renewal = machine.come_to_rest()?;
+    ensure!(!renewal.is_empty(), "a renewal without a TPM command");
+    let _ = machine.quit()?;
+    Ok(Flows {
+        cold_login: Flow::of(&login, None),
+        renewal: Flow::of(&renewal, renewal.first()),
+    })
+}
