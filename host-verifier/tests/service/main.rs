@@ -43,6 +43,7 @@ mod lifecycle;
 mod lifecycle_commands;
 mod links;
 mod logins;
+mod measured_boot;
 mod metrics;
 mod ops;
 mod overlays;
