@@ -16,6 +16,8 @@ use crate::link::BlobSink;
 pub struct Request<'a> {
     /// The method.
     pub kind: AttestorKind,
+    /// The login's protocol version: which shape the answer has.
+    pub version: u8,
     /// The challenge's round: 0 asks for a payload, later rounds ask about it.
     pub round: u8,
     /// The method's own data.

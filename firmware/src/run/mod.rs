@@ -395,13 +395,17 @@ where
     }
 }
 
-/// True when the failure says that no TPM is there, or that it hangs: what its reset may cure. A TPM that answers is
+/// True when the failure says that no TPM is there, or that it hangs: what its reset may cure; or that it was reset without
+/// the node, which only a start of both cures. Any other TPM that answers is
 /// not reset, whatever it says, since then its answer is the trouble and the reset would forget what was measured.
 const fn lacks_tpm(failure: Failure) -> bool {
     matches!(
         failure,
         Failure::Evidence(EvidenceError {
-            code: TroubleCode::TPM_ABSENT | TroubleCode::TPM_LOCALITY | TroubleCode::TPM_TIMEOUT,
+            code: TroubleCode::TPM_ABSENT
+                | TroubleCode::TPM_LOCALITY
+                | TroubleCode::TPM_TIMEOUT
+                | TroubleCode::MEASUREMENT_LOST,
             ..
         })
     )

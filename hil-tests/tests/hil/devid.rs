@@ -200,6 +200,7 @@ fn prove(
     let mut out = MessageWriter::new(&mut buffer);
     let request = Request {
         kind,
+        version: 3,
         round,
         payload,
         transcript,

@@ -78,6 +78,7 @@ fn prove(
     let mut sent = Sent::default();
     let request = Request {
         kind,
+        version: 3,
         round: 0,
         payload,
         transcript,

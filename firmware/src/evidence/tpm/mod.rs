@@ -19,6 +19,7 @@ use super::{EvidenceError, EvidenceSource, Request};
 use crate::fmt::warning;
 use crate::keys::{Ak, Ek, KeyError, SvidKey};
 use crate::link::BlobSink;
+use crate::measure::{MeasureError, MeasuredBoot};
 use crate::tpm::{Start, Tpm, TpmError, TpmTransport};
 
 /// A TPM as a source of evidence.
@@ -31,6 +32,8 @@ pub struct TpmEvidence<T> {
     svid_key: Option<SvidKey>,
     selections: quote::Selections,
     start: Option<Start>,
+    /// What was booted, on a node that measures it.
+    boot: Option<MeasuredBoot<'static>>,
     #[cfg(feature = "host")]
     devid: Option<crate::keys::DevidKey>,
 }
@@ -46,6 +49,15 @@ enum ProofError {
 impl<E: Into<KeyError>> From<E> for ProofError {
     fn from(error: E) -> Self {
         Self::Tpm(error.into())
+    }
+}
+
+impl ProofError {
+    fn of_measurement(error: MeasureError) -> Self {
+        match error {
+            MeasureError::Tpm(error) => Self::Tpm(error.into()),
+            MeasureError::Reset => Self::new(TroubleCode::MEASUREMENT_LOST),
+        }
     }
 }
 
@@ -66,8 +78,18 @@ impl<T: TpmTransport> TpmEvidence<T> {
             svid_key: None,
             selections: quote::Selections::new(),
             start: None,
+            boot: None,
             #[cfg(feature = "host")]
             devid: None,
+        }
+    }
+
+    /// With a measurement of what was booted, made at the first login; its log travels with the quotes.
+    #[must_use]
+    pub fn measuring(self, boot: MeasuredBoot<'static>) -> Self {
+        Self {
+            boot: Some(boot),
+            ..self
         }
     }
 
@@ -125,7 +147,11 @@ impl<T: TpmTransport> EvidenceSource for TpmEvidence<T> {
         match self.tpm.start() {
             Ok(start) => {
                 self.start = Some(start);
-                Ok(())
+                let measured = match &mut self.boot {
+                    Some(boot) => boot.at_login(&mut self.tpm, start),
+                    None => Ok(()),
+                };
+                measured.map_err(|error| self.blame(ProofError::of_measurement(error)))
             }
             Err(error) => Err(self.blame(error.into())),
         }
@@ -149,7 +175,7 @@ impl<T: TpmTransport> EvidenceSource for TpmEvidence<T> {
             (AttestorKind::TPM_DEVID, 0) => self.certify_devid(request, blobs, out).map(|()| None),
             #[cfg(feature = "host")]
             (AttestorKind::TPM_DEVID, _) => self.activate(request, out).map(Some),
-            (AttestorKind::TPM_QUOTE, _) => self.quote(request, out).map(|()| None),
+            (AttestorKind::TPM_QUOTE, _) => self.quote(request, blobs, out).map(|()| None),
             (AttestorKind::SVID_KEY, 0) => self.certify_svid_key(request, out).map(|()| None),
             _ => Err(ProofError::new(TroubleCode::UNSUPPORTED_REQUEST)),
         };
@@ -161,7 +187,13 @@ impl<T: TpmTransport> EvidenceSource for TpmEvidence<T> {
         qualifying_data: &[u8; 32],
         out: &mut MessageWriter<'_>,
     ) -> Result<(), EvidenceError> {
-        let quoted = self.quote_selected(qualifying_data, out);
+        let as_it_was = match &mut self.boot {
+            Some(boot) => boot
+                .check(&mut self.tpm)
+                .map_err(ProofError::of_measurement),
+            None => Ok(()),
+        };
+        let quoted = as_it_was.and_then(|()| self.quote_selected(qualifying_data, out));
         quoted.map_err(|error| self.blame(error))
     }
 
