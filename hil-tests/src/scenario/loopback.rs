@@ -10,6 +10,7 @@ use assay_common::identity::provisioning::MAX_RECORD;
 use assay_firmware::agent::Failure;
 use assay_firmware::bus::SpiTis;
 use assay_firmware::evidence::tpm::TpmEvidence;
+use assay_firmware::measure::MeasuredBoot;
 use assay_firmware::platform::{BoardInfo, Platform};
 use assay_firmware::run::{Granted, Node, Timing};
 use assay_firmware::tis::Tis;
@@ -161,6 +162,16 @@ pub fn policy(cas: &[&Path], quote: bool) -> String {
     yaml
 }
 
+/// As [`policy`], for a node that boots the registered image of this name and nothing else.
+#[must_use]
+pub fn measured_policy(cas: &[&Path], image: &str) -> String {
+    let mut yaml = policy(cas, true);
+    yaml.push_str("            requiredMeasurements: [");
+    yaml.push_str(image);
+    yaml.push_str("]\n");
+    yaml
+}
+
 /// The record of a node that pins `key`.
 fn provisioning(key: &[u8]) -> Result<Vec<u8>> {
     let mut record = vec![0; MAX_RECORD];
@@ -231,9 +242,27 @@ impl Loopback {
     /// Never: the model's pins cannot fail.
     #[must_use]
     pub fn node(&self) -> Option<LoopbackNode<'_>> {
+        self.node_with(|source| source)
+    }
+
+    /// As [`node`](Self::node), of one that measures what it boots.
+    #[must_use]
+    pub fn measuring_node(&self, boot: MeasuredBoot<'static>) -> Option<LoopbackNode<'_>> {
+        self.node_with(|source| source.measuring(boot))
+    }
+
+    /// The reset line of the TPM alone is pulled.
+    pub fn reset_tpm_alone(&self) {
+        self.tpm.with(|tpm| {
+            tpm.reset_line(true);
+            tpm.reset_line(false);
+        });
+    }
+
+    fn node_with(&self, with: impl FnOnce(Source) -> Source) -> Option<LoopbackNode<'_>> {
         let bus = LeashedBus::new(self.tpm.bus(), self.leash.clone());
         let bus = SpiTis::new(bus, self.tpm.chip_select()).ok()?;
-        let source = TpmEvidence::new(Tis::new(bus, self.watch.delay()));
+        let source = with(TpmEvidence::new(Tis::new(bus, self.watch.delay())));
         let platform = VirtualPlatform {
             clock: self.clock.clone(),
             leash: self.leash.clone(),

@@ -19,6 +19,7 @@ mod line;
 mod loopback;
 mod manufacture;
 mod measure;
+mod measured_boot;
 mod possession;
 mod qemu;
 mod service_load;

@@ -45,6 +45,21 @@ pub struct Options {
     pub session: Option<Duration>,
     /// Where the verifier's configuration and data go; `None` for beside everything else.
     pub verifier: Option<PathBuf>,
+    /// What the verifier decides by; `None` for the policy that takes the TPM and nothing booted.
+    pub policy: Option<String>,
+    /// What is registered before the board starts.
+    pub references: Vec<Reference>,
+}
+
+/// An image to be registered.
+#[derive(Debug, Clone)]
+pub struct Reference {
+    /// The build.
+    pub elf: PathBuf,
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
 }
 
 /// A board in QEMU that logs in at an `assayd`.
@@ -81,10 +96,14 @@ impl Live {
             Mode::QemuEmulator
         };
         let swtpm = tpm.start(&folder.join("tpm"), mode).context("swtpm")?;
-        let assayd = match &options.verifier {
-            None => Assayd::start(tpm, folder, options.session)?,
-            Some(own) => Assayd::start_in(own, folder, tpm, options.session)?,
+        let assayd = match (&options.policy, &options.verifier) {
+            (Some(policy), _) => Assayd::with_policy(policy, folder, AgentLine::Socket)?,
+            (None, None) => Assayd::start(tpm, folder, options.session)?,
+            (None, Some(own)) => Assayd::start_in(own, folder, tpm, options.session)?,
         };
+        for reference in &options.references {
+            assayd.register(reference)?;
+        }
         let record = assayd.record()?;
         let mut launch = Launch::new(machine, image, &swtpm)
             .overlay(options.overlay.clone())

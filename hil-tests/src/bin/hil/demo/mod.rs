@@ -1,5 +1,6 @@
 //! `hil demo`: boots a board in QEMU and shows its login step by step, its SVID, and the renewal of its session.
 
+mod image;
 mod renewal;
 mod traces;
 
@@ -40,6 +41,9 @@ pub(crate) struct Demo {
     /// End with the session, and do not wait half a minute for its renewal
     #[arg(long)]
     no_renewal: bool,
+    /// Show measured boot: what the board boots, and what the verifier says to it
+    #[arg(long, value_name = "good|tampered|unknown")]
+    image: Option<image::Booted>,
     /// Print one JSON document instead of the steps
     #[arg(long)]
     json: bool,
@@ -55,6 +59,9 @@ struct Step {
 }
 
 pub(crate) fn run(demo: &Demo) -> Result<()> {
+    if let Some(booted) = demo.image {
+        return image::run(demo, booted);
+    }
     let say = |text: &str| {
         if !demo.json {
             println!("{text}");
