@@ -196,7 +196,7 @@ fn the_firmwares_layers_use_only_what_is_below() {
             &["bus"],
             &["tis"],
             &["tpm"],
-            &["keys"],
+            &["keys", "measure"],
             &["link"],
             &["evidence"],
             &["agent"],
@@ -226,6 +226,7 @@ fn commons_layers_use_only_what_is_below() {
         &workspace_root().join("common/src"),
         &[
             &["tpm"],
+            &["measurement"],
             &["policy", "protocol"],
             &["identity", "login"],
             &["method"],
