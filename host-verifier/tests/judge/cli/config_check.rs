@@ -221,6 +221,28 @@ fn a_service_is_told_which_policies_its_template_denies() {
     assert!(!run.stderr.contains("`quoted`"), "{}", run.stderr);
 }
 
+/// The service is behind the policy here, so what its operator lists is known.
+#[test]
+fn a_service_is_told_of_issuers_that_its_operator_does_not_list() {
+    let text = |listed: &str| {
+        format!(
+            "trustDomain: example.org\ndataDir: data\nlisteners:\n  unix: [{{path: a.sock}}]\n{listed}clusters:\n  lab:\n    \
+             section: AgentAttestation\n    schema: v1\n    spec:\n      policies:\n        - name: aws\n          requiredAttestors:\n            \
+             - {{type: aws_token, config: {{issuerURLs: \"https://a.example\"}}}}\nsession:\n  pathTemplate: \"/n/{{{{aws_token.account.id}}}}\"\n"
+        )
+    };
+    let run = check_text(text(""), &[]);
+    assert_eq!(run.status, 2, "{}", run.stdout);
+    assert!(
+        run.stderr.contains("clouds.aws.tokenIssuers"),
+        "{}",
+        run.stderr
+    );
+    let listed = "clouds: {aws: {tokenIssuers: [\"https://a.example\"]}}\n";
+    let run = check_text(text(listed), &[]);
+    assert_eq!(run.status, 0, "{}", run.stderr);
+}
+
 #[test]
 fn overrides_that_decide_nothing_are_refused() {
     let head = "section: SVIDIssuancePolicy\nschema: v1\nspec:\n  policy: {pathTemplate: \"/n/{{tpm_ek.public_hash}}\"}\n  policyOverrides:";
