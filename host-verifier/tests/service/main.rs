@@ -62,6 +62,7 @@ mod seam;
 mod shared_store;
 mod site;
 mod slow_chips;
+mod sources;
 mod state_keys;
 mod stored_logins;
 mod stores;

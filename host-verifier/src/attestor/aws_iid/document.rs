@@ -25,6 +25,8 @@ pub struct Document {
     pub instance_type: String,
     /// When the instance was last started.
     pub pending_time: Timestamp,
+    /// The address of its primary interface inside the VPC, when it was last started.
+    pub private_ip: Option<String>,
 }
 
 impl Document {

@@ -18,6 +18,7 @@ use super::nonce_audience;
 use super::{
     AttestError, Attestor, Claims, Errand, ErrandContext, Fault, Judged, LoginContext, Running,
 };
+use crate::attestor::source::SourceRule;
 use crate::cloud::gcp::{Found, InstanceQuestion, Place};
 use crate::jwt::{self, Prepared, Waiting, shown};
 use crate::outside::{KeySource, Outside};
@@ -62,6 +63,10 @@ impl Attestor for GcpIit {
 
     fn is_fresh(&self) -> bool {
         self.0.rules.nonce_in_audience
+    }
+
+    fn source_rule(&self) -> SourceRule {
+        self.0.rules.source
     }
 
     fn binds_first_use(&self) -> bool {
