@@ -9,6 +9,7 @@ mod clock;
 mod flash;
 #[cfg(feature = "defmt")]
 mod log;
+mod noise;
 mod panic;
 mod pins;
 mod serial;

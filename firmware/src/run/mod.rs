@@ -11,17 +11,19 @@
 mod session;
 mod timing;
 
+use assay_common::identity::Pins;
 use assay_common::protocol::{
     AgentMessage, DenyCode, FrameKind, MAX_AGENT_MESSAGE, MessageWriter, TroubleCode, WriteFields,
 };
 use embedded_io::{Read, ReadReady, Write};
 use sha2::{Digest, Sha256};
+use zeroize::Zeroize;
 
 use self::session::Live;
 pub use self::session::{Granted, Observer};
 pub use self::timing::Timing;
 use crate::agent::{Answer, Failure, Opening, Refusal, Renewing, Waiting};
-use crate::evidence::{EvidenceError, EvidenceSource};
+use crate::evidence::{EvidenceError, EvidenceSource, Own};
 use crate::fmt::{info, warning};
 use crate::link::Link;
 use crate::platform::{BoardInfo, Platform};
@@ -186,6 +188,7 @@ where
     pub fn login(&mut self) -> Result<Granted, Failure> {
         self.session = None;
         let opening = Opening::new(self.record)?;
+        self.prepare(opening.pins());
         self.source.begin()?;
         let result = self.open(opening);
         match result {
@@ -198,6 +201,20 @@ where
                 result
             }
         }
+    }
+
+    // Apart from the caller, whose frame lies under the deepest stack of a login.
+    #[inline(never)]
+    fn prepare(&mut self, pins: Pins<'_>) {
+        let mut noise = [0; 32];
+        let len = self.platform.noise(&mut noise);
+        let boots = self.platform.boots();
+        self.source.prepare(&Own {
+            pins,
+            noise: noise.get(..len).unwrap_or_default(),
+            counts: [boots.into(), self.attempt.into(), self.platform.now_us()],
+        });
+        noise.zeroize();
     }
 
     /// One renewal of the session, in one round trip.

@@ -2,7 +2,11 @@
 //!
 //! EK and AK are made when `tpm_ek` is asked for, the SVID key when it is, and all stay loaded until the login ends: three
 //! objects, as many as the smallest chips hold. A login that was granted leaves AK and SVID key loaded for the session's
-//! life, to quote for its renewal and to sign for its holder; everything else leaves nothing.
+//! life, to quote for its renewal and to sign for its holder, and with them the session that guards the bus; everything
+//! else leaves nothing.
+//!
+//! With the feature `secure-bus` the EK comes first: a login begins with a session salted to it, and nothing the TPM says
+//! counts that did not come through the session.
 
 #[cfg(feature = "host")]
 mod devid;
@@ -11,13 +15,16 @@ mod identity;
 mod quote;
 mod svid;
 
+use assay_common::identity::provisioning::MAX_EK_NAME;
 use assay_common::login::LoginKeys;
 use assay_common::policy::{AttestorKind, AttestorSet};
 use assay_common::protocol::{MessageWriter, TroubleCode};
 
-use super::{EvidenceError, EvidenceSource, Request};
+use super::{EvidenceError, EvidenceSource, Own, Request};
 use crate::fmt::warning;
 use crate::keys::{Ak, Ek, KeyError, SvidKey};
+#[cfg(feature = "secure-bus")]
+use crate::keys::{EkIndices, protect};
 use crate::link::BlobSink;
 use crate::measure::{MeasureError, MeasuredBoot};
 use crate::tpm::{Start, Tpm, TpmError, TpmTransport};
@@ -30,6 +37,13 @@ pub struct TpmEvidence<T> {
     ek: Option<Ek>,
     ak: Option<Ak>,
     svid_key: Option<SvidKey>,
+    /// The EK was shown to the verifier in this login.
+    has_endorsed: bool,
+    /// The Name that the EK must have; empty for any.
+    pinned: heapless::Vec<u8, MAX_EK_NAME>,
+    /// Which NV indices the TPM has, as the login's beginning found them.
+    #[cfg(feature = "secure-bus")]
+    indices: Option<EkIndices>,
     selections: quote::Selections,
     start: Option<Start>,
     /// What was booted, on a node that measures it.
@@ -76,6 +90,10 @@ impl<T: TpmTransport> TpmEvidence<T> {
             ek: None,
             ak: None,
             svid_key: None,
+            has_endorsed: false,
+            pinned: heapless::Vec::new(),
+            #[cfg(feature = "secure-bus")]
+            indices: None,
             selections: quote::Selections::new(),
             start: None,
             boot: None,
@@ -101,6 +119,36 @@ impl<T: TpmTransport> TpmEvidence<T> {
     /// How the TPM was found when the last login began.
     pub const fn start(&self) -> Option<Start> {
         self.start
+    }
+
+    /// Starts the TPM and the session that guards everything that is asked of it.
+    #[cfg(feature = "secure-bus")]
+    fn start_guarded(&mut self) -> Result<(), ProofError> {
+        self.start = Some(self.tpm.start()?);
+        let (ek, indices) = protect(&mut self.tpm, &self.pinned)?;
+        self.ek = Some(ek);
+        self.indices = Some(indices);
+        Ok(())
+    }
+
+    /// Starts the TPM. An image that cannot hold it to the pinned EK does not pass over the pin.
+    #[cfg(not(feature = "secure-bus"))]
+    fn start_guarded(&mut self) -> Result<(), ProofError> {
+        if !self.pinned.is_empty() {
+            return Err(ProofError::new(TroubleCode::TPM_REPLACED));
+        }
+        self.start = Some(self.tpm.start()?);
+        Ok(())
+    }
+
+    /// Has what was booted measured, on a node that measures it: through the session, where there is one.
+    fn measure(&mut self) -> Result<(), ProofError> {
+        match (&mut self.boot, self.start) {
+            (Some(boot), Some(start)) => boot
+                .at_login(&mut self.tpm, start)
+                .map_err(ProofError::of_measurement),
+            _ => Ok(()),
+        }
     }
 
     /// Says which command an error belongs to, and asks a TPM in failure mode for the reason.
@@ -139,24 +187,35 @@ impl<T: TpmTransport> EvidenceSource for TpmEvidence<T> {
         own
     }
 
+    fn prepare(&mut self, own: &Own<'_>) {
+        // Never longer: the record was checked.
+        self.pinned = heapless::Vec::from_slice(own.pins.ek_name).unwrap_or_default();
+        #[cfg(feature = "secure-bus")]
+        {
+            let [boots, attempts, now_us] = own.counts.map(u64::to_be_bytes);
+            let inputs = [own.pins.secret, own.noise, &boots, &attempts, &now_us];
+            self.tpm.drbg().stir(&inputs);
+        }
+    }
+
     fn begin(&mut self) -> Result<(), EvidenceError> {
         self.ek = None;
         self.ak = None;
         self.svid_key = None;
+        self.has_endorsed = false;
         self.selections.clear();
-        match self.tpm.start() {
-            Ok(start) => {
-                self.start = Some(start);
-                let measured = match &mut self.boot {
-                    Some(boot) => boot.at_login(&mut self.tpm, start),
-                    None => Ok(()),
-                };
-                measured.map_err(|error| self.blame(ProofError::of_measurement(error)))
-            }
-            Err(error) => Err(self.blame(error.into())),
-        }
+        let begun = self.start_guarded().and_then(|()| self.measure());
+        begun.map_err(|error| self.blame(error))
     }
 
+    /// From the generator, into which the TPM's numbers went through the session.
+    #[cfg(feature = "secure-bus")]
+    fn random(&mut self, out: &mut [u8; 32]) -> Result<(), EvidenceError> {
+        self.tpm.drbg().fill(out);
+        Ok(())
+    }
+
+    #[cfg(not(feature = "secure-bus"))]
     fn random(&mut self, out: &mut [u8; 32]) -> Result<(), EvidenceError> {
         let filled = self.tpm.random(out);
         filled.map_err(|error| self.blame(error.into()))
@@ -213,5 +272,7 @@ impl<T: TpmTransport> EvidenceSource for TpmEvidence<T> {
             let _ = key.flush(&mut self.tpm);
         }
         self.keep();
+        #[cfg(feature = "secure-bus")]
+        let _ = self.tpm.unprotect();
     }
 }

@@ -109,6 +109,11 @@ impl Secure {
         }
     }
 
+    /// Whether there is a session, be it a broken one.
+    pub(super) fn is_there(&self) -> bool {
+        self.state != State::Absent
+    }
+
     pub(super) fn learn(&mut self, handle: Handle, name: &[u8]) {
         self.names.set(handle, name);
     }
@@ -182,11 +187,6 @@ impl Keys {
 }
 
 impl<T: TpmTransport> Tpm<T> {
-    /// Whether a session guards the bus: all that matters goes through it, or fails.
-    pub fn is_protected(&self) -> bool {
-        self.secure.state != State::Absent
-    }
-
     /// The generator that the session's secrets come from.
     pub const fn drbg(&mut self) -> &mut crate::entropy::Drbg {
         &mut self.drbg
