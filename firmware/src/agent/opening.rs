@@ -66,7 +66,11 @@ impl<'p> Opening<'p> {
         board: BoardInfo,
         out: &'o mut [u8],
     ) -> Result<(&'o [u8], Waiting<'p>), Failure> {
-        let numbers: heapless::Vec<u8, 32> = methods.iter().map(|kind| kind.0).collect();
+        // As many as a set may hold; collected, one more would be a panic.
+        let mut numbers = heapless::Vec::<u8, 32>::new();
+        for kind in methods.iter() {
+            numbers.push(kind.0).map_err(|_| ProtocolError::TooLong)?;
+        }
         let hello = Hello {
             versions: VersionRange::OURS,
             cluster: self.provisioning.cluster,

@@ -341,6 +341,9 @@ fn seal(secure: &Secure, command: &mut [u8], op: Op, entities: usize, auth: &[u8
     }
     hasher.update(params);
     let code = keys.hmac(auth, &hasher.finish(), nonces, *attributes);
-    hmac.copy_from_slice(code.as_bytes());
+    // As long as each other, which the compiler does not follow: `copy_from_slice` would keep a panic.
+    for (to, from) in hmac.iter_mut().zip(code.as_bytes()) {
+        *to = *from;
+    }
     Some(())
 }
