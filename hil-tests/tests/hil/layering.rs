@@ -29,7 +29,7 @@ fn allowed(package: &str) -> &'static [&'static str] {
             "assay-host-verifier",
             "assay-spi-tpm",
         ],
-        "assay-tpm-size" => &["assay-common", "assay-firmware"],
+        "assay-no-panic" | "assay-tpm-size" => &["assay-common", "assay-firmware"],
         "assay-board-support" => &["assay-common", "assay-firmware"],
         board if board.starts_with("assay-board-") => {
             &["assay-board-support", "assay-common", "assay-firmware"]

@@ -1,0 +1,32 @@
+//! `assay_common::identity`.
+
+use assay_common::identity;
+use assay_common::identity::provisioning::{Provisioning, ProvisioningError};
+use assay_common::identity::{ClusterName, NameError, SpiffeId, SpiffeIdError, TrustDomain};
+use assay_common::protocol::ReadFields;
+
+use crate::Prover;
+use crate::macros::{derived, functions, methods};
+
+/// Every public function of `assay_common::identity`.
+pub(crate) fn prove(prover: &mut impl Prover) {
+    methods! { prover;
+        ClusterName: as_str parse;
+        Provisioning: read write;
+        SpiffeId: as_str parse path trust_domain;
+        TrustDomain: as_str parse;
+    }
+    derived! { prover;
+        ClusterName: Clone Debug Display Hash PartialEq;
+        NameError: Clone Debug Display PartialEq;
+        Provisioning: Clone Debug Deserialize PartialEq Serialize;
+        ProvisioningError: Clone Debug Display PartialEq;
+        SpiffeId: Clone Debug Display Hash PartialEq;
+        SpiffeIdError: Clone Debug Display PartialEq;
+        TrustDomain: Clone Debug Display Hash PartialEq;
+    }
+    functions! { prover;
+        <Provisioning as ReadFields>::read_fields,
+        identity::check_segment,
+    }
+}

@@ -1,0 +1,40 @@
+//! `assay_firmware::evidence`.
+
+use assay_firmware::evidence::tpm::TpmEvidence as Generic;
+use assay_firmware::evidence::{EvidenceError, EvidenceSource, Request};
+
+use assay_firmware::keys::KeyError;
+use assay_firmware::tpm::{TpmError, TransportError};
+
+use crate::Prover;
+use crate::macros::{derived, functions, methods};
+use crate::wire::{Driver, Wire};
+
+type TpmEvidence = Generic<Driver>;
+
+/// Every public function of `assay_firmware::evidence`.
+pub(crate) fn prove(prover: &mut impl Prover) {
+    methods! { prover;
+        EvidenceError: new trouble;
+            TpmEvidence: new sign_as_svid start tpm;
+    }
+    derived! { prover;
+        EvidenceError: Clone Debug Display PartialEq;
+        Request: Clone Debug;
+        TpmEvidence: Debug;
+    }
+    functions! { prover;
+        <Wire as EvidenceSource>::keep,
+        <Wire as EvidenceSource>::renew,
+        <EvidenceError as From<KeyError>>::from,
+        <EvidenceError as From<TpmError>>::from,
+        <EvidenceError as From<TransportError>>::from,
+        <TpmEvidence as EvidenceSource>::begin,
+        <TpmEvidence as EvidenceSource>::end,
+        <TpmEvidence as EvidenceSource>::keep,
+        <TpmEvidence as EvidenceSource>::kinds,
+        <TpmEvidence as EvidenceSource>::prove,
+        <TpmEvidence as EvidenceSource>::random,
+        <TpmEvidence as EvidenceSource>::renew,
+    }
+}
