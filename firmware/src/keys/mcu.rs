@@ -37,7 +37,7 @@ impl core::fmt::Debug for DerivedKey {
 impl DerivedKey {
     /// The key of a device's secret, always the same one. Nothing of the secret can be told from the key.
     #[must_use]
-    pub fn of(secret: &[u8; 32]) -> Self {
+    pub fn of(secret: &[u8]) -> Self {
         let mut numbers = Drbg::new();
         numbers.stir(&[LABEL, secret]);
         let mut key = Self([0; 32]);

@@ -12,6 +12,8 @@
 mod devid;
 mod errors;
 mod identity;
+#[cfg(feature = "secure-bus")]
+mod mcu;
 mod quote;
 mod svid;
 
@@ -24,7 +26,7 @@ use super::{EvidenceError, EvidenceSource, Own, Request};
 use crate::fmt::warning;
 use crate::keys::{Ak, Ek, KeyError, SvidKey};
 #[cfg(feature = "secure-bus")]
-use crate::keys::{EkIndices, protect};
+use crate::keys::{DerivedKey, EkIndices, protect};
 use crate::link::BlobSink;
 use crate::measure::{MeasureError, MeasuredBoot};
 use crate::tpm::{Start, Tpm, TpmError, TpmTransport};
@@ -44,6 +46,12 @@ pub struct TpmEvidence<T> {
     /// Which NV indices the TPM has, as the login's beginning found them.
     #[cfg(feature = "secure-bus")]
     indices: Option<EkIndices>,
+    /// The microcontroller's own, if its record has a secret to make it of.
+    #[cfg(feature = "secure-bus")]
+    mcu_key: Option<DerivedKey>,
+    /// SHA-256 of the login's quote, zeros before there is one.
+    #[cfg(feature = "secure-bus")]
+    quoted: [u8; 32],
     selections: quote::Selections,
     start: Option<Start>,
     /// What was booted, on a node that measures it.
@@ -94,6 +102,10 @@ impl<T: TpmTransport> TpmEvidence<T> {
             pinned: heapless::Vec::new(),
             #[cfg(feature = "secure-bus")]
             indices: None,
+            #[cfg(feature = "secure-bus")]
+            mcu_key: None,
+            #[cfg(feature = "secure-bus")]
+            quoted: [0; 32],
             selections: quote::Selections::new(),
             start: None,
             boot: None,
@@ -180,6 +192,11 @@ impl<T: TpmTransport> EvidenceSource for TpmEvidence<T> {
             .with(AttestorKind::TPM_EK)
             .with(AttestorKind::TPM_QUOTE)
             .with(AttestorKind::SVID_KEY);
+        #[cfg(feature = "secure-bus")]
+        let own = match &self.mcu_key {
+            Some(_) => own.with(AttestorKind::MCU_KEY),
+            None => own,
+        };
         #[cfg(feature = "host")]
         if self.devid.is_some() {
             return own.with(AttestorKind::TPM_DEVID);
@@ -195,6 +212,9 @@ impl<T: TpmTransport> EvidenceSource for TpmEvidence<T> {
             let [boots, attempts, now_us] = own.counts.map(u64::to_be_bytes);
             let inputs = [own.pins.secret, own.noise, &boots, &attempts, &now_us];
             self.tpm.drbg().stir(&inputs);
+            let secret = own.pins.secret;
+            self.mcu_key = (!secret.is_empty()).then(|| DerivedKey::of(secret));
+            self.quoted = [0; 32];
         }
     }
 
@@ -235,6 +255,8 @@ impl<T: TpmTransport> EvidenceSource for TpmEvidence<T> {
             #[cfg(feature = "host")]
             (AttestorKind::TPM_DEVID, _) => self.activate(request, out).map(Some),
             (AttestorKind::TPM_QUOTE, _) => self.quote(request, blobs, out).map(|()| None),
+            #[cfg(feature = "secure-bus")]
+            (AttestorKind::MCU_KEY, _) => self.sign_by_mcu(request, out).map(|()| None),
             (AttestorKind::SVID_KEY, 0) => self.certify_svid_key(request, out).map(|()| None),
             _ => Err(ProofError::new(TroubleCode::UNSUPPORTED_REQUEST)),
         };

@@ -47,6 +47,11 @@ impl<T: TpmTransport> TpmEvidence<T> {
         }
         // Never what the verifier alone chose: the agent's own nonce is in the transcript.
         self.quote_selected(&quote_nonce(request.transcript), out)?;
+        // Still the last response. A message that is too long has no quote, and is never sent.
+        #[cfg(feature = "secure-bus")]
+        if let Ok(quote) = self.tpm.last_attested() {
+            self.quoted = Sha256::digest(quote.attest).into();
+        }
         let log = self.boot.as_ref().and_then(MeasuredBoot::log);
         if let Some(log) = log.filter(|_| request.version >= LOG_SINCE) {
             send(log, blobs)?.write_fields(out);

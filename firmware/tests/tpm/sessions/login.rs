@@ -199,3 +199,51 @@ fn after_a_lie_the_next_login_begins_anew_and_the_lie_is_told() {
         "EK and session, and nothing of the first attempt"
     );
 }
+
+/// The microcontroller's signature is over the quote that went with it, and no other crate is asked to make it.
+#[test]
+fn the_microcontroller_signs_the_login_and_its_quote() {
+    use assay_common::login::{Transcript, proof_nonce};
+    use assay_common::method::mcu_key::{McuKeyPayload, message};
+    use assay_common::policy::AttestorKind;
+    use assay_common::protocol::{MessageWriter, decode};
+    use assay_firmware::evidence::Request;
+    use assay_firmware::link::{BlobSink, LinkError};
+    use p256::ecdsa::signature::Verifier;
+
+    struct NoBlobs;
+    impl BlobSink for NoBlobs {
+        fn chunk(&mut self, _: u8, _: u32, _: &[u8]) -> Result<(), LinkError> {
+            panic!("a signature is short")
+        }
+    }
+
+    let bus = plain();
+    let mut source = TpmEvidence::new(bus.clone());
+    source.prepare(&own(&[], &[], &[5; 32]));
+    assert!(!source.kinds().contains(AttestorKind::MCU_KEY), "no secret");
+    source.prepare(&own(&[], &[7; 32], &[]));
+    assert!(source.kinds().contains(AttestorKind::MCU_KEY));
+    source.begin().unwrap();
+    let transcript = Transcript::new();
+    let mut sign = |quote: [u8; 32]| {
+        let request = Request {
+            kind: AttestorKind::MCU_KEY,
+            round: 1,
+            payload: &[],
+            transcript: &transcript,
+        };
+        let mut buffer = [0; 256];
+        let mut out = MessageWriter::new(&mut buffer);
+        source.prove(&request, &mut NoBlobs, &mut out).unwrap();
+        let payload = out.finish().unwrap();
+        let payload: McuKeyPayload<'_> = decode(payload).unwrap();
+        let nonce = proof_nonce(AttestorKind::MCU_KEY, &transcript);
+        let signed = message(&nonce, &quote).concat();
+        let key = p256::ecdsa::VerifyingKey::from_sec1_bytes(payload.public).unwrap();
+        let signature = p256::ecdsa::Signature::from_slice(payload.signature).unwrap();
+        key.verify(&signed, &signature).is_ok()
+    };
+    assert!(sign([0; 32]), "no quote was asked for");
+    assert!(!sign([1; 32]));
+}
