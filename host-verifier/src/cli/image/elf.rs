@@ -80,7 +80,7 @@ pub fn measure(file: &[u8], erased: u8) -> Result<ElfImage, ElfError> {
     let parsed = object::File::parse(file).map_err(unreadable)?;
     let symbol = |name: &'static str| {
         let mut symbols = parsed.symbols();
-        let found = symbols.find(|symbol| symbol.name() == Ok(name) && symbol.is_definition());
+        let found = symbols.find(|symbol| symbol.name() == Ok(name) && !symbol.is_undefined());
         found
             .map(|symbol| symbol.address())
             .ok_or(ElfError::Symbol(name))

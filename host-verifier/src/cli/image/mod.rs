@@ -28,6 +28,8 @@ const PAGE: u32 = 500;
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// What a node would measure of a build: a reference value for a policy's `measurements`
+    // `--version` is the image's here.
+    #[command(disable_version_flag = true)]
     Measure {
         /// The build
         #[command(flatten)]
@@ -37,6 +39,7 @@ pub enum Command {
         format: Format,
     },
     /// Let nodes boot a build, by its name and version
+    #[command(disable_version_flag = true)]
     Register {
         /// The build
         #[command(flatten)]
