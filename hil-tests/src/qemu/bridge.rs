@@ -137,6 +137,7 @@ fn config(options: &OverlayOptions) -> Result<Config, QemuError> {
     let absent = [
         ("reset_pin", options.reset_pin.is_some()),
         ("unique_id", options.unique_id.is_some()),
+        ("writable_record", options.writable_record),
         ("count", options.count),
         ("span", options.span.is_some()),
     ];

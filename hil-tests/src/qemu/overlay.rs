@@ -34,6 +34,8 @@ pub struct OverlayOptions {
     pub unique_id: Option<[u8; 12]>,
     /// File in which the board's settings outlive a run; without it they end with QEMU.
     pub settings: Option<PathBuf>,
+    /// The sector with the provisioning record can be written too. It is blank then, whatever is loaded there.
+    pub writable_record: bool,
     /// Count instructions.
     pub count: bool,
     /// Report the instructions between these addresses.
@@ -85,6 +87,9 @@ impl OverlayOptions {
                 .as_deref()
                 .map(|file| ("settings", path(file))),
         );
+        if self.writable_record {
+            pairs.push(("record", "on".to_owned()));
+        }
         if self.count {
             pairs.push(("count", "on".to_owned()));
         }

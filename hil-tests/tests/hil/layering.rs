@@ -19,6 +19,7 @@ fn allowed(package: &str) -> &'static [&'static str] {
             "assay-firmware",
             "assay-host",
         ],
+        "assay-log-monitor" => &[],
         "assay-qemu-overlay" | "assay-spidev-preload" => &["assay-spi-tpm"],
         "assay-hil-tests" => &[
             "assay-cloud-standins",

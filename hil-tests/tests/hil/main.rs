@@ -10,6 +10,7 @@
 
 mod agent_service;
 mod attacks;
+mod console;
 mod devid;
 mod emulated;
 mod faults;
@@ -20,6 +21,7 @@ mod loopback;
 mod manufacture;
 mod measure;
 mod measured_boot;
+mod monitor;
 mod possession;
 mod qemu;
 mod service_load;
