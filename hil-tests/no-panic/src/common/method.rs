@@ -5,7 +5,7 @@ use assay_common::method::mcu_key::{self, McuKeyPayload};
 use assay_common::method::svid_key::{Held, Residence, SvidKeyPayload, SvidKeyRequest};
 use assay_common::method::tpm_devid::DevidPayload;
 use assay_common::method::tpm_ek::{EkChallenge, EkPayload, EkResponse};
-use assay_common::method::tpm_quote::{BankRequest, QuotePayload, QuoteRequest};
+use assay_common::method::tpm_quote::{BankRequest, MeasuredQuote, QuotePayload, QuoteRequest};
 use assay_common::protocol::{ReadFields, WriteFields};
 
 use crate::Prover;
@@ -14,6 +14,7 @@ use crate::macros::{derived, functions};
 /// Every public function of `assay_common::method`.
 pub(crate) fn prove(prover: &mut impl Prover) {
     derived! { prover;
+        MeasuredQuote: Clone Debug Deserialize PartialEq Serialize;
         McuKeyPayload: Clone Debug Deserialize PartialEq Serialize;
         Held: Clone Debug Deserialize PartialEq Serialize;
         Residence: Clone Debug Deserialize PartialEq Serialize;
@@ -28,6 +29,7 @@ pub(crate) fn prove(prover: &mut impl Prover) {
         QuoteRequest: Clone Debug Deserialize PartialEq Serialize;
     }
     functions! { prover;
+        QuotePayload::decode_any,
         <McuKeyPayload as WriteFields>::write_fields,
         mcu_key::message,
         <SvidKeyRequest as ReadFields>::read_fields,

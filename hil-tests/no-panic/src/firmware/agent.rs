@@ -17,7 +17,7 @@ pub(crate) fn prove(prover: &mut impl Prover) {
     methods! { prover;
         Failure: trouble;
         PinnedKey: check check_renewal from_sec1;
-        Opening: hello new renew;
+        Opening: hello new pins renew;
         Proving: prove round;
         Renewed: svid term;
         Renewing: handle;

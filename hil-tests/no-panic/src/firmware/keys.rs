@@ -8,6 +8,8 @@ use assay_firmware::keys::certificate::Certificate;
 use assay_firmware::keys::ek::{Ek, EkIndices};
 #[cfg(feature = "secure-bus")]
 use assay_firmware::keys::mcu::{DerivedKey, McuKey};
+#[cfg(feature = "secure-bus")]
+use assay_firmware::keys::protect;
 use assay_firmware::keys::quote::AgreedQuote;
 use assay_firmware::keys::svid_key::{SvidKey, SvidKeyTemplate};
 use assay_firmware::keys::{activate, csr, quote};
@@ -82,6 +84,7 @@ fn prove_derived(prover: &mut impl Prover) {
     }
     functions! { prover;
         DerivedKey::of,
+        protect::<Driver>,
         <DerivedKey as McuKey>::public,
         <DerivedKey as McuKey>::sign,
     }

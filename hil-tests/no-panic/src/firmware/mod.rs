@@ -8,6 +8,7 @@ mod entropy;
 mod evidence;
 mod keys;
 mod link;
+mod measure;
 mod platform;
 mod run;
 pub(crate) mod settings;
@@ -27,6 +28,7 @@ pub(crate) fn prove(prover: &mut impl Prover) {
     evidence::prove(prover);
     keys::prove(prover);
     link::prove(prover);
+    measure::prove(prover);
     platform::prove(prover);
     run::prove(prover);
     settings::prove(prover);

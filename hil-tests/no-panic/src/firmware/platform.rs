@@ -8,7 +8,7 @@ use crate::wire::Wire;
 
 /// Every public function of `assay_firmware::platform`.
 pub(crate) fn prove(prover: &mut impl Prover) {
-    functions! { prover; <Wire as Platform>::restart }
+    functions! { prover; <Wire as Platform>::boots, <Wire as Platform>::noise, <Wire as Platform>::restart }
     derived! { prover;
         BoardInfo: Clone Debug;
     }
