@@ -43,7 +43,8 @@ impl Document {
         if text.trim_ascii_start().first() != Some(&b'{') {
             return Err(wrong("it is no JSON object"));
         }
-        let document: Self = serde_json::from_slice(text)
+        let text = core::str::from_utf8(text).map_err(|_| wrong("it is no text"))?;
+        let document: Self = serde_json::from_str(text)
             .map_err(|_| wrong("a member is missing, there twice, or not of its form"))?;
         document.place()?;
         if !is_id(&document.instance_id, "i") {

@@ -210,7 +210,7 @@ fn claims(
 ) -> Result<Claims, AttestError> {
     let kind = AttestorKind::AWS_IID;
     let place = document.place()?;
-    let mut attributes = Vec::new();
+    let mut attributes = Vec::with_capacity(ALWAYS.len());
     let mut give = |name: &str, value: &str| {
         attributes.push(Attribute {
             origin: kind,
@@ -265,18 +265,18 @@ fn claims(
     let ips = instance.map(|now| [&now.private_ip, &now.public_ip]);
     let ips = ips.into_iter().flatten().flatten();
     let ips = ips.chain(&document.private_ip).map(String::as_str);
-    let identity = format!(
-        "aws:{}:{}:{}:{}",
+    let identity = [
+        "aws",
         place.region().partition().name(),
-        document.account_id,
-        document.region,
-        document.instance_id
-    );
+        &document.account_id,
+        &document.region,
+        &document.instance_id,
+    ];
     Ok(Claims {
         kind,
         attributes,
         facts: Facts {
-            identity: Some(identity),
+            identity: Some(identity.join(":")),
             addresses: source::addresses(ips),
             ..Facts::default()
         },
