@@ -187,9 +187,7 @@ where
     /// [`Failure`]; nothing of the attempt is left behind in the TPM.
     pub fn login(&mut self) -> Result<Granted, Failure> {
         self.session = None;
-        let opening = Opening::new(self.record)?;
-        self.prepare(opening.pins());
-        self.source.begin()?;
+        let opening = self.wake()?;
         let result = self.open(opening);
         match result {
             Ok(granted) if granted.has_svid || granted.renew_in_s.is_some() => {
@@ -201,6 +199,18 @@ where
                 result
             }
         }
+    }
+
+    /// Makes the source ready: for a login, which does so itself, or to measure before one.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`] when there is no record, or the source cannot be used now.
+    pub fn wake(&mut self) -> Result<Opening<'r>, Failure> {
+        let opening = Opening::new(self.record)?;
+        self.prepare(opening.pins());
+        self.source.begin()?;
+        Ok(opening)
     }
 
     // Apart from the caller, whose frame lies under the deepest stack of a login.

@@ -52,6 +52,9 @@ pub struct TpmEvidence<T> {
     /// SHA-256 of the login's quote, zeros before there is one.
     #[cfg(feature = "secure-bus")]
     quoted: [u8; 32],
+    /// Whether the bus is left unguarded.
+    #[cfg(all(feature = "secure-bus", feature = "host"))]
+    is_unguarded: bool,
     selections: quote::Selections,
     start: Option<Start>,
     /// What was booted, on a node that measures it.
@@ -106,6 +109,8 @@ impl<T: TpmTransport> TpmEvidence<T> {
             mcu_key: None,
             #[cfg(feature = "secure-bus")]
             quoted: [0; 32],
+            #[cfg(all(feature = "secure-bus", feature = "host"))]
+            is_unguarded: false,
             selections: quote::Selections::new(),
             start: None,
             boot: None,
@@ -133,9 +138,22 @@ impl<T: TpmTransport> TpmEvidence<T> {
         self.start
     }
 
+    /// Leaves the bus unguarded, as an image without `secure-bus` does. For hosts, whose kernel stands between this and the
+    /// TPM's bus, and to compare. A record that pins an EK is refused then.
+    #[cfg(all(feature = "secure-bus", feature = "host"))]
+    #[must_use]
+    pub const fn unguarded(mut self) -> Self {
+        self.is_unguarded = true;
+        self
+    }
+
     /// Starts the TPM and the session that guards everything that is asked of it.
     #[cfg(feature = "secure-bus")]
     fn start_guarded(&mut self) -> Result<(), ProofError> {
+        #[cfg(feature = "host")]
+        if self.is_unguarded {
+            return self.start_unguarded();
+        }
         self.start = Some(self.tpm.start()?);
         let (ek, indices) = protect(&mut self.tpm, &self.pinned)?;
         self.ek = Some(ek);
@@ -143,9 +161,14 @@ impl<T: TpmTransport> TpmEvidence<T> {
         Ok(())
     }
 
-    /// Starts the TPM. An image that cannot hold it to the pinned EK does not pass over the pin.
     #[cfg(not(feature = "secure-bus"))]
     fn start_guarded(&mut self) -> Result<(), ProofError> {
+        self.start_unguarded()
+    }
+
+    /// Starts the TPM. Who cannot hold it to the pinned EK does not pass over the pin.
+    #[cfg(any(not(feature = "secure-bus"), feature = "host"))]
+    fn start_unguarded(&mut self) -> Result<(), ProofError> {
         if !self.pinned.is_empty() {
             return Err(ProofError::new(TroubleCode::TPM_REPLACED));
         }
@@ -231,6 +254,11 @@ impl<T: TpmTransport> EvidenceSource for TpmEvidence<T> {
     /// From the generator, into which the TPM's numbers went through the session.
     #[cfg(feature = "secure-bus")]
     fn random(&mut self, out: &mut [u8; 32]) -> Result<(), EvidenceError> {
+        #[cfg(feature = "host")]
+        if self.is_unguarded {
+            let filled = self.tpm.random(out);
+            return filled.map_err(|error| self.blame(error.into()));
+        }
         self.tpm.drbg().fill(out);
         Ok(())
     }
