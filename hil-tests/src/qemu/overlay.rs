@@ -42,9 +42,16 @@ pub struct OverlayOptions {
     pub span: Option<(u64, u64)>,
     /// Report the lowest write in this range of addresses.
     pub stack: Option<(u64, u64)>,
+    /// Somebody's socket in front of the TPM's own: see [`assay_spi_tpm::interposer::socket`].
+    pub interposed: Option<PathBuf>,
 }
 
 impl OverlayOptions {
+    /// Where the model sends commands.
+    pub(super) fn data_path<'a>(&'a self, tpm: &'a Swtpm) -> &'a Path {
+        self.interposed.as_deref().unwrap_or(tpm.data_path())
+    }
+
     /// The value of `-plugin`: library, sockets and options.
     #[must_use]
     pub fn plugin_argument(
@@ -57,7 +64,7 @@ impl OverlayOptions {
         let path = |path: &Path| path.display().to_string();
         let mut pairs = vec![
             ("file", path(library)),
-            ("swtpm", path(tpm.data_path())),
+            ("swtpm", path(self.data_path(tpm))),
             ("control", path(tpm.control_path())),
             ("stats", path(stats)),
         ];

@@ -5,6 +5,7 @@
 //! run on ([`matrix`]), since a thousand logins take a minute there. [`live`] has the real processes: `assayd`, QEMU, swtpm.
 
 pub mod desk;
+pub mod interposer;
 pub mod leash;
 pub mod line;
 pub mod live;

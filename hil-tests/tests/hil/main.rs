@@ -15,6 +15,7 @@ mod devid;
 mod emulated;
 mod faults;
 mod host_agent;
+mod interposer;
 mod layering;
 mod line;
 mod loopback;
