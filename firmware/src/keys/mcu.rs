@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn a_secret_has_one_key_and_another_secret_another() {
-        let public = |secret| DerivedKey::of(&secret).public().unwrap();
+        let public = |secret: [u8; 32]| DerivedKey::of(&secret).public().unwrap();
         assert_eq!(public([1; 32]), public([1; 32]));
         assert_ne!(public([1; 32]), public([2; 32]));
         assert_ne!(public([0; 32]), public([1; 32]));

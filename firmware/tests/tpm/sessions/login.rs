@@ -230,6 +230,7 @@ fn the_microcontroller_signs_the_login_and_its_quote() {
         let request = Request {
             kind: AttestorKind::MCU_KEY,
             round: 1,
+            version: 3,
             payload: &[],
             transcript: &transcript,
         };

@@ -137,7 +137,7 @@ impl Attestor for TpmQuote {
         };
         let boot = rules.witness.decide(measured.boot.as_ref(), quote.boot())?;
         let node = cx.facts.subject.clone();
-        Ask::new(rules, claims, measured, node.zip(boot))
+        Ask::begin(rules, claims, measured, node.zip(boot))
     }
 }
 

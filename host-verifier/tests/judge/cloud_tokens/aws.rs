@@ -511,7 +511,7 @@ fn settings_that_could_let_nobody_or_anybody_in_are_refused() {
         let mut config = Aws::config();
         let more = more.as_object().unwrap().clone();
         config.as_object_mut().unwrap().extend(more);
-        match registry::deserialize_config(Aws::KIND, config.clone()) {
+        match deserialize_config(Aws::KIND, config.clone()) {
             Err(_) => "unreadable".to_owned(),
             Ok(_) => match attestor(Aws::KIND, config) {
                 Ok(_) => "accepted".to_owned(),
@@ -563,6 +563,6 @@ fn settings_that_could_let_nobody_or_anybody_in_are_refused() {
     ] {
         assert_eq!(field(more.clone()), expected, "{more}");
     }
-    let none = registry::deserialize_config(Aws::KIND, json!({}));
+    let none = deserialize_config(Aws::KIND, json!({}));
     assert!(none.is_err(), "an issuer is required");
 }

@@ -48,7 +48,7 @@ struct Boots {
 
 impl Ask {
     /// Decides at once where nothing has to be asked.
-    pub(in crate::attestor::tpm_quote) fn new(
+    pub(in crate::attestor::tpm_quote) fn begin(
         rules: &LogRules,
         claims: Claims,
         measured: Measured,

@@ -132,7 +132,7 @@ pub enum ImageError {
     #[error("image {image} is registered as {name} {version}")]
     Claims {
         /// By its own account.
-        image: MeasuredImage,
+        image: Box<MeasuredImage>,
         /// Its name.
         name: String,
         /// Its version.
@@ -202,7 +202,7 @@ pub fn decide<'a>(
         }
         if known.name != image.name || known.version != image.version {
             return Err(ImageError::Claims {
-                image: (*image).clone(),
+                image: Box::new((*image).clone()),
                 name: known.name.clone(),
                 version: known.version.clone(),
             });
