@@ -10,7 +10,7 @@ use assay_common::identity::{Pins, Provisioning};
 use assay_firmware::agent::Failure;
 use assay_firmware::bus::SpiTis;
 use assay_firmware::evidence::tpm::TpmEvidence;
-use assay_firmware::measure::MeasuredBoot;
+use assay_firmware::measure::{Measurable, MeasuredBoot};
 use assay_firmware::platform::{BoardInfo, Platform};
 use assay_firmware::run::{Granted, Node, Timing};
 use assay_firmware::tis::Tis;
@@ -58,7 +58,16 @@ pub struct Guards {
     pub has_noise: bool,
     /// Which boot this is; 0 on a board that does not count.
     pub boots: u32,
+    /// Whether it measures itself, and so keeps what a reset of the TPM changes.
+    pub measures: bool,
 }
+
+/// What a node of [`Guards::measures`] takes for its own image.
+const AGENT: Measurable<'static> = Measurable {
+    name: "agent",
+    version: "1.0.0",
+    bytes: b"the agent",
+};
 
 /// The agent's time is the model's: it passes with SPI bytes and with waiting, never with real time.
 #[derive(Clone)]
@@ -307,7 +316,13 @@ impl Loopback {
     /// Never: the model's pins cannot fail.
     #[must_use]
     pub fn node(&self) -> Option<LoopbackNode<'_>> {
-        self.node_with(|source| source)
+        self.node_with(|source| {
+            if self.guards.measures {
+                source.measuring(MeasuredBoot::new(AGENT, None))
+            } else {
+                source
+            }
+        })
     }
 
     /// As [`node`](Self::node), of one that measures what it boots.

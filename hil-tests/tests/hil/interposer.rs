@@ -152,25 +152,46 @@ fn a_node_with_nothing_of_its_own_has_no_secrets_from_who_listens() {
 }
 
 /// A limit: two boots with the same secrets have the same session, and what the TPM said in one fits the other. Noise is
-/// enough against it, and so is a count of boots.
+/// enough against it, and so is a count of boots. A node that keeps a reset's witness sees it one session later.
 #[test]
 fn a_boot_that_repeats_another_in_every_secret_believes_the_others_responses() {
     let mut bench = Bench::new().unwrap();
     let full = bench.guards();
     let forged = Verdict::Node(TroubleCode::TPM_FORGED);
-    for (has_noise, boots, expected) in [
-        (false, 0, Verdict::Fell),
-        (false, 1, forged),
-        (true, 0, forged),
+    for (has_noise, boots, measures, expected) in [
+        (false, 0, false, Verdict::Fell),
+        (false, 0, true, forged),
+        (false, 1, false, forged),
+        (true, 0, false, forged),
     ] {
         let guards = Guards {
             has_noise,
             boots,
+            measures,
             ..full.clone()
         };
         let is = verdict(&mut bench, "replay-boot", &guards);
-        assert_eq!(is, expected, "noise {has_noise}, boots {boots}");
+        assert_eq!(is, expected, "{guards:?}");
     }
+}
+
+/// What the sessions do not see: between a measurement and the next login the TPM is reset, and is the right one.
+#[test]
+fn a_reset_of_the_tpm_alone_is_seen_by_its_witness_only() {
+    let mut bench = Bench::new().unwrap();
+    let witnessed = bench.guards();
+    let unwitnessed = Guards {
+        measures: false,
+        ..witnessed.clone()
+    };
+    assert_eq!(
+        verdict(&mut bench, "reset-tpm", &unwitnessed),
+        Verdict::Fell
+    );
+    assert_eq!(
+        verdict(&mut bench, "reset-tpm", &witnessed),
+        Verdict::Node(TroubleCode::TPM_FORGED)
+    );
 }
 
 /// A board's own image in QEMU, somebody on the bus to its software TPM, and `assayd`: what the board says on its line.

@@ -99,6 +99,7 @@ pub const MODES: &[&[Mode]] = &[
     attacks::RANDOM,
     attacks::SESSION,
     attacks::EXTEND,
+    attacks::WITNESS,
     attacks::EK,
     attacks::AK,
     attacks::CERTIFICATE,

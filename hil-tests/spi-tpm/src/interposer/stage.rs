@@ -15,6 +15,8 @@ pub enum Stage {
     Session,
     /// Code or settings are measured into a PCR.
     Extend,
+    /// The TPM is asked for what only a reset changes.
+    Witness,
     /// The endorsement key is made.
     Ek,
     /// The attestation key is made.
@@ -45,6 +47,7 @@ impl Stage {
         Self::Random,
         Self::Session,
         Self::Extend,
+        Self::Witness,
         Self::Ek,
         Self::Ak,
         Self::Certificate,
@@ -64,6 +67,7 @@ impl Stage {
             Self::Random => "random",
             Self::Session => "session",
             Self::Extend => "extend",
+            Self::Witness => "witness",
             Self::Ek => "ek",
             Self::Ak => "ak",
             Self::Certificate => "certificate",
@@ -91,6 +95,7 @@ impl Stage {
             // NV_Read, NV_ReadPublic.
             0x14E | 0x169 => Self::Certificate,
             // CreatePrimary: by what the template is for.
+            0x131 if makes_hmac_key(command) => Self::Witness,
             0x131 => match public_attributes(command) {
                 Some(is) if is & DECRYPT != 0 => Self::Ek,
                 Some(is) if is & RESTRICTED != 0 => Self::Ak,
@@ -105,8 +110,9 @@ impl Stage {
             0x147 | 0x151 | 0x171 | 0x16B => Self::Activate,
             0x182 => Self::Extend,
             0x17E => Self::Pcrs,
-            // Quote, ReadClock.
-            0x158 | 0x181 => Self::Quote,
+            0x158 => Self::Quote,
+            // ReadClock.
+            0x181 => Self::Witness,
             _ => Self::End,
         };
         if renewing && matches!(own, Self::Random | Self::Pcrs | Self::Quote) {
@@ -115,6 +121,16 @@ impl Stage {
             own
         }
     }
+}
+
+/// Whether a CreatePrimary makes an HMAC key: a TPM_ALG_KEYEDHASH behind inSensitive and the public area's length.
+fn makes_hmac_key(command: &[u8]) -> bool {
+    const KEYED_HASH: u16 = 0x08;
+    let kind = Command::parse(command).and_then(|parts| {
+        let (_, rest) = super::parts::tpm2b(parts.parameters)?;
+        message::u16_at(rest, 2)
+    });
+    kind == Some(KEYED_HASH)
 }
 
 /// Whether a StartAuthSession asks for a policy session: nonceCaller, encryptedSalt, then sessionType.

@@ -95,6 +95,16 @@ impl Turn<'_> {
             .with(|journal| journal.earlier(self.stage, self.code))
     }
 
+    /// What the host was last told to a command of this stage and code, in any run.
+    #[must_use]
+    pub fn told(&self) -> Option<Vec<u8>> {
+        self.journal.with(|journal| {
+            let mut exchanges = journal.exchanges.iter().rev();
+            let last = exchanges.find(|one| (one.stage, one.code) == (self.stage, self.code));
+            last.map(|one| one.response.clone())
+        })
+    }
+
     /// Notes that the attack was carried out; `deed` says on what.
     pub fn strike(&self, deed: &'static str) {
         self.journal.with(|journal| journal.strike(deed));

@@ -94,6 +94,7 @@ const fn title(stage: Stage) -> &'static str {
         Stage::Random => "Random bytes",
         Stage::Session => "The session that guards the bus",
         Stage::Extend => "Measurements",
+        Stage::Witness => "Reset witness",
         Stage::Ek => "Endorsement key",
         Stage::Ak => "Attestation key",
         Stage::Certificate => "Certificates in NV",

@@ -87,6 +87,22 @@ pub(super) fn replay(stage: Stage, codes: &'static [u32]) -> Script {
     })
 }
 
+/// The answer to a question for a reset's witness, with what was last told in the place of what is so now.
+pub(super) fn unwitnessed(turn: &Turn<'_>, answer: Vec<u8>) -> Vec<u8> {
+    let told = turn.told().filter(|_| turn.stage == Stage::Witness);
+    let lie = told.and_then(|told| {
+        let told = Response::parse(&told, turn.code)?;
+        Some(Response::parse(&answer, turn.code)?.with(told.parameters))
+    });
+    match lie {
+        Some(lie) => {
+            turn.strike("told the reset's witness as it was before");
+            lie
+        }
+        None => answer,
+    }
+}
+
 /// Flips a bit of the last byte.
 #[expect(clippy::ptr_arg, reason = "an edit may change the length")]
 pub(super) fn flip_last(parameters: &mut Vec<u8>) {

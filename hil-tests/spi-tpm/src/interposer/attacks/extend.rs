@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::common::{alter, alter_command, flip_last, listen};
+use super::common::{alter, alter_command, flip_last, listen, unwitnessed};
 use super::{PCR_EXTEND, STARTUP};
 use crate::interposer::mode::{Begin, Goal, Mode, Operation};
 use crate::interposer::parts::{Command, made_up};
@@ -14,10 +14,10 @@ pub const GOOD_IMAGE: [u8; 32] = [0x60; 32];
 pub const TAMPERED_IMAGE: [u8; 32] = [0xBA; 32];
 /// What a node measures into [`SETTINGS_PCR`] when its debugger is on; a policy wants that PCR as a reset leaves it.
 pub const DEBUG_SETTINGS: [u8; 32] = [0xDE; 32];
-/// The PCR of the image.
-pub const IMAGE_PCR: u8 = 8;
-/// The PCR of the settings.
-pub const SETTINGS_PCR: u8 = 9;
+/// The PCR that a boot loader measures the image into. The agent measures itself into 8 and 9.
+pub const IMAGE_PCR: u8 = 10;
+/// The PCR that it measures settings into.
+pub const SETTINGS_PCR: u8 = 11;
 
 /// A PCR's value after a reset and one extension.
 #[must_use]
@@ -157,19 +157,25 @@ fn measure_good(turn: &mut Turn<'_>) -> Answer {
     turn.ask(&good_measurement())
 }
 
-/// The login's Startup comes after the measurements: the TPM that it finds was reset and measured into by another.
+/// The login's Startup comes after the measurements: the TPM that it finds was reset and measured into by another. What
+/// would witness it is told as it was before.
 fn reset_behind() -> Script {
     let mut measured = false;
     let mut done = false;
     Box::new(move |turn| {
-        measured |= turn.is(Stage::Extend, PCR_EXTEND);
+        measured |= turn.is(Stage::Extend, PCR_EXTEND) && is_of(turn, IMAGE_PCR);
         if measured && !done && turn.is(Stage::Start, STARTUP) {
             done = true;
             turn.strike("reset the TPM");
             turn.reset_and_start()?;
             measure_good(turn)?;
         }
-        turn.pass()
+        let answer = turn.pass()?;
+        Ok(if done {
+            unwitnessed(turn, answer)
+        } else {
+            answer
+        })
     })
 }
 
@@ -179,13 +185,14 @@ fn replay_boot() -> Script {
     let mut done = false;
     Box::new(move |turn| {
         if done {
-            return turn.pass();
+            let answer = turn.pass()?;
+            return Ok(unwitnessed(turn, answer));
         }
         let Some(earlier) = turn.earlier() else {
             return turn.pass();
         };
         turn.strike("answered with an earlier response");
-        if turn.is(Stage::Extend, PCR_EXTEND) {
+        if turn.is(Stage::Extend, PCR_EXTEND) && is_of(turn, IMAGE_PCR) {
             done = true;
             turn.reset_and_start()?;
             measure_good(turn)?;

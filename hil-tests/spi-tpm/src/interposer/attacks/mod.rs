@@ -10,6 +10,7 @@ mod renewal;
 mod session;
 mod start;
 mod whole;
+mod witness;
 
 pub(super) use activate::ACTIVATE;
 pub(super) use extend::EXTEND;
@@ -20,6 +21,7 @@ pub(super) use renewal::RENEWAL;
 pub(super) use session::SESSION;
 pub(super) use start::{RANDOM, START};
 pub(super) use whole::WHOLE;
+pub(super) use witness::WITNESS;
 
 const STARTUP: u32 = 0x144;
 const GET_CAPABILITY: u32 = 0x17A;
@@ -34,3 +36,4 @@ const ACTIVATE_CREDENTIAL: u32 = 0x147;
 const PCR_EXTEND: u32 = 0x182;
 const PCR_READ: u32 = 0x17E;
 const QUOTE_CODE: u32 = 0x158;
+const READ_CLOCK: u32 = 0x181;

@@ -1,6 +1,6 @@
 //! The renewal of a session.
 
-use super::common::{alter, flip_last, listen, replay, withhold};
+use super::common::{alter, flip_last, listen, replay, unwitnessed, withhold};
 use super::extend::good_measurement;
 use super::{PCR_READ, QUOTE_CODE};
 use crate::interposer::Stage;
@@ -54,7 +54,8 @@ pub(in crate::interposer) const RENEWAL: &[Mode] = &[
                 }
                 turn.strike("asked another TPM");
                 let command = turn.command;
-                turn.ask_other(command)
+                let answer = turn.ask_other(command)?;
+                Ok(unwitnessed(turn, answer))
             })
         },
     ),

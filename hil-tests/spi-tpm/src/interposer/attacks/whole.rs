@@ -43,7 +43,7 @@ pub(in crate::interposer) const WHOLE: &[Mode] = &[
         || {
             let mut done = false;
             Box::new(move |turn| {
-                if turn.stage == Stage::Pcrs && !done {
+                if turn.stage == Stage::Quote && !done {
                     done = true;
                     turn.strike("reset the TPM");
                     turn.reset_and_start()?;
