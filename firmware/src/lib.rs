@@ -36,6 +36,7 @@ pub mod evidence;
 mod fmt;
 pub mod keys;
 pub mod link;
+pub mod measure;
 pub mod platform;
 pub mod run;
 pub mod settings;

@@ -12,6 +12,22 @@ pub trait Platform {
     /// while it hangs.
     fn kick_watchdog(&mut self);
 
+    /// Noise nobody can foresee, from a source that the board has: fills the front of `out`, returns how many bytes. Takes a
+    /// millisecond at most, and gives nothing when the source is not ready by then or finds itself broken. A board without one
+    /// gives nothing, as this does as it is.
+    ///
+    /// What is given counts in full, so a source that is not worth eight bits a byte gives fewer bytes than it was read for.
+    fn noise(&mut self, out: &mut [u8; 32]) -> usize {
+        let _ = out;
+        0
+    }
+
+    /// Which boot this is, counted in memory that keeps it without power; 0 on a board that does not count, as it is. It keeps
+    /// the random numbers of one boot from being those of the one before where nothing else differs.
+    fn boots(&mut self) -> u32 {
+        0
+    }
+
     /// Called when several attempts in a row found no TPM that works: resets the TPM, if the board has a way to, and
     /// need not return. On a board where the TPM shares the processor's reset, and it should, that is a reset of both.
     ///

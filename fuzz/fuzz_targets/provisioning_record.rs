@@ -5,7 +5,7 @@
 #![no_main]
 
 use assay_common::identity::provisioning::MAX_RECORD;
-use assay_common::identity::{ClusterName, Provisioning, TrustDomain};
+use assay_common::identity::{ClusterName, Pins, Provisioning, TrustDomain};
 use assay_common::protocol::decode;
 use libfuzzer_sys::fuzz_target;
 
@@ -29,13 +29,17 @@ fuzz_target!(|data: &[u8]| {
 
 /// Reads a region; the length of the record that it holds.
 fn check(region: &[u8]) -> Option<usize> {
-    let record = Provisioning::read(region).ok()?;
+    let (record, pins) = Provisioning::read_pinned(region).ok()?;
     assert!(ClusterName::parse(record.cluster).is_ok());
     assert!(TrustDomain::parse(record.trust_domain).is_ok());
     assert_eq!(record.verifier_key.first(), Some(&4));
+    if region.starts_with(b"ASSAYP02") && pins == Pins::default() {
+        // The longer form of nothing: read, never written.
+        return None;
+    }
     let mut again = [0; MAX_RECORD];
     let len = record
-        .write(&mut again)
+        .write_pinned(&pins, &mut again)
         .expect("what was read can be written");
     assert!(
         region.starts_with(&again[..len]),

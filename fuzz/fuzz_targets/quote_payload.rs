@@ -12,7 +12,7 @@ use assay_host_verifier::{
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
-    if let Some(payload) = payload::parse(data) {
+    if let Some((payload, _)) = payload::parse(data) {
         let _ = Untrusted::parse(payload.attest, payload.signature);
     }
     if let Some(selection) = payload::parse_request(data) {

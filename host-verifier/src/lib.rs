@@ -18,6 +18,7 @@ pub mod api;
 pub mod attestor;
 #[cfg(feature = "service")]
 pub mod audit;
+mod base64_text;
 pub mod blobs;
 #[cfg(feature = "service")]
 pub mod cli;

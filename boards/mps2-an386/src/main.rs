@@ -11,9 +11,10 @@ mod semihosting;
 mod serial;
 
 use assay_board_support::cortex_m::systick;
-use assay_board_support::provisioning;
+use assay_board_support::{image, provisioning};
 use assay_firmware::bus::SpiTis;
 use assay_firmware::evidence::tpm::TpmEvidence;
+use assay_firmware::measure::{Measurable, MeasuredBoot};
 use assay_firmware::platform::BoardInfo;
 use assay_firmware::run::{Node, Timing};
 use assay_firmware::tis::Tis;
@@ -52,7 +53,14 @@ fn agent() -> Agent {
     let Ok(bus) = SpiTis::new(bus, chip_select) else {
         unreachable!("a chip select that is bridged cannot fail")
     };
-    let source = TpmEvidence::new(Tis::new(bus, timer));
+    let image = Measurable {
+        name: BOARD.name,
+        version: BOARD.version,
+        bytes: image::region(),
+    };
+    // No memory of this machine outlives it, so nothing counts its boots.
+    let boot = MeasuredBoot::new(image, None);
+    let source = TpmEvidence::new(Tis::new(bus, timer)).measuring(boot);
     let record = provisioning::region();
     Node::new(timer, link, source, record, BOARD, Timing::default())
 }

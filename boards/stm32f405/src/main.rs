@@ -9,6 +9,7 @@ mod clock;
 mod flash;
 #[cfg(feature = "defmt")]
 mod log;
+mod noise;
 mod panic;
 mod pins;
 mod serial;
@@ -16,9 +17,10 @@ mod spi;
 mod watchdog;
 
 use assay_board_support::cortex_m::systick;
-use assay_board_support::provisioning;
+use assay_board_support::{image, provisioning};
 use assay_firmware::bus::SpiTis;
 use assay_firmware::evidence::tpm::TpmEvidence;
+use assay_firmware::measure::{Measurable, MeasuredBoot};
 use assay_firmware::platform::BoardInfo;
 use assay_firmware::run::{Node, Timing};
 use assay_firmware::tis::Tis;
@@ -56,16 +58,21 @@ fn agent() -> Agent {
     };
     let mut board = pins::take(chip);
     let timer = Timer::start(core.SYST);
-    // Nothing relies on the number yet. It is counted from the first start on, so that whatever will finds no gap.
     let boots = flash::settings(board.flash).and_then(|mut settings| settings.count_boot());
     #[cfg(feature = "defmt")]
     defmt::info!("boot {}", boots);
-    let _ = boots;
     let link = Link::new(board.usart, timer, &mut board.rcc);
     let Ok(bus) = SpiTis::new(TpmBus::new(board.spi, &mut board.rcc), board.chip_select) else {
         unreachable!("an output pin of this chip cannot fail")
     };
-    let source = TpmEvidence::new(Tis::new(bus, timer));
+    let image = Measurable {
+        name: BOARD.name,
+        version: BOARD.version,
+        bytes: image::region(),
+    };
+    // Counted before the TPM is started: so this number never rises by less than the TPM's resetCount.
+    let boot = MeasuredBoot::new(image, boots.ok());
+    let source = TpmEvidence::new(Tis::new(bus, timer)).measuring(boot);
     let record = provisioning::region();
     Node::new(timer, link, source, record, BOARD, Timing::default())
 }

@@ -12,6 +12,8 @@ use assay_board_support::cortex_m::systick::Watchdog;
 use cortex_m::peripheral::SCB;
 use stm32f4xx_hal::pac::IWDG;
 
+use crate::noise;
+
 /// Longest time between two kicks: 1,000 periods of 32 kHz / 256, so 8 s; the oscillator
 /// is between 17 and 47 kHz (data sheet, table 43), so at least 5.4 s.
 ///
@@ -60,5 +62,9 @@ impl Watchdog for Independent {
     /// A system reset of this chip pulls NRST low (RM0090 6.1.1), and the TPM's RST hangs on that (README.md, "Wiring").
     fn restart() {
         SCB::sys_reset()
+    }
+
+    fn noise(out: &mut [u8; 32]) -> usize {
+        noise::read(out)
     }
 }

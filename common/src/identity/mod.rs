@@ -7,7 +7,7 @@ pub mod provisioning;
 mod spiffe;
 
 pub use names::{ClusterName, NameError};
-pub use provisioning::{Provisioning, ProvisioningError};
+pub use provisioning::{Pins, Provisioning, ProvisioningError};
 pub use spiffe::{
     MAX_SPIFFE_ID, MAX_TRUST_DOMAIN, SpiffeId, SpiffeIdError, TrustDomain, check_segment,
 };

@@ -274,9 +274,11 @@ impl<const N: usize> Default for FrameDecoder<N> {
 }
 
 fn check_packet(packet: &[u8]) -> Result<FrameKind, FrameError> {
-    let (checked, crc) = packet.split_last_chunk::<4>().ok_or(FrameError::TooShort)?;
+    let checked = packet.len().checked_sub(4);
+    let parts = checked.and_then(|checked| packet.split_at_checked(checked));
+    let (checked, crc) = parts.ok_or(FrameError::TooShort)?;
     let kind = checked.first().ok_or(FrameError::TooShort)?;
-    if CRC.checksum(checked) != u32::from_le_bytes(*crc) {
+    if CRC.checksum(checked).to_le_bytes() != crc {
         return Err(FrameError::Crc);
     }
     Ok(FrameKind(*kind))

@@ -19,6 +19,7 @@
 //! |---|---|
 //! | 1 | the login: hello, challenge, proofs, grant |
 //! | 2 | the node's SVID key ([`crate::method::svid_key`]), `SvidGranted`, `Renew` and `Renewed`; longer messages ([`super::frame`]) |
+//! | 3 | the event log beside the quote of a login ([`MeasuredQuote`](crate::method::tpm_quote::MeasuredQuote)) |
 //!
 //! `Renew` needs no negotiation of its own: only a `SvidGranted` tells a node that it may be sent.
 
@@ -27,7 +28,7 @@ use serde::{Deserialize, Serialize};
 /// The oldest protocol version this code speaks.
 pub const MIN: u8 = 1;
 /// The newest protocol version this code speaks.
-pub const CURRENT: u8 = 2;
+pub const CURRENT: u8 = 3;
 
 /// The versions a peer speaks, both ends included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,9 +78,10 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_of_version_1_is_still_spoken_with() {
+    fn peers_of_older_versions_are_still_spoken_with() {
         assert_eq!(VersionRange::OURS.common(range(1, 1)), Some(1));
-        assert_eq!(VersionRange::OURS.common(range(1, 200)), Some(2));
+        assert_eq!(VersionRange::OURS.common(range(1, 2)), Some(2));
+        assert_eq!(VersionRange::OURS.common(range(1, 200)), Some(3));
     }
 
     #[test]

@@ -56,8 +56,11 @@ impl<'a> MessageWriter<'a> {
             .get_mut(self.used..)
             .and_then(|free| free.get_mut(..bytes.len()))
         {
+            // As long as each other, which the compiler does not follow: `copy_from_slice` would keep a panic.
             Some(slot) => {
-                slot.copy_from_slice(bytes);
+                for (to, from) in slot.iter_mut().zip(bytes) {
+                    *to = *from;
+                }
                 self.used += bytes.len();
             }
             None => self.failed = true,

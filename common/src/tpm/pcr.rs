@@ -249,11 +249,16 @@ impl FromStr for PcrSelection {
     type Err = PcrError;
 
     fn from_str(text: &str) -> Result<Self, PcrError> {
-        let (bank, indices) = text.split_once(':').ok_or(PcrError::Text)?;
+        // Split as bytes: the search for a character in a text keeps a panic.
+        let mut parts = text.as_bytes().splitn(2, |byte| *byte == b':');
+        let (Some(bank), Some(indices)) = (parts.next(), parts.next()) else {
+            return Err(PcrError::Text);
+        };
+        let bank = str::from_utf8(bank).map_err(|_| PcrError::Text)?;
         let bank = bank.parse().map_err(|_| PcrError::Text)?;
         let mut mask = PcrMask::NONE;
-        for index in indices.split(',') {
-            let index = parse_index(index)?;
+        for index in indices.split(|byte| *byte == b',') {
+            let index = parse_index(str::from_utf8(index).map_err(|_| PcrError::Text)?)?;
             if mask.contains(index) {
                 return Err(PcrError::Text);
             }

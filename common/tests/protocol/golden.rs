@@ -2,8 +2,8 @@
 //! version gets its own file, with what it brought.
 
 use crate::messages::{
-    agent_messages, agent_messages_v2, bytes, challenge, grant, renewal, svid_grant,
-    svid_key_payloads, svid_key_request, verifier_messages, verifier_messages_v2,
+    agent_messages, agent_messages_v2, bytes, challenge, grant, measured_quote, renewal,
+    svid_grant, svid_key_payloads, svid_key_request, verifier_messages, verifier_messages_v2,
 };
 
 fn hex(bytes: &[u8]) -> String {
@@ -40,4 +40,10 @@ fn version_2_bytes_never_change() {
         lines += &format!("svid_key_payload {}\n", hex(&bytes(&payload)));
     }
     assert_eq!(lines, include_str!("golden/v02.txt"));
+}
+
+#[test]
+fn version_3_bytes_never_change() {
+    let line = format!("measured_quote {}\n", hex(&bytes(&measured_quote())));
+    assert_eq!(line, include_str!("golden/v03.txt"));
 }

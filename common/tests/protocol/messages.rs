@@ -2,6 +2,7 @@
 
 use assay_common::method::svid_key::{Held, Residence, SvidKeyPayload, SvidKeyRequest};
 use assay_common::method::tpm_ek::EkPayload;
+use assay_common::method::tpm_quote::{LOG_BLOB, MeasuredQuote, QuotePayload};
 use assay_common::policy::AttestorKind;
 use assay_common::protocol::message::{DecodeError, Items};
 use assay_common::protocol::version::VersionRange;
@@ -104,6 +105,20 @@ pub(crate) fn svid_key_payloads() -> [SvidKeyPayload<'static>; 3] {
         csr: &[0x30, 0],
         held,
     })
+}
+
+pub(crate) fn measured_quote() -> MeasuredQuote<'static> {
+    let quote = QuotePayload {
+        pcr_values: &[8; 32],
+        attest: &[1, 2, 3],
+        signature: &[4, 5],
+    };
+    let log = BlobRef {
+        blob: LOG_BLOB,
+        len: 300,
+        sha256: [6; 32],
+    };
+    MeasuredQuote { quote, log }
 }
 
 /// The agent's messages that version 2 brought.
@@ -368,4 +383,26 @@ fn a_message_that_does_not_fit_is_never_sent_in_part() {
     writer.end(field);
     writer.raw(&[]);
     assert!(writer.finish().is_err());
+}
+
+/// A verifier of version 3 reads what agents of version 2 send, and nothing between the two.
+#[test]
+fn a_quote_is_read_with_a_log_and_without() {
+    let measured = measured_quote();
+    let bare = bytes(&measured.quote);
+    let without = QuotePayload::decode_any(&bare);
+    assert_eq!(without, Ok((measured.quote, None)));
+    let whole = bytes(&measured);
+    let with_log = QuotePayload::decode_any(&whole);
+    assert_eq!(with_log, Ok((measured.quote, Some(measured.log))));
+    for cut in (0..whole.len()).filter(|cut| *cut != bare.len()) {
+        let cut = QuotePayload::decode_any(&whole[..cut]);
+        assert_eq!(cut, Err(DecodeError::Invalid));
+    }
+    let longer = [whole, vec![0]].concat();
+    let longer = QuotePayload::decode_any(&longer);
+    assert_eq!(longer, Err(DecodeError::Trailing));
+    let longer = [bare, vec![0]].concat();
+    let longer = QuotePayload::decode_any(&longer);
+    assert_eq!(longer, Err(DecodeError::Invalid));
 }

@@ -6,6 +6,7 @@
 //! | [`mod@line`] | boards with a UART | the link over that ring: receiver, counters, embedded-io's traits |
 //! | [`byte_spi`] | boards that clock the TPM byte by byte | embedded-hal's `SpiBus` over one exchange |
 //! | [`provisioning`] | every board | the memory region with the node's record, from linker symbols |
+//! | [`image`] | boards that measure themselves | the image that runs, from linker symbols |
 //! | [`last_words`] | every board | the panic frame of a fault |
 //! | [`wait`] | every board with a watchdog | waiting without being taken for a hang |
 //! | `desk` | boards with a bring-up image (feature `console`) | the technician's console over their parts |
@@ -23,6 +24,7 @@ pub mod byte_spi;
 pub mod cortex_m;
 #[cfg(feature = "console")]
 pub mod desk;
+pub mod image;
 pub mod last_words;
 pub mod line;
 pub mod provisioning;

@@ -1,6 +1,6 @@
 //! The first state, of a login and of a renewal: nothing said yet.
 
-use assay_common::identity::{Provisioning, TrustDomain};
+use assay_common::identity::{Pins, Provisioning, TrustDomain};
 use assay_common::login::{Direction, RenewDigest, Transcript, renewal_nonce};
 use assay_common::policy::AttestorSet;
 use assay_common::protocol::version::VersionRange;
@@ -17,6 +17,7 @@ use crate::platform::BoardInfo;
 #[derive(Debug)]
 pub struct Opening<'p> {
     provisioning: Provisioning<'p>,
+    pins: Pins<'p>,
     trust_domain: TrustDomain<'p>,
     key: PinnedKey<'p>,
 }
@@ -29,16 +30,24 @@ impl<'p> Opening<'p> {
     /// [`Failure::NotProvisioned`] when the record is missing or damaged, [`Failure::UntrustedVerifier`] when its
     /// key is not on the curve.
     pub fn new(record: &'p [u8]) -> Result<Self, Failure> {
-        let provisioning = Provisioning::read(record).map_err(Failure::NotProvisioned)?;
+        let (provisioning, pins) =
+            Provisioning::read_pinned(record).map_err(Failure::NotProvisioned)?;
         let trust_domain = TrustDomain::parse(provisioning.trust_domain).map_err(|_| {
             Failure::NotProvisioned(assay_common::identity::ProvisioningError::Invalid)
         })?;
         let key = PinnedKey::from_sec1(provisioning.verifier_key)?;
         Ok(Self {
             provisioning,
+            pins,
             trust_domain,
             key,
         })
+    }
+
+    /// What the record ties the node to.
+    #[must_use]
+    pub const fn pins(&self) -> Pins<'p> {
+        self.pins
     }
 
     /// Writes the hello to `out`, and waits for its answer from then on.
@@ -57,7 +66,11 @@ impl<'p> Opening<'p> {
         board: BoardInfo,
         out: &'o mut [u8],
     ) -> Result<(&'o [u8], Waiting<'p>), Failure> {
-        let numbers: heapless::Vec<u8, 32> = methods.iter().map(|kind| kind.0).collect();
+        // As many as a set may hold; collected, one more would be a panic.
+        let mut numbers = heapless::Vec::<u8, 32>::new();
+        for kind in methods.iter() {
+            numbers.push(kind.0).map_err(|_| ProtocolError::TooLong)?;
+        }
         let hello = Hello {
             versions: VersionRange::OURS,
             cluster: self.provisioning.cluster,

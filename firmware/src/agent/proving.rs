@@ -39,6 +39,7 @@ impl<'w, 'p, 'm> Proving<'w, 'p, 'm> {
     const fn request<'a>(&'a self, item: &Item<'a>) -> Request<'a> {
         Request {
             kind: item.kind,
+            version: self.challenge.version,
             round: self.challenge.round,
             payload: item.payload,
             transcript: &self.transcript,

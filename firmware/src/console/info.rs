@@ -2,8 +2,8 @@
 
 use core::fmt;
 
-use assay_common::identity::Provisioning;
 use assay_common::identity::provisioning::{KEY_LEN, MAX_RECORD};
+use assay_common::identity::{Pins, Provisioning};
 use sha2::{Digest, Sha256};
 
 use super::problem::Problem;
@@ -57,18 +57,18 @@ impl<H: Board> Console<H> {
         self.row("uptime", format_args!("{uptime}"));
         let mut record = [0; MAX_RECORD];
         self.board.read_record(&mut record);
-        match Provisioning::read(&record) {
+        match Provisioning::read_pinned(&record) {
             Err(error) => self.row("record", format_args!("none: {error}")),
-            Ok(record) => {
+            Ok((record, pins)) => {
                 self.row("record", format_args!("whole"));
-                self.show_record(&record);
+                self.show_record(&record, &pins);
             }
         }
         Ok(())
     }
 
-    /// What a record says.
-    pub(super) fn show_record(&mut self, record: &Provisioning<'_>) {
+    /// What a record says. Its secret is not among it.
+    pub(super) fn show_record(&mut self, record: &Provisioning<'_>, pins: &Pins<'_>) {
         self.row("  cluster", format_args!("{}", record.cluster));
         self.row("  trust domain", format_args!("{}", record.trust_domain));
         // As `assay bundle show` prints it, so that the two can be compared.
@@ -80,6 +80,17 @@ impl<H: Board> Console<H> {
             "  verifier key",
             format_args!("sha256 {}", Hex(&fingerprint)),
         );
+        if pins.ek_name.is_empty() {
+            self.row("  EK pin", format_args!("none: any TPM will do"));
+        } else {
+            self.row("  EK pin", format_args!("Name {}", Hex(pins.ek_name)));
+        }
+        if !pins.secret.is_empty() {
+            self.row(
+                "  secret",
+                format_args!("{} bytes, not shown", pins.secret.len()),
+            );
+        }
     }
 
     fn boots(&mut self) {

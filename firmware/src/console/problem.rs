@@ -79,7 +79,7 @@ impl Problem {
             Self::Paste(PasteError::NotARecord) => {
                 "paste what `assay provision record` wrote, as `xxd -p` or `base64` shows it"
             }
-            Self::Paste(PasteError::TooLong) => "a record is 512 bytes at most: was a line lost?",
+            Self::Paste(PasteError::TooLong) => "no record is so long: was a line lost?",
             Self::Paste(_) => "nothing was written; begin again with `provision`",
             Self::GivenUp => "nothing was written",
             Self::Record(_) | Self::RecordKey => {

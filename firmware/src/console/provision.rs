@@ -47,7 +47,7 @@ impl<H: Board> Console<H> {
     fn put_record(&mut self, paste: &Paste) -> Result<(), Problem> {
         let record = paste.bytes();
         agent::Opening::new(record)?;
-        let provisioning = Provisioning::read(record).map_err(Problem::Record)?;
+        let (provisioning, pins) = Provisioning::read_pinned(record).map_err(Problem::Record)?;
         let mut there = [0; MAX_RECORD];
         self.board.read_record(&mut there);
         let is_there = there.get(..record.len()) == Some(record);
@@ -66,7 +66,7 @@ impl<H: Board> Console<H> {
             }
             self.say(format_args!("written, {} bytes\n", record.len()));
         }
-        self.show_record(&provisioning);
+        self.show_record(&provisioning, &pins);
         Ok(())
     }
 }

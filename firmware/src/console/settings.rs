@@ -23,7 +23,8 @@ const USAGE: &str = "settings | settings label | settings label TEXT";
 
 impl<H: Board> Console<H> {
     pub(super) fn settings(&mut self, rest: &str) -> Result<(), Problem> {
-        let (word, value) = match rest.split_once(' ') {
+        let space = rest.bytes().position(|byte| byte == b' ');
+        let (word, value) = match space.and_then(|space| rest.split_at_checked(space)) {
             Some((word, value)) => (word, value.trim()),
             None => (rest, ""),
         };

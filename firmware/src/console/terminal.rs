@@ -5,6 +5,8 @@ use core::fmt;
 use embedded_io::{Read, ReadReady, Write};
 use heapless::Deque;
 
+use crate::link::write_all;
+
 /// Bytes that may be typed while a command runs; what is beyond is lost, Ctrl-C is not.
 const AHEAD: usize = 128;
 /// Looks at the port in one search for Ctrl-C: somebody may never stop sending.
@@ -51,7 +53,7 @@ impl<S: Read + ReadReady + Write> Terminal<S> {
     /// Sends bytes as they are.
     pub(super) fn write_raw(&mut self, bytes: &[u8]) {
         // A line that fails has nobody at its end, and the commands are as good without.
-        let _ = self.serial.write_all(bytes);
+        let _ = write_all(&mut self.serial, bytes);
         let _ = self.serial.flush();
     }
 
@@ -69,12 +71,12 @@ impl<S: Read + ReadReady + Write> Terminal<S> {
 impl<S: Read + ReadReady + Write> fmt::Write for Terminal<S> {
     /// A terminal wants both bytes of a line's end.
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        for (nth, part) in text.split('\n').enumerate() {
+        for (nth, part) in text.as_bytes().split(|byte| *byte == b'\n').enumerate() {
             if nth > 0 {
                 self.write_raw(b"\r\n");
             }
             if !part.is_empty() {
-                self.write_raw(part.as_bytes());
+                self.write_raw(part);
             }
         }
         Ok(())

@@ -200,12 +200,9 @@ pub(crate) fn kdfa(hash: Hash, key: &[&[u8]], label: &[u8], contexts: [&[u8]; 2]
             mac.update(context);
         }
         mac.update(&bits);
-        chunk.copy_from_slice(
-            mac.finish()
-                .as_bytes()
-                .get(..chunk.len())
-                .unwrap_or_default(),
-        );
+        for (to, from) in chunk.iter_mut().zip(mac.finish().as_bytes()) {
+            *to = *from;
+        }
     }
 }
 

@@ -45,7 +45,11 @@ fn encode(
     let (_, rest) = out.split_first_mut()?;
     let (masked_seed, block) = rest.split_at_mut_checked(hash.len())?;
     let (head, tail) = block.split_at_mut_checked(hash.len())?;
-    head.copy_from_slice(hash.digest(&[label]).as_bytes());
+    let label = hash.digest(&[label]);
+    if seed.as_bytes().len() != masked_seed.len() || label.as_bytes().len() != head.len() {
+        return None;
+    }
+    head.copy_from_slice(label.as_bytes());
     let one = tail.len().checked_sub(message.len() + 1)?;
     let (mark, text) = tail.get_mut(one..)?.split_first_mut()?;
     *mark = 1;

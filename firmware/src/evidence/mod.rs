@@ -5,6 +5,7 @@
 
 pub mod tpm;
 
+use assay_common::identity::Pins;
 use assay_common::login::{LoginKeys, Transcript};
 use assay_common::policy::{AttestorKind, AttestorSet};
 use assay_common::protocol::{MessageWriter, Trouble, TroubleCode};
@@ -16,6 +17,8 @@ use crate::link::BlobSink;
 pub struct Request<'a> {
     /// The method.
     pub kind: AttestorKind,
+    /// The login's protocol version: which shape the answer has.
+    pub version: u8,
     /// The challenge's round: 0 asks for a payload, later rounds ask about it.
     pub round: u8,
     /// The method's own data.
@@ -72,10 +75,27 @@ impl core::fmt::Display for EvidenceError {
 
 impl core::error::Error for EvidenceError {}
 
+/// What a node brings to a login that nobody on the bus to its TPM can choose.
+#[derive(Clone, Copy)]
+pub struct Own<'a> {
+    /// What its record ties it to.
+    pub pins: Pins<'a>,
+    /// Noise of the board.
+    pub noise: &'a [u8],
+    /// Numbers that are never all the same again: boots, attempts, microseconds.
+    pub counts: [u64; 3],
+}
+
 /// A source of proofs.
 pub trait EvidenceSource {
     /// The methods it can prove on this node.
     fn kinds(&self) -> AttestorSet;
+
+    /// Takes what the node brings to the login that [`begin`](Self::begin) makes ready for. Thrown away as it is, which is
+    /// for sources that talk to nobody over a bus.
+    fn prepare(&mut self, own: &Own<'_>) {
+        let _ = own;
+    }
 
     /// Makes ready for a login: whatever an earlier one left behind is gone afterwards.
     ///

@@ -277,11 +277,14 @@ fn read_whole<'b, T: TpmTransport>(
     let mut offset = 0;
     while offset < nv.data_size {
         let part = tpm.nv_read(&nv, offset, nv.data_size - offset)?;
-        whole
+        let to = whole
             .get_mut(usize::from(offset)..)
             .and_then(|to| to.get_mut(..part.len()))
-            .ok_or(KeyError::BadNv(index))?
-            .copy_from_slice(part);
+            .ok_or(KeyError::BadNv(index))?;
+        // As long as each other, which the compiler does not follow: `copy_from_slice` would keep a panic.
+        for (to, from) in to.iter_mut().zip(part) {
+            *to = *from;
+        }
         // A part is never longer than what was asked for, and never empty.
         offset += part.len() as u16;
     }

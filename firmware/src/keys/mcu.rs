@@ -37,7 +37,7 @@ impl core::fmt::Debug for DerivedKey {
 impl DerivedKey {
     /// The key of a device's secret, always the same one. Nothing of the secret can be told from the key.
     #[must_use]
-    pub fn of(secret: &[u8; 32]) -> Self {
+    pub fn of(secret: &[u8]) -> Self {
         let mut numbers = Drbg::new();
         numbers.stir(&[LABEL, secret]);
         let mut key = Self([0; 32]);
@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn a_secret_has_one_key_and_another_secret_another() {
-        let public = |secret| DerivedKey::of(&secret).public().unwrap();
+        let public = |secret: [u8; 32]| DerivedKey::of(&secret).public().unwrap();
         assert_eq!(public([1; 32]), public([1; 32]));
         assert_ne!(public([1; 32]), public([2; 32]));
         assert_ne!(public([0; 32]), public([1; 32]));

@@ -3,11 +3,12 @@
 //! * [`ek`]: endorsement key by template and NV, with its certificates.
 //! * [`ak`]: attestation key, a primary of the endorsement hierarchy.
 //! * [`mod@activate`]: what the verifier sealed to both.
+//! * `protect`: the EK's pinned Name, and the session that guards the bus.
 //! * [`mod@quote`]: PCR values and a quote that agree.
 //! * [`mcu`]: the microcontroller's own key, which is in no TPM.
 //! * [`svid_key`]: the key that the node's SVID is for, and its certification request ([`csr`]).
 //!
-//! At most three objects and one session are in the TPM at any time, which is what the smallest chips hold. What is loaded is ours until
+//! At most three objects and two sessions are in the TPM at any time, which is what the smallest chips hold. What is loaded is ours until
 //! flushed; every error path flushes what it loaded. No private key material of a TPM ever passes here.
 
 pub mod activate;
@@ -19,6 +20,8 @@ pub mod devid;
 pub mod ek;
 #[cfg(feature = "secure-bus")]
 pub mod mcu;
+#[cfg(feature = "secure-bus")]
+pub mod protect;
 pub mod quote;
 pub mod svid_key;
 
@@ -33,6 +36,8 @@ pub use self::devid::{Devid, DevidKey, DevidParent};
 pub use self::ek::{Ek, EkIndices};
 #[cfg(feature = "secure-bus")]
 pub use self::mcu::{DerivedKey, McuKey};
+#[cfg(feature = "secure-bus")]
+pub use self::protect::protect;
 pub use self::quote::{AgreedQuote, quote};
 pub use self::svid_key::{SvidKey, SvidKeyTemplate};
 use crate::tpm::TpmError;
@@ -58,6 +63,8 @@ pub enum KeyError {
     UnknownHash,
     /// PCR values and quote disagreed each time.
     Disagree,
+    /// The EK is not the one that the node was provisioned with: another TPM, or somebody who answers in its place.
+    OtherEk,
 }
 
 impl KeyError {
@@ -88,6 +95,7 @@ impl core::fmt::Display for KeyError {
             }
             Self::UnknownHash => "AK signs with an unknown hash",
             Self::Disagree => "PCRs changed between every reading and its quote",
+            Self::OtherEk => "not the TPM that the node was provisioned with",
         })
     }
 }

@@ -56,9 +56,11 @@ pub fn quote<'t, 'v, T: TpmTransport>(
 /// (`[TPM2.0 1.85 Part 2]` 10.12.1, TPMS_QUOTE_INFO: pcrDigest is its last field).
 fn ends_with_digest(attest: &[u8], hash: AlgId, values: &[u8]) -> Result<bool, KeyError> {
     let matches = |digest: &[u8]| {
-        attest
-            .strip_suffix(digest)
-            .is_some_and(|head| head.ends_with(&(digest.len() as u16).to_be_bytes()))
+        let head = attest.len().checked_sub(digest.len());
+        let parts = head.and_then(|head| attest.split_at_checked(head));
+        parts.is_some_and(|(head, tail)| {
+            tail == digest && head.ends_with(&(digest.len() as u16).to_be_bytes())
+        })
     };
     match hash {
         AlgId::SHA256 => Ok(matches(&Sha256::digest(values))),

@@ -124,11 +124,22 @@ impl<S: Write> Sender<'_, S> {
     }
 
     fn send_parts(&mut self, kind: FrameKind, body: &[&[u8]]) -> Result<(), LinkError> {
-        write_frame_parts(kind, body, &mut |bytes| {
-            self.serial.write_all(bytes).map_err(|_| LinkError)
-        })?;
+        write_frame_parts(kind, body, &mut |bytes| write_all(self.serial, bytes))?;
         self.serial.flush().map_err(|_| LinkError)
     }
+}
+
+/// As `embedded_io::Write::write_all`, but a port that takes nothing, or says that it took more than there was, has failed:
+/// there it is a panic.
+pub(crate) fn write_all<S: Write>(serial: &mut S, mut bytes: &[u8]) -> Result<(), LinkError> {
+    while !bytes.is_empty() {
+        let taken = serial.write(bytes).map_err(|_| LinkError)?;
+        bytes = match bytes.get(taken..) {
+            Some(rest) if taken > 0 => rest,
+            _ => return Err(LinkError),
+        };
+    }
+    Ok(())
 }
 
 /// Where an evidence source puts the pieces of a long field. One implementor writes them to the line; the tests
@@ -152,5 +163,55 @@ impl<S: Write> BlobSink for Sender<'_, S> {
         let mut head = [0; Chunk::MAX_HEAD];
         let head = chunk.write_head(&mut head).map_err(|_| LinkError)?;
         self.send_parts(FrameKind::CHUNK, &[head, bytes])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A port that says it took so many bytes, whatever it was given.
+    struct Port {
+        takes: usize,
+        calls: u32,
+    }
+
+    impl embedded_io::ErrorType for Port {
+        type Error = embedded_io::ErrorKind;
+    }
+
+    impl Write for Port {
+        fn write(&mut self, _: &[u8]) -> Result<usize, Self::Error> {
+            self.calls += 1;
+            Ok(self.takes)
+        }
+        fn flush(&mut self) -> Result<(), Self::Error> {
+            Ok(())
+        }
+    }
+
+    fn send(takes: usize) -> (Result<(), LinkError>, u32) {
+        let mut serial = Port { takes, calls: 0 };
+        let mut sender = Sender {
+            serial: &mut serial,
+        };
+        let result = sender.send(FrameKind::MESSAGE, b"hello");
+        (result, serial.calls)
+    }
+
+    #[test]
+    fn a_port_that_takes_nothing_has_failed() {
+        assert_eq!(send(0), (Err(LinkError), 1));
+    }
+
+    #[test]
+    fn a_port_that_takes_more_than_there_was_has_failed() {
+        assert_eq!(send(1_000), (Err(LinkError), 1));
+    }
+
+    #[test]
+    fn a_port_that_takes_a_byte_at_a_time_gets_all() {
+        // A zero at either end; the body, its kind and its checksum with one byte of COBS before them.
+        assert_eq!(send(1), (Ok(()), 2 + 1 + 1 + 5 + 4));
     }
 }

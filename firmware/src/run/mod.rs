@@ -11,17 +11,19 @@
 mod session;
 mod timing;
 
+use assay_common::identity::Pins;
 use assay_common::protocol::{
     AgentMessage, DenyCode, FrameKind, MAX_AGENT_MESSAGE, MessageWriter, TroubleCode, WriteFields,
 };
 use embedded_io::{Read, ReadReady, Write};
 use sha2::{Digest, Sha256};
+use zeroize::Zeroize;
 
 use self::session::Live;
 pub use self::session::{Granted, Observer};
 pub use self::timing::Timing;
 use crate::agent::{Answer, Failure, Opening, Refusal, Renewing, Waiting};
-use crate::evidence::{EvidenceError, EvidenceSource};
+use crate::evidence::{EvidenceError, EvidenceSource, Own};
 use crate::fmt::{info, warning};
 use crate::link::Link;
 use crate::platform::{BoardInfo, Platform};
@@ -185,8 +187,7 @@ where
     /// [`Failure`]; nothing of the attempt is left behind in the TPM.
     pub fn login(&mut self) -> Result<Granted, Failure> {
         self.session = None;
-        let opening = Opening::new(self.record)?;
-        self.source.begin()?;
+        let opening = self.wake()?;
         let result = self.open(opening);
         match result {
             Ok(granted) if granted.has_svid || granted.renew_in_s.is_some() => {
@@ -198,6 +199,32 @@ where
                 result
             }
         }
+    }
+
+    /// Makes the source ready: for a login, which does so itself, or to measure before one.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`] when there is no record, or the source cannot be used now.
+    pub fn wake(&mut self) -> Result<Opening<'r>, Failure> {
+        let opening = Opening::new(self.record)?;
+        self.prepare(opening.pins());
+        self.source.begin()?;
+        Ok(opening)
+    }
+
+    // Apart from the caller, whose frame lies under the deepest stack of a login.
+    #[inline(never)]
+    fn prepare(&mut self, pins: Pins<'_>) {
+        let mut noise = [0; 32];
+        let len = self.platform.noise(&mut noise);
+        let boots = self.platform.boots();
+        self.source.prepare(&Own {
+            pins,
+            noise: noise.get(..len).unwrap_or_default(),
+            counts: [boots.into(), self.attempt.into(), self.platform.now_us()],
+        });
+        noise.zeroize();
     }
 
     /// One renewal of the session, in one round trip.
@@ -395,13 +422,17 @@ where
     }
 }
 
-/// True when the failure says that no TPM is there, or that it hangs: what its reset may cure. A TPM that answers is
+/// True when the failure says that no TPM is there, or that it hangs: what its reset may cure; or that it was reset without
+/// the node, which only a start of both cures. Any other TPM that answers is
 /// not reset, whatever it says, since then its answer is the trouble and the reset would forget what was measured.
 const fn lacks_tpm(failure: Failure) -> bool {
     matches!(
         failure,
         Failure::Evidence(EvidenceError {
-            code: TroubleCode::TPM_ABSENT | TroubleCode::TPM_LOCALITY | TroubleCode::TPM_TIMEOUT,
+            code: TroubleCode::TPM_ABSENT
+                | TroubleCode::TPM_LOCALITY
+                | TroubleCode::TPM_TIMEOUT
+                | TroubleCode::MEASUREMENT_LOST,
             ..
         })
     )

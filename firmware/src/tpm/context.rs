@@ -32,6 +32,15 @@ impl<T: TpmTransport> Tpm<T> {
         self.finish()
     }
 
+    /// Unloads what a failure leaves behind, whatever the TPM says to it; [`last_command`](Self::last_command) stays the one
+    /// that failed.
+    #[cfg(feature = "secure-bus")]
+    pub(crate) fn clean_up(&mut self, handle: Handle) {
+        let failed = self.exchange.frame;
+        let _ = self.flush(handle);
+        self.exchange.frame = failed;
+    }
+
     /// Flushes every transient object, loaded session and saved session that isn't ours; returns how
     /// many. Persistent objects stay.
     ///

@@ -7,7 +7,7 @@
 //!
 //! The layer repeats what the TPM asks to be repeated, flushes what is stale when the TPM runs out of
 //! memory, and sorts everything else into [`TpmError`]. It makes no decisions, and holds no key but that of the
-//! session which guards the bus once [`protect`](Tpm::protect) has started one.
+//! session which guards the bus once `Tpm::protect` has started one.
 
 mod attestation;
 #[cfg(feature = "console")]
@@ -124,6 +124,14 @@ impl<T: TpmTransport> Tpm<T> {
     /// The buffer sizes that the TPM reported at [`start`](Self::start).
     pub const fn sizes(&self) -> Sizes {
         self.sizes
+    }
+
+    /// Whether a session guards the bus: all that matters goes through it, or fails. Never without the feature `secure-bus`.
+    pub fn is_protected(&self) -> bool {
+        #[cfg(feature = "secure-bus")]
+        return self.secure.is_there();
+        #[cfg(not(feature = "secure-bus"))]
+        false
     }
 
     /// Overwrites the last response, which held a secret.

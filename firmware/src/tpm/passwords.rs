@@ -1,7 +1,7 @@
 //! The passwords of hierarchies and keys, where a host's administrator has set some.
 //!
-//! They go to the TPM as they are, in password sessions: a session with an HMAC would keep them off the bus, but every other
-//! secret of a login, such as the one in a credential, is on it in clear as well.
+//! Where a session guards the command, that of the first authorization takes part in the HMAC and stays off the bus. All others
+//! go to the TPM as they are, in password sessions: before there is a session, and of a command's second authorization.
 
 use alloc::vec::Vec;
 

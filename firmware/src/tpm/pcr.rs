@@ -130,7 +130,7 @@ impl<T: TpmTransport> Tpm<T> {
 
     /// `TPM2_PCR_Extend` (22.2) of one bank by one digest, with empty authorization.
     ///
-    /// The bus is not protected: somebody on it can drop or replace a measurement.
+    /// Without a [session](Self::is_protected) somebody on the bus can drop or replace a measurement.
     ///
     /// # Errors
     /// [`TpmError::Rc`] when the PCR may not be extended from this locality.

@@ -18,8 +18,8 @@ const EMPTY_ANSWERS: u8 = 3;
 impl<T: TpmTransport> Tpm<T> {
     /// Fills `out` by `TPM2_GetRandom` (16.1), 32 bytes at a time; the TPM may give fewer.
     ///
-    /// The bus is not protected: somebody on it can choose these numbers. They are good for nonces,
-    /// and for keys only together with another source.
+    /// Without a [session](Self::is_protected) somebody on the bus can see and choose these numbers. They are good for nonces
+    /// then, and for keys only together with another source.
     ///
     /// # Errors
     /// [`TpmError::Malformed`] when the TPM gives more than it was asked for, or nothing three times.

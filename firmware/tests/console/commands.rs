@@ -4,7 +4,7 @@ use assay_firmware::console::MAX_LINE;
 use assay_firmware::settings::SettingsError;
 
 use crate::desk::Desk;
-use crate::provisioning::{FINGERPRINT, record};
+use crate::provisioning::{FINGERPRINT, pinned_record, record};
 use crate::tpm::healthy;
 
 fn desk() -> Desk {
@@ -65,9 +65,25 @@ record          whole
   cluster       lab
   trust domain  example.org
   verifier key  sha256 {FINGERPRINT}
+  EK pin        none: any TPM will do
 "
     );
     assert!(said.ends_with(&expected), "{said}");
+}
+
+#[test]
+fn a_pinned_record_shows_its_tpm_and_not_its_secret() {
+    let mut desk = desk();
+    let (record, name, secret) = pinned_record();
+    desk.knobs.borrow_mut().record = record;
+    let said = desk.asks("info");
+    assert!(
+        said.ends_with(&format!(
+            "  EK pin        Name {name}\n  secret        32 bytes, not shown\n"
+        )),
+        "{said}"
+    );
+    assert!(!said.contains(&secret), "{said}");
 }
 
 #[test]

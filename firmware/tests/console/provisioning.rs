@@ -1,7 +1,7 @@
 //! `provision`: nothing is written that the agent would not take, and nothing is replaced by accident.
 
-use assay_common::identity::Provisioning;
 use assay_common::identity::provisioning::MAX_RECORD;
+use assay_common::identity::{Pins, Provisioning};
 use assay_firmware::console::RecordFault;
 
 use crate::desk::Desk;
@@ -31,6 +31,25 @@ fn record_with(cluster: &str, key: &[u8]) -> Vec<u8> {
 
 pub fn record(cluster: &str) -> Vec<u8> {
     record_with(cluster, &key())
+}
+
+/// A record of the second form, its Name as hex, and its secret as hex.
+pub fn pinned_record() -> (Vec<u8>, String, String) {
+    let name = [&[0x00, 0x0B][..], &[0x5A; 32]].concat();
+    let secret = [0xC3; 32];
+    let key = key();
+    let record = Provisioning {
+        cluster: "lab",
+        trust_domain: "example.org",
+        verifier_key: &key,
+    };
+    let pins = Pins {
+        ek_name: &name,
+        secret: &secret,
+    };
+    let mut out = [0; MAX_RECORD];
+    let len = record.write_pinned(&pins, &mut out).unwrap();
+    (out[..len].to_vec(), hex(&name), hex(&secret))
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -24,6 +24,7 @@ mod fifo;
 mod frugality;
 mod golden;
 mod keys;
+mod measure;
 mod model;
 mod pcr;
 mod recovery;

@@ -16,6 +16,7 @@
 //! | `nrst` | pin of the TPM's reset line | not wired |
 //! | `uid` | 24 hex digits, the chip's unique id | `415353415900000000000001` |
 //! | `settings` | file in which the flash sectors that the board writes outlive the run | none |
+//! | `record` | `on`, `off`: the sector with the provisioning record is blank and can be written | `off` |
 //! | `count` | `on`, `off`: count instructions | `off` |
 //! | `start`, `stop` | addresses; instructions between them are reported (implies `count`) | none |
 //! | `stack` | `LOW:HIGH`; the lowest write in it is reported | none |
@@ -59,6 +60,8 @@ pub struct Args {
     pub uid: [u8; 12],
     /// Where the board's settings are kept.
     pub settings: Option<PathBuf>,
+    /// Whether the sector with the provisioning record is the board's to write.
+    pub record: bool,
     /// Whether to count instructions.
     pub count: bool,
     /// Counting from the instruction at `.0` to the one at `.1`.
@@ -110,6 +113,7 @@ impl Args {
             nrst: None,
             uid: *b"ASSAY\0\0\0\0\0\0\x01",
             settings: None,
+            record: false,
             count: false,
             span: None,
             stack: None,
@@ -153,6 +157,7 @@ impl Args {
                 "nrst" => args.nrst = Some(pin(value).map_err(bad)?),
                 "uid" => args.uid = uid(value).map_err(bad)?,
                 "settings" => args.settings = Some(PathBuf::from(value)),
+                "record" => args.record = switch(value).map_err(bad)?,
                 "count" => args.count = switch(value).map_err(bad)?,
                 "start" => start = Some(number(value).map_err(bad)?),
                 "stop" => stop = Some(number(value).map_err(bad)?),

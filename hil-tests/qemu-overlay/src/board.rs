@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use assay_spi_tpm::SpiTpm;
 
 use crate::args::Pin;
-use crate::blocks::flash::{SETTINGS_BASE, SETTINGS_LEN};
+use crate::blocks::flash::{RECORD_BASE, SECTOR, SETTINGS_BASE, SETTINGS_LEN};
 use crate::blocks::{Flash, FlashInfo, Gpio, Rcc, Rx, Spi, Words, merge, narrow};
 
 /// GPIO ports of the chip, A to I.
@@ -31,6 +31,9 @@ pub enum Block {
     Flash,
     /// The sectors of the flash that the board writes.
     Settings,
+    /// The sector of the flash with the provisioning record; laid over the machine's only where the board shall write it,
+    /// since what QEMU loads there would be hidden.
+    Record,
     /// A port, 0 = A.
     Gpio(u8),
     /// The TPM's bus.
@@ -48,6 +51,7 @@ impl Block {
             Self::Pwr => 0x4000_7000,
             Self::Flash => 0x4002_3C00,
             Self::Settings => SETTINGS_BASE,
+            Self::Record => RECORD_BASE,
             Self::Gpio(port) => {
                 0x4002_0000u64.saturating_add(u64::from(port).saturating_mul(0x400))
             }
@@ -61,6 +65,7 @@ impl Block {
     pub fn size(self) -> u64 {
         match self {
             Self::Settings => SETTINGS_LEN as u64,
+            Self::Record => SECTOR as u64,
             _ => REGISTERS_LEN,
         }
     }
@@ -72,6 +77,7 @@ impl Block {
             Self::Pwr,
             Self::Flash,
             Self::Settings,
+            Self::Record,
             Self::Spi1,
             Self::FlashInfo,
         ]
@@ -82,6 +88,11 @@ impl Block {
 
 /// Bytes of address space of a block of registers.
 const REGISTERS_LEN: u64 = 0x400;
+
+/// The record's sector follows upon the settings'.
+fn record_offset(offset: u32) -> u32 {
+    offset.saturating_add(u32::try_from(SETTINGS_LEN).unwrap_or(u32::MAX))
+}
 
 /// The board.
 pub struct Board {
@@ -107,6 +118,7 @@ impl Board {
         nrst: Option<Pin>,
         uid: [u8; 12],
         settings: Option<PathBuf>,
+        record: bool,
     ) -> Self {
         Self {
             tpm,
@@ -114,7 +126,7 @@ impl Board {
             nrst,
             rcc: Rcc::default(),
             pwr: Words::default(),
-            flash: Flash::new(settings),
+            flash: Flash::new(settings, record),
             ports: (0..PORTS).map(Gpio::new).collect(),
             spi: Spi::default(),
             flash_info: FlashInfo::new(uid),
@@ -153,6 +165,7 @@ impl Board {
             }
             Block::Flash => self.flash.read_register(offset, size),
             Block::Settings => self.flash.read(offset, size),
+            Block::Record => self.flash.read(record_offset(offset), size),
             Block::Gpio(port) if self.rcc.gpio_clock(port) => self
                 .ports
                 .get(usize::from(port))
@@ -176,6 +189,7 @@ impl Board {
             }
             Block::Flash => self.flash.write_register(offset, size, value),
             Block::Settings => self.flash.write(offset, size, value),
+            Block::Record => self.flash.write(record_offset(offset), size, value),
             Block::Gpio(port) if self.rcc.gpio_clock(port) => {
                 if let Some(gpio) = self.ports.get_mut(usize::from(port)) {
                     gpio.write(offset, size, value);

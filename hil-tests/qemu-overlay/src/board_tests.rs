@@ -12,7 +12,7 @@ const AFRL: u32 = 0x20;
 
 fn board() -> Board {
     let tpm = SpiTpm::new(ScriptedTpm::new(), Config::chip(Personality::SLB9672));
-    Board::new(tpm, CS, None, [7; 12], None)
+    Board::new(tpm, CS, None, [7; 12], None, false)
 }
 
 fn with_clocks() -> Board {
@@ -102,7 +102,14 @@ fn the_reset_pin_pulses_the_tpms_reset_line() {
     let mock = ScriptedTpm::new();
     let journal = mock.journal();
     let tpm = SpiTpm::new(mock, Config::default());
-    let mut board = Board::new(tpm, CS, Some(Pin { port: 0, number: 1 }), [0; 12], None);
+    let mut board = Board::new(
+        tpm,
+        CS,
+        Some(Pin { port: 0, number: 1 }),
+        [0; 12],
+        None,
+        false,
+    );
     board.write(Block::Rcc, 0x30, 4, 1);
     board.write(Block::Gpio(0), MODER, 4, 1 << 2);
     assert_eq!(journal.lock().map(|j| j.resets).unwrap_or(0), 0);

@@ -136,7 +136,14 @@ fn make_board(args: &Args) -> Board {
             counters::to_json_members()
         ));
     }));
-    Board::new(tpm, args.cs, args.nrst, args.uid, args.settings.clone())
+    Board::new(
+        tpm,
+        args.cs,
+        args.nrst,
+        args.uid,
+        args.settings.clone(),
+        args.record,
+    )
 }
 
 fn report(line: &str) {
@@ -153,7 +160,8 @@ extern "C" fn on_vcpu_init(_id: PluginId, vcpu: c_uint) {
         if vcpu != 0 {
             return;
         }
-        for block in Block::all() {
+        let record = ARGS.get().is_some_and(|args| args.record);
+        for block in Block::all().filter(|block| record || *block != Block::Record) {
             overlay(block);
         }
         // SAFETY: QEMU calls back with the same null pointer, under its own lock.

@@ -7,6 +7,7 @@
 //! * [`slave`]: frames, registers, FIFO.
 //! * [`chip`]: what silicon limits and how chips differ.
 //! * [`fault`]: everything that can go wrong, by plan.
+//! * [`interposer`]: somebody between the FIFO and the TPM who means harm.
 //! * [`backend`], [`swtpm`], [`mock`]: who computes the answers.
 //! * [`stats`]: what was clocked.
 //!
@@ -28,6 +29,7 @@ pub mod clock;
 pub mod command;
 pub mod fault;
 pub mod hal;
+pub mod interposer;
 pub mod message;
 pub mod mock;
 pub mod random;

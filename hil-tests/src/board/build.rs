@@ -43,32 +43,60 @@ pub fn build_plain(board: &Board, profile: Profile) -> Result<PathBuf> {
         &target_dir().join("plain"),
         board,
         profile,
+        &board.package,
         &["--no-default-features"],
     )
 }
 
-/// The same with cargo features of the board.
+/// The same with cargo features of the board. Such an image has a target folder of its own, so that it never takes the place
+/// of the plain one under somebody's feet.
 ///
 /// # Errors
 ///
 /// When the build fails; cargo's own output has gone to stderr.
 pub fn build_with(board: &Board, profile: Profile, features: &[String]) -> Result<PathBuf> {
+    let target_dir = match features {
+        [] => target_dir(),
+        _ => target_dir().join("with").join(features.join("+")),
+    };
     build_in(
-        &target_dir(),
+        &target_dir,
         board,
         profile,
+        &board.package,
         &["--features", &features.join(",")],
     )
+}
+
+/// Builds a board's bring-up image and returns its ELF.
+///
+/// # Errors
+///
+/// When the board has none, or the build fails; cargo's own output has gone to stderr.
+pub fn build_bringup(board: &Board, profile: Profile) -> Result<PathBuf> {
+    if !board.manifest.bringup {
+        bail!(
+            "boards/{} has no bring-up image (`bringup` in its manifest)",
+            board.name
+        );
+    }
+    // Another binary, so the same folder does.
+    let binary = format!("{}-bringup", board.package);
+    let features = ["--features", "console"];
+    build_in(&target_dir(), board, profile, &binary, &features)
 }
 
 fn build_in(
     target_dir: &Path,
     board: &Board,
     profile: Profile,
+    binary: &str,
     features: &[&str],
 ) -> Result<PathBuf> {
-    let status = cargo()
+    let mut command = cargo();
+    command
         .args(["build", "--quiet", "--locked", "-p", &board.package])
+        .args(["--bin", binary])
         .args([
             "--target",
             &board.manifest.target,
@@ -78,9 +106,16 @@ fn build_in(
         .args(features)
         .args(same_paths(&board.manifest.target))
         .env("CARGO_TARGET_DIR", target_dir)
-        .current_dir(workspace_root())
-        .status()
-        .context("cargo does not start")?;
+        .current_dir(workspace_root());
+    if features
+        .iter()
+        .any(|list| list.split(',').any(|feature| feature == "defmt"))
+        && std::env::var_os("DEFMT_LOG").is_none()
+    {
+        // Without it only errors are in the image, and an empty log looks like a broken one.
+        command.env("DEFMT_LOG", "debug");
+    }
+    let status = command.status().context("cargo does not start")?;
     if !status.success() {
         bail!(
             "boards/{} does not build for {}",
@@ -91,7 +126,7 @@ fn build_in(
     Ok(target_dir
         .join(&board.manifest.target)
         .join(profile.name())
-        .join(&board.package))
+        .join(binary))
 }
 
 /// Runs clippy over a board: plain, and once per feature its manifest names.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
-pub use build::{Profile, build, build_plain, build_with, cargo, lint};
+pub use build::{Profile, build, build_bringup, build_plain, build_with, cargo, lint};
 pub use image::{ImageSize, image_size, symbol_address};
 
 /// One folder below `boards/`.
@@ -47,6 +47,9 @@ pub struct Manifest {
     /// Features that the lints must cover, each by itself.
     #[serde(default)]
     pub features: Vec<String>,
+    /// Whether it has a bring-up image: a binary of the package's name and `-bringup`, built with the feature `console`.
+    #[serde(default)]
+    pub bringup: bool,
     /// How QEMU runs it; none for a board that it cannot run.
     pub qemu: Option<Machine>,
 }
@@ -74,6 +77,8 @@ pub struct Machine {
     /// Which `-serial` of the machine is the link, from 0.
     #[serde(default)]
     pub serial: usize,
+    /// Which `-serial` the log of the feature `defmt` goes to, where it goes to one.
+    pub log: Option<usize>,
     /// `-cpu`, where the machine's default does not serve.
     pub cpu: Option<String>,
 }

@@ -74,10 +74,10 @@ impl Bridge {
             .try_clone()
             .map_err(io_error("copying the bridge's FIFO"))?;
 
-        let socket = |tpm: &Swtpm| SwtpmSocket::new(tpm.data_path(), Some(tpm.control_path()));
-        let mut model = SpiTpm::new(socket(tpm), config);
+        let socket = |data, tpm: &Swtpm| SwtpmSocket::new(data, Some(tpm.control_path()));
+        let mut model = SpiTpm::new(socket(options.data_path(tpm), tpm), config);
         if let Some(spare) = spare {
-            model = model.with_spare(socket(spare));
+            model = model.with_spare(socket(spare.data_path(), spare));
         }
         let (sender, events) = Events::channel();
         let _ = sender.send(Event::Start {
@@ -137,6 +137,7 @@ fn config(options: &OverlayOptions) -> Result<Config, QemuError> {
     let absent = [
         ("reset_pin", options.reset_pin.is_some()),
         ("unique_id", options.unique_id.is_some()),
+        ("writable_record", options.writable_record),
         ("count", options.count),
         ("span", options.span.is_some()),
     ];

@@ -24,7 +24,8 @@ pub struct Launch<'a> {
     tpm: &'a Swtpm,
     spare: Option<&'a Swtpm>,
     loads: Vec<(PathBuf, u64)>,
-    logs: Vec<(usize, PathBuf)>,
+    /// What is not the link: its number, and where QEMU sends it.
+    lines: Vec<(usize, String)>,
     icount_shift: Option<u8>,
     overlay: OverlayOptions,
     deadline: Duration,
@@ -40,7 +41,7 @@ impl<'a> Launch<'a> {
             tpm,
             spare: None,
             loads: Vec::new(),
-            logs: Vec::new(),
+            lines: Vec::new(),
             icount_shift: None,
             overlay: OverlayOptions::default(),
             deadline: DEADLINE,
@@ -57,7 +58,15 @@ impl<'a> Launch<'a> {
     /// Writes what serial line `number` (from 0) sends into `file`.
     #[must_use]
     pub fn log_serial(mut self, number: usize, file: &Path) -> Self {
-        self.logs.push((number, file.to_owned()));
+        self.lines
+            .push((number, format!("file:{}", file.display())));
+        self
+    }
+
+    /// Connects serial line `number` (from 0) to whoever listens at the unix socket `path`.
+    #[must_use]
+    pub fn connect_serial(mut self, number: usize, path: &Path) -> Self {
+        self.lines.push((number, format!("unix:{}", escape(path))));
         self
     }
 
@@ -121,16 +130,16 @@ impl<'a> Launch<'a> {
             escape(&folder.join("link"))
         ));
         let last = self
-            .logs
+            .lines
             .iter()
             .map(|(number, _)| *number)
             .fold(link, usize::max);
         for number in 0..=last {
-            let log = self.logs.iter().find(|(of, _)| *of == number);
-            command.arg("-serial").arg(match log {
-                _ if number == link => "chardev:link".to_owned(),
-                Some((_, file)) => format!("file:{}", file.display()),
-                None => "null".to_owned(),
+            let line = self.lines.iter().find(|(of, _)| *of == number);
+            command.arg("-serial").arg(match line {
+                _ if number == link => "chardev:link",
+                Some((_, other)) => other,
+                None => "null",
             });
         }
         command

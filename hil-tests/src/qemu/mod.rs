@@ -11,6 +11,7 @@
 //! * [`overlay`] builds the plugin and writes its arguments.
 //! * [`launch`] writes the command line, [`process`] is the running machine, [`qmp`] and [`events`] its
 //!   side channels.
+//! * [`monitor`] builds the program that decodes the log of a board.
 //! * [`bridge`](self) is the fallback for a QEMU that cannot load the overlay: the board `mps2-an386` reaches the
 //!   same model through FIFOs.
 //!
@@ -20,6 +21,7 @@ mod bridge;
 pub mod events;
 pub mod launch;
 pub mod locate;
+pub mod monitor;
 pub mod overlay;
 pub mod process;
 pub mod qmp;
@@ -75,8 +77,8 @@ pub enum QemuError {
         /// What was wrong.
         reason: String,
     },
-    /// The overlay did not build; cargo has said why.
-    #[error("the overlay does not build ({0})")]
+    /// The overlay, or the log monitor, did not build; cargo has said why.
+    #[error("the program that goes with QEMU does not build ({0})")]
     Build(String),
     /// A file, socket or process could not be made.
     #[error("{what}: {source}")]

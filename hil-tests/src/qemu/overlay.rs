@@ -34,15 +34,24 @@ pub struct OverlayOptions {
     pub unique_id: Option<[u8; 12]>,
     /// File in which the board's settings outlive a run; without it they end with QEMU.
     pub settings: Option<PathBuf>,
+    /// The sector with the provisioning record can be written too. It is blank then, whatever is loaded there.
+    pub writable_record: bool,
     /// Count instructions.
     pub count: bool,
     /// Report the instructions between these addresses.
     pub span: Option<(u64, u64)>,
     /// Report the lowest write in this range of addresses.
     pub stack: Option<(u64, u64)>,
+    /// Somebody's socket in front of the TPM's own: see [`assay_spi_tpm::interposer::socket`].
+    pub interposed: Option<PathBuf>,
 }
 
 impl OverlayOptions {
+    /// Where the model sends commands.
+    pub(super) fn data_path<'a>(&'a self, tpm: &'a Swtpm) -> &'a Path {
+        self.interposed.as_deref().unwrap_or(tpm.data_path())
+    }
+
     /// The value of `-plugin`: library, sockets and options.
     #[must_use]
     pub fn plugin_argument(
@@ -55,7 +64,7 @@ impl OverlayOptions {
         let path = |path: &Path| path.display().to_string();
         let mut pairs = vec![
             ("file", path(library)),
-            ("swtpm", path(tpm.data_path())),
+            ("swtpm", path(self.data_path(tpm))),
             ("control", path(tpm.control_path())),
             ("stats", path(stats)),
         ];
@@ -85,6 +94,9 @@ impl OverlayOptions {
                 .as_deref()
                 .map(|file| ("settings", path(file))),
         );
+        if self.writable_record {
+            pairs.push(("record", "on".to_owned()));
+        }
         if self.count {
             pairs.push(("count", "on".to_owned()));
         }

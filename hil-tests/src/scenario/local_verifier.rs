@@ -4,6 +4,8 @@
 //! again here, as `assay_host_verifier::server::conversation` does it on tokio, so that a login runs in virtual time.
 //! What depends on that routing is tested with the real service, in `host-verifier/tests/service` and in QEMU.
 
+use core::pin::pin;
+use core::task::{Context, Poll, Waker};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -11,12 +13,14 @@ use assay_common::protocol::{
     AgentMessage, DenyCode, FrameError, FrameKind, Renew, Trouble, decode,
 };
 use assay_host_verifier::blobs::Blobs;
-use assay_host_verifier::clock::Moment;
+use assay_host_verifier::clock::{Moment, SystemClock};
 use assay_host_verifier::login::{
     AwaitHello, AwaitProofs, Denied, Env, Granted, Next, Step, SvidOrder, Turn, Verifier, renewal,
 };
+use assay_host_verifier::outside::NoOutside;
 use assay_host_verifier::random::SecureRandom;
-use assay_host_verifier::store::{NodeRecord, SessionRecord, check};
+use assay_host_verifier::server::World;
+use assay_host_verifier::store::{MemoryStore, NodeRecord, SessionRecord, check};
 
 use super::line::Peer;
 
@@ -58,6 +62,8 @@ pub struct LocalVerifier {
     pub outcomes: Vec<Outcome>,
     /// The last message sent.
     pub said: Option<Vec<u8>>,
+    /// Which images are registered, and how often nodes have booted.
+    pub register: Arc<MemoryStore>,
     /// Every frame received, for tests that look at them.
     pub tape: Vec<(FrameKind, Vec<u8>)>,
 }
@@ -81,6 +87,7 @@ impl LocalVerifier {
             nodes: BTreeMap::new(),
             sessions: BTreeMap::new(),
             issue: Box::new(|_| Vec::new()),
+            register: Arc::default(),
             steps: Vec::new(),
             outcomes: Vec::new(),
             said: None,
@@ -241,8 +248,21 @@ impl LocalVerifier {
                     let node = self.nodes.get(waiting.untrusted_subject()).cloned();
                     waiting.handle(&env, node)
                 }
-                // The scenarios' policies ask for nothing but the TPM.
-                Next::Inquire(waiting) => waiting.expire(),
+                // The scenarios' policies ask nobody but the register of images, which answers at once.
+                Next::Inquire(waiting) => {
+                    let clock = Arc::new(SystemClock::new());
+                    let world = World::new(Arc::new(NoOutside), self.register.clone(), clock);
+                    match at_once(waiting.run(&world)) {
+                        None => waiting.expire(),
+                        Some(answers) => {
+                            let env = Env {
+                                now: (self.now)(),
+                                random: &*self.random,
+                            };
+                            waiting.handle(&env, answers).1
+                        }
+                    }
+                }
                 Next::Commit(commit) => {
                     let update = commit.record().node.clone();
                     if let Err(conflict) = check(&update, self.nodes.values()) {
@@ -316,4 +336,13 @@ impl Peer for LocalVerifier {
     }
 
     fn damaged(&mut self, _error: FrameError) {}
+}
+
+/// What a future comes to that waits for nobody.
+fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
+    let mut context = Context::from_waker(Waker::noop());
+    match pin!(future).poll(&mut context) {
+        Poll::Ready(value) => Some(value),
+        Poll::Pending => None,
+    }
 }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use assay_common::identity::Provisioning;
 use assay_common::identity::provisioning::MAX_RECORD;
+use assay_common::identity::{Pins, Provisioning};
 use assay_firmware::agent::Failure;
 use assay_firmware::bus::SpiTis;
 use assay_firmware::evidence::tpm::TpmEvidence;
+use assay_firmware::measure::{Measurable, MeasuredBoot};
 use assay_firmware::platform::{BoardInfo, Platform};
 use assay_firmware::run::{Granted, Node, Timing};
 use assay_firmware::tis::Tis;
@@ -17,7 +18,7 @@ use assay_host_verifier::clock::Moment;
 use assay_host_verifier::config::DEFAULT_LOGIN_TIMEOUT;
 use assay_host_verifier::login::{ChallengeKey, Verifier};
 use assay_host_verifier::policy::PolicyDocument;
-use assay_host_verifier::random::SystemRandom;
+use assay_host_verifier::random::{SecureRandom, SystemRandom};
 use assay_host_verifier::session::PathTemplate;
 use assay_spi_tpm::clock::VirtualClock;
 use assay_spi_tpm::hal::{ModelBus, ModelCs, SharedTpm};
@@ -46,12 +47,36 @@ type Source = TpmEvidence<Tis<SpiTis<LeashedBus<ModelBus>, ModelCs>, WatchedDela
 /// A node on a [`Loopback`].
 pub type LoopbackNode<'l> = Node<'l, VirtualPlatform, Line<LocalVerifier>, Source>;
 
+/// What a node has against whoever is on its TPM's bus.
+#[derive(Debug, Clone, Default)]
+pub struct Guards {
+    /// The Name of the EK that it is tied to; empty for none.
+    pub ek_name: Vec<u8>,
+    /// The device's secret; empty for none.
+    pub secret: Vec<u8>,
+    /// Whether its board has a source of noise.
+    pub has_noise: bool,
+    /// Which boot this is; 0 on a board that does not count.
+    pub boots: u32,
+    /// Whether it measures itself, and so keeps what a reset of the TPM changes.
+    pub measures: bool,
+}
+
+/// What a node of [`Guards::measures`] takes for its own image.
+const AGENT: Measurable<'static> = Measurable {
+    name: "agent",
+    version: "1.0.0",
+    bytes: b"the agent",
+};
+
 /// The agent's time is the model's: it passes with SPI bytes and with waiting, never with real time.
 #[derive(Clone)]
 pub struct VirtualPlatform {
     clock: VirtualClock,
     leash: Leash,
     watch: Watch,
+    has_noise: bool,
+    boots: u32,
 }
 
 impl Platform for VirtualPlatform {
@@ -67,6 +92,18 @@ impl Platform for VirtualPlatform {
     fn kick_watchdog(&mut self) {
         self.watch.kick();
     }
+
+    fn noise(&mut self, out: &mut [u8; 32]) -> usize {
+        if self.has_noise && SystemRandom.fill(out).is_ok() {
+            out.len()
+        } else {
+            0
+        }
+    }
+
+    fn boots(&mut self) -> u32 {
+        self.boots
+    }
 }
 
 /// Everything of one login.
@@ -81,6 +118,8 @@ pub struct Loopback {
     pub watch: Watch,
     record: Vec<u8>,
     clock: VirtualClock,
+    guards: Guards,
+    is_guarded: bool,
 }
 
 /// A verifier that decides by `policy`, with a key of its own.
@@ -161,15 +200,29 @@ pub fn policy(cas: &[&Path], quote: bool) -> String {
     yaml
 }
 
+/// As [`policy`], for a node that boots the registered image of this name and nothing else.
+#[must_use]
+pub fn measured_policy(cas: &[&Path], image: &str) -> String {
+    let mut yaml = policy(cas, true);
+    yaml.push_str("            requiredMeasurements: [");
+    yaml.push_str(image);
+    yaml.push_str("]\n");
+    yaml
+}
+
 /// The record of a node that pins `key`.
-fn provisioning(key: &[u8]) -> Result<Vec<u8>> {
+fn provisioning(key: &[u8], guards: &Guards) -> Result<Vec<u8>> {
     let mut record = vec![0; MAX_RECORD];
     let provisioning = Provisioning {
         cluster: CLUSTER,
         trust_domain: TRUST_DOMAIN,
         verifier_key: key,
     };
-    let len = provisioning.write(&mut record)?;
+    let pins = Pins {
+        ek_name: &guards.ek_name,
+        secret: &guards.secret,
+    };
+    let len = provisioning.write_pinned(&pins, &mut record)?;
     record.truncate(len);
     Ok(record)
 }
@@ -190,7 +243,7 @@ impl Loopback {
     ///
     /// When the node's record does not fit.
     pub fn with_verifier(model: SpiTpm, verifier: Arc<Verifier>) -> Result<Self> {
-        let record = provisioning(verifier.key.public())?;
+        let record = provisioning(verifier.key.public(), &Guards::default())?;
         let clock = model.clock();
         let tpm = SharedTpm::new(model);
         let wall = jiff::Timestamp::now();
@@ -211,6 +264,38 @@ impl Loopback {
             watch: Watch::new(clock.clone()),
             record,
             clock,
+            guards: Guards::default(),
+            is_guarded: true,
+        })
+    }
+
+    /// Gives nodes on this line what they need against whoever is on their bus.
+    ///
+    /// # Errors
+    ///
+    /// When the node's record does not fit.
+    pub fn guard(&mut self, guards: Guards) -> Result<()> {
+        let key = self.line.with_peer(|verifier| verifier.key().to_vec());
+        self.record = provisioning(&key, &guards)?;
+        self.guards = guards;
+        Ok(())
+    }
+
+    /// Has nodes on this line leave their bus unguarded, as an image without `secure-bus` does.
+    pub const fn leave_unguarded(&mut self) {
+        self.is_guarded = false;
+    }
+
+    /// Counts a boot, on a board that does.
+    ///
+    /// # Errors
+    ///
+    /// As [`guard`](Self::guard).
+    pub fn count_boot(&mut self) -> Result<()> {
+        let counts = u32::from(self.guards.boots > 0);
+        self.guard(Guards {
+            boots: self.guards.boots.saturating_add(counts),
+            ..self.guards.clone()
         })
     }
 
@@ -220,7 +305,7 @@ impl Loopback {
     ///
     /// When the node's record does not fit.
     pub fn pin(&mut self, key: &[u8]) -> Result<()> {
-        self.record = provisioning(key)?;
+        self.record = provisioning(key, &self.guards)?;
         Ok(())
     }
 
@@ -231,13 +316,44 @@ impl Loopback {
     /// Never: the model's pins cannot fail.
     #[must_use]
     pub fn node(&self) -> Option<LoopbackNode<'_>> {
+        self.node_with(|source| {
+            if self.guards.measures {
+                source.measuring(MeasuredBoot::new(AGENT, None))
+            } else {
+                source
+            }
+        })
+    }
+
+    /// As [`node`](Self::node), of one that measures what it boots.
+    #[must_use]
+    pub fn measuring_node(&self, boot: MeasuredBoot<'static>) -> Option<LoopbackNode<'_>> {
+        self.node_with(|source| source.measuring(boot))
+    }
+
+    /// The reset line of the TPM alone is pulled.
+    pub fn reset_tpm_alone(&self) {
+        self.tpm.with(|tpm| {
+            tpm.reset_line(true);
+            tpm.reset_line(false);
+        });
+    }
+
+    fn node_with(&self, with: impl FnOnce(Source) -> Source) -> Option<LoopbackNode<'_>> {
         let bus = LeashedBus::new(self.tpm.bus(), self.leash.clone());
         let bus = SpiTis::new(bus, self.tpm.chip_select()).ok()?;
         let source = TpmEvidence::new(Tis::new(bus, self.watch.delay()));
+        let source = with(if self.is_guarded {
+            source
+        } else {
+            source.unguarded()
+        });
         let platform = VirtualPlatform {
             clock: self.clock.clone(),
             leash: self.leash.clone(),
             watch: self.watch.clone(),
+            has_noise: self.guards.has_noise,
+            boots: self.guards.boots,
         };
         Some(Node::new(
             platform,

@@ -4,6 +4,8 @@
 //! the verifier's login on the other side, the line between them. It is what the fault matrix and the attack tests
 //! run on ([`matrix`]), since a thousand logins take a minute there. [`live`] has the real processes: `assayd`, QEMU, swtpm.
 
+pub mod desk;
+pub mod interposer;
 pub mod leash;
 pub mod line;
 pub mod live;

@@ -10,15 +10,19 @@
 
 mod agent_service;
 mod attacks;
+mod console;
 mod devid;
 mod emulated;
 mod faults;
 mod host_agent;
+mod interposer;
 mod layering;
 mod line;
 mod loopback;
 mod manufacture;
 mod measure;
+mod measured_boot;
+mod monitor;
 mod possession;
 mod qemu;
 mod service_load;

@@ -236,8 +236,8 @@ fn a_session_with_an_svid_is_renewed_by_one_quote_and_keeps_its_key() {
     let first = attempt(&loopback, &mut node);
     assert!(first.has_svid);
     assert_eq!(first.renew_in_s, Some(15));
-    // AK and SVID key, and nothing else.
-    assert_eq!(node.source_mut().tpm().loaded(), 2);
+    // AK, SVID key and the session that guards the bus, and nothing else.
+    assert_eq!(node.source_mut().tpm().loaded(), 3);
     assert_eq!(ends(&loopback), ["granted"]);
     let commands = || loopback.tpm.with(|model| model.stats().totals().commands);
     let frames = || loopback.line.with_peer(|verifier| verifier.tape.len());
@@ -247,9 +247,9 @@ fn a_session_with_an_svid_is_renewed_by_one_quote_and_keeps_its_key() {
         assert_eq!(renewed.session_id, first.session_id);
         assert!(renewed.has_svid);
         assert_eq!(ends(&loopback), ["renewed"]);
-        // A nonce, the PCRs, a quote; one message there, and one back.
-        assert_eq!((commands() - before.0, frames() - before.1), (3, 1));
-        assert_eq!(node.source_mut().tpm().loaded(), 2);
+        // The PCRs, a quote; one message there, and one back. The nonce is the node's own.
+        assert_eq!((commands() - before.0, frames() - before.1), (2, 1));
+        assert_eq!(node.source_mut().tpm().loaded(), 3);
     }
 }
 

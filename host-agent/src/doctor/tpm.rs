@@ -94,6 +94,7 @@ fn identify(evidence: &mut TpmEvidence<PlacedTpm>) -> Result<Offer, EvidenceErro
     let mut out = MessageWriter::new(&mut buffer);
     let request = Request {
         kind: AttestorKind::TPM_EK,
+        version: 3,
         round: 0,
         payload: &[],
         transcript: &Transcript::new(),

@@ -63,6 +63,7 @@ fn requests<'a>(
 ) -> impl Iterator<Item = Request<'a>> {
     kinds.iter().map(move |kind| Request {
         kind: *kind,
+        version: 3,
         round,
         payload: &[],
         transcript,
@@ -163,6 +164,7 @@ fn a_key_in_memory_signs_the_login() {
         let (mut asked, mut room) = ([0; 8], [0; 512]);
         let request = Request {
             kind: AttestorKind::SVID_KEY,
+            version: 3,
             round: 0,
             payload: encode(&SvidKeyRequest { algorithms }, &mut asked).unwrap(),
             transcript: &transcript,

@@ -3,11 +3,12 @@
 
 use std::path::PathBuf;
 
+use assay_common::identity::Pins;
 use assay_common::login::LoginKeys;
 use assay_common::policy::{AttestorKind, AttestorSet};
 use assay_common::protocol::{MessageWriter, TroubleCode};
 use assay_firmware::evidence::tpm::TpmEvidence;
-use assay_firmware::evidence::{EvidenceError, EvidenceSource, Request};
+use assay_firmware::evidence::{EvidenceError, EvidenceSource, Own, Request};
 use assay_firmware::link::BlobSink;
 use assay_firmware::tpm::TpmTransport;
 
@@ -122,6 +123,15 @@ impl<T: TpmTransport> EvidenceSource for HostTpm<T> {
         self.evidence = None;
         let mut evidence = self.connected()?;
         self.equip(&mut evidence);
+        // Every login has a generator of its own here, and the system's numbers to begin with.
+        let mut noise = zeroize::Zeroizing::new([0; 32]);
+        aws_lc_rs::rand::fill(noise.as_mut_slice())
+            .map_err(|_| EvidenceError::new(TroubleCode::METHOD))?;
+        evidence.prepare(&Own {
+            pins: Pins::default(),
+            noise: noise.as_slice(),
+            counts: [0; 3],
+        });
         evidence.begin()?;
         self.evidence = Some(evidence);
         Ok(())

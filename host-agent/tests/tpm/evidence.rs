@@ -78,6 +78,7 @@ fn prove(
     let mut sent = Sent::default();
     let request = Request {
         kind,
+        version: 3,
         round: 0,
         payload,
         transcript,
@@ -250,7 +251,8 @@ fn passwords_of_key_and_hierarchies_are_used() {
             "endorsementPasswordFile": format!("{endorsement}.password"),
         });
         let mut agent = agent(&swtpm, files);
-        agent.begin().unwrap();
+        // The EK comes first, and with it the password of its hierarchy.
+        agent.begin().map_err(|error| error.to_string())?;
         let transcript = Transcript::new();
         let proven = prove(&mut agent, AttestorKind::TPM_DEVID, &[], &transcript);
         proven.map(|(payload, sent)| holds(&payload, &sent, &transcript, true))

@@ -106,6 +106,7 @@ fn through_the_bus() {
     let transcript = Transcript::new();
     let request = Request {
         kind: AttestorKind::TPM_EK,
+        version: 3,
         round: 0,
         payload: &[],
         transcript: &transcript,

@@ -84,6 +84,8 @@ pub struct Facts {
     /// The method's own, stable name of the node: the same for the same node at every login, however often its keys' documents
     /// are renewed. The audit trail has it, beside the SPIFFE ID that the node is known by.
     pub identity: Option<String>,
+    /// Where a cloud says that the node is: the addresses that its interfaces have, inside and outside.
+    pub addresses: Vec<std::net::IpAddr>,
 }
 
 /// The result of a method, made only after its last check.

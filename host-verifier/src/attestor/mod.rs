@@ -44,6 +44,7 @@ pub mod nonce_audience;
 pub mod registry;
 pub mod restriction;
 pub mod run;
+pub mod source;
 pub mod ssh_pop;
 pub mod tpm_devid;
 pub mod tpm_ek;
@@ -57,6 +58,7 @@ pub use claims::{Attribute, BootState, BoundKey, Claims, Facts, McuKey, Quoted};
 pub use errand::{Errand, ErrandContext, Running, When};
 pub use error::{AttestError, ConfigError, Fault};
 
+use self::source::SourceRule;
 use crate::blobs::Blobs;
 use crate::document::Files;
 use crate::random::SecureRandom;
@@ -134,6 +136,21 @@ pub trait Attestor: Send + Sync + core::fmt::Debug {
     /// What is weak about the method itself, whatever is required beside it, for warnings when a policy is checked: what is
     /// wrong, and what to do about it.
     fn weakness(&self) -> Option<(&'static str, &'static str)> {
+        None
+    }
+
+    /// All that is weak, where it can be several things.
+    fn weaknesses(&self) -> Vec<(&'static str, &'static str)> {
+        self.weakness().into_iter().collect()
+    }
+
+    /// What becomes of a login that comes from none of the [`addresses`](Facts::addresses) that it proves.
+    fn source_rule(&self) -> SourceRule {
+        SourceRule::Ignore
+    }
+
+    /// When the first certificate ends of those that it trusts and that are somebody else's to replace, for whoever watches.
+    fn trust_ends(&self) -> Option<jiff::Timestamp> {
         None
     }
 

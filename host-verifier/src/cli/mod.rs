@@ -13,6 +13,7 @@ pub mod completion;
 pub mod config;
 pub mod ek;
 pub mod evidence;
+pub mod image;
 pub mod join_token;
 pub mod man;
 pub mod node;
@@ -77,6 +78,9 @@ pub enum Command {
     /// Secrets that each let one node log in once
     #[command(subcommand)]
     JoinToken(join_token::Command),
+    /// What nodes may boot: images by what a node measures of them
+    #[command(subcommand)]
+    Image(image::Command),
     /// What was decided, and whether the trail of it is whole
     #[command(subcommand)]
     Audit(audit::Command),
@@ -126,6 +130,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Node(command) => node::run(command),
         Command::Token(command) => token::run(command),
         Command::JoinToken(command) => join_token::run(command),
+        Command::Image(command) => image::run(command),
         Command::Audit(command) => audit::run(command),
         Command::Provision(command) => provision::run(command),
         Command::Bundle(command) => bundle::run(command),

@@ -7,6 +7,7 @@
 //! * What may pass is asked again, after a pause that doubles and is drawn by lot, so that those who were turned away together
 //!   do not come back together; until [`Times::deadline`] is over.
 //! * [`AT_ONCE`] questions of one lane are asked at once, [`WAITING`] wait. A region that is out does not hold up another.
+//! * What strangers can make up is asked within a [`Quota`].
 //! * At most [`MOST`] answers and [`MOST_BYTES`] bytes. The ones that were not asked for the longest go.
 
 use core::sync::atomic::{AtomicUsize, Ordering};
@@ -18,7 +19,8 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
 use super::question::{Answer, Cloud, Key, Known, Question};
-use super::{CallError, CallErrorKind};
+use super::quota::Asked;
+use super::{CallError, CallErrorKind, Quota};
 use crate::clock::Clock;
 use crate::outside::Outside;
 use crate::random::{SecureRandom, SystemRandom, bytes};
@@ -80,6 +82,8 @@ pub struct Answers {
     times: Times,
     places: Mutex<HashMap<Key, Arc<Mutex<Place>>>>,
     lanes: Mutex<HashMap<(Cloud, String), Arc<Lane>>>,
+    /// Of the lanes that have a quota, which are few and fixed.
+    quotas: Mutex<HashMap<(Cloud, String), Asked>>,
 }
 
 #[derive(Debug, Default)]
@@ -112,6 +116,7 @@ impl Answers {
             times,
             places: Mutex::default(),
             lanes: Mutex::default(),
+            quotas: Mutex::default(),
         }
     }
 
@@ -176,7 +181,7 @@ impl Answers {
         let answers = self.clone();
         tokio::spawn(async move {
             let result = answers.ask(outside.as_ref(), question.as_ref(), key).await;
-            let told = answers.told(result);
+            let told = answers.told(result, question.quota());
             lock(&shared).told = Some(told);
             drop(end);
         });
@@ -184,7 +189,7 @@ impl Answers {
     }
 
     /// How long what came of a question is worth.
-    fn told(&self, result: Result<Answer, CallError>) -> Told {
+    fn told(&self, result: Result<Answer, CallError>, quota: Option<Quota>) -> Told {
         let (result, kept) = match result {
             Ok(answer) => (Ok(Arc::new(answer.body)), answer.kept),
             Err(error) => {
@@ -194,7 +199,10 @@ impl Answers {
                     CallErrorKind::Throttled {
                         retry_after: Some(wish),
                     } => wish.clamp(self.times.failure, LONGEST_PAUSE),
-                    _ => self.times.failure,
+                    _ => match quota {
+                        Some(quota) if error.is_lasting() => quota.per,
+                        _ => self.times.failure,
+                    },
                 };
                 (Err(error), kept)
             }
@@ -213,6 +221,8 @@ impl Answers {
     ) -> Result<Answer, CallError> {
         let cloud = key.cloud;
         let ends = Instant::now() + self.times.deadline;
+        let quota = question.quota();
+        let named = quota.map(|quota| (quota, (cloud, key.lane.clone())));
         let lane = self.lane(key);
         let late = |kind| CallError::new(cloud.name(), "call", kind);
         if lane.waiting.fetch_add(1, Ordering::Relaxed) >= WAITING {
@@ -224,6 +234,13 @@ impl Answers {
         let Ok(Ok(_place)) = place else {
             return Err(late(CallErrorKind::Busy));
         };
+        // Behind the lane, so that those who wait have not used up what they do not ask.
+        if let Some((quota, lane)) = named {
+            let mut quotas = lock(&self.quotas);
+            if !quotas.entry(lane).or_default().take(quota, self.now()) {
+                return Err(late(CallErrorKind::Quota));
+            }
+        }
         let mut pause = self.times.pause;
         loop {
             let attempt = tokio::time::timeout_at(ends, question.ask(outside)).await;

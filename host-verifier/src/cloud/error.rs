@@ -53,6 +53,9 @@ pub enum CallErrorKind {
     /// Too many wait already.
     #[error("too many calls are waiting")]
     Busy,
+    /// Too much was asked for that may not be there: see [`Quota`](super::Quota).
+    #[error("too many different questions of strangers")]
+    Quota,
     /// No answer before the login's time for it was over, with all retries.
     #[error("no answer in time")]
     Deadline,
@@ -123,6 +126,15 @@ impl CallError {
             CallErrorKind::Throttled { .. }
                 | CallErrorKind::Failed
                 | CallErrorKind::Outside(Busy | Connect | Deadline | Malformed)
+        )
+    }
+
+    /// Whether the same call will not be answered otherwise for a while.
+    #[must_use]
+    pub const fn is_lasting(&self) -> bool {
+        matches!(
+            self.kind,
+            CallErrorKind::Refused | CallErrorKind::Content(_)
         )
     }
 

@@ -16,10 +16,14 @@ pub mod azure;
 mod error;
 pub mod gcp;
 mod question;
+mod quota;
 mod settings;
+mod token_issuers;
 
 #[cfg(feature = "service")]
 pub use answers::{Answers, Counts, NoCounts, Times};
 pub use error::{CallError, CallErrorKind, Code};
 pub use question::{Answer, Asking, Cloud, Key, Known, Question};
+pub use quota::Quota;
 pub use settings::Clouds;
+pub use token_issuers::TokenIssuers;

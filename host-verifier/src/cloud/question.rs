@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use super::CallError;
+use super::{CallError, Quota};
 use crate::outside::Outside;
 
 /// A cloud.
@@ -93,6 +93,11 @@ pub type Asking<'a> = Pin<Box<dyn Future<Output = Result<Answer, CallError>> + S
 pub trait Question: Send + Sync + core::fmt::Debug {
     /// Its name.
     fn key(&self) -> Key;
+
+    /// How often its lane is asked at all, where what it asks for is anybody's to make up; the same for all of a lane.
+    fn quota(&self) -> Option<Quota> {
+        None
+    }
 
     /// Asks, once. Whoever runs it asks again where that is worth it ([`CallError::is_passing`]).
     ///

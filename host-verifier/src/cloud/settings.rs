@@ -11,3 +11,15 @@ pub struct Clouds {
     /// Azure.
     pub azure: super::azure::Settings,
 }
+
+impl Clouds {
+    /// Of no service: for a document that is checked by itself. It has no credentials and no trust of its own, and does not know
+    /// which issuers of tokens an operator lists.
+    #[must_use]
+    pub fn unknown() -> Self {
+        let mut clouds = Self::default();
+        clouds.aws.token_issuers = super::TokenIssuers::Unknown;
+        clouds.azure.token_issuers = super::TokenIssuers::Unknown;
+        clouds
+    }
+}

@@ -64,13 +64,15 @@ pub fn to_der(ber: &[u8]) -> Result<Vec<u8>, BerError> {
 }
 
 #[derive(Clone, Copy)]
-struct Head {
+struct Head<'a> {
     tag: u8,
     /// `None`: up to the end-of-contents octets.
     len: Option<usize>,
+    /// As it stands in the message.
+    raw: &'a [u8],
 }
 
-impl Head {
+impl Head<'_> {
     const fn is_end(self) -> bool {
         self.tag == 0
     }
@@ -94,7 +96,8 @@ impl<'a> Input<'a> {
     }
 
     /// Tag and length.
-    fn head(&mut self) -> Result<Head, BerError> {
+    fn head(&mut self) -> Result<Head<'a>, BerError> {
+        let before = self.rest;
         let tag = self.byte()?;
         if tag & 0x1f == 0x1f {
             return Err(BerError::LongTag);
@@ -114,7 +117,9 @@ impl<'a> Input<'a> {
             }
             _ => return Err(BerError::Length),
         };
-        let head = Head { tag, len };
+        let read = before.len() - self.rest.len();
+        let raw = before.get(..read).unwrap_or_default();
+        let head = Head { tag, len, raw };
         let end_is_whole = !head.is_end() || len == Some(0);
         let indefinite_is_constructed = len.is_some() || tag & CONSTRUCTED != 0;
         if end_is_whole && indefinite_is_constructed {
@@ -125,7 +130,7 @@ impl<'a> Input<'a> {
     }
 
     /// The element that begins with `head`, whose contents are next. `depth`: how many levels may still begin.
-    fn element(&mut self, head: Head, depth: usize, out: &mut Vec<u8>) -> Result<(), BerError> {
+    fn element(&mut self, head: Head<'a>, depth: usize, out: &mut Vec<u8>) -> Result<(), BerError> {
         let depth = depth.checked_sub(1).ok_or(BerError::TooDeep)?;
         if head.is_end() {
             return Err(BerError::Tag(head.tag));
@@ -136,7 +141,9 @@ impl<'a> Input<'a> {
                 return Err(BerError::Tag(head.tag));
             }
             let contents = self.take(head.len.ok_or(BerError::Length)?)?;
-            encode::put_element(out, head.tag, contents);
+            // Its length is minimal, so this is its DER.
+            out.extend_from_slice(head.raw);
+            out.extend_from_slice(contents);
             return Ok(());
         }
         let joined = head.tag == CONSTRUCTED_OCTET_STRING;
@@ -145,13 +152,22 @@ impl<'a> Input<'a> {
             return Err(BerError::Tag(head.tag));
         }
         let written = if joined { tag::OCTET_STRING } else { head.tag };
-        let mut result = Ok(());
-        // Without a length of its own it has about that of the message's rest; one that has a length mostly keeps it.
-        let about = head.len.unwrap_or(self.rest.len());
-        encode::put_about(out, written, about, |out| {
-            result = self.inside(head.len, joined, depth, out);
-        });
-        result
+        let Some(len) = head.len else {
+            let mut result = Ok(());
+            encode::put_about(out, written, self.rest.len(), |out| {
+                result = self.inside(None, joined, depth, out);
+            });
+            return result;
+        };
+        let before = out.len();
+        out.extend_from_slice(head.raw);
+        let start = out.len();
+        self.inside(Some(len), joined, depth, out)?;
+        // What was inside in pieces or without a length is shorter now.
+        if joined || out.len() - start != len {
+            encode::put_anew(out, written, before..start);
+        }
+        Ok(())
     }
 
     /// All elements up to the end of a constructed one; of a string in pieces only their contents.
@@ -183,7 +199,7 @@ impl<'a> Input<'a> {
 
     fn one(
         &mut self,
-        head: Head,
+        head: Head<'a>,
         joined: bool,
         depth: usize,
         out: &mut Vec<u8>,

@@ -69,7 +69,7 @@ impl<'a> SignedData<'a> {
         profile: Profile,
     ) -> Result<Signed<'a>, CmsError> {
         let signer = &self.signer;
-        if !signer.is(certificate) {
+        if !signer.is(certificate)? {
             return Err(CmsError::AnotherSigner);
         }
         let hash = profile.digest(signer.digest)?;

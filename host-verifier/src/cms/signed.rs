@@ -21,7 +21,8 @@ pub struct SignedData<'a> {
 /// `SignerInfo`, RFC 5652 section 5.3.
 #[derive(Clone, Debug)]
 pub(super) struct SignerInfo<'a> {
-    pub(super) issuer: Name,
+    /// A name, as it stands in the message.
+    issuer: Element<'a>,
     /// Without leading zeros, as [`Certificate::serial`].
     pub(super) serial: &'a [u8],
     pub(super) digest: Oid,
@@ -31,8 +32,17 @@ pub(super) struct SignerInfo<'a> {
 }
 
 impl SignerInfo<'_> {
-    pub(super) fn is(&self, certificate: &Certificate) -> bool {
-        self.issuer == *certificate.issuer() && self.serial == certificate.serial()
+    /// Whether it names this certificate. Its issuer is mostly written as there, byte for byte, which makes it the same name;
+    /// otherwise it is read as a name and compared as one.
+    pub(super) fn is(&self, certificate: &Certificate) -> Result<bool, CmsError> {
+        let own = certificate.issuer();
+        if own.raw() != self.issuer.raw {
+            let issuer = Name::from_element(&self.issuer).map_err(at("the signer's issuer"))?;
+            if issuer != *own {
+                return Ok(false);
+            }
+        }
+        Ok(self.serial == certificate.serial())
     }
 }
 
@@ -103,10 +113,12 @@ impl<'a> SignedData<'a> {
         &self.certificates
     }
 
-    /// Who should have signed it, by its own word: the issuer and serial number of a certificate.
-    #[must_use]
-    pub fn untrusted_signer(&self) -> (&Name, &'a [u8]) {
-        (&self.signer.issuer, self.signer.serial)
+    /// Whether this certificate's key should have signed it, by its own word.
+    ///
+    /// # Errors
+    /// [`CmsError::Der`]: the signer's issuer is no name.
+    pub fn untrusted_signer_is(&self, certificate: &Certificate) -> Result<bool, CmsError> {
+        self.signer.is(certificate)
     }
 
     /// The one certificate among those that came with it that the signer names. It is the only one that may be put through a
@@ -130,7 +142,12 @@ impl<'a> SignedData<'a> {
         read: impl Fn(&[u8]) -> Option<Certificate>,
     ) -> Result<Certificate, CmsError> {
         let readable = self.certificates.iter().filter_map(|der| read(der));
-        let mut named: Vec<_> = readable.filter(|one| self.signer.is(one)).collect();
+        let mut named = Vec::new();
+        for one in readable {
+            if self.signer.is(&one)? {
+                named.push(one);
+            }
+        }
         match (named.pop(), named.len()) {
             (Some(only), 0) => Ok(only),
             (None, _) => Err(CmsError::SignerCertificate(0)),
@@ -231,7 +248,6 @@ fn signer<'a>(info: &Element<'a>) -> Result<SignerInfo<'a>, CmsError> {
     let mut name = fields.expect(tag::SEQUENCE).map_err(wrong)?.reader();
     let issuer = name
         .expect(tag::SEQUENCE)
-        .and_then(|issuer| Name::from_element(&issuer))
         .map_err(at("the signer's issuer"))?;
     let serial = serial(&mut name).map_err(at("the signer's serial number"))?;
     name.finish().map_err(wrong)?;

@@ -1,5 +1,7 @@
 //! The little DER that keys, signatures and certificates are written in.
 
+use core::ops::Range;
+
 pub(crate) fn trim_leading_zeros(bytes: &[u8]) -> &[u8] {
     let zeros = bytes.iter().take_while(|b| **b == 0).count();
     bytes.get(zeros..).unwrap_or_default()
@@ -32,16 +34,18 @@ pub(crate) fn put_about(
     put_head(out, tag, about);
     let start = out.len();
     write(out);
-    let len = out.len() - start;
-    if len == about {
-        return;
-    }
-    let mut head = [0; 2 + size_of::<usize>()];
-    let written = encode_head(&mut head, tag, len);
-    let head = head.get(..written).unwrap_or_default();
-    match out.get_mut(before..start) {
-        Some(place) if place.len() == written => place.copy_from_slice(head),
-        _ => drop(out.splice(before..start, head.iter().copied())),
+    put_anew(out, tag, before..start);
+}
+
+/// Puts another head in the place of the one that stands at `head`, for an element that ends with `out`.
+pub(crate) fn put_anew(out: &mut Vec<u8>, tag: u8, head: Range<usize>) {
+    let len = out.len() - head.end;
+    let mut new = [0; 2 + size_of::<usize>()];
+    let written = encode_head(&mut new, tag, len);
+    let new = new.get(..written).unwrap_or_default();
+    match out.get_mut(head.clone()) {
+        Some(place) if place.len() == written => place.copy_from_slice(new),
+        _ => drop(out.splice(head, new.iter().copied())),
     }
 }
 

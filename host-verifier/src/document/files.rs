@@ -135,12 +135,14 @@ impl<'a> Files<'a> {
         }
     }
 
-    /// How clouds are asked, and whose signatures are theirs: as the service has it, or nothing of either.
+    /// How clouds are asked, and whose signatures are theirs: as the service has it, or nothing of either where none is behind
+    /// the document.
     #[must_use]
     pub fn clouds(self) -> Arc<Clouds> {
-        self.provided
-            .map(|provided| provided.clouds.clone())
-            .unwrap_or_default()
+        match self.provided {
+            Some(provided) => provided.clouds.clone(),
+            None => Arc::new(Clouds::unknown()),
+        }
     }
 
     /// The trust domain that the document is for, where that is known.

@@ -20,7 +20,11 @@ pub fn untrusted_texts<'t, const N: usize>(
     token: &'t Unverified<'_>,
     names: [&'static str; N],
 ) -> Result<[Option<Cow<'t, str>>; N], JwtError> {
-    let mut reader = serde_json::Deserializer::from_slice(&token.claims);
+    let claims = core::str::from_utf8(&token.claims).map_err(|error| JwtError::Json {
+        part: Part::Claims,
+        why: format!("no JSON: byte {} is no UTF-8", error.valid_up_to()),
+    })?;
+    let mut reader = serde_json::Deserializer::from_str(claims);
     let found = reader.deserialize_map(Members(names));
     let found = found.and_then(|found| reader.end().map(|()| found));
     found.map_err(|error| JwtError::Json {

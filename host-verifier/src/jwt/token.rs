@@ -2,13 +2,11 @@
 
 use std::borrow::Cow;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-
 use super::MAX_TOKEN;
 use super::algorithm::Algorithm;
 use super::error::{JwtError, Part};
 use super::json::{self, Json, Object};
+use crate::base64_text;
 
 /// Longest `kid` and `typ`, bytes.
 const MAX_NAME: usize = 256;
@@ -145,10 +143,8 @@ fn three<'a>(mut parts: impl Iterator<Item = &'a [u8]>) -> Option<[&'a [u8]; 3]>
 
 /// Strict: the alphabet of RFC 4648 section 5, no padding, no stray bits in the last character, not empty.
 fn decode(text: &[u8], part: Part) -> Result<Vec<u8>, JwtError> {
-    match URL_SAFE_NO_PAD.decode(text) {
-        Ok(bytes) if !bytes.is_empty() => Ok(bytes),
-        _ => Err(JwtError::Base64(part)),
-    }
+    let bytes = base64_text::url_safe(text).filter(|bytes| !bytes.is_empty());
+    bytes.ok_or(JwtError::Base64(part))
 }
 
 /// Bytes that are one JSON object.

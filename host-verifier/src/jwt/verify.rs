@@ -12,6 +12,7 @@ use super::key::{Jwk, Material};
 use super::set::fits;
 use super::token::{Unverified, object};
 use crate::crypto::encode::trim_leading_zeros;
+use crate::outside::KeySource;
 
 /// Prepared keys that one [`Prepared`] holds at most.
 const MOST: usize = 64;
@@ -114,8 +115,8 @@ struct Entry {
 enum Of<T> {
     /// A JWK in JSON.
     Jwk(T),
-    /// An answer from outside.
-    Answer(T),
+    /// An answer from outside, and whose.
+    Answer(T, T),
     /// One that was read before, by its digest.
     Read([u8; 32]),
 }
@@ -123,8 +124,9 @@ enum Of<T> {
 impl Of<Box<[u8]>> {
     fn is(&self, other: Of<&[u8]>) -> bool {
         match (self, other) {
-            (Of::Jwk(own), Of::Jwk(other)) | (Of::Answer(own), Of::Answer(other)) => {
-                **own == *other
+            (Of::Jwk(own), Of::Jwk(other)) => **own == *other,
+            (Of::Answer(source, own), Of::Answer(other_source, other)) => {
+                **own == *other && **source == *other_source
             }
             (Of::Read(own), Of::Read(other)) => *own == other,
             _ => false,
@@ -136,7 +138,7 @@ impl Of<&[u8]> {
     fn kept(self) -> Of<Box<[u8]>> {
         match self {
             Of::Jwk(bytes) => Of::Jwk(bytes.into()),
-            Of::Answer(bytes) => Of::Answer(bytes.into()),
+            Of::Answer(source, bytes) => Of::Answer(source.into(), bytes.into()),
             Of::Read(digest) => Of::Read(digest),
         }
     }
@@ -166,20 +168,22 @@ impl Prepared {
         })
     }
 
-    /// The key that an answer from outside holds, prepared for the algorithm: `read` finds the JWK in it, and is called for an
-    /// answer that is not known. What it gives must depend on the answer alone, for all that use this.
+    /// The key that an answer of this source holds, prepared for the algorithm: `read` finds the JWK in it, and is called for an
+    /// answer that is not known. What it gives must depend on the answer and the source alone, for all that use this.
     ///
     /// # Errors
     ///
     /// Those of `read`, and what `wrong` makes of a [`JwkProblem`]; failures are not remembered.
     pub fn answered<'a, E>(
         &self,
+        source: &KeySource,
         answer: &'a [u8],
         algorithm: Algorithm,
         read: impl FnOnce(&'a [u8]) -> Result<Cow<'a, str>, E>,
         wrong: impl Fn(JwkProblem) -> E,
     ) -> Result<Arc<VerifyingKey>, E> {
-        self.or_made(Of::Answer(answer), algorithm, || {
+        let of = Of::Answer(source.location.url().as_bytes(), answer);
+        self.or_made(of, algorithm, || {
             let jwk = read(answer)?;
             let key = Jwk::parse(jwk.as_bytes()).map_err(|error| wrong(JwkProblem::Jwk(error)))?;
             VerifyingKey::new(&key, algorithm).map_err(|error| wrong(JwkProblem::Token(error)))

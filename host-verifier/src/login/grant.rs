@@ -1,5 +1,7 @@
 //! The end of a login that succeeded: a session, stored first and told afterwards, and the SVID that comes with it.
 
+use std::net::IpAddr;
+
 use assay_common::policy::AttestorKind;
 use assay_common::protocol::{
     DenyCode, Grant, MAX_VERIFIER_MESSAGE, SealedGrant, SvidGrant, VerifierMessage, encode,
@@ -10,6 +12,7 @@ use zeroize::Zeroizing;
 use super::session_key::SessionKey;
 use super::step::{Step, StepName};
 use super::{Denied, Env, LoginId, MethodKeys, Next, Progress, SvidKey, Turn, denial, plan};
+use crate::attestor::source::SourceRule;
 use crate::attestor::{Facts, is_bearer};
 use crate::crypto::sha256;
 use crate::policy::Authorized;
@@ -330,6 +333,33 @@ impl AwaitCommit {
     #[must_use]
     pub const fn record(&self) -> &LoginRecord {
         &self.0.record
+    }
+
+    /// Holds where the login came from against where the clouds say that the node is, as far as the policy wants that: the
+    /// steps to be recorded, and what the login is refused for. `peer` is the address that it came from, as far as there is one.
+    #[must_use]
+    pub fn from_where(&self, peer: Option<IpAddr>) -> (Vec<Step>, Option<String>) {
+        let (mut steps, mut refused) = (Vec::new(), None);
+        for source in self.0.authorized.sources() {
+            let Some(detail) = source.contradicts(peer) else {
+                continue;
+            };
+            let step = Step::failed(StepName::SourceAddress, &detail);
+            let policy = self.0.authorized.policy();
+            steps.push(step.method(source.kind).policy(policy));
+            if source.rule == SourceRule::Require {
+                refused = refused.or(Some(format!(
+                    "{detail}; behind a proxy or a translation of addresses set `sourceAddress: warn`"
+                )));
+            }
+        }
+        (steps, refused)
+    }
+
+    /// The login came from elsewhere.
+    #[must_use]
+    pub fn from_elsewhere(self, detail: String) -> Turn {
+        self.0.deny(DenyCode::REFUSED, detail)
     }
 
     /// The record is stored.

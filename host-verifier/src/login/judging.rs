@@ -211,6 +211,7 @@ fn settle(progress: &mut Progress, attested: Attested) -> Result<(), AttestError
         mcu_key,
         // Each method has its own.
         identity: _,
+        addresses: _,
     } = &attested.claims().facts;
     let own = &progress.facts;
     let differs = disagree(own.subject.as_ref(), subject.as_ref())
@@ -233,6 +234,7 @@ fn settle(progress: &mut Progress, attested: Attested) -> Result<(), AttestError
         quoted: own.quoted.clone().or_else(|| quoted.clone()),
         mcu_key: own.mcu_key.or(*mcu_key),
         identity: None,
+        addresses: Vec::new(),
     };
     progress.outcomes.satisfied(attested);
     Ok(())

@@ -307,7 +307,7 @@ fn quoted(
     renew: &Renew<'_>,
 ) -> Result<VerifiedQuote, AttestError> {
     let internal = |detail: String| AttestError::new(Fault::Internal, "renewal-basis", detail);
-    let payload = payload::parse(renew.quote).ok_or_else(|| {
+    let payload = payload::parse_bare(renew.quote).ok_or_else(|| {
         AttestError::new(
             Fault::Malformed,
             "payload-malformed",

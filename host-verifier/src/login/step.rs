@@ -26,6 +26,8 @@ pub enum StepName {
     SessionKey,
     /// The policies were decided.
     Policy,
+    /// Where the login came from was held against where a cloud says that the node is.
+    SourceAddress,
     /// The session was stored.
     Session,
     /// An SVID was issued.

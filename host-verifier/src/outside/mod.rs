@@ -36,7 +36,7 @@ pub use reach::{AddressClass, Reach};
 pub use target::{Host, MAX_NAME, Scheme, Target, TargetError, parse_name};
 
 use crate::cloud::{CallError, CallErrorKind, Known, Question};
-use crate::store::JoinTokenTaken;
+use crate::store::{ImageRecord, JoinTokenTaken, NodeBoot};
 
 /// Sends one request and reads one answer.
 #[async_trait::async_trait]
@@ -72,6 +72,32 @@ pub trait Outside: Fetch {
         digest: &[u8; 32],
         now: Timestamp,
     ) -> Result<JoinTokenTaken, Error>;
+
+    /// The images that are registered by these names or with these digests; see
+    /// [`images_for`](crate::store::MeasuredBoot::images_for). Where nobody keeps a register, an error.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Store`].
+    async fn images_for(
+        &self,
+        names: &[String],
+        digests: &[[u8; 32]],
+    ) -> Result<Vec<ImageRecord>, Error> {
+        let _ = (names, digests);
+        Err(Error::store(ErrorKind::Offline))
+    }
+
+    /// The boot that was noted of a node last, and this one noted in its place; see
+    /// [`note_boot`](crate::store::MeasuredBoot::note_boot). Where nobody keeps a record, an error.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Store`].
+    async fn note_boot(&self, ek_hash: &str, boot: &NodeBoot) -> Result<Option<NodeBoot>, Error> {
+        let _ = (ek_hash, boot);
+        Err(Error::store(ErrorKind::Offline))
+    }
 
     /// What a cloud answers to `question`: an answer that is known, if it is fresh. Where no cloud can be asked, an error.
     ///

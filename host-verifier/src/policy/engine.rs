@@ -12,6 +12,7 @@ use super::proof::Proof;
 use super::rego::{ModuleOutcome, ModuleVerdict};
 use super::{PolicySet, Rules};
 use crate::attestor::run::{Attested, RequirementId};
+use crate::attestor::source::{Source, SourceRule};
 use crate::attestor::{AttestError, Attribute, Facts, Fault};
 
 /// What became of one entry of `requiredAttestors` or `anyOf`.
@@ -217,6 +218,7 @@ pub struct Authorized<P = Attested> {
     identities: Vec<(AttestorKind, String)>,
     once: bool,
     first_uses: Vec<(AttestorKind, Option<String>)>,
+    sources: Vec<Source>,
     key_origin: Option<AttestorKind>,
     explanation: Explanation,
     over: PhantomData<P>,
@@ -251,6 +253,12 @@ impl<P> Authorized<P> {
     #[must_use]
     pub const fn is_once(&self) -> bool {
         self.once
+    }
+
+    /// Where the node is by the clouds' word, where the policy looks at that.
+    #[must_use]
+    pub fn sources(&self) -> &[Source] {
+        &self.sources
     }
 
     /// What is bound to the key that logs in with it first, by its method's name for it. Without a name it cannot be bound.
@@ -309,6 +317,7 @@ pub fn decide<P: Proof>(set: &PolicySet, outcomes: &Outcomes<P>) -> Result<Autho
         identities: Vec::new(),
         once: false,
         first_uses: Vec::new(),
+        sources: Vec::new(),
         key_origin: None,
         explanation,
         over: PhantomData,
@@ -335,6 +344,14 @@ pub fn decide<P: Proof>(set: &PolicySet, outcomes: &Outcomes<P>) -> Result<Autho
             if attestor.binds_first_use() {
                 let bound = (claims.kind, facts.identity.clone());
                 authorized.first_uses.push(bound);
+            }
+            let rule = attestor.source_rule();
+            if rule != SourceRule::Ignore {
+                authorized.sources.push(Source {
+                    kind: claims.kind,
+                    rule,
+                    known: facts.addresses.clone(),
+                });
             }
             let identity = facts.identity.iter().cloned();
             let named = identity.map(|identity| (claims.kind, identity));

@@ -4,6 +4,8 @@
 //! before anything is put in force, and told then: a template that no policy can fill is an error, one that some cannot
 //! fill a warning.
 
+use assay_common::policy::AttestorKind;
+
 use crate::document::{Place, nearest};
 use crate::session::PathTemplate;
 
@@ -44,7 +46,9 @@ pub fn template(policies: &PolicySet, template: &PathTemplate, at: Place) -> Fit
     let mut fit = Fit::default();
     let all = Given::of(policies);
     let named: Vec<_> = template.attributes().collect();
-    fit.hold(&all.iter().collect::<Vec<_>>(), &named, at);
+    let all: Vec<_> = all.iter().collect();
+    fit.hold(&all, &named, at);
+    fit.share(&all, &named, at);
     fit
 }
 
@@ -71,6 +75,7 @@ pub fn issuance(policies: &PolicySet, issuance: &Issuance) -> Fit {
         }
         let named: Vec<_> = own.path.attributes().collect();
         fit.hold(&some, &named, own.at);
+        fit.share(&some, &named, own.at);
     }
     fit
 }
@@ -98,7 +103,45 @@ impl<'a> Given<'a> {
     }
 }
 
+/// The attributes of which each is one instance's alone, for methods that bind instances. A path that has one is no other's.
+const fn own_names(kind: AttestorKind) -> &'static [&'static str] {
+    match kind {
+        AttestorKind::AWS_IID => &["aws_iid.ec2.instance.id"],
+        AttestorKind::AWS_TOKEN => &["aws_token.ec2.instance.arn"],
+        AttestorKind::AZURE_IMDS => &["azure_imds.vm.id"],
+        AttestorKind::AZURE_MSI => &["azure_msi.identity.principal_id"],
+        AttestorKind::GCP_IIT => &["gcp_iit.instance_id"],
+        _ => &[],
+    }
+}
+
 impl Fit {
+    /// Tells of policies that bind instances (`tofu`) of which several can have one SPIFFE ID: evicting one evicts the node that
+    /// all of them are, and unbinds them.
+    fn share(&mut self, given: &[&Given<'_>], named: &[&str], at: Place) {
+        for given in given {
+            let attestors = given.policy.attestors().iter();
+            let bound = attestors.filter(|attestor| attestor.binds_first_use());
+            for kind in bound.map(|attestor| attestor.kind()) {
+                let own = own_names(kind);
+                if own.is_empty() || named.iter().any(|name| own.contains(name)) {
+                    continue;
+                }
+                self.warnings.push(Misfit {
+                    at,
+                    message: format!(
+                        "pathTemplate: policy `{}` binds each instance of {kind} to its key (tofu), and several instances can have one SPIFFE ID",
+                        given.policy.name()
+                    ),
+                    hint: format!(
+                        "evicting one of them unbinds all: have {} in the path",
+                        quoted(own, " or ")
+                    ),
+                });
+            }
+        }
+    }
+
     /// Holds a template that needs these attributes against these policies.
     fn hold(&mut self, given: &[&Given<'_>], named: &[&str], at: Place) {
         let missing = |given: &Given<'_>| -> Vec<&str> {

@@ -62,7 +62,7 @@ pub fn review(document: &PolicyDocument, set: &PolicySet) -> Vec<Remark> {
         let mut weak: Vec<_> = policy
             .attestors()
             .iter()
-            .filter_map(|a| a.weakness())
+            .flat_map(|a| a.weaknesses())
             .collect();
         weak.dedup();
         for (wrong, hint) in weak {

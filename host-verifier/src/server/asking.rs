@@ -77,10 +77,15 @@ fn leave(counts: &mut BTreeMap<String, usize>, name: &str) {
     }
 }
 
+/// The address that a link comes from, if it has one.
+pub(super) fn address(link: &str) -> Option<IpAddr> {
+    let address = link.strip_prefix("https:").map(str::parse::<IpAddr>);
+    address.and_then(Result::ok).map(|a| a.to_canonical())
+}
+
 /// Who is behind a link: an address, of IPv6 the first 64 bits, of which everybody has 2⁶⁴; or the link itself.
 fn peer(link: &str) -> String {
-    let address = link.strip_prefix("https:").map(str::parse::<IpAddr>);
-    match address.and_then(Result::ok).map(|a| a.to_canonical()) {
+    match address(link) {
         Some(IpAddr::V6(v6)) => format!("{:x}", v6.to_bits() >> 64),
         Some(IpAddr::V4(v4)) => v4.to_string(),
         None => link.to_owned(),

@@ -8,8 +8,9 @@ use crate::session::SessionId;
 use crate::store::{
     ApiTokenRecord, ApiTokens, Authorities, AuthorityRecord, AuthorityStore, Ban,
     ClusterConfigStore, Commit, ConfigChange, ConfigEntry, ConfigOutcome, ConfigVersion,
-    JoinTokenRecord, JoinTokenTaken, JoinTokens, Lifecycle, LoginRecord, NodeRecord, Paging,
-    SessionRecord, SessionRenewal, StateKeyRecord, StateKeyStore, Store, StoreError,
+    ImageRecord, JoinTokenRecord, JoinTokenTaken, JoinTokens, Lifecycle, LoginRecord, MeasuredBoot,
+    NodeBoot, NodeRecord, Paging, SessionRecord, SessionRenewal, StateKeyRecord, StateKeyStore,
+    Store, StoreError,
 };
 use crate::svid::rotation::State;
 use crate::telemetry::Metrics;
@@ -93,6 +94,13 @@ counted! {
         Token: take_join_token(sha256: &[u8; 32], now: Timestamp) -> JoinTokenTaken;
         List: join_tokens(after: &str, limit: u32) -> Vec<JoinTokenRecord>;
         Token: revoke_join_token(id: &str) -> Option<JoinTokenRecord>;
+    }
+    impl MeasuredBoot {
+        Config: register_image(image: &ImageRecord) -> bool;
+        Config: images_for(names: &[String], digests: &[[u8; 32]]) -> Vec<ImageRecord>;
+        List: images(after: Option<&[u8; 32]>, limit: u32) -> Vec<ImageRecord>;
+        Config: revoke_image(sha256: &[u8; 32], at: Timestamp) -> Option<ImageRecord>;
+        Node: note_boot(ek_hash: &str, boot: &NodeBoot) -> Option<NodeBoot>;
     }
     impl StateKeyStore {
         StateKey: add_state_key(key: &StateKeyRecord) -> bool;

@@ -308,6 +308,12 @@ impl Course {
                 }
                 Next::Commit(state) => {
                     self.steps(Some(state.login_id()), steps);
+                    let (told, elsewhere) = state.from_where(super::asking::address(&self.link));
+                    self.steps(Some(state.login_id()), told);
+                    if let Some(detail) = elsewhere {
+                        turn = state.from_elsewhere(detail);
+                        continue;
+                    }
                     match self.commit(&state).await {
                         Ok(Commit::Stored) => match self.issue(state.stored()).await {
                             Ok((steps, granted, svid)) => {

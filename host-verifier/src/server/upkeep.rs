@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::Server;
 use crate::audit::AuditError;
+use crate::policy::Policy;
 use crate::store::StoreError;
 use crate::telemetry::health::{ClockWatch, Component, State, probe};
 use crate::telemetry::metrics::{StoreOperation, UPKEEP_EVERY};
@@ -86,6 +88,15 @@ impl Server {
         probe(STORE_LIMIT, written).await
     }
 
+    /// When the first certificate ends of those that the clusters' methods trust and that somebody else replaces.
+    fn trust_ends(&self) -> Option<Timestamp> {
+        let verifier = self.verifier.current();
+        let clusters = verifier.clusters.values();
+        let policies = clusters.flat_map(|cluster| cluster.policies.policies());
+        let attestors = policies.flat_map(Policy::attestors);
+        attestors.filter_map(|attestor| attestor.trust_ends()).min()
+    }
+
     /// One look at everything.
     async fn look(&self, calendar: &mut ClockWatch) {
         self.metrics.upkeep();
@@ -105,6 +116,9 @@ impl Server {
             Err(error) => error.health(),
         };
         self.health.report(Component::Audit, trail);
+        if let Some(at) = self.trust_ends() {
+            self.metrics.aws_certificate_expires(at);
+        }
         let now = self.clock.now();
         self.health.report(Component::Clock, calendar.observe(now));
         for component in Component::ALL {

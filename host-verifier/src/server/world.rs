@@ -9,7 +9,7 @@ use crate::clock::Clock;
 use crate::cloud::{Answers, CallError, Counts, Known, NoCounts, Question, Times};
 use crate::jwt::cache::KeyCache;
 use crate::outside::{Error, ErrorKind, Fetch, KeySource, Outside, Request, Response};
-use crate::store::{JoinTokenTaken, Store};
+use crate::store::{ImageRecord, JoinTokenTaken, NodeBoot, Store};
 
 /// The world as methods see it. A copy is the same world: what was asked goes on without whoever asked.
 #[derive(Debug, Clone)]
@@ -68,6 +68,26 @@ impl Outside for World {
         taken.map_err(|error| {
             // The store's own words are for the operator's log; what is kept of a login says no more than that it failed.
             tracing::warn!(%error, "a join token could not be taken");
+            Error::store(ErrorKind::Store)
+        })
+    }
+
+    async fn images_for(
+        &self,
+        names: &[String],
+        digests: &[[u8; 32]],
+    ) -> Result<Vec<ImageRecord>, Error> {
+        let found = self.store.images_for(names, digests).await;
+        found.map_err(|error| {
+            tracing::warn!(%error, "registered images could not be read");
+            Error::store(ErrorKind::Store)
+        })
+    }
+
+    async fn note_boot(&self, ek_hash: &str, boot: &NodeBoot) -> Result<Option<NodeBoot>, Error> {
+        let last = self.store.note_boot(ek_hash, boot).await;
+        last.map_err(|error| {
+            tracing::warn!(%error, "a node's boot could not be noted");
             Error::store(ErrorKind::Store)
         })
     }

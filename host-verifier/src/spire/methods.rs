@@ -171,6 +171,9 @@ fn azure(data: &mut Settings, service: &mut Node, import: &mut Import) -> Method
         access.put(&["tenantID"], node_of(&value));
     }
     data.carry("audience", &["audience"], &mut tenant, import);
+    if let Some(environment) = data.peek("azure_environment") {
+        access.put(&["environment"], Node::Text(environment.to_owned()));
+    }
     config.put(&["tenants"], Node::List(vec![tenant]));
     same(
         &[

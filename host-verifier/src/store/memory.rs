@@ -3,6 +3,7 @@
 mod api_tokens;
 mod authorities;
 mod join_tokens;
+mod measured_boot;
 mod paging;
 mod state_keys;
 
@@ -13,9 +14,9 @@ use jiff::Timestamp;
 
 use super::cluster_config::Versions;
 use super::{
-    ApiTokenRecord, Ban, BoundInstance, Commit, JoinTokenRecord, Lifecycle, LoginRecord,
-    NodeRecord, Renewable, SessionRecord, SessionRenewal, Store, StoreError, check,
-    check_first_use,
+    ApiTokenRecord, Ban, BoundInstance, Commit, ImageRecord, JoinTokenRecord, Lifecycle,
+    LoginRecord, NodeBoot, NodeRecord, Renewable, SessionRecord, SessionRenewal, Store, StoreError,
+    check, check_first_use,
 };
 use crate::session::SessionId;
 
@@ -33,6 +34,8 @@ pub(super) struct State {
     pub(super) config: Versions,
     api_tokens: BTreeMap<String, ApiTokenRecord>,
     join_tokens: BTreeMap<String, JoinTokenRecord>,
+    images: BTreeMap<[u8; 32], ImageRecord>,
+    node_boots: BTreeMap<String, NodeBoot>,
     authorities: authorities::All,
     state_keys: state_keys::All,
 }
@@ -159,6 +162,7 @@ impl Store for MemoryStore {
             .sessions
             .retain(|_, session| session.ek_hash != ek_hash);
         state.first_uses.retain(|_, bound| bound.node != ek_hash);
+        state.node_boots.remove(ek_hash);
         Ok(state.nodes.remove(ek_hash).is_some())
     }
 

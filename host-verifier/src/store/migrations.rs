@@ -64,6 +64,12 @@ const SQLITE: &[Step] = &[
         include_str!("../../migrations/sqlite/0009_first_uses.up.sql"),
         include_str!("../../migrations/sqlite/0009_first_uses.down.sql"),
     ),
+    (
+        10,
+        "measured boot",
+        include_str!("../../migrations/sqlite/0010_measured_boot.up.sql"),
+        include_str!("../../migrations/sqlite/0010_measured_boot.down.sql"),
+    ),
 ];
 
 const POSTGRES: &[Step] = &[
@@ -120,6 +126,12 @@ const POSTGRES: &[Step] = &[
         "first uses",
         include_str!("../../migrations/postgres/0009_first_uses.up.sql"),
         include_str!("../../migrations/postgres/0009_first_uses.down.sql"),
+    ),
+    (
+        10,
+        "measured boot",
+        include_str!("../../migrations/postgres/0010_measured_boot.up.sql"),
+        include_str!("../../migrations/postgres/0010_measured_boot.down.sql"),
     ),
 ];
 

@@ -13,6 +13,9 @@ mod first_use;
 mod join_token_rows;
 mod join_tokens;
 pub mod lifecycle;
+mod measured_boot;
+#[cfg(feature = "service")]
+mod measured_rows;
 mod memory;
 #[cfg(feature = "service")]
 pub mod migrations;
@@ -37,6 +40,7 @@ pub use cluster_config::{
 pub use first_use::{BoundInstance, FirstUse, check_first_use};
 pub use join_tokens::{JoinTokenRecord, JoinTokenTaken, JoinTokens};
 pub use lifecycle::{Ban, BanError, Lifecycle, SessionRenewal, identity_hash};
+pub use measured_boot::{BootConflict, ImageRecord, MeasuredBoot, NodeBoot};
 pub use memory::MemoryStore;
 pub use paging::Paging;
 #[cfg(feature = "service")]
@@ -298,6 +302,7 @@ pub trait Store:
     + ClusterConfigStore
     + ApiTokens
     + JoinTokens
+    + MeasuredBoot
     + Paging
     + AuthorityStore
     + StateKeyStore

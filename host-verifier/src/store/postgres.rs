@@ -10,6 +10,7 @@ mod api_tokens;
 mod authorities;
 mod join_tokens;
 mod lifecycle;
+mod measured_boot;
 mod paging;
 mod state_keys;
 
@@ -222,6 +223,9 @@ impl Store for PostgresStore {
     async fn evict_node(&self, ek_hash: &str) -> Result<bool, StoreError> {
         within(async {
             let mut held = self.connection().await?;
+            super::measured_rows::forget(ek_hash)
+                .execute(&mut *held)
+                .await?;
             let done = sqlx::query(rows::EVICT_NODE)
                 .bind(ek_hash)
                 .execute(&mut *held)

@@ -11,6 +11,7 @@ mod writer;
 
 mod authorities;
 mod join_tokens;
+mod measured_boot;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -126,6 +127,9 @@ impl Store for SqliteStore {
     }
 
     async fn evict_node(&self, ek_hash: &str) -> Result<bool, StoreError> {
+        super::measured_rows::forget(ek_hash)
+            .execute(&self.pool)
+            .await?;
         let done = sqlx::query(rows::EVICT_NODE)
             .bind(ek_hash)
             .execute(&self.pool)

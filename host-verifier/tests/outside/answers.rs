@@ -9,7 +9,7 @@ use assay_host_verifier::clock::ManualClock;
 use assay_host_verifier::cloud::answers::{AT_ONCE, MOST};
 use assay_host_verifier::cloud::{
     Answer, Answers, Asking, CallError, CallErrorKind, Cloud, Counts, Key, Known, NoCounts,
-    Question, Times,
+    Question, Quota, Times,
 };
 use assay_host_verifier::outside::{self, NoOutside, Outside};
 use tokio::sync::Semaphore;
@@ -57,6 +57,13 @@ impl Question for Ask {
         }
     }
 
+    fn quota(&self) -> Option<Quota> {
+        (self.1 == STRANGERS).then_some(Quota {
+            most: 3,
+            per: Duration::from_secs(600),
+        })
+    }
+
     fn ask<'a>(&'a self, _: &'a dyn Outside) -> Asking<'a> {
         let api = &self.0;
         Box::pin(async move {
@@ -73,6 +80,9 @@ impl Question for Ask {
         })
     }
 }
+
+/// The lane of what anybody could make up.
+const STRANGERS: &str = "strangers";
 
 struct Desk {
     clock: Arc<ManualClock>,
@@ -220,6 +230,36 @@ async fn a_cloud_that_wants_to_be_left_alone_is() {
     desk.ask(&api, "lane", "b").await.unwrap_err();
     desk.pass(60);
     desk.ask(&api, "lane", "b").await.unwrap();
+}
+
+#[tokio::test]
+async fn what_strangers_make_up_is_asked_so_often_and_no_more() {
+    let none = CallErrorKind::Content("it is no certificate");
+    let (desk, api) = (Desk::new(), Api::open([found("one"), Err(none)]));
+    let ask = async |lane, what: &str| desk.ask(&api, lane, what).await;
+    assert!(ask(STRANGERS, "there").await.is_ok());
+    for what in ["a", "b"] {
+        assert_eq!(ask(STRANGERS, what).await.unwrap_err().kind, none);
+    }
+    // The fourth is not asked, nor is what was not there; what is known is answered.
+    assert_eq!(
+        ask(STRANGERS, "c").await.unwrap_err().kind,
+        CallErrorKind::Quota
+    );
+    desk.pass(100);
+    assert_eq!(ask(STRANGERS, "a").await.unwrap_err().kind, none);
+    assert_eq!(
+        ask(STRANGERS, "d").await.unwrap_err().kind,
+        CallErrorKind::Quota
+    );
+    assert!(ask(STRANGERS, "there").await.is_ok());
+    assert_eq!(api.asked(), 3);
+    // Others have their own lanes.
+    assert_eq!(ask("lane", "a").await.unwrap_err().kind, none);
+    assert_eq!(api.asked(), 4);
+    desk.pass(500);
+    assert_eq!(ask(STRANGERS, "c").await.unwrap_err().kind, none);
+    assert_eq!(api.asked(), 5);
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use assay_common::login::{Transcript, svid_key_nonce, svid_key_possession};
 use assay_common::method::svid_key::{Held, SvidKeyPayload};
 use assay_common::policy::AttestorKind;
 use assay_common::protocol::DenyCode;
+use assay_host_verifier::cloud::{CallError, CallErrorKind, Cloud, Known, Question};
 use assay_host_verifier::outside::{
     Error, ErrorKind, Fetch, KeySource, Outside, Request, Response,
 };
@@ -26,7 +27,11 @@ const GCP: AttestorKind = AttestorKind::GCP_IIT;
 
 /// Google, as far as its keys are asked for.
 #[derive(Debug)]
-struct Google(RsaKeyPair);
+pub(crate) struct Google {
+    key: RsaKeyPair,
+    /// What it answers to whoever asks for an instance.
+    instance: Option<Value>,
+}
 
 fn b64(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
@@ -35,11 +40,22 @@ fn b64(bytes: impl AsRef<[u8]>) -> String {
 impl Google {
     fn new() -> Self {
         let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();
-        Self(RsaKeyPair::from_pkcs8(&key.serialize_der()).unwrap())
+        Self {
+            key: RsaKeyPair::from_pkcs8(&key.serialize_der()).unwrap(),
+            instance: None,
+        }
+    }
+
+    /// That knows an instance.
+    pub(crate) fn knowing(instance: Value) -> Self {
+        Self {
+            instance: Some(instance),
+            ..Self::new()
+        }
     }
 
     /// The token of an instance, as its metadata service hands it to whoever asks there.
-    fn token(&self, desk: &Desk, instance: &str) -> Vec<u8> {
+    pub(crate) fn token(&self, desk: &Desk, instance: &str) -> Vec<u8> {
         let now = desk.clock_now().as_second();
         let claims = json!({
             "iss": "https://accounts.google.com", "aud": "lab",
@@ -54,8 +70,8 @@ impl Google {
         });
         let header = json!({"alg": "RS256", "kid": "k", "typ": "JWT"});
         let signed = format!("{}.{}", b64(header.to_string()), b64(claims.to_string()));
-        let mut signature = vec![0; self.0.public_modulus_len()];
-        self.0
+        let mut signature = vec![0; self.key.public_modulus_len()];
+        self.key
             .sign(
                 &RSA_PKCS1_SHA256,
                 &SystemRandom::new(),
@@ -68,7 +84,7 @@ impl Google {
     }
 
     fn jwk(&self) -> Value {
-        let key = self.0.public_key();
+        let key = self.key.public_key();
         let number = |bytes: &[u8]| b64(bytes);
         json!({
             "kty": "RSA", "kid": "k",
@@ -98,6 +114,13 @@ impl Outside for Google {
     ) -> Result<JoinTokenTaken, Error> {
         Err(Error::store(ErrorKind::Offline))
     }
+
+    async fn answer(&self, question: Arc<dyn Question>) -> Result<Known, CallError> {
+        let lost = || CallError::new("google", "instances.get", CallErrorKind::Lost);
+        assert_eq!(question.key().cloud, Cloud::Gcp);
+        let instance = self.instance.as_ref().ok_or_else(lost)?;
+        Ok(Arc::new(instance.to_string().into_bytes().into()))
+    }
 }
 
 fn desk(google: &Arc<Google>, tofu: bool) -> Desk {
@@ -110,7 +133,7 @@ fn desk(google: &Arc<Google>, tofu: bool) -> Desk {
 }
 
 /// A machine with a key of its own that shows a token.
-async fn machine(desk: &Desk, shown: &[u8]) -> Host {
+pub(crate) async fn machine(desk: &Desk, shown: &[u8]) -> Host {
     let mut host = Host::new(desk, token(desk, None).await);
     host.agent.methods = vec![GCP.0, AttestorKind::SVID_KEY.0];
     host.shown.insert(GCP, shown.to_vec());

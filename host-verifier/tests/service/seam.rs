@@ -6,8 +6,9 @@ use assay_host_verifier::session::SessionId;
 use assay_host_verifier::store::{
     ApiTokenRecord, ApiTokens, Authorities, AuthorityRecord, AuthorityStore, Ban,
     ClusterConfigStore, Commit, ConfigChange, ConfigEntry, ConfigOutcome, ConfigVersion,
-    JoinTokenRecord, JoinTokenTaken, JoinTokens, Lifecycle, LoginRecord, NodeRecord, Paging,
-    SessionRecord, SessionRenewal, StateKeyRecord, StateKeyStore, Store, StoreError,
+    ImageRecord, JoinTokenRecord, JoinTokenTaken, JoinTokens, Lifecycle, LoginRecord, MeasuredBoot,
+    NodeBoot, NodeRecord, Paging, SessionRecord, SessionRenewal, StateKeyRecord, StateKeyStore,
+    Store, StoreError,
 };
 use assay_host_verifier::svid::rotation::State;
 
@@ -123,6 +124,45 @@ impl<S: Seam> JoinTokens for SeamStore<S> {
 
     async fn revoke_join_token(&self, id: &str) -> Result<Option<JoinTokenRecord>, StoreError> {
         self.inner.revoke_join_token(id).await
+    }
+}
+
+#[async_trait::async_trait]
+impl<S: Seam> MeasuredBoot for SeamStore<S> {
+    async fn register_image(&self, image: &ImageRecord) -> Result<bool, StoreError> {
+        self.inner.register_image(image).await
+    }
+
+    async fn images_for(
+        &self,
+        names: &[String],
+        digests: &[[u8; 32]],
+    ) -> Result<Vec<ImageRecord>, StoreError> {
+        self.inner.images_for(names, digests).await
+    }
+
+    async fn images(
+        &self,
+        after: Option<&[u8; 32]>,
+        limit: u32,
+    ) -> Result<Vec<ImageRecord>, StoreError> {
+        self.inner.images(after, limit).await
+    }
+
+    async fn revoke_image(
+        &self,
+        sha256: &[u8; 32],
+        at: jiff::Timestamp,
+    ) -> Result<Option<ImageRecord>, StoreError> {
+        self.inner.revoke_image(sha256, at).await
+    }
+
+    async fn note_boot(
+        &self,
+        ek_hash: &str,
+        boot: &NodeBoot,
+    ) -> Result<Option<NodeBoot>, StoreError> {
+        self.inner.note_boot(ek_hash, boot).await
     }
 }
 

@@ -21,7 +21,7 @@ use assay_host_verifier::outside::{
     Error, Fetch, KeySource, NoOutside, Outside, Request, Response,
 };
 use assay_host_verifier::random::SystemRandom;
-use assay_host_verifier::server::{RequestLogins, World};
+use assay_host_verifier::server::{LoginConversation, RequestLogins, World};
 use assay_host_verifier::session::PathTemplate;
 use assay_host_verifier::store::{JoinTokenTaken, JoinTokens, Lifecycle, Store};
 use async_trait::async_trait;
@@ -142,7 +142,13 @@ impl Host {
     }
 
     pub(crate) async fn login(&mut self, desk: &Desk) -> Answer {
-        let mut link = desk.link();
+        self.login_from(desk, "desk").await
+    }
+
+    /// A login over a link of this name.
+    pub(crate) async fn login_from(&mut self, desk: &Desk, link: &str) -> Answer {
+        let permits = desk.server.permits.clone();
+        let mut link = LoginConversation::new(desk.server.clone(), link.to_owned(), permits);
         let hello = self.agent.hello();
         let asked = asked_of(tell(&mut link, &mut self.agent, &hello).await);
         let proofs = self.answer(&asked);

@@ -47,6 +47,12 @@ pub trait Watchdog {
 
     /// [`Platform::restart`].
     fn restart();
+
+    /// [`Platform::noise`], of a board that has a source.
+    fn noise(out: &mut [u8; 32]) -> usize {
+        let _ = out;
+        0
+    }
 }
 
 impl Watchdog for () {
@@ -157,5 +163,9 @@ impl<const HZ: u32, W: Watchdog> Platform for Timer<HZ, W> {
 
     fn restart(&mut self) {
         W::restart();
+    }
+
+    fn noise(&mut self, out: &mut [u8; 32]) -> usize {
+        W::noise(out)
     }
 }

@@ -2,6 +2,7 @@
 
 use assay_common::policy::AttestorKind;
 use assay_common::protocol::message::Items;
+use assay_common::protocol::version::VersionRange;
 use assay_common::protocol::{
     Challenge, Denied, DenyCode, Item, SignedChallenge, TroubleCode, VerifierMessage, decode,
 };
@@ -154,7 +155,7 @@ fn a_version_that_was_not_offered_ends_the_login() {
     let record = record(1);
     let (verifier, mut waiting) = opened(&record);
     let challenge = verifier.sign(&Challenge {
-        version: 3,
+        version: VersionRange::OURS.max + 1,
         login_id: [7; 16],
         round: 0,
         server_nonce: [0; 32],

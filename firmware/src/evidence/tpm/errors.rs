@@ -73,6 +73,7 @@ impl From<KeyError> for EvidenceError {
                 ..Self::new(TroubleCode::TPM_RESPONSE)
             },
             KeyError::Disagree => Self::new(TroubleCode::PCR_UNSTABLE),
+            KeyError::OtherEk => Self::new(TroubleCode::TPM_REPLACED),
         }
     }
 }

@@ -23,13 +23,13 @@ impl<T: TpmTransport> TpmEvidence<T> {
         blobs: &mut dyn BlobSink,
         out: &mut MessageWriter<'_>,
     ) -> Result<(), ProofError> {
-        if !request.payload.is_empty() || self.ek.is_some() {
+        if !request.payload.is_empty() || self.has_endorsed {
             return Err(ProofError::new(TroubleCode::UNSUPPORTED_REQUEST));
         }
         self.endorse(blobs, out)
     }
 
-    /// Makes EK and, unless there is one, AK, and writes an `EkPayload`. There is no EK yet.
+    /// Makes EK and AK, unless there are such, and writes an `EkPayload`.
     #[inline(never)]
     pub(super) fn endorse(
         &mut self,
@@ -37,11 +37,27 @@ impl<T: TpmTransport> TpmEvidence<T> {
         out: &mut MessageWriter<'_>,
     ) -> Result<(), ProofError> {
         let tpm = &mut self.tpm;
+        self.has_endorsed = true;
+        #[cfg(feature = "secure-bus")]
+        let indices = match self.indices {
+            Some(indices) => indices,
+            None => EkIndices::read(tpm)?,
+        };
+        #[cfg(not(feature = "secure-bus"))]
         let indices = EkIndices::read(tpm)?;
         // Each is kept as soon as it exists, so that whatever happens next, the login's end unloads it.
         let mut public = |area: &[u8]| out.bytes(area);
-        let ek = Ek::create(tpm, &indices, &EkTemplate::ALL, &mut public)?;
-        let ek = self.ek.insert(ek);
+        let ek = match &self.ek {
+            // The session is salted to it.
+            Some(ek) => {
+                public(tpm.read_public(ek.handle())?.public);
+                ek
+            }
+            None => {
+                let ek = Ek::create(tpm, &indices, &EkTemplate::ALL, &mut public)?;
+                self.ek.insert(ek)
+            }
+        };
         // Only `tpm_devid` makes an AK before the EK, and only hosts have one: a board has no use for the code.
         #[cfg(feature = "host")]
         let made = match &self.ak {

@@ -2,23 +2,33 @@
 //!
 //! EK and AK are made when `tpm_ek` is asked for, the SVID key when it is, and all stay loaded until the login ends: three
 //! objects, as many as the smallest chips hold. A login that was granted leaves AK and SVID key loaded for the session's
-//! life, to quote for its renewal and to sign for its holder; everything else leaves nothing.
+//! life, to quote for its renewal and to sign for its holder, and with them the session that guards the bus; everything
+//! else leaves nothing.
+//!
+//! With the feature `secure-bus` the EK comes first: a login begins with a session salted to it, and nothing the TPM says
+//! counts that did not come through the session.
 
 #[cfg(feature = "host")]
 mod devid;
 mod errors;
 mod identity;
+#[cfg(feature = "secure-bus")]
+mod mcu;
 mod quote;
 mod svid;
 
+use assay_common::identity::provisioning::MAX_EK_NAME;
 use assay_common::login::LoginKeys;
 use assay_common::policy::{AttestorKind, AttestorSet};
 use assay_common::protocol::{MessageWriter, TroubleCode};
 
-use super::{EvidenceError, EvidenceSource, Request};
+use super::{EvidenceError, EvidenceSource, Own, Request};
 use crate::fmt::warning;
 use crate::keys::{Ak, Ek, KeyError, SvidKey};
+#[cfg(feature = "secure-bus")]
+use crate::keys::{DerivedKey, EkIndices, protect};
 use crate::link::BlobSink;
+use crate::measure::{MeasureError, MeasuredBoot};
 use crate::tpm::{Start, Tpm, TpmError, TpmTransport};
 
 /// A TPM as a source of evidence.
@@ -29,8 +39,26 @@ pub struct TpmEvidence<T> {
     ek: Option<Ek>,
     ak: Option<Ak>,
     svid_key: Option<SvidKey>,
+    /// The EK was shown to the verifier in this login.
+    has_endorsed: bool,
+    /// The Name that the EK must have; empty for any.
+    pinned: heapless::Vec<u8, MAX_EK_NAME>,
+    /// Which NV indices the TPM has, as the login's beginning found them.
+    #[cfg(feature = "secure-bus")]
+    indices: Option<EkIndices>,
+    /// The microcontroller's own, if its record has a secret to make it of.
+    #[cfg(feature = "secure-bus")]
+    mcu_key: Option<DerivedKey>,
+    /// SHA-256 of the login's quote, zeros before there is one.
+    #[cfg(feature = "secure-bus")]
+    quoted: [u8; 32],
+    /// Whether the bus is left unguarded.
+    #[cfg(all(feature = "secure-bus", feature = "host"))]
+    is_unguarded: bool,
     selections: quote::Selections,
     start: Option<Start>,
+    /// What was booted, on a node that measures it.
+    boot: Option<MeasuredBoot<'static>>,
     #[cfg(feature = "host")]
     devid: Option<crate::keys::DevidKey>,
 }
@@ -50,6 +78,15 @@ impl<E: Into<KeyError>> From<E> for ProofError {
 }
 
 impl ProofError {
+    fn of_measurement(error: MeasureError) -> Self {
+        match error {
+            MeasureError::Tpm(error) => Self::Tpm(error.into()),
+            MeasureError::Reset => Self::new(TroubleCode::MEASUREMENT_LOST),
+        }
+    }
+}
+
+impl ProofError {
     /// A cause without a number.
     const fn new(code: TroubleCode) -> Self {
         Self::Other(EvidenceError::new(code))
@@ -64,10 +101,30 @@ impl<T: TpmTransport> TpmEvidence<T> {
             ek: None,
             ak: None,
             svid_key: None,
+            has_endorsed: false,
+            pinned: heapless::Vec::new(),
+            #[cfg(feature = "secure-bus")]
+            indices: None,
+            #[cfg(feature = "secure-bus")]
+            mcu_key: None,
+            #[cfg(feature = "secure-bus")]
+            quoted: [0; 32],
+            #[cfg(all(feature = "secure-bus", feature = "host"))]
+            is_unguarded: false,
             selections: quote::Selections::new(),
             start: None,
+            boot: None,
             #[cfg(feature = "host")]
             devid: None,
+        }
+    }
+
+    /// With a measurement of what was booted, made at the first login; its log travels with the quotes.
+    #[must_use]
+    pub fn measuring(self, boot: MeasuredBoot<'static>) -> Self {
+        Self {
+            boot: Some(boot),
+            ..self
         }
     }
 
@@ -79,6 +136,54 @@ impl<T: TpmTransport> TpmEvidence<T> {
     /// How the TPM was found when the last login began.
     pub const fn start(&self) -> Option<Start> {
         self.start
+    }
+
+    /// Leaves the bus unguarded, as an image without `secure-bus` does. For hosts, whose kernel stands between this and the
+    /// TPM's bus, and to compare. A record that pins an EK is refused then.
+    #[cfg(all(feature = "secure-bus", feature = "host"))]
+    #[must_use]
+    pub const fn unguarded(mut self) -> Self {
+        self.is_unguarded = true;
+        self
+    }
+
+    /// Starts the TPM and the session that guards everything that is asked of it.
+    #[cfg(feature = "secure-bus")]
+    fn start_guarded(&mut self) -> Result<(), ProofError> {
+        #[cfg(feature = "host")]
+        if self.is_unguarded {
+            return self.start_unguarded();
+        }
+        self.start = Some(self.tpm.start()?);
+        let (ek, indices) = protect(&mut self.tpm, &self.pinned)?;
+        self.ek = Some(ek);
+        self.indices = Some(indices);
+        Ok(())
+    }
+
+    #[cfg(not(feature = "secure-bus"))]
+    fn start_guarded(&mut self) -> Result<(), ProofError> {
+        self.start_unguarded()
+    }
+
+    /// Starts the TPM. Who cannot hold it to the pinned EK does not pass over the pin.
+    #[cfg(any(not(feature = "secure-bus"), feature = "host"))]
+    fn start_unguarded(&mut self) -> Result<(), ProofError> {
+        if !self.pinned.is_empty() {
+            return Err(ProofError::new(TroubleCode::TPM_REPLACED));
+        }
+        self.start = Some(self.tpm.start()?);
+        Ok(())
+    }
+
+    /// Has what was booted measured, on a node that measures it: through the session, where there is one.
+    fn measure(&mut self) -> Result<(), ProofError> {
+        match (&mut self.boot, self.start) {
+            (Some(boot), Some(start)) => boot
+                .at_login(&mut self.tpm, start)
+                .map_err(ProofError::of_measurement),
+            _ => Ok(()),
+        }
     }
 
     /// Says which command an error belongs to, and asks a TPM in failure mode for the reason.
@@ -110,6 +215,11 @@ impl<T: TpmTransport> EvidenceSource for TpmEvidence<T> {
             .with(AttestorKind::TPM_EK)
             .with(AttestorKind::TPM_QUOTE)
             .with(AttestorKind::SVID_KEY);
+        #[cfg(feature = "secure-bus")]
+        let own = match &self.mcu_key {
+            Some(_) => own.with(AttestorKind::MCU_KEY),
+            None => own,
+        };
         #[cfg(feature = "host")]
         if self.devid.is_some() {
             return own.with(AttestorKind::TPM_DEVID);
@@ -117,20 +227,43 @@ impl<T: TpmTransport> EvidenceSource for TpmEvidence<T> {
         own
     }
 
+    fn prepare(&mut self, own: &Own<'_>) {
+        // Never longer: the record was checked.
+        self.pinned = heapless::Vec::from_slice(own.pins.ek_name).unwrap_or_default();
+        #[cfg(feature = "secure-bus")]
+        {
+            let [boots, attempts, now_us] = own.counts.map(u64::to_be_bytes);
+            let inputs = [own.pins.secret, own.noise, &boots, &attempts, &now_us];
+            self.tpm.drbg().stir(&inputs);
+            let secret = own.pins.secret;
+            self.mcu_key = (!secret.is_empty()).then(|| DerivedKey::of(secret));
+            self.quoted = [0; 32];
+        }
+    }
+
     fn begin(&mut self) -> Result<(), EvidenceError> {
         self.ek = None;
         self.ak = None;
         self.svid_key = None;
+        self.has_endorsed = false;
         self.selections.clear();
-        match self.tpm.start() {
-            Ok(start) => {
-                self.start = Some(start);
-                Ok(())
-            }
-            Err(error) => Err(self.blame(error.into())),
-        }
+        let begun = self.start_guarded().and_then(|()| self.measure());
+        begun.map_err(|error| self.blame(error))
     }
 
+    /// From the generator, into which the TPM's numbers went through the session.
+    #[cfg(feature = "secure-bus")]
+    fn random(&mut self, out: &mut [u8; 32]) -> Result<(), EvidenceError> {
+        #[cfg(feature = "host")]
+        if self.is_unguarded {
+            let filled = self.tpm.random(out);
+            return filled.map_err(|error| self.blame(error.into()));
+        }
+        self.tpm.drbg().fill(out);
+        Ok(())
+    }
+
+    #[cfg(not(feature = "secure-bus"))]
     fn random(&mut self, out: &mut [u8; 32]) -> Result<(), EvidenceError> {
         let filled = self.tpm.random(out);
         filled.map_err(|error| self.blame(error.into()))
@@ -149,7 +282,9 @@ impl<T: TpmTransport> EvidenceSource for TpmEvidence<T> {
             (AttestorKind::TPM_DEVID, 0) => self.certify_devid(request, blobs, out).map(|()| None),
             #[cfg(feature = "host")]
             (AttestorKind::TPM_DEVID, _) => self.activate(request, out).map(Some),
-            (AttestorKind::TPM_QUOTE, _) => self.quote(request, out).map(|()| None),
+            (AttestorKind::TPM_QUOTE, _) => self.quote(request, blobs, out).map(|()| None),
+            #[cfg(feature = "secure-bus")]
+            (AttestorKind::MCU_KEY, _) => self.sign_by_mcu(request, out).map(|()| None),
             (AttestorKind::SVID_KEY, 0) => self.certify_svid_key(request, out).map(|()| None),
             _ => Err(ProofError::new(TroubleCode::UNSUPPORTED_REQUEST)),
         };
@@ -161,7 +296,13 @@ impl<T: TpmTransport> EvidenceSource for TpmEvidence<T> {
         qualifying_data: &[u8; 32],
         out: &mut MessageWriter<'_>,
     ) -> Result<(), EvidenceError> {
-        let quoted = self.quote_selected(qualifying_data, out);
+        let as_it_was = match &mut self.boot {
+            Some(boot) => boot
+                .check(&mut self.tpm)
+                .map_err(ProofError::of_measurement),
+            None => Ok(()),
+        };
+        let quoted = as_it_was.and_then(|()| self.quote_selected(qualifying_data, out));
         quoted.map_err(|error| self.blame(error))
     }
 
@@ -181,5 +322,7 @@ impl<T: TpmTransport> EvidenceSource for TpmEvidence<T> {
             let _ = key.flush(&mut self.tpm);
         }
         self.keep();
+        #[cfg(feature = "secure-bus")]
+        let _ = self.tpm.unprotect();
     }
 }

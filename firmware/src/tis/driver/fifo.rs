@@ -118,13 +118,16 @@ impl<B: TisBus, D: DelayNs> Tis<B, D> {
     async fn send(&mut self, command: &[u8]) -> Result<(), Fault> {
         self.acquire().await?;
         self.ready().await?;
-        let (body, last) = command.split_at(command.len() - 1);
-        let mut rest = body;
+        let Some((last, mut rest)) = command.split_last() else {
+            return Err(Fault::BUFFER);
+        };
         while !rest.is_empty() {
             if self.credit == 0 {
                 self.expecting().await?;
             }
-            let (now, later) = rest.split_at(self.spend(rest.len()));
+            let Some((now, later)) = rest.split_at_checked(self.spend(rest.len())) else {
+                return Err(Fault::BUFFER);
+            };
             self.bus
                 .write(Reg::DATA_FIFO, now)
                 .await
@@ -133,7 +136,7 @@ impl<B: TisBus, D: DelayNs> Tis<B, D> {
         }
         self.expecting().await?;
         self.bus
-            .write(Reg::DATA_FIFO, last)
+            .write(Reg::DATA_FIFO, core::slice::from_ref(last))
             .await
             .map_err(Fault::bus)?;
         let complete = Want {

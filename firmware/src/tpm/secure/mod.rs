@@ -109,6 +109,11 @@ impl Secure {
         }
     }
 
+    /// Whether there is a session, be it a broken one.
+    pub(super) fn is_there(&self) -> bool {
+        self.state != State::Absent
+    }
+
     pub(super) fn learn(&mut self, handle: Handle, name: &[u8]) {
         self.names.set(handle, name);
     }
@@ -182,11 +187,6 @@ impl Keys {
 }
 
 impl<T: TpmTransport> Tpm<T> {
-    /// Whether a session guards the bus: all that matters goes through it, or fails.
-    pub fn is_protected(&self) -> bool {
-        self.secure.state != State::Absent
-    }
-
     /// The generator that the session's secrets come from.
     pub const fn drbg(&mut self) -> &mut crate::entropy::Drbg {
         &mut self.drbg
@@ -341,6 +341,9 @@ fn seal(secure: &Secure, command: &mut [u8], op: Op, entities: usize, auth: &[u8
     }
     hasher.update(params);
     let code = keys.hmac(auth, &hasher.finish(), nonces, *attributes);
-    hmac.copy_from_slice(code.as_bytes());
+    // As long as each other, which the compiler does not follow: `copy_from_slice` would keep a panic.
+    for (to, from) in hmac.iter_mut().zip(code.as_bytes()) {
+        *to = *from;
+    }
     Some(())
 }

@@ -2,6 +2,7 @@
 
 mod commands;
 mod lies;
+mod login;
 
 use assay_common::tpm::public::templates::EkTemplate;
 use assay_firmware::keys::{Ek, EkIndices};

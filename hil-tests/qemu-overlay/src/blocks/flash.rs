@@ -12,11 +12,15 @@ use super::{Words, merge, narrow};
 /// Address of the first byte that can be written.
 pub const SETTINGS_BASE: u64 = 0x080A_0000;
 /// Bytes of a sector from number 5 on.
-const SECTOR: usize = 128 * 1024;
+pub const SECTOR: usize = 128 * 1024;
 /// The sectors' numbers.
-const SECTORS: Range<u32> = 9..11;
-/// All of them.
+const SETTINGS: Range<u32> = 9..11;
+/// The same with the sector of the provisioning record, the last one.
+const WITH_RECORD: Range<u32> = 9..12;
+/// The settings' sectors.
 pub const SETTINGS_LEN: usize = 2 * SECTOR;
+/// Address of the record's sector.
+pub const RECORD_BASE: u64 = SETTINGS_BASE + SETTINGS_LEN as u64;
 
 const KEYR: u32 = 0x04;
 const SR: u32 = 0x0C;
@@ -40,15 +44,17 @@ pub struct Flash {
     /// How many keys were right; more than all after a wrong one, until the next reset.
     keys: usize,
     bytes: Vec<u8>,
+    sectors: Range<u32>,
     /// Where the sectors are kept from one run to the next.
     file: Option<PathBuf>,
 }
 
 impl Flash {
-    /// An erased flash, or what an earlier run left in `file`.
+    /// An erased flash, or what an earlier run left in `file`; with the sector of the record, or without.
     #[must_use]
-    pub fn new(file: Option<PathBuf>) -> Self {
-        let mut bytes = vec![0xFF; SETTINGS_LEN];
+    pub fn new(file: Option<PathBuf>, record: bool) -> Self {
+        let sectors = if record { WITH_RECORD } else { SETTINGS };
+        let mut bytes = vec![0xFF; sectors.len().saturating_mul(SECTOR)];
         let kept = file.as_ref().and_then(|file| fs::read(file).ok());
         for (to, from) in bytes.iter_mut().zip(kept.unwrap_or_default()) {
             *to = from;
@@ -57,6 +63,7 @@ impl Flash {
             registers: Words::default(),
             keys: 0,
             bytes,
+            sectors,
             file,
         };
         flash.reset();
@@ -137,10 +144,10 @@ impl Flash {
             return;
         }
         let number = control >> 3 & 0xF;
-        if !SECTORS.contains(&number) {
+        if !self.sectors.contains(&number) {
             return self.fail(SR_WRPERR);
         }
-        let nth = usize::try_from(number.saturating_sub(SECTORS.start)).unwrap_or(0);
+        let nth = usize::try_from(number.saturating_sub(self.sectors.start)).unwrap_or(0);
         let sector = self.bytes.chunks_mut(SECTOR).nth(nth);
         sector.unwrap_or_default().fill(0xFF);
         self.keep();
@@ -168,7 +175,7 @@ mod tests {
     const PSIZE_32: u32 = 2 << 8;
 
     fn unlocked() -> Flash {
-        let mut flash = Flash::new(None);
+        let mut flash = Flash::new(None, false);
         for key in KEYS {
             flash.write_register(KEYR, 4, key);
         }
@@ -193,7 +200,7 @@ mod tests {
 
     #[test]
     fn a_locked_controller_changes_nothing() {
-        let mut flash = Flash::new(None);
+        let mut flash = Flash::new(None, false);
         flash.write_register(CR, 4, CR_PG | PSIZE_32);
         flash.write(0, 4, 0);
         assert_eq!(flash.read(0, 4), u32::MAX);
@@ -204,7 +211,7 @@ mod tests {
 
     #[test]
     fn a_wrong_key_locks_until_the_next_reset() {
-        let mut flash = Flash::new(None);
+        let mut flash = Flash::new(None, false);
         flash.write_register(KEYR, 4, 1);
         for key in KEYS {
             flash.write_register(KEYR, 4, key);
@@ -215,6 +222,23 @@ mod tests {
             flash.write_register(KEYR, 4, key);
         }
         assert_eq!(flash.read_register(CR, 4), 0);
+    }
+
+    #[test]
+    fn the_records_sector_is_the_boards_only_where_it_was_given_to_it() {
+        for given in [false, true] {
+            let mut flash = Flash::new(None, given);
+            for key in KEYS {
+                flash.write_register(KEYR, 4, key);
+            }
+            flash.write_register(CR, 4, CR_PG | PSIZE_32);
+            let offset = u32::try_from(SETTINGS_LEN).unwrap_or(0);
+            flash.write(offset, 4, 0);
+            flash.write_register(CR, 4, CR_SER | CR_STRT | 11 << 3);
+            let refused = flash.read_register(SR, 4) & SR_WRPERR != 0;
+            assert_eq!(refused, !given);
+            assert_eq!(flash.read(offset, 4), u32::MAX);
+        }
     }
 
     #[test]

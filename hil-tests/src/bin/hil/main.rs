@@ -3,11 +3,14 @@
 mod bench;
 mod bench_board;
 mod boards;
+mod console;
 mod demo;
 mod faults;
+mod monitor;
 mod service;
 mod size;
 mod soak;
+mod terminal;
 
 use std::process::ExitCode;
 
@@ -48,6 +51,10 @@ enum Command {
     Sessions(service::Sessions),
     /// Runs the scenarios on a real board: flash by probe-rs, talk over the real serial port
     Board(bench_board::OnBench),
+    /// Opens the console of a board's bring-up image: in QEMU, or on a serial port
+    Console(console::OpenConsole),
+    /// Shows the log of a board as it comes: of one in QEMU, on a serial port, or from a TCP server
+    Monitor(monitor::Monitor),
     /// Runs the whole fault matrix: every fault in every phase of every TPM command of a login
     Faults(faults::Faults),
     /// Runs thousands of logins in virtual time, with faults at random
@@ -81,6 +88,8 @@ fn main() -> ExitCode {
         Command::Service(service) => service::run(&service),
         Command::Sessions(sessions) => service::sessions(&sessions),
         Command::Board(on_bench) => bench_board::run(&on_bench),
+        Command::Console(open) => console::run(&open),
+        Command::Monitor(monitor) => monitor::run(&monitor),
         Command::Faults(faults) => faults::run(&faults),
         Command::Soak(soak) => soak::run(&soak),
     };

@@ -19,7 +19,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use assay_spi_tpm::swtpm::{Mode, Swtpm};
+use assay_spi_tpm::interposer::socket::InterposedSocket;
+use assay_spi_tpm::interposer::{Interposer, JournalHandle, Mode};
+use assay_spi_tpm::swtpm::{Mode as Sockets, Swtpm};
 
 use crate::board::Board;
 use crate::manufacture::ManufacturedTpm;
@@ -45,6 +47,23 @@ pub struct Options {
     pub session: Option<Duration>,
     /// Where the verifier's configuration and data go; `None` for beside everything else.
     pub verifier: Option<PathBuf>,
+    /// What the verifier decides by; `None` for the policy that takes the TPM and nothing booted.
+    pub policy: Option<String>,
+    /// What is registered before the board starts.
+    pub references: Vec<Reference>,
+    /// Who is on the TPM's bus, from power-on.
+    pub interposer: Option<&'static Mode>,
+}
+
+/// An image to be registered.
+#[derive(Debug, Clone)]
+pub struct Reference {
+    /// The build.
+    pub elf: PathBuf,
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
 }
 
 /// A board in QEMU that logs in at an `assayd`.
@@ -57,6 +76,8 @@ pub struct Live {
     pub tap: Tap,
     /// The software TPM.
     pub swtpm: Swtpm,
+    /// What the attacker has seen and done, where there is one.
+    pub journal: Option<JournalHandle>,
     relay: Relay,
 }
 
@@ -76,18 +97,34 @@ impl Live {
         let machine = board.manifest.qemu.as_ref();
         let machine = machine.with_context(|| format!("QEMU cannot run boards/{}", board.name))?;
         let mode = if machine.has_spi_tpm() {
-            Mode::Sockets
+            Sockets::Sockets
         } else {
-            Mode::QemuEmulator
+            Sockets::QemuEmulator
         };
         let swtpm = tpm.start(&folder.join("tpm"), mode).context("swtpm")?;
-        let assayd = match &options.verifier {
-            None => Assayd::start(tpm, folder, options.session)?,
-            Some(own) => Assayd::start_in(own, folder, tpm, options.session)?,
+        let mut overlay = options.overlay.clone();
+        let journal = match options.interposer {
+            None => None,
+            Some(mode) => {
+                let interposer = Interposer::new(swtpm.client(), mode.script());
+                let journal = interposer.journal();
+                let socket = folder.join("interposed.sock");
+                let socket = InterposedSocket::listen(&socket, interposer).context("socket")?;
+                overlay.interposed = Some(socket.path().to_owned());
+                Some(journal)
+            }
         };
+        let assayd = match (&options.policy, &options.verifier) {
+            (Some(policy), _) => Assayd::with_policy(policy, folder, AgentLine::Socket)?,
+            (None, None) => Assayd::start(tpm, folder, options.session)?,
+            (None, Some(own)) => Assayd::start_in(own, folder, tpm, options.session)?,
+        };
+        for reference in &options.references {
+            assayd.register(reference)?;
+        }
         let record = assayd.record()?;
         let mut launch = Launch::new(machine, image, &swtpm)
-            .overlay(options.overlay.clone())
+            .overlay(overlay)
             .deadline(DEADLINE)
             .load(&record, board.manifest.provisioning_address);
         if let Some(shift) = options.icount {
@@ -104,6 +141,7 @@ impl Live {
             assayd,
             tap,
             swtpm,
+            journal,
             relay,
         })
     }

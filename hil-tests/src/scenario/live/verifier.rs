@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use super::VerifierEvent;
+use super::{Reference, VerifierEvent};
 use crate::manufacture::ManufacturedTpm;
 use crate::scenario::loopback;
 use crate::scenario::rig::Terms;
@@ -271,6 +271,29 @@ impl Assayd {
             );
         }
         Ok(out)
+    }
+
+    /// Registers an image, by `assay image register`. An emulator's flash reads 0 where nothing was written.
+    ///
+    /// # Errors
+    ///
+    /// When the command fails.
+    pub fn register(&self, image: &Reference) -> Result<()> {
+        let output = Command::new(program("assay")?)
+            .args(["image", "register", "--erased", "00"])
+            .args(["--name", &image.name, "--version", &image.version])
+            .arg("--config")
+            .arg(self.config())
+            .arg(&image.elf)
+            .output()
+            .context("assay")?;
+        if !output.status.success() {
+            bail!(
+                "assay image register: {}",
+                String::from_utf8_lossy(&output.stderr).trim()
+            );
+        }
+        Ok(())
     }
 
     /// The next event, if one comes in time.

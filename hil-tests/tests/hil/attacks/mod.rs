@@ -76,7 +76,10 @@ impl Lab {
 
     fn node_with(&self, tpm: impl TpmBackend + 'static) -> Loopback {
         let model = SpiTpm::new(tpm, Config::chip(Personality::SLB9672));
-        Loopback::with_verifier(model, self.verifier()).unwrap()
+        let mut loopback = Loopback::with_verifier(model, self.verifier()).unwrap();
+        // What holds where nobody guards the bus; what a guarded one adds is in `interposer.rs`.
+        loopback.leave_unguarded();
+        loopback
     }
 }
 

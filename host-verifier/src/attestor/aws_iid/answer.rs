@@ -170,12 +170,15 @@ async fn instance(
     outside: &dyn Outside,
     answer: &mut Answer,
 ) -> Result<(), CallError> {
-    answer.instance = aws.instance(outside, place, &answer.instance_id).await?;
+    let found = aws.instance(outside, place, &answer.instance_id).await?;
+    // What was asked is kept with the login's evidence: no tag is in it that neither decides nor becomes an attribute.
+    answer.instance = found.map(|instance| instance.with_tags(|tag| rules.judges_tag(tag)));
     answer.asked = true;
     let Some(instance) = answer.instance.clone() else {
         return Ok(());
     };
     if rules.is_up(document, Some(&instance)).is_err() {
+        refuse(rules, answer);
         return Ok(());
     }
     for name in rules.clusters.iter().flatten() {
@@ -187,6 +190,7 @@ async fn instance(
     }
     let so_far = clusters(rules, answer).and_then(|()| rules.restrictions(document, &instance));
     if so_far.is_err() {
+        refuse(rules, answer);
         return Ok(());
     }
     if let (true, Some(arn)) = (rules.profile, &instance.instance_profile) {
@@ -202,6 +206,12 @@ async fn instance(
         answer.image = Some(aws.image(outside, place, &instance.image_id).await?);
     }
     Ok(())
+}
+
+/// An instance that is refused has no attributes: of its tags those are kept that it may have been refused for.
+fn refuse(rules: &Rules, answer: &mut Answer) {
+    let instance = answer.instance.take();
+    answer.instance = instance.map(|one| one.with_tags(|tag| rules.tags.contains_key(tag)));
 }
 
 impl Answer {

@@ -209,6 +209,20 @@ impl Certificates {
         self.0.keys().filter(|(_, of)| *of == kind).count()
     }
 
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// When the first of a kind ends.
+    #[must_use]
+    pub fn first_end(&self, kind: Kind) -> Option<UnixTime> {
+        let of_kind = self.0.iter().filter(|((_, of), _)| *of == kind);
+        let each = of_kind.flat_map(|(_, certificates)| certificates);
+        each.map(Certificate::not_after).min()
+    }
+
     /// Those of a kind that end before `at`, with their region, the first one first. They count none the less; but AWS replaces
     /// a certificate before it ends, so its successor is missing here.
     #[must_use]

@@ -15,6 +15,7 @@ use super::names::ELSEWHERE;
 use super::rules::Rules;
 use crate::attestor::elsewhere::Known;
 use crate::attestor::issuer::config::span;
+use crate::attestor::source::SourceRule;
 use crate::attestor::{Attestor, ConfigError, MethodConfig};
 use crate::cloud::aws::{Aws, PlaceError, Region, RoleArn, is_account, is_cluster_name, is_id};
 use crate::document::Files;
@@ -25,6 +26,8 @@ use crate::x509::UnixTime;
 const MOST: usize = 4096;
 /// Most EKS clusters and organisations: each may be asked for in every login.
 const MOST_ASKED: usize = 32;
+/// Most tags of an instance, as EC2 has it.
+const MOST_TAGS: usize = 50;
 /// How long before a certificate ends the log says so, seconds.
 const WARNING: i64 = 90 * 86_400;
 /// Longest age of an instance that can be said.
@@ -85,6 +88,11 @@ pub struct Config {
     pub legacy_signatures: bool,
     /// Trust on first use: the first login binds the instance to its SVID's key.
     pub tofu: bool,
+    /// What becomes of a login that comes from none of the instance's addresses: `ignore` (the default), `warn`, `require`.
+    pub source_address: SourceRule,
+    /// The instance's tags that become attributes. Default: all of them.
+    #[schemars(length(max = 50))]
+    pub attribute_tag_keys: Option<Vec<String>>,
 }
 
 impl<'de> Deserialize<'de> for Config {
@@ -221,6 +229,8 @@ impl Config {
             image: self.describe_image,
             legacy: self.legacy_signatures,
             tofu: self.tofu,
+            source: self.source_address,
+            tag_keys: self.tag_keys()?,
         };
         self.check_local(&rules)?;
         let nobody = rules.accounts.is_empty()
@@ -297,6 +307,19 @@ impl Config {
             }
         }
         Ok(Some(names.clone()))
+    }
+
+    fn tag_keys(&self) -> Result<Option<BTreeSet<String>>, ConfigError> {
+        const FIELD: &str = "attributeTagKeys";
+        let Some(keys) = &self.attribute_tag_keys else {
+            return Ok(None);
+        };
+        at_most(FIELD, keys.len(), MOST_TAGS)?;
+        if let Some(i) = keys.iter().position(String::is_empty) {
+            let hint = "name a tag of the instances, e.g. `Environment`";
+            return Err(error(&format!("{FIELD}[{i}]"), "it names no tag", hint));
+        }
+        Ok(Some(keys.iter().cloned().collect()))
     }
 
     fn tags(&self) -> Result<BTreeMap<String, BTreeSet<String>>, ConfigError> {

@@ -25,6 +25,8 @@ pub struct Document {
     pub instance_type: String,
     /// When the instance was last started.
     pub pending_time: Timestamp,
+    /// The address of its primary interface inside the VPC, when it was last started.
+    pub private_ip: Option<String>,
 }
 
 impl Document {
@@ -41,7 +43,8 @@ impl Document {
         if text.trim_ascii_start().first() != Some(&b'{') {
             return Err(wrong("it is no JSON object"));
         }
-        let document: Self = serde_json::from_slice(text)
+        let text = core::str::from_utf8(text).map_err(|_| wrong("it is no text"))?;
+        let document: Self = serde_json::from_str(text)
             .map_err(|_| wrong("a member is missing, there twice, or not of its form"))?;
         document.place()?;
         if !is_id(&document.instance_id, "i") {

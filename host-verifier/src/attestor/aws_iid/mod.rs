@@ -19,12 +19,14 @@ pub use config::Config;
 pub use rules::Rules;
 
 use self::answer::Known;
+use self::certificates::Kind;
 use self::document::Document;
 use self::rules::Asks;
 use super::{
     AttestError, Attestor, Attribute, Claims, Errand, ErrandContext, Facts, Judged, LoginContext,
     Running,
 };
+use crate::attestor::source::{self, SourceRule};
 use crate::cloud::aws::Aws;
 use crate::outside::Outside;
 
@@ -86,19 +88,45 @@ impl Attestor for AwsIid {
         self.0.rules.tofu
     }
 
-    fn weakness(&self) -> Option<(&'static str, &'static str)> {
-        let rules = &self.0.rules;
-        if rules.legacy {
-            let why = "`legacySignatures` lets in signatures of an RSA key of 1024 bits, which can be forged with enough means";
-            return Some((
-                why,
+    fn source_rule(&self) -> SourceRule {
+        self.0.rules.source
+    }
+
+    fn weaknesses(&self) -> Vec<(&'static str, &'static str)> {
+        let Parts { rules, pinned, .. } = &*self.0;
+        let all = [
+            (
+                pinned.is_empty(),
+                "no certificate of AWS's is known (`clouds.aws.certificates` of assayd.yaml), so no identity document verifies and nobody is let in by `aws_iid`",
+                "save https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/regions-certs.md and name it there; a document that is checked by itself has no assayd.yaml, so check it as part of one",
+            ),
+            (
+                rules.legacy,
+                "`legacySignatures` lets in signatures of an RSA key of 1024 bits, which can be forged with enough means",
                 "have agents send `rsa2048`, and remove `legacySignatures`",
-            ));
-        }
-        rules.local_only.then_some((
-            "with `localOnly` AWS is asked nothing, so an instance that was ended long ago is let in",
-            "remove `localOnly`, or say `maxInstanceAge`",
-        ))
+            ),
+            (
+                rules.local_only && rules.max_age.is_none(),
+                "with `localOnly` AWS is asked nothing, so an instance that was ended long ago is let in",
+                "remove `localOnly`, or say `maxInstanceAge`",
+            ),
+            (
+                !rules.local_only && !rules.local.is_empty() && rules.max_age.is_none(),
+                "AWS is asked nothing about the accounts of `accountIdsForLocalValidation`, so an instance of theirs that was ended long ago is let in",
+                "remove the accounts there, or say `maxInstanceAge`",
+            ),
+        ];
+        let holding = all.into_iter().filter(|(holds, ..)| *holds);
+        holding.map(|(_, wrong, hint)| (wrong, hint)).collect()
+    }
+
+    fn trust_ends(&self) -> Option<jiff::Timestamp> {
+        let Parts { rules, pinned, .. } = &*self.0;
+        let kinds = [Some(Kind::Rsa2048), rules.legacy.then_some(Kind::Rsa1024)];
+        let ends = kinds.into_iter().flatten();
+        let first = ends.filter_map(|kind| pinned.first_end(kind)).min()?;
+        // Some end in the year 9999, and none that is worth a warning lies beyond the calendar.
+        jiff::Timestamp::from_second(first.0).ok()
     }
 
     fn attributes(&self) -> Vec<String> {
@@ -120,7 +148,10 @@ impl Attestor for AwsIid {
         }
         let mut names: Vec<_> = names.into_iter().map(str::to_owned).collect();
         if !rules.local_only {
-            names.push(format!("{TAG}*"));
+            match &rules.tag_keys {
+                None => names.push(format!("{TAG}*")),
+                Some(keys) => names.extend(keys.iter().map(|key| format!("{TAG}{key}"))),
+            }
         }
         names
     }
@@ -136,7 +167,7 @@ impl Attestor for AwsIid {
         match rules.check(&document, cx.now)? {
             Asks::Nothing => {
                 rules.alone(&document)?;
-                Ok(Judged::Proven(Box::new(claims(&document, None)?)))
+                Ok(Judged::Proven(Box::new(claims(rules, &document, None)?)))
             }
             asks => Ok(Judged::Errand(Box::new(AskAws {
                 attestor: self.clone(),
@@ -166,15 +197,20 @@ impl Errand for AskAws {
 
     fn judge(self: Box<Self>, _: &LoginContext<'_>, answer: &[u8]) -> Result<Claims, AttestError> {
         let answer = serde_json::from_slice(answer).map_err(answer::unreadable)?;
-        let known = answer::decide(&self.attestor.0.rules, &self.document, &answer)?;
-        claims(&self.document, Some(&known))
+        let rules = &self.attestor.0.rules;
+        let known = answer::decide(rules, &self.document, &answer)?;
+        claims(rules, &self.document, Some(&known))
     }
 }
 
-fn claims(document: &Document, known: Option<&Known<'_>>) -> Result<Claims, AttestError> {
+fn claims(
+    rules: &Rules,
+    document: &Document,
+    known: Option<&Known<'_>>,
+) -> Result<Claims, AttestError> {
     let kind = AttestorKind::AWS_IID;
     let place = document.place()?;
-    let mut attributes = Vec::new();
+    let mut attributes = Vec::with_capacity(ALWAYS.len());
     let mut give = |name: &str, value: &str| {
         attributes.push(Attribute {
             origin: kind,
@@ -212,7 +248,8 @@ fn claims(document: &Document, known: Option<&Known<'_>>) -> Result<Claims, Atte
         }
         // AWS has no tag without a name; an attribute without one would be the beginning of all others.
         let tags = known.instance.tags.iter();
-        for (name, value) in tags.filter(|(name, _)| !name.is_empty()) {
+        let gives = |name: &String| !name.is_empty() && rules.gives_tag(name);
+        for (name, value) in tags.filter(|(name, _)| gives(name)) {
             give(&format!("{TAG}{name}"), value);
         }
         for role in &known.roles {
@@ -225,18 +262,22 @@ fn claims(document: &Document, known: Option<&Known<'_>>) -> Result<Claims, Atte
             give(IMAGE_CREATED, &created.to_string());
         }
     }
-    let identity = format!(
-        "aws:{}:{}:{}:{}",
+    let ips = instance.map(|now| [&now.private_ip, &now.public_ip]);
+    let ips = ips.into_iter().flatten().flatten();
+    let ips = ips.chain(&document.private_ip).map(String::as_str);
+    let identity = [
+        "aws",
         place.region().partition().name(),
-        document.account_id,
-        document.region,
-        document.instance_id
-    );
+        &document.account_id,
+        &document.region,
+        &document.instance_id,
+    ];
     Ok(Claims {
         kind,
         attributes,
         facts: Facts {
-            identity: Some(identity),
+            identity: Some(identity.join(":")),
+            addresses: source::addresses(ips),
             ..Facts::default()
         },
     })

@@ -1,12 +1,9 @@
 //! The agent's bytes, read once.
 
-use std::borrow::Cow;
-
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
 use super::error::DocumentError;
+use crate::base64_text;
 use crate::cms;
 use crate::text::Text;
 
@@ -87,13 +84,11 @@ pub fn parse(payload: &[u8]) -> Result<Untrusted, DocumentError> {
 
 /// Base64 as the metadata service has it: padded, in lines. Agents send it in one.
 fn decode(text: &str, most: usize) -> Result<Vec<u8>, DocumentError> {
-    let mut plain = Cow::Borrowed(text);
-    if text.bytes().any(|byte| byte.is_ascii_whitespace()) {
-        plain = text.split_ascii_whitespace().collect();
-    }
-    let bytes = STANDARD
-        .decode(&*plain)
-        .map_err(|_| DocumentError::Base64)?;
+    let bytes = base64_text::standard(text).or_else(|| {
+        let plain: String = text.split_ascii_whitespace().collect();
+        base64_text::standard(plain)
+    });
+    let bytes = bytes.ok_or(DocumentError::Base64)?;
     if bytes.len() > most {
         return Err(DocumentError::Payload("a signature is too long"));
     }

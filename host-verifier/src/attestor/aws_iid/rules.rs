@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::document::Document;
 use super::error::DocumentError;
+use crate::attestor::source::SourceRule;
 use crate::attestor::{AttestError, Fault};
 use crate::cloud::aws::RoleArn;
 use crate::cloud::aws::answers::{Instance, InstanceState, Interface};
@@ -64,6 +65,26 @@ pub struct Rules {
     pub legacy: bool,
     /// `tofu`.
     pub tofu: bool,
+    /// `sourceAddress`.
+    pub source: SourceRule,
+    /// `attributeTagKeys`; `None`: every tag.
+    pub tag_keys: Option<BTreeSet<String>>,
+}
+
+impl Rules {
+    /// Whether a tag has a part in the decision, or becomes an attribute.
+    #[must_use]
+    pub fn judges_tag(&self, name: &str) -> bool {
+        self.tags.contains_key(name) || self.gives_tag(name)
+    }
+
+    /// Whether a tag becomes an attribute.
+    #[must_use]
+    pub fn gives_tag(&self, name: &str) -> bool {
+        self.tag_keys
+            .as_ref()
+            .is_none_or(|keys| keys.contains(name))
+    }
 }
 
 /// What is to be asked of AWS for a document whose own checks have passed.

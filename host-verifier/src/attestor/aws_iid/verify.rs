@@ -31,11 +31,12 @@ pub fn verify(
             if document.as_ref().is_some_and(|beside| beside != content) {
                 return Err(DocumentError::Beside);
             }
-            let (issuer, serial) = message.untrusted_signer();
-            let of_region = in_region(pinned, &claimed, Kind::Rsa2048)?;
-            let signer = of_region
-                .iter()
-                .find(|one| one.issuer() == issuer && one.serial() == serial);
+            let mut signer = None;
+            for one in in_region(pinned, &claimed, Kind::Rsa2048)? {
+                if signer.is_none() && message.untrusted_signer_is(one)? {
+                    signer = Some(one);
+                }
+            }
             let signer = signer.ok_or_else(|| DocumentError::Signer {
                 region: claimed.region.clone(),
             })?;

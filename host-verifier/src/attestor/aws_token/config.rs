@@ -12,21 +12,35 @@ use crate::attestor::issuer::config::{Texts, audiences, error, https_base, span}
 use crate::attestor::issuer::{IssuedToken, Keys};
 use crate::attestor::restriction::{AllowList, Globs, Required};
 use crate::attestor::{Attestor, ConfigError, MethodConfig};
+use crate::cloud::TokenIssuers;
 use crate::document::Files;
 use crate::jwt::MAX_LEEWAY;
 use crate::outside::{KeyLocation, KeySource, Reach};
 
 /// Most issuers of one entry.
 const MOST_ISSUERS: usize = 64;
+/// What the issuers of all accounts end in; before it stands an ID of the account's.
+const STS: &str = ".tokens.sts.global.api.aws";
 /// AWS lets no token live longer.
 const LONGEST: Duration = Duration::from_secs(3600);
+
+/// Whether it is an issuer that STS has for an account: one label before AWS's own name, and nothing else.
+fn is_sts(issuer: &str) -> bool {
+    let host = issuer.strip_prefix("https://");
+    let label = host.and_then(|host| host.strip_suffix(STS));
+    label.is_some_and(|label| {
+        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        (1..=63).contains(&label.len()) && label.bytes().all(plain)
+    })
+}
 
 /// `config:` of an `aws_token` entry.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[schemars(rename = "aws_token")]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Config {
-    /// The issuers of the accounts whose agents may log in, each byte for byte.
+    /// The issuers of the accounts whose agents may log in, each byte for byte: STS's, or one that the operator of the service
+    /// lists.
     #[serde(rename = "issuerURLs")]
     pub issuer_urls: AllowList,
     /// The audiences of which `aud` must have one.
@@ -98,16 +112,20 @@ impl Config {
             nonce,
             ..self.settings(files)?
         });
-        let roots = files.clouds().aws.roots.clone();
-        let issuers = self.issuers()?.iter().map(|issuer| {
+        let clouds = files.clouds();
+        let aws = &clouds.aws;
+        let issuers = self.issuers(&aws.token_issuers)?.iter().map(|issuer| {
             IssuedToken::new(Rules {
                 issuer: issuer.clone(),
                 keys: Keys::Published(KeySource {
                     location: KeyLocation::OwnDiscovery {
                         issuer: issuer.clone(),
                     },
-                    reach: Reach::PUBLIC,
-                    roots: roots.clone(),
+                    reach: match is_sts(issuer) {
+                        true => Reach::PUBLIC,
+                        false => Reach::OPERATORS,
+                    },
+                    roots: aws.roots.clone(),
                 }),
                 settings: settings.clone(),
             })
@@ -119,7 +137,7 @@ impl Config {
         })
     }
 
-    fn issuers(&self) -> Result<&[String], ConfigError> {
+    fn issuers(&self, listed: &TokenIssuers) -> Result<&[String], ConfigError> {
         let issuers = self.issuer_urls.values().unwrap_or_default();
         if issuers.len() > MOST_ISSUERS {
             let why = format!("more than {MOST_ISSUERS} issuers: write several policies");
@@ -128,6 +146,15 @@ impl Config {
         for (i, issuer) in issuers.iter().enumerate() {
             let field = format!("issuerURLs[{i}]");
             https_base(&field, issuer)?;
+            if !is_sts(issuer) && !listed.allow(issuer) {
+                return Err(ConfigError {
+                    hint: Some(
+                        "aws iam get-outbound-web-identity-federation-info; or let the operator of the service list it in `clouds.aws.tokenIssuers` of assayd.yaml: whoever signs there may say that it is any principal of any account"
+                            .to_owned(),
+                    ),
+                    ..error(&field, "it is not an issuer of AWS's: https://ID.tokens.sts.global.api.aws")
+                });
+            }
             if issuers.iter().take(i).any(|earlier| earlier == issuer) {
                 return Err(error(&field, "it is there twice"));
             }

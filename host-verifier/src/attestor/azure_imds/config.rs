@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::AzureImds;
 use super::verify::{Rules, Tenant};
+use crate::attestor::azure::access::access;
 use crate::attestor::azure::lists::{ListFields, Lists};
 use crate::attestor::issuer::config::{MOST, error};
 use crate::attestor::{Attestor, ConfigError, MethodConfig};
@@ -163,14 +164,11 @@ impl Config {
                 return Err(error(&name, &why));
             }
             self.check_asks(config, lists, &field("useComputeAPI"))?;
-            let access = || {
-                let clouds = files.clouds();
-                clouds.azure.access(&config.tenant_id, self.azure_environment)
-            };
+            let access = || access(&config.tenant_id, self.azure_environment, files);
             Ok(Tenant {
                 id: config.tenant_id.clone(),
                 subscriptions: own.cloned(),
-                access: config.use_compute_api.then(access),
+                access: config.use_compute_api.then(access).transpose()?,
             })
         });
         tenants.collect()

@@ -53,7 +53,9 @@ impl Document {
     ///
     /// [`ImdsError::Document`], [`ImdsError::NoSubscription`].
     pub fn parse(content: &[u8]) -> Result<Self, ImdsError> {
-        let wire: Wire<'_> = serde_json::from_slice(content)
+        let text =
+            core::str::from_utf8(content).map_err(|_| ImdsError::Document("it is no text"))?;
+        let wire: Wire<'_> = serde_json::from_str(text)
             .map_err(|_| ImdsError::Document("it is no JSON with a nonce and times, each once"))?;
         let vm_id = wire.vm_id.ok_or(ImdsError::Document("missing VM ID"))?;
         let subscription = wire.subscription_id.filter(|id| !id.is_empty());

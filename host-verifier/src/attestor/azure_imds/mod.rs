@@ -22,7 +22,7 @@ use super::{
     AttestError, Attestor, Attribute, Claims, Errand, ErrandContext, Facts, Fault, Judged,
     LoginContext, Running,
 };
-use crate::cloud::azure::{FindMachine, Found, Machine};
+use crate::cloud::azure::{FindMachine, Found, Guid, Machine};
 use crate::outside::Outside;
 use crate::x509::Certificate;
 
@@ -236,13 +236,11 @@ fn claims(
 ) -> Result<Claims, AttestError> {
     let kind = AttestorKind::AZURE_IMDS;
     let document = &signed.document;
+    let text = |id: &Guid| id.as_str().to_owned();
     let mut named = vec![
-        ("tenant.id".to_owned(), rules.tenant(signed)?.id.to_string()),
-        (
-            "subscription.id".to_owned(),
-            document.subscription.to_string(),
-        ),
-        ("vm.id".to_owned(), document.vm_id.to_string()),
+        ("tenant.id".to_owned(), text(&rules.tenant(signed)?.id)),
+        ("subscription.id".to_owned(), text(&document.subscription)),
+        ("vm.id".to_owned(), text(&document.vm_id)),
     ];
     if let Some(machine) = machine {
         of_machine(machine, &rules.tag_keys, &mut named)?;
@@ -256,7 +254,7 @@ fn claims(
         kind,
         attributes: named.into_iter().map(attribute).collect(),
         facts: Facts {
-            identity: Some(format!("{}/{}", document.subscription, document.vm_id)),
+            identity: Some([document.subscription.as_str(), document.vm_id.as_str()].join("/")),
             ..Facts::default()
         },
     })

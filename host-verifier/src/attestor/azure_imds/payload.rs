@@ -1,9 +1,9 @@
 //! The agent's bytes, read once.
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::Deserialize;
 
 use super::error::ImdsError;
+use crate::base64_text;
 use crate::cloud::azure::ScaleSetName;
 use crate::x509::{Certificate, ParseError};
 
@@ -82,15 +82,13 @@ pub fn parse(
         return Err(ImdsError::Payload("it has too many certificates"));
     }
     let certificates = texts.into_iter().map(|text| {
-        let der = STANDARD
-            .decode(text)
-            .map_err(|_| ImdsError::Payload("a certificate is no base64"))?;
+        let der =
+            base64_text::standard(text).ok_or(ImdsError::Payload("a certificate is no base64"))?;
         read(&der).map_err(ImdsError::Certificate)
     });
     Ok(Untrusted {
-        document: STANDARD
-            .decode(wire.document.signature)
-            .map_err(|_| ImdsError::Payload("the signature is no base64"))?,
+        document: base64_text::standard(wire.document.signature)
+            .ok_or(ImdsError::Payload("the signature is no base64"))?,
         scale_set,
         certificates: certificates.collect::<Result<_, _>>()?,
     })

@@ -1,5 +1,7 @@
 //! Every check on an attested document, and on what Azure knows of its machine. Pure.
 
+use core::cell::Cell;
+
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use jiff::{SignedDuration, Timestamp};
 
@@ -54,13 +56,15 @@ pub(super) struct Signed {
     pub(super) document: Document,
     signer: Certificate,
     hints: Vec<Certificate>,
+    /// Whether one of these certificates was not known.
+    anew: bool,
     pub(super) scale_set: Option<ScaleSetName>,
     tenant: usize,
 }
 
 impl Rules {
-    /// Reads a payload, and judges everything but the signer's chain. One certificate is looked at from here on: the one that the message's signer
-    /// is named by.
+    /// Reads a payload, and judges everything but the signer's chain. One certificate is looked at from here on: the one that the
+    /// message's signer is named by.
     ///
     /// # Errors
     ///
@@ -71,9 +75,13 @@ impl Rules {
         nonce: &str,
         now: Timestamp,
     ) -> Result<Signed, ImdsError> {
+        let anew = Cell::new(false);
         let read = |der: &[u8]| match self.known.get(der) {
             Some(known) => Ok(known),
-            None => Certificate::from_der(der),
+            None => {
+                anew.set(true);
+                Certificate::from_der(der)
+            }
         };
         let untrusted = payload::parse(payload, read)?;
         let der = cms::to_der(&untrusted.document).map_err(cms::CmsError::from)?;
@@ -94,6 +102,7 @@ impl Rules {
         Ok(Signed {
             document,
             hints: sent.chain(beside).collect(),
+            anew: anew.get(),
             signer,
             scale_set: untrusted.scale_set,
             tenant,
@@ -132,18 +141,18 @@ impl Rules {
         let hints: Vec<_> = hints.collect();
         let at = UnixTime::from(now);
         let chain = validate(&signed.signer, &hints, &self.trust, &Policy::server(), at)?;
-        self.keep(&chain);
+        if signed.anew {
+            self.keep(&chain);
+        }
         Ok(())
     }
 
     /// Keeps the certificates of a chain that was judged good, so that they need not be read again, with what was computed of
     /// their keys. Each chain is judged anew.
     fn keep(&self, chain: &VerifiedChain) {
-        let issuers = chain.issuers().iter().map(|issuer| &**issuer);
-        for certificate in core::iter::once(chain.leaf()).chain(issuers) {
-            if self.known.get(certificate.der()).is_none() {
-                self.known.put(certificate.der(), certificate);
-            }
+        self.known.put(chain.leaf().der(), chain.leaf());
+        for issuer in chain.issuers() {
+            self.known.put(issuer.der(), issuer);
         }
     }
 

@@ -8,14 +8,14 @@ use serde::Deserialize;
 
 use super::AzureMsi;
 use super::verify::{Issuer, Judge, Tenant};
+use crate::attestor::azure::access::access;
 use crate::attestor::azure::lists::{ListFields, Lists};
-use crate::attestor::issuer::config::{MOST, Texts, error, https_base, roots, span};
+use crate::attestor::issuer::config::{MOST, Texts, error, https_base, span};
 use crate::attestor::{Attestor, ConfigError, MethodConfig};
-use crate::cloud::azure::{Environment, Guid, Version};
+use crate::cloud::azure::{Environment, Guid, Settings, Version};
 use crate::document::Files;
 use crate::jwt::Prepared;
 use crate::outside::{KeyLocation, KeySource, Reach};
-use crate::x509::files::CertificateSource;
 
 /// Longest `maxTokenAge`: Entra gives managed identities tokens of a day.
 const LONGEST: Duration = Duration::from_secs(86_400);
@@ -63,11 +63,6 @@ pub struct Config {
     /// Their regions, as `eastus` or `East US`.
     #[schemars(length(min = 1, max = 1024))]
     pub locations: Option<Vec<String>>,
-    /// The authorities of the issuers' web servers, in place of the system's: PEM or a file.
-    pub ca_certs: Option<CertificateSource>,
-    /// Keys may be fetched from private addresses.
-    #[serde(default)]
-    pub allow_private_addresses: bool,
 }
 
 /// An entry of `tenants`.
@@ -83,7 +78,7 @@ pub struct TenantConfig {
     pub principal_id: Option<Guid>,
     /// The audiences of which `aud` must be one.
     pub audience: Option<Texts>,
-    /// The only issuer, byte for byte, at which discovery begins.
+    /// The only issuer, byte for byte: one of Entra's two of the tenant, or one that the operator of the service lists.
     #[serde(rename = "issuerURL")]
     pub issuer_url: Option<String>,
 }
@@ -107,16 +102,10 @@ impl Config {
             let why = format!("{} tenants; 1 to {MOST} are wanted", self.tenants.len());
             return Err(error("tenants", &why));
         }
-        let roots = self.ca_certs.as_ref().map(|certs| roots(certs, files));
-        let roots = roots.transpose()?;
+        let clouds = files.clouds();
         let mut tenants: Vec<Tenant> = Vec::with_capacity(self.tenants.len());
         for (position, config) in self.tenants.iter().enumerate() {
             let field = |name: &str| format!("tenants[{position}].{name}");
-            let source = |location| KeySource {
-                location,
-                reach: Reach::PUBLIC.with_private(self.allow_private_addresses),
-                roots: roots.clone(),
-            };
             let twice = |known: &Tenant| {
                 known.id == config.tenant_id && known.principal == config.principal_id
             };
@@ -144,11 +133,8 @@ impl Config {
                     Some(audiences) => audiences.0.clone(),
                     None => vec![format!("api://{}/defakto-server", config.tenant_id)],
                 },
-                issuers: self.issuers(config, &field("issuerURL"), source)?,
-                access: files
-                    .clouds()
-                    .azure
-                    .access(&config.tenant_id, self.azure_environment),
+                issuers: self.issuers(config, &field("issuerURL"), &clouds.azure)?,
+                access: access(&config.tenant_id, self.azure_environment, files)?,
             });
         }
         let age = self.max_token_age.as_ref();
@@ -180,13 +166,19 @@ impl Config {
         .check()
     }
 
-    /// The one that is named; otherwise Entra's two of the tenant.
+    /// The one that is named; otherwise Entra's two of the tenant. Who it is decides who is which node, so a policy names no
+    /// other than those and the operator's.
     fn issuers(
         &self,
         config: &TenantConfig,
         field: &str,
-        source: impl Fn(KeyLocation) -> KeySource,
+        settings: &Settings,
     ) -> Result<Vec<Issuer>, ConfigError> {
+        let source = |location, reach| KeySource {
+            location,
+            reach,
+            roots: settings.ca_certs.clone(),
+        };
         let environment = self.azure_environment;
         let tenant = &config.tenant_id;
         let version_of = |name: &str| {
@@ -197,6 +189,14 @@ impl Config {
             && version_of(name).is_none()
         {
             https_base(field, name)?;
+            if !settings.token_issuers.allow(name) {
+                return Err(ConfigError {
+                    hint: Some(format!(
+                        "leave it out; or let the operator of the service list it in `clouds.azure.tokenIssuers` of assayd.yaml: whoever signs there may say that it is any identity of tenant {tenant}"
+                    )),
+                    ..error(field, "it is not an issuer of Entra's for this tenant")
+                });
+            }
             let location = KeyLocation::Discovery {
                 issuer: name.clone(),
             };
@@ -204,7 +204,7 @@ impl Config {
                 position: 0,
                 name: name.clone(),
                 version: None,
-                source: source(location),
+                source: source(location, Reach::OPERATORS),
             }]);
         }
         let only = config.issuer_url.as_deref().and_then(version_of);
@@ -220,7 +220,7 @@ impl Config {
                 position,
                 name,
                 version: Some(version),
-                source: source(location),
+                source: source(location, Reach::PUBLIC),
             }
         });
         Ok(issuers.collect())

@@ -4,6 +4,7 @@ use core::time::Duration;
 
 use jiff::Timestamp;
 
+use super::Answer;
 use super::resource::{self, GivenTo};
 use crate::attestor::azure::lists::Lists;
 use crate::attestor::issuer;
@@ -54,6 +55,13 @@ pub(super) struct Issuer {
 pub(super) struct Place {
     pub(super) tenant: usize,
     pub(super) issuer: usize,
+}
+
+/// Where the key is that a token is judged by.
+pub(super) enum Key<'a> {
+    Jwk(&'a [u8]),
+    /// In a whole answer, of which nothing else is looked at.
+    Answer(&'a [u8]),
 }
 
 /// A token that passed, but for what only Azure's API says.
@@ -149,7 +157,7 @@ impl Judge {
         &self,
         place: Place,
         token: &Unverified<'_>,
-        jwk: &[u8],
+        key: Key<'_>,
         now: Timestamp,
     ) -> Result<Proven<'_>, AttestError> {
         let (tenant, issuer) = self.at(place)?;
@@ -162,7 +170,22 @@ impl Judge {
             leeway: LONGEST_LEEWAY,
             max_lifetime: None,
         };
-        let claims = jwt::judge_parsed(token, jwk, &self.prepared, &expected, now);
+        jwt::check_allowed(token, &expected).map_err(issuer::problem)?;
+        let algorithm = token.header().algorithm;
+        let key = match key {
+            Key::Jwk(jwk) => self.prepared.key(jwk, algorithm).map_err(issuer::problem),
+            Key::Answer(answer) => {
+                let read = |answer| {
+                    let answer = Answer::read(answer)?;
+                    answer.key.check(&issuer.source)?;
+                    Ok(answer.key.jwk)
+                };
+                let source = &issuer.source;
+                self.prepared
+                    .answered(source, answer, algorithm, read, issuer::problem)
+            }
+        };
+        let claims = jwt::judge_prepared(token, &*key?, &expected, now);
         let claims = claims.map_err(issuer::problem)?;
         self.check_age(claims.issued, now)?;
         let claims = &claims.all;

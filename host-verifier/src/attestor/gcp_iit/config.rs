@@ -10,6 +10,7 @@ use super::verify::{Compute, Rules};
 use super::{GcpIit, Judge};
 use crate::attestor::issuer::config::{Texts, audiences, error, not_empty, span};
 use crate::attestor::restriction::{AllowList, Required};
+use crate::attestor::source::SourceRule;
 use crate::attestor::{Attestor, ConfigError, MethodConfig};
 use crate::cloud::gcp::MAX_VALUE;
 use crate::document::Files;
@@ -84,6 +85,9 @@ pub struct Config {
     /// Whether the first login binds the instance to its key.
     #[serde(default)]
     pub tofu: bool,
+    /// What becomes of a login that comes from none of the instance's addresses: `ignore` (the default), `warn`, `require`.
+    #[serde(default)]
+    pub source_address: SourceRule,
 }
 
 impl MethodConfig for Config {
@@ -139,6 +143,7 @@ impl Config {
                 nonce_in_audience: self.nonce_in_audience,
                 nonce,
                 tofu: self.tofu,
+                source: self.source_address,
                 max_age: most("maxTokenAge", self.max_token_age.as_ref())?,
                 max_lifetime: most("tokenLifetime", self.token_lifetime.as_ref())?,
                 leeway: skew.transpose()?.unwrap_or(MAX_LEEWAY),
@@ -152,7 +157,7 @@ impl Config {
     }
 
     /// What needs an answer of Compute Engine, by name.
-    fn of_instance(&self) -> [(&'static str, bool); 8] {
+    fn of_instance(&self) -> [(&'static str, bool); 9] {
         [
             (
                 "instanceLabelWhitelist",
@@ -167,6 +172,7 @@ impl Config {
                 "attributeMetadataKeys",
                 !self.attribute_metadata_keys.is_empty(),
             ),
+            ("sourceAddress", self.source_address != SourceRule::Ignore),
             (
                 "maxMetadataValueSize",
                 self.max_metadata_value_size.is_some(),

@@ -18,6 +18,7 @@ use super::nonce_audience;
 use super::{
     AttestError, Attestor, Claims, Errand, ErrandContext, Fault, Judged, LoginContext, Running,
 };
+use crate::attestor::source::SourceRule;
 use crate::cloud::gcp::{Found, InstanceQuestion, Place};
 use crate::jwt::{self, Prepared, Waiting, shown};
 use crate::outside::{KeySource, Outside};
@@ -62,6 +63,10 @@ impl Attestor for GcpIit {
 
     fn is_fresh(&self) -> bool {
         self.0.rules.nonce_in_audience
+    }
+
+    fn source_rule(&self) -> SourceRule {
+        self.0.rules.source
     }
 
     fn binds_first_use(&self) -> bool {
@@ -148,6 +153,32 @@ pub struct Answer<'a> {
     pub instance: Option<Asked>,
 }
 
+impl<'a> Answer<'a> {
+    /// An answer with a key of this source.
+    fn read(answer: &'a [u8], keys: &KeySource) -> Result<Self, AttestError> {
+        let answer: Self = serde_json::from_slice(answer).map_err(|error| unreadable(&error))?;
+        match answer.source == keys.location.url() {
+            true => Ok(answer),
+            false => Err(other()),
+        }
+    }
+
+    /// The key of an answer in which there is nothing else.
+    fn key_alone(self) -> Result<Cow<'a, str>, AttestError> {
+        match self.instance {
+            None => Ok(self.jwk),
+            Some(_) => Err(other()),
+        }
+    }
+}
+
+/// Where the key is that a token is judged by.
+enum Key<'a> {
+    Jwk(&'a [u8]),
+    /// Alone in a whole answer.
+    Answer(&'a [u8]),
+}
+
 /// What Compute Engine said.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -162,9 +193,11 @@ pub struct Asked {
 
 impl AskGoogle {
     /// What the token says, by this key.
-    fn token(&self, jwk: &[u8]) -> Result<token::Identity, AttestError> {
+    fn token(&self, key: Key<'_>) -> Result<token::Identity, AttestError> {
         let Judge {
-            rules, prepared, ..
+            rules,
+            prepared,
+            keys,
         } = &*self.judge;
         let Expected {
             issuer,
@@ -173,7 +206,16 @@ impl AskGoogle {
         } = &self.expected;
         let token = self.token.unverified();
         let expectations = rules.expectations(issuer, audiences);
-        let judged = jwt::judge_parsed(&token, jwk, prepared, &expectations, *now);
+        jwt::check_allowed(&token, &expectations).map_err(issuer::problem)?;
+        let algorithm = token.header().algorithm;
+        let key = match key {
+            Key::Jwk(jwk) => prepared.key(jwk, algorithm).map_err(issuer::problem)?,
+            Key::Answer(answer) => {
+                let read = |answer| Answer::read(answer, keys)?.key_alone();
+                prepared.answered(keys, answer, algorithm, read, issuer::problem)?
+            }
+        };
+        let judged = jwt::judge_prepared(&token, &key, &expectations, *now);
         let claims = judged.map_err(issuer::problem)?;
         rules.check_age(&claims, *now)?;
         let identity = token::Identity::read(&claims)?;
@@ -186,7 +228,7 @@ impl AskGoogle {
         let rules = &self.judge.rules;
         let kid = self.token.header().kid.as_deref();
         let jwk = issuer::key(outside, &self.judge.keys, kid).await?;
-        let instance = match (&rules.compute, self.token(&jwk)) {
+        let instance = match (&rules.compute, self.token(Key::Jwk(&jwk))) {
             (Some(compute), Ok(identity)) => {
                 let place = identity.place()?;
                 let question = InstanceQuestion {
@@ -218,6 +260,11 @@ impl AskGoogle {
     }
 }
 
+fn other() -> AttestError {
+    let why = "it is the answer of another source";
+    AttestError::new(Fault::Internal, "answer", why)
+}
+
 /// An answer that is none of this method's.
 fn unreadable(error: &serde_json::Error) -> AttestError {
     AttestError::new(Fault::Internal, "answer", error.to_string())
@@ -229,27 +276,22 @@ impl Errand for AskGoogle {
     }
 
     fn judge(self: Box<Self>, _: &LoginContext<'_>, answer: &[u8]) -> Result<Claims, AttestError> {
-        let answer: Answer<'_> =
-            serde_json::from_slice(answer).map_err(|error| unreadable(&error))?;
-        let other = || {
-            let why = "it is the answer of another source";
-            AttestError::new(Fault::Internal, "answer", why)
-        };
-        if answer.source != self.judge.keys.location.url() {
-            return Err(other());
-        }
-        let identity = self.token(answer.jwk.as_bytes())?;
         let rules = &self.judge.rules;
-        let instance = match (&rules.compute, answer.instance) {
-            (None, None) => None,
-            (Some(compute), Some(asked))
+        let Some(compute) = &rules.compute else {
+            let identity = self.token(Key::Answer(answer))?;
+            return verify::claims(rules, &identity, None);
+        };
+        let answer = Answer::read(answer, &self.judge.keys)?;
+        let identity = self.token(Key::Jwk(answer.jwk.as_bytes()))?;
+        let instance = match answer.instance {
+            Some(asked)
                 if asked.endpoint == compute.settings.compute
                     && asked.place == identity.place()? =>
             {
-                Some(verify::same(&identity, asked.found)?)
+                verify::same(&identity, asked.found)?
             }
             _ => return Err(other()),
         };
-        verify::claims(rules, &identity, instance.as_ref())
+        verify::claims(rules, &identity, Some(&instance))
     }
 }

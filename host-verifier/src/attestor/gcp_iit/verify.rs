@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::token::{Identity, no_instance};
 use crate::attestor::restriction::{AllowList, Required};
+use crate::attestor::source::SourceRule;
 use crate::attestor::{
     AttestError, Attribute, Claims, Facts, Fault, LoginContext, issuer, nonce_audience,
 };
@@ -49,6 +50,7 @@ pub struct Rules {
     /// The nonce of a login that is known by it; `None`: it comes from the login's transcript.
     pub(super) nonce: Option<String>,
     pub(super) tofu: bool,
+    pub(super) source: SourceRule,
     pub(super) max_age: Option<Duration>,
     pub(super) max_lifetime: Option<Duration>,
     pub(super) leeway: Duration,
@@ -337,11 +339,13 @@ pub(super) fn claims(
             say(&name, value);
         }
     }
+    let nics = instance.into_iter().flat_map(|instance| &instance.nics);
     Ok(Claims {
         kind: AttestorKind::GCP_IIT,
         attributes,
         facts: Facts {
             identity: Some(name),
+            addresses: nics.flat_map(|nic| nic.addresses.iter().copied()).collect(),
             ..Facts::default()
         },
     })

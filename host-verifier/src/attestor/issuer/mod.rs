@@ -178,10 +178,11 @@ impl<R: Rules> Judge<R> {
     ) -> Result<Claims, AttestError> {
         let expected = self.rules.expectations();
         jwt::check_allowed(token, &expected).map_err(problem)?;
-        // The source is the same for all answers of an attestor.
         let read = |answer| jwk(answer, source);
         let algorithm = token.header().algorithm;
-        let key = self.prepared.answered(answer, algorithm, read, problem)?;
+        let key = self
+            .prepared
+            .answered(source, answer, algorithm, read, problem)?;
         let judged = jwt::judge_prepared(token, &key, &expected, cx.now);
         self.claims(judged.map_err(problem)?, cx)
     }

@@ -76,15 +76,16 @@ pub fn claims(rules: &ClusterRules, token: &jwt::Claims<'_>) -> Result<Claims, A
     }
     // The best name that the token gives: all agents of a cluster have the same subject.
     let name = match (node, pod) {
-        (Some(node), _) => format!("node/{node}"),
-        (None, Some(pod)) => format!("pod/{pod}"),
-        (None, None) => rules.subject.clone(),
+        (Some(node), _) => ["#node/", node],
+        (None, Some(pod)) => ["#pod/", pod],
+        (None, None) => ["#", &rules.subject],
     };
+    let [kind, name] = name;
     Ok(Claims {
         kind: AttestorKind::K8S_TOKEN,
         attributes: Vec::new(),
         facts: Facts {
-            identity: Some(format!("{}#{name}", rules.issuer)),
+            identity: Some([&rules.issuer, kind, name].concat()),
             ..Facts::default()
         },
     })

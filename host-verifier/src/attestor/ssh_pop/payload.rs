@@ -7,6 +7,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::Deserialize;
 
 use super::error::SshPopError;
+use crate::base64_text;
 use crate::crypto::Known;
 use crate::ssh::Certificate;
 use crate::text::Text;
@@ -108,7 +109,5 @@ pub fn keep(certificate: &Arc<Certificate>, known: &Known<Arc<Certificate>>) {
 }
 
 fn bytes(field: &'static str, text: &str) -> Result<Vec<u8>, SshPopError> {
-    STANDARD
-        .decode(text)
-        .map_err(|_| SshPopError::Base64(field))
+    base64_text::standard(text).ok_or(SshPopError::Base64(field))
 }

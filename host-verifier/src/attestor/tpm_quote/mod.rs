@@ -2,6 +2,7 @@
 
 pub mod config;
 pub mod files;
+pub mod measured;
 pub mod payload;
 pub mod rules;
 pub mod verify;
@@ -16,6 +17,7 @@ pub use config::Config;
 pub use rules::Rules;
 
 use self::{
+    measured::{LogRules, ask::Ask},
     rules::RuleError,
     verify::{QuoteError, Untrusted, VerifiedQuote},
 };
@@ -34,23 +36,35 @@ const COUNTERS: &[&str] = &[
     "restart_count",
 ];
 
+/// The attributes that an event log gives, without the method's name.
+const MEASURED: &[&str] = &[
+    "boot_counter",
+    "image.digest",
+    "image.name",
+    "image.version",
+    "measurements",
+];
+
 /// Whether a proof by this method can have this attribute, whatever the settings.
 pub(super) fn may_give(attribute: &str) -> bool {
     let name = attribute.strip_prefix("tpm_quote.");
-    name.is_some_and(|name| COUNTERS.contains(&name) || name.starts_with("pcr."))
+    name.is_some_and(|name| {
+        COUNTERS.contains(&name) || MEASURED.contains(&name) || name.starts_with("pcr.")
+    })
 }
 
 /// One `tpm_quote` entry of a policy.
 #[derive(Debug)]
 pub struct TpmQuote {
     rules: Rules,
+    log: Option<LogRules>,
 }
 
 impl TpmQuote {
-    /// An attestor that decides by `rules`.
+    /// An attestor that decides by `rules`, and looks at no event log.
     #[must_use]
     pub fn new(rules: Rules) -> Self {
-        Self { rules }
+        Self { rules, log: None }
     }
 }
 
@@ -65,7 +79,9 @@ impl Attestor for TpmQuote {
         let pcrs = wanted.mask.iter();
         let pcrs = pcrs.map(|index| format!("tpm_quote.pcr.{}.{index}", wanted.bank));
         let counters = COUNTERS.iter().map(|name| format!("tpm_quote.{name}"));
-        pcrs.chain(counters).collect()
+        let measured = self.log.iter().flat_map(|_| MEASURED);
+        let measured = measured.map(|name| format!("tpm_quote.{name}"));
+        pcrs.chain(counters).chain(measured).collect()
     }
 
     fn stands_on(&self) -> AttestorSet {
@@ -92,7 +108,7 @@ impl Attestor for TpmQuote {
     }
 
     fn judge(&self, cx: &LoginContext<'_>, payload: &[u8]) -> Result<Judged, AttestError> {
-        let payload = payload::parse(payload).ok_or_else(|| {
+        let (payload, log) = payload::parse(payload).ok_or_else(|| {
             AttestError::new(
                 Fault::Malformed,
                 "payload-malformed",
@@ -112,11 +128,16 @@ impl Attestor for TpmQuote {
             payload.pcr_values,
         )?;
         self.rules.decide(&quote, cx.last_boot)?;
-        Ok(Judged::Proven(Box::new(self.claims(
-            &quote,
-            cx.request,
-            payload.attest,
-        ))))
+        let claims = self.claims(&quote, cx.request, payload.attest);
+        let Some(rules) = &self.log else {
+            return Ok(Judged::Proven(Box::new(claims)));
+        };
+        let Some(measured) = rules.read(log, cx.blobs, &quote)? else {
+            return Ok(Judged::Proven(Box::new(claims)));
+        };
+        let boot = rules.witness.decide(measured.boot.as_ref(), quote.boot())?;
+        let node = cx.facts.subject.clone();
+        Ask::begin(rules, claims, measured, node.zip(boot))
     }
 }
 

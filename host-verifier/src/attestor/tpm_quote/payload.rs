@@ -2,16 +2,23 @@
 
 use assay_common::{
     method::tpm_quote::{BankRequest, QuotePayload, QuoteRequest},
-    protocol::MAX_VERIFIER_MESSAGE,
+    protocol::{BlobRef, MAX_VERIFIER_MESSAGE},
     tpm::{
         alg::AlgId,
         pcr::{PcrMask, PcrSelection},
     },
 };
 
-/// Reads a [`QuotePayload`]; nothing may follow it. `None` when it is not one whole message.
+/// Reads the answer of a login: a [`QuotePayload`], and the event log that a node names behind it. `None` when it is neither
+/// with a log nor without one, whole.
 #[must_use]
-pub fn parse(payload: &[u8]) -> Option<QuotePayload<'_>> {
+pub fn parse(payload: &[u8]) -> Option<(QuotePayload<'_>, Option<BlobRef>)> {
+    QuotePayload::decode_any(payload).ok()
+}
+
+/// Reads a [`QuotePayload`], as a renewal has it; nothing may follow it. `None` when it is not one whole message.
+#[must_use]
+pub fn parse_bare(payload: &[u8]) -> Option<QuotePayload<'_>> {
     match postcard::take_from_bytes(payload) {
         Ok((payload, [])) => Some(payload),
         _ => None,

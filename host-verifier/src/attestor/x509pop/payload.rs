@@ -5,6 +5,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::Deserialize;
 
 use super::error::X509PopError;
+use crate::base64_text;
 use crate::crypto::Known;
 use crate::text::Text;
 use crate::x509::{Certificate, VerifiedChain};
@@ -128,9 +129,7 @@ pub fn parse(
             return Ok(certificate);
         }
         anew = true;
-        let der = STANDARD
-            .decode(&**text)
-            .map_err(|_| X509PopError::Base64("certificates"))?;
+        let der = bytes("certificates", text)?;
         Certificate::from_der(&der).map_err(|source| X509PopError::Certificate { number, source })
     };
     let leaf = certificate((0, leaf))?;
@@ -200,7 +199,5 @@ fn response(wire: WireResponse<'_>) -> Result<(Text<'_>, Signature), X509PopErro
 }
 
 fn bytes(field: &'static str, text: &str) -> Result<Vec<u8>, X509PopError> {
-    STANDARD
-        .decode(text)
-        .map_err(|_| X509PopError::Base64(field))
+    base64_text::standard(text).ok_or(X509PopError::Base64(field))
 }

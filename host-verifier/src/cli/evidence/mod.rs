@@ -2,6 +2,7 @@
 
 mod export;
 mod login;
+mod measured;
 pub(super) mod methods;
 mod offline;
 mod tar;

@@ -9,6 +9,7 @@ use assay_common::tpm::{
 };
 use clap::Args;
 
+use super::measured;
 use crate::{
     attestor::tpm_quote::verify::{self, CHECKS, QuoteError, Untrusted, VerifiedQuote},
     cli::{
@@ -50,6 +51,14 @@ pub struct TpmQuote {
     /// What must have been quoted, exactly; without it, the PCRs of the file in the quote's bank
     #[arg(long, value_name = "BANK:INDICES")]
     selection: Option<PcrSelection>,
+
+    /// What the node measured, to be judged by the quoted values: eventlog.cel, in the TLV encoding of TCG CEL
+    #[arg(long, value_name = "FILE")]
+    event_log: Option<PathBuf>,
+
+    /// Reference values for it, one of which every image must have: what `assay image list --json` prints
+    #[arg(long, value_name = "FILE", requires = "event_log")]
+    images: Option<PathBuf>,
 
     #[command(flatten)]
     format: Format,
@@ -117,7 +126,12 @@ fn judge(args: &TpmQuote) -> Result<Report, Unreadable> {
         Err(error) => error.position() >= CHECKS.iter().position(|c| *c == "pcr-values"),
     };
     match verified.and_then(|quote| file_fits(&pcrs, &expected).map(|()| quote)) {
-        Ok(quote) => accept(&mut report, &quote, &key, &expected),
+        Ok(quote) => {
+            accept(&mut report, &quote, &key, &expected);
+            if let Some(log) = &args.event_log {
+                measured::judge(&mut report, &quote, log, args.images.as_deref())?;
+            }
+        }
         Err(error) if selected => {
             let error = file_fits(&pcrs, &expected).err().unwrap_or(error);
             refuse(&mut report, &error, CHECKS.len());

@@ -159,7 +159,7 @@ pub struct ClusterNodes {
 }
 
 /// `ec2:DescribeVolumes`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Volumes {
     /// Whether each volume that was asked for is encrypted; one that is gone is not in it.
@@ -175,6 +175,13 @@ pub struct ImageAnswer {
 }
 
 impl Instance {
+    /// As it is, without what nobody judges: the tags that are not `wanted`.
+    #[must_use]
+    pub fn with_tags(mut self, wanted: impl Fn(&str) -> bool) -> Self {
+        self.tags.retain(|name, _| wanted(name));
+        self
+    }
+
     /// The primary network interface: device 0 of network card 0.
     #[must_use]
     pub fn primary_interface(&self) -> Option<&Interface> {

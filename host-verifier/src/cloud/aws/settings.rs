@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::place::{Partition, Region, RoleArn};
-use crate::cloud::Answer;
+use crate::cloud::{Answer, TokenIssuers};
 
 /// The role that is assumed in the account of a node unless the settings say otherwise.
 pub const DEFAULT_ROLE: &str = "DefaktoServer";
@@ -39,6 +39,8 @@ pub struct Settings {
     pub roots: Option<Arc<str>>,
     /// The certificates of the regions that identity documents are signed with.
     pub certificates: Vec<PathBuf>,
+    /// Issuers of tokens that policies may name, besides STS's own.
+    pub token_issuers: TokenIssuers,
     /// The accounts of the organisation, in the place of the API: a JSON array of account ids.
     pub account_list_file: Option<PathBuf>,
     /// How long answers are kept.
@@ -158,6 +160,7 @@ impl Default for Settings {
             endpoints: BTreeMap::new(),
             roots: None,
             certificates: Vec::new(),
+            token_issuers: TokenIssuers::default(),
             account_list_file: None,
             cache_ttl: Answer::POSITIVE,
         }

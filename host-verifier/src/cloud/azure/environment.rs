@@ -38,6 +38,16 @@ pub enum Environment {
     China,
 }
 
+impl core::fmt::Display for Environment {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Public => "AzurePublicCloud",
+            Self::Government => "AzureGovernmentCloud",
+            Self::China => "AzureChinaCloud",
+        })
+    }
+}
+
 impl Environment {
     /// Where Entra gives tokens and publishes its keys.
     #[must_use]
@@ -145,6 +155,7 @@ mod tests {
         ] {
             let read: Environment = serde_json::from_value(name.into()).unwrap();
             assert_eq!(read, environment);
+            assert_eq!(serde_json::to_value(read).unwrap(), read.to_string());
             let discovery = read.discovery(&tenant, Version::V2);
             assert_eq!(
                 discovery,

@@ -4,7 +4,7 @@
 use core::time::Duration;
 
 use super::Settings;
-use crate::cloud::{Answer, Asking, CallError, CallErrorKind, Cloud, Key, Question};
+use crate::cloud::{Answer, Asking, CallError, CallErrorKind, Cloud, Key, Question, Quota};
 use crate::outside::{Host, Outside, Reach, Request, Scheme, Target};
 use crate::x509::{Certificate, decode};
 
@@ -17,6 +17,12 @@ const FOLDERS: [&str; 2] = ["/pkiops/certs/", "/pki/mscorp/"];
 const MAX_CERTIFICATE: usize = 64 * 1024;
 /// They last for years.
 const KEPT: Duration = Duration::from_secs(24 * 3600);
+
+/// The name is in a certificate that anybody may have made. Azure has some tens of authorities.
+const QUOTA: Quota = Quota {
+    most: 32,
+    per: Duration::from_secs(600),
+};
 
 /// The question for one certificate. Its answer is the certificate in DER.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,18 +81,30 @@ impl Question for IntermediateQuestion {
         }
     }
 
+    fn quota(&self) -> Option<Quota> {
+        Some(QUOTA)
+    }
+
     fn ask<'a>(&'a self, outside: &'a dyn Outside) -> Asking<'a> {
         Box::pin(async move {
             let error = |kind| CallError::new(&self.base, OPERATION, kind);
             let request = Request {
                 max_body: MAX_CERTIFICATE,
                 roots: self.ca_certs.clone(),
+                any_status: true,
                 ..Request::get(self.url(), Reach::OPERATORS)
             };
             let response = outside.fetch(&request).await;
             let response = response.map_err(|error| CallError::outside(OPERATION, error))?;
-            if response.status != 200 {
-                return Err(error(CallErrorKind::Content("it is no certificate")));
+            match response.status {
+                200 => {}
+                429 => {
+                    return Err(error(CallErrorKind::Throttled {
+                        retry_after: response.retry_after,
+                    }));
+                }
+                500.. => return Err(error(CallErrorKind::Failed)),
+                _ => return Err(error(CallErrorKind::Content("it is no certificate"))),
             }
             let certificate: Certificate = decode::certificate(&response.body)
                 .map_err(|_| error(CallErrorKind::Content("it is no certificate")))?;
@@ -98,7 +116,58 @@ impl Question for IntermediateQuestion {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
-    use super::{IntermediateQuestion, Settings};
+    use super::{CallErrorKind, IntermediateQuestion, Outside, Question as _, Request, Settings};
+    use crate::outside::{Error, ErrorKind, Fetch, KeySource, Response};
+    use crate::store::JoinTokenTaken;
+
+    /// An outside that answers with this status.
+    #[derive(Debug)]
+    struct Page(u16);
+
+    #[async_trait::async_trait]
+    impl Fetch for Page {
+        async fn fetch(&self, _: &Request) -> Result<Response, Error> {
+            Ok(Response::new(self.0, Vec::new()))
+        }
+    }
+
+    #[async_trait::async_trait]
+    impl Outside for Page {
+        async fn jwk(&self, _: &KeySource, _: Option<&str>) -> Result<Vec<u8>, Error> {
+            Err(Error::store(ErrorKind::Offline))
+        }
+
+        async fn take_join_token(
+            &self,
+            _: &[u8; 32],
+            _: jiff::Timestamp,
+        ) -> Result<JoinTokenTaken, Error> {
+            Err(Error::store(ErrorKind::Offline))
+        }
+    }
+
+    /// What is not there is remembered; a server that is out of order is asked again.
+    #[test]
+    fn a_server_that_fails_is_no_name_that_leads_nowhere() {
+        let url = "https://www.microsoft.com/pkiops/certs/a.crt";
+        let question = IntermediateQuestion::new(url, &Settings::default()).unwrap();
+        for (status, lasting) in [
+            (404, true),
+            (403, true),
+            (200, true),
+            (500, false),
+            (503, false),
+            (429, false),
+        ] {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .build()
+                .unwrap();
+            let error = runtime.block_on(question.ask(&Page(status))).unwrap_err();
+            assert_eq!(error.is_lasting(), lasting, "{status}: {error}");
+            assert_ne!(error.kind, CallErrorKind::Quota);
+        }
+        assert_eq!(question.quota().unwrap().most, 32);
+    }
 
     #[test]
     fn only_microsofts_own_folders_are_asked() {

@@ -22,4 +22,4 @@ pub use guid::Guid;
 pub use intermediate::IntermediateQuestion;
 pub use machine::{Interface, MOST_INTERFACES, MOST_TAGS, Machine};
 pub use resource::{MAX_RESOURCE_ID, ResourceId};
-pub use settings::{Access, Credentials, Endpoints, Proof, Settings};
+pub use settings::{Access, Credentials, Endpoints, OtherEnvironment, Proof, Settings};

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{Environment, Guid};
-use crate::cloud::Answer;
+use crate::cloud::{Answer, TokenIssuers};
 use crate::x509::files::CertificateSource;
 
 /// `clouds.azure`.
@@ -22,6 +22,8 @@ pub struct Settings {
     pub intermediates: Vec<CertificateSource>,
     /// Whether certificates between a signer and a root are fetched where the signer says that they are.
     pub fetch_intermediates: bool,
+    /// Issuers of tokens that policies may name, besides Entra's own.
+    pub token_issuers: TokenIssuers,
     /// With what each tenant's resource manager is asked.
     pub tenants: BTreeMap<Guid, Arc<Credentials>>,
     /// How long what the resource manager says is kept.
@@ -36,6 +38,7 @@ impl Default for Settings {
             roots: Vec::new(),
             intermediates: Vec::new(),
             fetch_intermediates: true,
+            token_issuers: TokenIssuers::default(),
             tenants: BTreeMap::new(),
             kept: Answer::POSITIVE,
         }
@@ -56,6 +59,8 @@ pub struct Endpoints {
 /// An application of the tenant that may read its virtual machines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Credentials {
+    /// The Azure that the tenant is of. Nothing of the credentials is shown to the hosts of another, whatever a policy says.
+    pub environment: Environment,
     /// The application (client) ID; always there but with [`Proof::ManagedIdentity`].
     pub client_id: Option<Guid>,
     /// How it shows that it is that.
@@ -78,6 +83,8 @@ pub enum Proof {
 pub struct Access {
     /// The tenant.
     pub tenant: Guid,
+    /// The Azure that it is of.
+    pub environment: Environment,
     /// Who gives tokens, without a slash at the end.
     pub login: String,
     /// The resource manager, without a slash at the end.
@@ -92,16 +99,46 @@ pub struct Access {
     pub kept: Duration,
 }
 
+/// A tenant that the operator's settings have in another Azure than the policy.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{asked}: `clouds.azure` of the service has tenant {tenant} in {own}")]
+pub struct OtherEnvironment {
+    /// The tenant.
+    pub tenant: Guid,
+    /// The policy's.
+    pub asked: Environment,
+    /// The operator's.
+    pub own: Environment,
+}
+
 impl Settings {
-    /// How this tenant is asked.
-    #[must_use]
-    pub fn access(&self, tenant: &Guid, environment: Environment) -> Access {
+    /// How this tenant is asked, in the Azure that a policy has it in.
+    ///
+    /// # Errors
+    ///
+    /// [`OtherEnvironment`]: the policy would have the tenant's credentials shown to the hosts of another Azure.
+    pub fn access(
+        &self,
+        tenant: &Guid,
+        environment: Environment,
+    ) -> Result<Access, OtherEnvironment> {
+        let credentials = self.tenants.get(tenant);
+        if let Some(own) = credentials.map(|known| known.environment)
+            && own != environment
+        {
+            return Err(OtherEnvironment {
+                tenant: tenant.clone(),
+                asked: environment,
+                own,
+            });
+        }
         let host = |own: &Option<String>, usual: &str| {
             let host = own.as_deref().unwrap_or(usual);
             host.trim_end_matches('/').to_owned()
         };
-        Access {
+        Ok(Access {
             tenant: tenant.clone(),
+            environment,
             login: host(&self.endpoints.login, environment.login()),
             resource_manager: host(
                 &self.endpoints.resource_manager,
@@ -109,8 +146,8 @@ impl Settings {
             ),
             audience: environment.resource_manager().to_owned(),
             ca_certs: self.ca_certs.clone(),
-            credentials: self.tenants.get(tenant).cloned(),
+            credentials: credentials.cloned(),
             kept: self.kept,
-        }
+        })
     }
 }

@@ -67,6 +67,7 @@ impl Question for TokenQuestion {
     fn key(&self) -> Key {
         let Access {
             tenant,
+            environment,
             login,
             audience,
             credentials,
@@ -79,7 +80,7 @@ impl Question for TokenQuestion {
         Key {
             cloud: Cloud::Azure,
             lane: format!("entra/{tenant}"),
-            what: format!("token {login} {client} {audience}"),
+            what: format!("token {environment} {login} {client} {audience}"),
         }
     }
 

@@ -1,6 +1,7 @@
 //! One instance of Compute Engine.
 
 use core::fmt;
+use core::net::IpAddr;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -21,6 +22,8 @@ const MAX_BODY: usize = 1024 * 1024;
 pub const MAX_VALUE: usize = 1024;
 /// Most of anything that an instance has several of, a few times Google's own limits.
 const MOST: usize = 256;
+/// Most addresses of an interface from outside; Google allows one of each family.
+const MOST_ADDRESSES: usize = 8;
 
 /// Where an instance is, of names that can stand in a path.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -146,6 +149,9 @@ pub struct Nic {
     pub network: String,
     /// `projects/P/regions/R/subnetworks/S`; empty in a network of the old kind, which has none.
     pub subnetwork: String,
+    /// Where it is inside its network, and outside.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<IpAddr>,
 }
 
 /// A metadata value.
@@ -259,11 +265,34 @@ struct WireTags {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct WireNic {
     #[serde(default)]
     network: String,
     #[serde(default)]
     subnetwork: String,
+    #[serde(default, rename = "networkIP")]
+    address: Option<String>,
+    #[serde(default)]
+    access_configs: Vec<WireAccess>,
+}
+
+impl WireNic {
+    /// Inside and outside, as far as they are addresses.
+    fn addresses(&self) -> Vec<IpAddr> {
+        let outside = self.access_configs.iter().take(MOST_ADDRESSES);
+        let outside = outside.filter_map(|access| access.address.as_ref());
+        let all = self.address.iter().chain(outside);
+        all.filter_map(|text| text.parse().ok()).collect()
+    }
+}
+
+/// How an interface is reached from outside.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireAccess {
+    #[serde(default, rename = "natIP")]
+    address: Option<String>,
 }
 
 impl InstanceQuestion {
@@ -292,6 +321,7 @@ impl InstanceQuestion {
                     true => String::new(),
                     false => resource(&nic.subnetwork)?,
                 },
+                addresses: nic.addresses(),
             })
         });
         let mut metadata = BTreeMap::new();

@@ -12,6 +12,7 @@ use serde_saphyr::Spanned;
 use super::super::model::Report;
 use super::super::schema::SpanText;
 use super::super::values::Span;
+use super::token_issuers;
 use crate::cloud::Answer;
 use crate::cloud::aws::{
     CredentialSource, DEFAULT_METADATA, Region, RoleArn, Service, Settings, is_role_name,
@@ -58,6 +59,10 @@ pub(in super::super) struct Source {
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     certificates: Vec<Spanned<String>>,
+    /// Issuers of tokens that policies of `aws_token` may name, byte for byte, besides STS's own: https URLs.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    token_issuers: Vec<Spanned<String>>,
     /// A JSON array with the accounts of the organisation, in the place of Organizations' API.
     #[schemars(with = "Option<String>", length(min = 1))]
     account_list_file: Option<Spanned<String>>,
@@ -171,6 +176,7 @@ pub(super) fn check(
             .certificates
             .push(path(report, "certificates", file, base)?);
     }
+    settings.token_issuers = token_issuers(report, "aws", &source.token_issuers)?;
     if let Some(file) = &source.account_list_file {
         settings.account_list_file = Some(path(report, "accountListFile", file, base)?);
     }

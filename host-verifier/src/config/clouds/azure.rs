@@ -9,9 +9,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_saphyr::Spanned;
 
+use super::token_issuers;
 use crate::attestor::issuer::config::roots;
 use crate::cloud::Answer;
-use crate::cloud::azure::{Credentials, Endpoints, Guid, Proof, Settings};
+use crate::cloud::azure::{Credentials, Endpoints, Environment, Guid, Proof, Settings};
 use crate::config::model::Report;
 use crate::config::schema::SpanText;
 use crate::config::values::Span;
@@ -29,10 +30,14 @@ pub(in crate::config) struct Source {
     #[serde(default)]
     #[schemars(with = "Vec<TenantSource>")]
     tenants: Vec<Spanned<TenantSource>>,
+    /// Issuers of tokens that policies may name, byte for byte, besides Entra's own two of each tenant: https URLs.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    token_issuers: Vec<Spanned<String>>,
     /// Hosts in place of Azure's own.
     #[serde(default)]
     endpoints: EndpointsSource,
-    /// The authorities of these hosts, in place of the system's: a PEM file, or PEM itself.
+    /// The authorities of these hosts, of Entra's and of the token issuers', in place of the system's: a PEM file, or PEM itself.
     #[schemars(with = "Option<CertificateSource>")]
     ca_certs: Option<Spanned<CertificateSource>>,
     /// Roots of attested documents' signers, besides those of Azure's that the system has: PEM files, or PEM itself.
@@ -56,6 +61,9 @@ struct TenantSource {
     /// The tenant.
     #[serde(rename = "tenantID")]
     tenant_id: Guid,
+    /// Which of the Azures it is of; a policy that has it in another is refused. Default: AzurePublicCloud.
+    #[serde(default)]
+    environment: Environment,
     /// The application (client) ID. With `managedIdentity` that of a user-assigned one, or none.
     #[serde(rename = "clientID")]
     client_id: Option<Guid>,
@@ -129,6 +137,7 @@ pub(super) fn check(
         ca_certs: ca_certs.transpose()?,
         roots: sources(&source.roots),
         intermediates: sources(&source.intermediates),
+        token_issuers: token_issuers(report, "azure", &source.token_issuers)?,
         fetch_intermediates: source.fetch_intermediates.unwrap_or(true),
         tenants,
         kept: report.span(source.cache_ttl.as_ref(), Answer::POSITIVE, CACHE_TTL)?,
@@ -167,6 +176,7 @@ impl TenantSource {
             );
         }
         Ok(Credentials {
+            environment: self.environment,
             client_id: self.client_id.clone(),
             proof,
         })
@@ -195,3 +205,7 @@ fn origin(
         }
     }
 }
+
+#[cfg(test)]
+#[path = "azure_tests.rs"]
+mod tests;

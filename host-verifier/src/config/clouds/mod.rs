@@ -4,13 +4,16 @@ mod aws;
 mod azure;
 mod gcp;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_saphyr::Spanned;
 
 use super::model::Report;
-use crate::cloud::Clouds;
+use crate::attestor::issuer::config::https_base;
+use crate::cloud::{Clouds, TokenIssuers};
 use crate::document::DocumentError;
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -37,4 +40,27 @@ pub(super) fn check(
         gcp: gcp::check(report, &source.gcp, base)?,
         azure: azure::check(report, &source.azure, base)?,
     })
+}
+
+/// Issuers of tokens besides a cloud's own.
+fn token_issuers(
+    report: &Report<'_>,
+    cloud: &str,
+    issuers: &[Spanned<String>],
+) -> Result<TokenIssuers, DocumentError> {
+    let mut listed = BTreeSet::new();
+    for (i, issuer) in issuers.iter().enumerate() {
+        let field = format!("clouds.{cloud}.tokenIssuers[{i}]");
+        https_base(&field, &issuer.value).map_err(|error| {
+            let told = report.at(issuer, format!("{field}: {}", error.message));
+            match error.hint {
+                Some(hint) => told.hint(hint),
+                None => told,
+            }
+        })?;
+        if !listed.insert(issuer.value.clone()) {
+            return Err(report.at(issuer, format!("{field}: it is there twice")));
+        }
+    }
+    Ok(TokenIssuers::Listed(listed))
 }

@@ -285,6 +285,11 @@ impl Metrics {
         gauge(&self.0.recorder, names::TLS_EXPIRY, &[]).set(seconds(at));
     }
 
+    /// When the first of AWS's certificates ends.
+    pub fn aws_certificate_expires(&self, at: Timestamp) {
+        gauge(&self.0.recorder, names::AWS_CERTIFICATE_EXPIRY, &[]).set(seconds(at));
+    }
+
     /// Counts an HTTP request: `route` is the template that matched, one of [`ROUTES`], `took` what it took.
     pub fn http_request(&self, route: Option<&str>, status: u16, took: Duration) {
         let series = &self.0.series;

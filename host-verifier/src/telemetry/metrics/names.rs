@@ -74,6 +74,8 @@ metrics! {
         "When the authority that signs ends, by authority (x509, jwt, upstream). Not there until there is one.";
     TLS_EXPIRY = "assay_tls_certificate_expiry_timestamp_seconds", Gauge,
         "When the certificate of the HTTPS listener ends. Not there without one.";
+    AWS_CERTIFICATE_EXPIRY = "assay_aws_certificate_expiry_timestamp_seconds", Gauge,
+        "When the first certificate ends of those in clouds.aws.certificates that policies of aws_iid go by. Not there without one.";
     HTTP_REQUESTS = "assay_http_requests_total", Counter,
         "HTTP requests answered, by route (the template, or other) and class of the status.";
     HTTP_DURATION = "assay_http_request_duration_seconds", Histogram,

@@ -286,7 +286,31 @@ pub(crate) fn judge_at(
         Judged::Errand(errand) => errand,
         Judged::Challenge(_) => panic!("no challenge"),
     };
-    let of_the_login = ErrandContext {
+    let answer = at_once(errand.run(cloud, &errand_context(now)))?;
+    errand.judge(&cx, &answer)
+}
+
+/// What AWS is asked for a payload, as it is kept.
+pub(crate) fn answered(attestor: &AwsIid, payload: &Value, cloud: &Cloud) -> Value {
+    let cx = LoginContext {
+        now: now(),
+        transcript: &Transcript::new(),
+        request: &[],
+        blobs: &Blobs::default(),
+        facts: &Facts::default(),
+        last_boot: None,
+        keys: &LoginKeys::new([0; 32]),
+    };
+    let Judged::Errand(errand) = attestor.judge(&cx, payload.to_string().as_bytes()).unwrap()
+    else {
+        panic!("AWS is asked");
+    };
+    let answer = at_once(errand.run(cloud, &errand_context(now()))).unwrap();
+    serde_json::from_slice(&answer).unwrap()
+}
+
+fn errand_context(now: Timestamp) -> ErrandContext {
+    ErrandContext {
         now,
         login_id: String::new(),
         cluster: "lab".to_owned(),
@@ -294,9 +318,7 @@ pub(crate) fn judge_at(
         policy: "aws".to_owned(),
         proven: Vec::new(),
         proof_nonce: [0; 32],
-    };
-    let answer = at_once(errand.run(cloud, &of_the_login))?;
-    errand.judge(&cx, &answer)
+    }
 }
 
 pub(crate) fn judge(config: Value, payload: &Value, cloud: &Cloud) -> Result<Claims, AttestError> {

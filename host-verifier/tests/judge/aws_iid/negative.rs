@@ -61,7 +61,7 @@ fn a_flipped_bit_in_the_signature() {
 
 /// SPIRE before 1.14.6: the signature was verified over what is inside, and what stood beside it was believed.
 #[test]
-fn a_document_beside_the_message_that_is_another_one() {
+fn a46_a_document_beside_the_message_that_is_another_one() {
     let mut payload = honest();
     let other = document(|document| document["instanceId"] = "i-0fedcba9876543210".into());
     payload["document"] = other.into();

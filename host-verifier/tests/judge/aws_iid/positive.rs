@@ -2,7 +2,8 @@
 
 use assay_common::login::{LoginKeys, Transcript};
 use assay_common::policy::AttestorKind;
-use assay_host_verifier::attestor::aws_iid::AwsIid;
+use assay_host_verifier::attestor::aws_iid::{AwsIid, Certificates, Config};
+use assay_host_verifier::attestor::source::SourceRule;
 use assay_host_verifier::attestor::{
     AttestError, Attestor as _, Claims, Facts, Judged, LoginContext, registry,
 };
@@ -35,6 +36,14 @@ pub(super) fn over(
         Judged::Errand(errand) => errand.judge(&cx, kept.to_string().as_bytes()),
         other => panic!("{other:?}"),
     }
+}
+
+/// Judges the honest payload, and what is kept of AWS's answers.
+fn kept(config: Value, cloud: &Cloud) -> (Result<Claims, AttestError>, Value) {
+    let attestor = super::attestor(config);
+    let answer = super::answered(&attestor, &honest(), cloud);
+    let claims = over(&attestor, &honest(), &answer);
+    (claims, answer)
 }
 
 fn shown(claims: &Claims) -> Vec<(&str, &str)> {
@@ -214,6 +223,113 @@ fn volumes_and_the_image_are_asked_for_where_a_policy_needs_them() {
         );
     }
     assert_eq!(known(cloud(both.clone(), Value::Null), created), None);
+}
+
+/// An instance store is no volume: there is nothing to ask for, and an empty list would be for all of the account's.
+#[test]
+fn an_instance_without_volumes_is_let_in_and_nothing_vouches_for_any() {
+    let settings = json!({"awsAccountsAllowed": [ACCOUNT], "describeVolumes": true});
+    let cloud = Cloud::honest().described(|instance| {
+        instance["rootDeviceType"] = "instance-store".into();
+        instance["rootAttached"] = Value::Null;
+        instance["volumes"] = json!([]);
+    });
+    let claims = judge(settings, &honest(), &cloud).unwrap();
+    let told = shown(&claims);
+    assert!(
+        !told
+            .iter()
+            .any(|(name, _)| name.ends_with("storage_encrypted"))
+    );
+    assert_eq!(cloud.asked(), [describe(), profile()]);
+}
+
+fn tags(claims: &Claims) -> Vec<&str> {
+    let all = claims.attributes.iter();
+    all.filter_map(|one| one.name.strip_prefix("aws_iid.ec2.instance.tag."))
+        .collect()
+}
+
+#[test]
+fn tags_that_nobody_wants_are_neither_attributes_nor_kept() {
+    let settings = json!({
+        "awsAccountsAllowed": [ACCOUNT], "attributeTagKeys": ["Team"],
+        "instanceTagRequirements": {"Environment": ["production"]},
+    });
+    let (claims, kept) = kept(settings.clone(), &Cloud::honest());
+    assert_eq!(tags(&claims.unwrap()), ["Team"]);
+    assert_eq!(
+        kept["instance"]["tags"],
+        json!({"Environment": "production", "Team": "platform"})
+    );
+    let (claims, kept) = self::kept(listed(), &Cloud::honest());
+    assert_eq!(tags(&claims.unwrap()).len(), 3, "by default all of them");
+    assert_eq!(kept["instance"]["tags"].as_object().unwrap().len(), 3);
+    // Who is refused has no attributes: what is kept is what it was refused for.
+    let refusing = json!({
+        "awsAccountsAllowed": [ACCOUNT], "instanceTagRequirements": {"Environment": ["test"]},
+    });
+    let (claims, kept) = self::kept(refusing, &Cloud::honest());
+    assert_eq!(claims.unwrap_err().check, "tag-not-allowed");
+    assert_eq!(
+        kept["instance"]["tags"],
+        json!({"Environment": "production"})
+    );
+}
+
+#[test]
+fn the_addresses_of_document_and_description_are_where_the_instance_is() {
+    let cloud = Cloud::honest().described(|instance| {
+        instance["privateIp"] = "10.0.0.8".into();
+        instance["publicIp"] = "203.0.113.9".into();
+    });
+    let inside = document(|document| document["privateIp"] = "10.0.0.7".into());
+    let claims = judge(listed(), &signed_by("ireland", &inside), &cloud).unwrap();
+    let all: Vec<_> = claims
+        .facts
+        .addresses
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(all, ["10.0.0.7", "10.0.0.8", "203.0.113.9"]);
+}
+
+#[test]
+fn what_a_policy_wants_of_the_source_is_what_its_attestor_says() {
+    for (text, rule) in [
+        ("ignore", SourceRule::Ignore),
+        ("warn", SourceRule::Warn),
+        ("require", SourceRule::Require),
+    ] {
+        let mut config = listed();
+        config["sourceAddress"] = text.into();
+        assert_eq!(super::attestor(config).source_rule(), rule);
+    }
+    assert_eq!(super::attestor(listed()).source_rule(), SourceRule::Ignore);
+}
+
+#[test]
+fn what_is_weak_is_told_and_ends_with_its_setting() {
+    let count = |config: Value| super::attestor(config).weaknesses().len();
+    assert_eq!(count(listed()), 0);
+    let local = json!({"awsAccountsAllowed": [ACCOUNT], "accountIdsForLocalValidation": [ACCOUNT]});
+    assert_eq!(count(local.clone()), 1);
+    let mut young = local;
+    young["maxInstanceAge"] = "720h".into();
+    assert_eq!(count(young), 0);
+    let mut alone = listed();
+    alone["localOnly"] = true.into();
+    alone["legacySignatures"] = true.into();
+    assert_eq!(count(alone), 2);
+    // Without certificates nobody is let in.
+    let config: Config = serde_json::from_value(listed()).unwrap();
+    let nobody = config.attestor_with(Certificates::default()).unwrap();
+    let [(wrong, _)] = nobody.weaknesses()[..] else {
+        panic!("one")
+    };
+    assert!(wrong.contains("clouds.aws.certificates"), "{wrong}");
+    assert_eq!(nobody.trust_ends(), None);
+    assert!(super::attestor(listed()).trust_ends().is_some());
 }
 
 #[test]

@@ -476,7 +476,7 @@ fn a_signature_over_something_else_is_refused() {
 
 /// SPIRE before 1.15.1: the chain was built for the first certificate, and the signature checked with another.
 #[test]
-fn a_signer_that_stands_behind_azures_certificate_is_not_azures() {
+fn a47_a_signer_that_stands_behind_azures_certificate_is_not_azures() {
     let azure = Azure::own();
     let content = document(&login()).to_string();
     let (leaf, stranger) = (azure.certificate("leaf"), azure.certificate("strange"));

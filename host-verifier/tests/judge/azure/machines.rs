@@ -31,6 +31,7 @@ pub(crate) fn guid(text: &str) -> Guid {
 /// The service's settings, with an application of the tenant.
 pub(crate) fn settings(secret: PathBuf) -> Settings {
     let credentials = Credentials {
+        environment: Environment::Public,
         client_id: Some(guid("7d5a0f0a-2b7e-4f4b-a3e0-0d6a0d8f6f11")),
         proof: Proof::Secret(secret),
     };
@@ -56,7 +57,9 @@ fn now<T>(future: impl Future<Output = T>) -> T {
 
 fn access() -> (tempfile::TempDir, Access) {
     let dir = tempfile::tempdir().unwrap();
-    let access = settings(secret(dir.path())).access(&guid(TENANT), Environment::Public);
+    let access = settings(secret(dir.path()))
+        .access(&guid(TENANT), Environment::Public)
+        .unwrap();
     (dir, access)
 }
 

@@ -221,6 +221,50 @@ fn a_service_is_told_which_policies_its_template_denies() {
     assert!(!run.stderr.contains("`quoted`"), "{}", run.stderr);
 }
 
+/// Whoever evicts one of several instances that are one node unbinds all of them.
+#[test]
+fn a_service_is_told_of_instances_that_share_a_name() {
+    let text = |tofu: bool, path: &str| {
+        format!(
+            "trustDomain: example.org\ndataDir: data\nlisteners:\n  unix: [{{path: a.sock}}]\nclusters:\n  lab:\n    \
+             section: AgentAttestation\n    schema: v1\n    spec:\n      policies:\n        - name: gcp\n          requiredAttestors:\n            \
+             - {{type: gcp_iit, config: {{allowedProjectIDs: [prod], tofu: {tofu}}}}}\nsession:\n  pathTemplate: \"/n/{{{{gcp_iit.{path}}}}}\"\n"
+        )
+    };
+    let told = "warning: d.yaml:15:17: cluster `lab`: pathTemplate: policy `gcp` binds each instance of gcp_iit to its key (tofu), and several instances can have one SPIFFE ID\nhint: evicting one of them unbinds all: have `gcp_iit.instance_id` in the path";
+    for (tofu, path, warned) in [
+        (true, "instance_name", true),
+        (true, "instance_id", false),
+        (false, "instance_name", false),
+    ] {
+        let run = check_text(text(tofu, path), &[]);
+        assert_eq!(run.status, 0, "{}", run.stderr);
+        assert_eq!(run.stderr.contains(told), warned, "{}", run.stderr);
+    }
+}
+
+/// The service is behind the policy here, so what its operator lists is known.
+#[test]
+fn a_service_is_told_of_issuers_that_its_operator_does_not_list() {
+    let text = |listed: &str| {
+        format!(
+            "trustDomain: example.org\ndataDir: data\nlisteners:\n  unix: [{{path: a.sock}}]\n{listed}clusters:\n  lab:\n    \
+             section: AgentAttestation\n    schema: v1\n    spec:\n      policies:\n        - name: aws\n          requiredAttestors:\n            \
+             - {{type: aws_token, config: {{issuerURLs: \"https://a.example\"}}}}\nsession:\n  pathTemplate: \"/n/{{{{aws_token.account.id}}}}\"\n"
+        )
+    };
+    let run = check_text(text(""), &[]);
+    assert_eq!(run.status, 2, "{}", run.stdout);
+    assert!(
+        run.stderr.contains("clouds.aws.tokenIssuers"),
+        "{}",
+        run.stderr
+    );
+    let listed = "clouds: {aws: {tokenIssuers: [\"https://a.example\"]}}\n";
+    let run = check_text(text(listed), &[]);
+    assert_eq!(run.status, 0, "{}", run.stderr);
+}
+
 #[test]
 fn overrides_that_decide_nothing_are_refused() {
     let head = "section: SVIDIssuancePolicy\nschema: v1\nspec:\n  policy: {pathTemplate: \"/n/{{tpm_ek.public_hash}}\"}\n  policyOverrides:";

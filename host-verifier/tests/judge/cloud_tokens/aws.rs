@@ -1,8 +1,13 @@
 //! `aws_token`: a token of STS, and what a policy may ask of the principal that it names.
 
+use std::path::Path;
+
 use assay_common::login::{Direction, Transcript, proof_nonce};
 use assay_common::policy::AttestorKind;
-use assay_host_verifier::attestor::{AttestError, Claims, Fault, registry};
+use assay_host_verifier::attestor::registry::{self, deserialize_config};
+use assay_host_verifier::attestor::{AttestError, Claims, Fault};
+use assay_host_verifier::cloud::{Clouds, TokenIssuers};
+use assay_host_verifier::document::{Files, Provided};
 use assay_host_verifier::outside::NoOutside;
 use serde_json::{Value, json};
 
@@ -466,13 +471,47 @@ fn a_token_is_all_that_travels() {
     }
 }
 
+/// Whoever signs an issuer's tokens says who is which principal, so a policy names AWS's or the operator's.
+#[test]
+fn a_policy_names_no_issuer_that_is_neither_awss_nor_the_operators() {
+    let told = |issuer: &str, clouds: Clouds| {
+        let provided = Provided {
+            clouds: clouds.into(),
+            ..Provided::default()
+        };
+        let config = deserialize_config(Aws::KIND, json!({"issuerURLs": [issuer]})).unwrap();
+        let files = Files::beside(Path::new("/nonexistent")).provided_by(&provided);
+        config.build_in(files).map(drop)
+    };
+    assert_eq!(told(ISSUER, Clouds::default()), Ok(()));
+    for theirs in [
+        "https://issuer.example.org",
+        "https://tokens.sts.global.api.aws",
+        "https://a.b.tokens.sts.global.api.aws",
+        "https://atokens.sts.global.api.aws",
+        "https://a.tokens.sts.global.api.aws.example.org",
+        "https://a.tokens.sts.global.api.aws:8443",
+        "https://a.tokens.sts.global.api.aws/b",
+        "https://example.org/.tokens.sts.global.api.aws",
+    ] {
+        let error = told(theirs, Clouds::default()).unwrap_err();
+        assert_eq!(error.field, "issuerURLs[0]", "{theirs}");
+        let hint = error.hint.unwrap();
+        assert!(hint.contains("clouds.aws.tokenIssuers"), "{hint}");
+        let mut listing = Clouds::default();
+        listing.aws.token_issuers = TokenIssuers::Listed([theirs.to_owned()].into());
+        assert_eq!(told(theirs, listing.clone()), Ok(()), "{theirs}");
+        assert!(told("https://other.example.org", listing).is_err());
+    }
+}
+
 #[test]
 fn settings_that_could_let_nobody_or_anybody_in_are_refused() {
     let field = |more: Value| {
         let mut config = Aws::config();
         let more = more.as_object().unwrap().clone();
         config.as_object_mut().unwrap().extend(more);
-        match registry::deserialize_config(Aws::KIND, config.clone()) {
+        match deserialize_config(Aws::KIND, config.clone()) {
             Err(_) => "unreadable".to_owned(),
             Ok(_) => match attestor(Aws::KIND, config) {
                 Ok(_) => "accepted".to_owned(),
@@ -524,6 +563,6 @@ fn settings_that_could_let_nobody_or_anybody_in_are_refused() {
     ] {
         assert_eq!(field(more.clone()), expected, "{more}");
     }
-    let none = registry::deserialize_config(Aws::KIND, json!({}));
+    let none = deserialize_config(Aws::KIND, json!({}));
     assert!(none.is_err(), "an issuer is required");
 }

@@ -2,6 +2,7 @@
 
 mod answers;
 mod counters;
+pub(crate) mod measured;
 
 use std::path::Path;
 

@@ -104,7 +104,7 @@ async fn every_flaw_of_a_hello_has_its_refusal() {
         ),
         (
             Hello {
-                versions: versions(3, 9),
+                versions: versions(VersionRange::OURS.max + 1, 9),
                 ..good.clone()
             },
             DenyCode::UNSUPPORTED_VERSION,
@@ -118,7 +118,7 @@ async fn every_flaw_of_a_hello_has_its_refusal() {
         ),
         (
             Hello {
-                versions: versions(3, 1),
+                versions: versions(VersionRange::OURS.max + 1, 1),
                 ..good.clone()
             },
             DenyCode::UNSUPPORTED_VERSION,

@@ -34,6 +34,7 @@ fn every_metric_is_there_from_the_start_with_all_its_series_at_zero() {
         names::AUTHORITY_ROTATION,
         names::AUTHORITY_EXPIRY,
         names::TLS_EXPIRY,
+        names::AWS_CERTIFICATE_EXPIRY,
     ];
     for metric in names::ALL {
         let there = page.metrics().contains(metric.name);
@@ -59,11 +60,14 @@ fn every_metric_is_there_from_the_start_with_all_its_series_at_zero() {
         ends.parse().unwrap(),
     );
     metrics.tls_expires("2026-06-01T00:00:00Z".parse().unwrap());
+    metrics.aws_certificate_expires("2029-04-28T00:00:00Z".parse().unwrap());
     let page = Page::read(&metrics.render());
     let x509 = |name| page.value(name, &[("authority", "x509")]);
     assert_eq!(x509(names::AUTHORITY_EXPIRY), Some(1_777_593_600.0));
     assert_eq!(x509(names::AUTHORITY_ROTATION), Some(1_777_579_200.0));
     assert_eq!(page.value(names::TLS_EXPIRY, &[]), Some(1_780_272_000.0));
+    let aws = page.value(names::AWS_CERTIFICATE_EXPIRY, &[]);
+    assert_eq!(aws, Some(1_872_028_800.0));
     assert_eq!(
         page.value(names::AUTHORITY_EXPIRY, &[("authority", "jwt")]),
         None

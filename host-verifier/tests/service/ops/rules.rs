@@ -10,7 +10,7 @@ fn rules_and_example_configuration_are_valid() {
         "prometheus",
         &["check", "rules", alerts.to_str().unwrap()],
     );
-    assert!(said.contains("18 rules found"), "{said}");
+    assert!(said.contains("19 rules found"), "{said}");
     let config = path("prometheus/prometheus.example.yaml");
     succeeds(
         "promtool",

@@ -1,5 +1,7 @@
 //! `hil demo`: boots a board in QEMU and shows its login step by step, its SVID, and the renewal of its session.
 
+mod image;
+mod interposer;
 mod renewal;
 mod traces;
 
@@ -40,6 +42,12 @@ pub(crate) struct Demo {
     /// End with the session, and do not wait half a minute for its renewal
     #[arg(long)]
     no_renewal: bool,
+    /// Show measured boot: what the board boots, and what the verifier says to it
+    #[arg(long, value_name = "good|tampered|unknown")]
+    image: Option<image::Booted>,
+    /// Put an attacker on the TPM's bus and show what comes of it; `list` names the attacks
+    #[arg(long, value_name = "MODE", conflicts_with_all = ["board", "ek", "evidence", "no_renewal", "image"])]
+    interposer: Option<String>,
     /// Print one JSON document instead of the steps
     #[arg(long)]
     json: bool,
@@ -55,6 +63,12 @@ struct Step {
 }
 
 pub(crate) fn run(demo: &Demo) -> Result<()> {
+    if let Some(booted) = demo.image {
+        return image::run(demo, booted);
+    }
+    if let Some(mode) = &demo.interposer {
+        return interposer::run(mode, demo.json);
+    }
     let say = |text: &str| {
         if !demo.json {
             println!("{text}");

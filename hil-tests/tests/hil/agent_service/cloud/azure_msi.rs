@@ -21,11 +21,10 @@ fn a_managed_identity_logs_in_by_its_token() {
     let principal = machine.principal.clone().unwrap();
     let config = json!({
         "tenants": [{"tenantID": machine.tenant, "principalID": principal, "issuerURL": url}],
-        "caCerts": issuer.authority(),
-        "allowPrivateAddresses": true,
     });
+    let clouds = json!({"azure": {"tokenIssuers": [url], "caCerts": issuer.authority()}});
     let template = "/azure/{{azure_msi.tenant.id}}/{{azure_msi.identity.principal_id}}";
-    let site = Site::set_up_with(&policy("azure_msi", &config), &more(template, &json!({})));
+    let site = Site::set_up_with(&policy("azure_msi", &config), &more(template, &clouds));
     let authority = Arc::new(Authority::new().unwrap());
     let azure = Azure::start(machine.clone(), authority, signer).unwrap();
     let offers = |more: Value| attestor("azure_msi", &azure.server().url(), &more);

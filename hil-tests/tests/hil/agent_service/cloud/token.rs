@@ -28,8 +28,12 @@ impl Aws {
         fs::write(folder.path().join("issuer.pem"), believed.authority()).unwrap();
         fs::write(folder.path().join("sts.pem"), sts.authority()).unwrap();
         let mut config = config;
-        config["issuerURLs"] = json!([believed.server().url()]);
-        let clouds = json!({"aws": {"caCerts": folder.path().join("issuer.pem")}});
+        let issuers = json!([believed.server().url()]);
+        config["issuerURLs"] = issuers.clone();
+        let clouds = json!({"aws": {
+            "tokenIssuers": issuers,
+            "caCerts": folder.path().join("issuer.pem"),
+        }});
         let template = "/aws/{{aws_token.account.id}}/{{aws_token.source_region}}";
         let authority = Authority::new().unwrap();
         Self {

@@ -57,6 +57,8 @@ pub struct Evidence {
     pub pcrs: Vec<(AlgId, u8, Vec<u8>)>,
     /// The quote's qualifyingData.
     pub nonce: [u8; 32],
+    /// The event log, CEL-TLV; empty when the node sent none.
+    pub event_log: Vec<u8>,
 }
 
 impl Evidence {
@@ -148,7 +150,13 @@ impl Evidence {
             }
         }
         if let (Some(payload), Some(wanted)) = (item(items, AttestorKind::TPM_QUOTE), wanted) {
-            let payload: QuotePayload<'_> = decode(payload).map_err(unreadable)?;
+            let (payload, log) = QuotePayload::decode_any(payload).map_err(unreadable)?;
+            if let Some(log) = log {
+                self.event_log = blobs
+                    .get(usize::from(log.blob))
+                    .cloned()
+                    .unwrap_or_default();
+            }
             self.attest = payload.attest.to_vec();
             self.signature = payload.signature.to_vec();
             let mut rest = payload.pcr_values;
@@ -168,7 +176,7 @@ impl Evidence {
         Ok(())
     }
 
-    /// By name: `attest.bin`, `signature.bin`, `ak.pub` and `ek.pub` (TPM2B_PUBLIC), `ek.der`, `pcrs.txt` (`index hex`
+    /// By name: `attest.bin`, `signature.bin`, `ak.pub` and `ek.pub` (TPM2B_PUBLIC), `ek.der`, `eventlog.cel`, `pcrs.txt` (`index hex`
     /// lines), `pcrs.bin` (the same as `tpm2_quote --pcr` writes them), `nonce.hex`.
     #[must_use]
     pub fn files(&self) -> Vec<(&'static str, Vec<u8>)> {
@@ -185,6 +193,9 @@ impl Evidence {
         ];
         if !self.ek_certificate.is_empty() {
             files.push(("ek.der", self.ek_certificate.clone()));
+        }
+        if !self.event_log.is_empty() {
+            files.push(("eventlog.cel", self.event_log.clone()));
         }
         files.extend([
             ("pcrs.txt", lines.into_bytes()),

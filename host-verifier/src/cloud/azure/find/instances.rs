@@ -36,6 +36,7 @@ impl Question for InstancesQuestion {
     fn key(&self) -> Key {
         let Access {
             tenant,
+            environment,
             resource_manager,
             ..
         } = &self.access;
@@ -43,7 +44,7 @@ impl Question for InstancesQuestion {
             cloud: Cloud::Azure,
             lane: format!("scale-sets/{}", self.set.subscription()),
             what: format!(
-                "instances {resource_manager} {tenant} {}",
+                "instances {environment} {resource_manager} {tenant} {}",
                 self.set.folded()
             ),
         }

@@ -112,6 +112,7 @@ impl Question for FindMachine {
     fn key(&self) -> Key {
         let Access {
             tenant,
+            environment,
             resource_manager,
             ..
         } = &self.access;
@@ -129,7 +130,9 @@ impl Question for FindMachine {
         Key {
             cloud: Cloud::Azure,
             lane: format!("machines/{subscription}"),
-            what: format!("machine {resource_manager} {tenant} {subscription} {what}"),
+            what: format!(
+                "machine {environment} {resource_manager} {tenant} {subscription} {what}"
+            ),
         }
     }
 

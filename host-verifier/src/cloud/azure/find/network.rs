@@ -228,13 +228,17 @@ impl Question for SubnetQuestion {
     fn key(&self) -> Key {
         let Access {
             tenant,
+            environment,
             resource_manager,
             ..
         } = &self.access;
         Key {
             cloud: Cloud::Azure,
             lane: format!("networks/{}", self.id.subscription()),
-            what: format!("subnet {resource_manager} {tenant} {}", self.id.folded()),
+            what: format!(
+                "subnet {environment} {resource_manager} {tenant} {}",
+                self.id.folded()
+            ),
         }
     }
 

@@ -1,0 +1,228 @@
+//! Measured boot: what runs here, extended into the TPM once for each start of this processor, and the log of it.
+//!
+//! An image hashes itself where it lies, or a boot loader hashes the image that it hands over to: [`MeasuredBoot`] is the same
+//! for both. At the first login it extends the image's digest and then the state in which it found the TPM
+//! ([`assay_common::measurement`] has the PCRs and the records); the log stays in memory, and travels beside each login's quote.
+//!
+//! # The reset witness
+//!
+//! Whoever resets the TPM alone has empty PCRs, and could extend into them what this node would. So the node keeps what a
+//! reset changes: resetCount, restartCount, and the Name of a primary of the null hierarchy, whose seed every reset draws
+//! anew. They are compared before each login and each renewal; once they differ there is neither until this
+//! processor starts again, together with its TPM. The verifier sees the same from its side: the log's
+//! boot record, and the boot counter in it against resetCount.
+//!
+//! # What it does not show
+//!
+//! What ran before the measurement: a boot ROM, a boot loader that measures nothing. An image that was exchanged as a whole
+//! says of itself what it likes, unless what measures it is in flash that nobody can write.
+
+mod witness;
+
+use assay_common::measurement::{
+    BOOT_PCR, Boot, Event, EventLog, IMAGE_PCR, Image, LogError, log::Digests,
+};
+use assay_common::tpm::alg::AlgId;
+use assay_common::tpm::pcr::{PcrIndex, PcrSelection};
+
+pub use self::witness::{At, witness};
+use crate::fmt::{info, warning};
+use crate::tpm::{Start, Tpm, TpmError, TpmTransport};
+
+/// Bytes of a node's log: a boot loader, an image and the boot, each for two banks.
+pub const LOG_LEN: usize = 704;
+
+/// An image in flash.
+#[derive(Clone, Copy, Debug)]
+pub struct Measurable<'i> {
+    /// What it is called; see [`Image::name`].
+    pub name: &'i str,
+    /// Its version.
+    pub version: &'i str,
+    /// All of it, where it lies.
+    pub bytes: &'i [u8],
+}
+
+/// Why there is no measurement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MeasureError {
+    /// A command failed.
+    Tpm(TpmError),
+    /// The TPM was reset, and this processor was not: what was measured is gone.
+    Reset,
+}
+
+impl core::fmt::Display for MeasureError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Tpm(error) => core::fmt::Display::fmt(error, f),
+            Self::Reset => f.write_str("the TPM was reset, and the node was not"),
+        }
+    }
+}
+
+impl core::error::Error for MeasureError {}
+
+impl From<TpmError> for MeasureError {
+    fn from(error: TpmError) -> Self {
+        Self::Tpm(error)
+    }
+}
+
+/// How far a boot's measurement got. What was begun is not begun again: an extension that failed may have happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Nothing was extended.
+    Fresh,
+    /// All was; the TPM was found so.
+    Measured(At),
+    /// The PCRs hold what this log does not say, so that it is of no use: the TPM was not reset with this processor, or an
+    /// extension failed half-way.
+    Unlogged(At),
+    /// The TPM was reset.
+    Lost,
+}
+
+/// The measurement of this start of the processor.
+#[derive(Debug)]
+pub struct MeasuredBoot<'i> {
+    image: Measurable<'i>,
+    /// This boot's number, where the board counts.
+    boots: Option<u32>,
+    log: EventLog<LOG_LEN>,
+    state: State,
+}
+
+impl<'i> MeasuredBoot<'i> {
+    /// Of an image that nothing measured before it. `boots` is this boot's number, which must have been counted before the
+    /// TPM is started: so it never rises by less than resetCount.
+    #[must_use]
+    pub const fn new(image: Measurable<'i>, boots: Option<u32>) -> Self {
+        Self {
+            image,
+            boots,
+            log: EventLog::new(),
+            state: State::Fresh,
+        }
+    }
+
+    /// Of an image that a boot loader measured: `log` says so, and is gone on with.
+    ///
+    /// # Errors
+    /// [`LogError`] when it is no log or does not fit.
+    pub fn after(log: &[u8], image: Measurable<'i>, boots: Option<u32>) -> Result<Self, LogError> {
+        Ok(Self {
+            log: EventLog::resume(log)?,
+            ..Self::new(image, boots)
+        })
+    }
+
+    /// The log, for whoever judges the PCRs; `None` when it does not say what is in them.
+    #[must_use]
+    pub fn log(&self) -> Option<&[u8]> {
+        matches!(self.state, State::Measured(_)).then(|| self.log.bytes())
+    }
+
+    /// Before a login: measures if this boot was not measured yet, else looks whether the TPM still is as it was then.
+    /// `start` is how the TPM was found.
+    ///
+    /// # Errors
+    /// [`MeasureError::Reset`], from then on each time.
+    pub fn at_login<T: TpmTransport>(
+        &mut self,
+        tpm: &mut Tpm<T>,
+        start: Start,
+    ) -> Result<(), MeasureError> {
+        match self.state {
+            State::Fresh => self.measure(tpm, start),
+            _ => self.check(tpm),
+        }
+    }
+
+    /// Before a renewal: as before a login that is not the first.
+    ///
+    /// # Errors
+    /// As [`at_login`](Self::at_login).
+    pub fn check<T: TpmTransport>(&mut self, tpm: &mut Tpm<T>) -> Result<(), MeasureError> {
+        match self.state {
+            State::Measured(at) | State::Unlogged(at) if At::read(tpm)? == at => Ok(()),
+            State::Fresh => Ok(()),
+            _ => {
+                warning!("the TPM was reset without the node");
+                self.state = State::Lost;
+                Err(MeasureError::Reset)
+            }
+        }
+    }
+
+    // Apart from the caller, whose frame lies under the deepest stack of a login.
+    #[inline(never)]
+    fn measure<T: TpmTransport>(
+        &mut self,
+        tpm: &mut Tpm<T>,
+        start: Start,
+    ) -> Result<(), MeasureError> {
+        let at = At::read(tpm)?;
+        let with_sha384 = has_bank(tpm, AlgId::SHA384)?;
+        // A boot loader that measured has started the TPM; else nobody may have.
+        if self.log.is_empty() && start.already_started && !is_empty(tpm)? {
+            warning!("PCRs hold what was measured before this boot: no log");
+            self.state = State::Unlogged(at);
+            return Ok(());
+        }
+        // Until all is extended that the log says, and for ever if an extension fails: it may have happened.
+        self.state = State::Unlogged(at);
+        let Measurable {
+            name,
+            version,
+            bytes,
+        } = self.image;
+        let image = Event::Image(Image::measure(name, version, bytes));
+        let boot = Event::Boot(Boot {
+            counter: self.boots,
+            reset_count: at.reset_count,
+            restart_count: at.restart_count,
+            witness: at.witness,
+        });
+        for (index, event) in [(IMAGE_PCR, image), (BOOT_PCR, boot)] {
+            let Ok(digests) = self.log.append(index, &event, with_sha384) else {
+                warning!("no room in the event log, or an image without a proper name: no log");
+                return Ok(());
+            };
+            extend(tpm, index, &digests)?;
+        }
+        info!("measured {=usize} bytes", bytes.len());
+        self.state = State::Measured(at);
+        Ok(())
+    }
+}
+
+/// Whether the TPM keeps a bank of this hash.
+fn has_bank<T: TpmTransport>(tpm: &mut Tpm<T>, bank: AlgId) -> Result<bool, TpmError> {
+    let mut value = [0; 64];
+    match tpm.pcr_read(&[PcrSelection::new(bank, IMAGE_PCR.mask())], &mut value) {
+        Ok(_) => Ok(true),
+        Err(TpmError::NoPcr) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether nothing was extended into our PCRs.
+fn is_empty<T: TpmTransport>(tpm: &mut Tpm<T>) -> Result<bool, TpmError> {
+    let mut values = [0; 2 * 32];
+    let both = IMAGE_PCR.mask().with(BOOT_PCR);
+    tpm.pcr_read(&[PcrSelection::new(AlgId::SHA256, both)], &mut values)?;
+    Ok(values.iter().all(|byte| *byte == 0))
+}
+
+fn extend<T: TpmTransport>(
+    tpm: &mut Tpm<T>,
+    index: PcrIndex,
+    digests: &Digests,
+) -> Result<(), TpmError> {
+    tpm.pcr_extend(index, AlgId::SHA256, &digests.sha256)?;
+    match &digests.sha384 {
+        Some(digest) => tpm.pcr_extend(index, AlgId::SHA384, digest),
+        None => Ok(()),
+    }
+}

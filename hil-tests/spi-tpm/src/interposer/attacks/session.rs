@@ -1,0 +1,190 @@
+//! The session that protects what goes over the bus: its start, and what it is worth.
+
+use super::common::{alter, alter_command, flip_last, listen, replay, withhold};
+use super::{GET_RANDOM, START_AUTH_SESSION};
+use crate::interposer::mode::{Goal, Mode, Operation};
+use crate::interposer::parts::{Authorization, Command, ENCRYPT, NULL, sized, tpm2b};
+use crate::interposer::turn::dressed;
+use crate::interposer::{Script, Stage};
+use crate::message::error_response;
+
+pub(in crate::interposer) const SESSION: &[Mode] = &[
+    Mode::new(
+        "sniff-session",
+        Stage::Session,
+        Operation::Read,
+        "listens while a session is started, to learn its key",
+        || listen(Stage::Session),
+    )
+    .to(Goal::Secret),
+    Mode::new(
+        "alter-session",
+        Stage::Session,
+        Operation::Alter,
+        "changes the TPM's nonce",
+        || alter(Stage::Session, START_AUTH_SESSION, flip_last),
+    ),
+    Mode::new(
+        "alter-salt",
+        Stage::Session,
+        Operation::Alter,
+        "changes the salt that is encrypted to the EK",
+        || alter_command(Stage::Session, START_AUTH_SESSION, flip_salt),
+    ),
+    Mode::new(
+        "weaken-cipher",
+        Stage::Session,
+        Operation::Alter,
+        "asks for a session without a cipher",
+        || alter_command(Stage::Session, START_AUTH_SESSION, without_cipher),
+    ),
+    Mode::new(
+        "clear-encrypt",
+        Stage::Session,
+        Operation::Alter,
+        "asks for the responses that are to be encrypted in clear",
+        clear_encrypt,
+    )
+    .to(Goal::Secret),
+    Mode::new(
+        "downgrade",
+        Stage::Session,
+        Operation::Drop,
+        "says that the TPM knows no sessions, so that the node goes on without",
+        || {
+            const COMMAND_CODE: u32 = 0x143;
+            withhold(Stage::Session, START_AUTH_SESSION, |_| {
+                error_response(COMMAND_CODE)
+            })
+        },
+    ),
+    Mode::new(
+        "replay-session",
+        Stage::Session,
+        Operation::Replay,
+        "answers the start of a session as that of the login before",
+        || replay(Stage::Session, &[START_AUTH_SESSION]),
+    ),
+    Mode::new(
+        "unsalt",
+        Stage::Session,
+        Operation::Substitute,
+        "starts a session without a salt, whose key anybody can make",
+        unsalt,
+    ),
+    Mode::new(
+        "strip-sessions",
+        Stage::Session,
+        Operation::Substitute,
+        "turns protected commands into plain ones, and dresses the answers up again",
+        strip,
+    )
+    .to(Goal::Nonce),
+];
+
+/// Flips a bit of encryptedSalt, which follows nonceCaller.
+#[expect(clippy::ptr_arg, reason = "an edit may change the length")]
+fn flip_salt(parameters: &mut Vec<u8>) {
+    let before = tpm2b(parameters).map_or(0, |(nonce, _)| nonce.len());
+    let salt = parameters.get_mut(before.saturating_add(2)..);
+    let salt = salt.unwrap_or_default();
+    let size = tpm2b(salt).map_or(0, |(salt, _)| salt.len());
+    // The last byte of the last coordinate, or of the ciphertext.
+    if size > 0
+        && let Some(byte) = salt.get_mut(size.saturating_add(1))
+    {
+        *byte ^= 1;
+    }
+}
+
+/// `symmetric` behind sessionType, as TPM_ALG_NULL.
+fn without_cipher(parameters: &mut Vec<u8>) {
+    const NULL_CIPHER: [u8; 2] = [0, 0x10];
+    let changed = tpm2b(parameters).and_then(|(nonce, rest)| {
+        let (salt, rest) = tpm2b(rest)?;
+        let (kind, rest) = rest.split_first()?;
+        let hash = rest.get(rest.len().checked_sub(2)?..)?;
+        let head = [sized(nonce), sized(salt), vec![*kind]].concat();
+        Some([&head, &NULL_CIPHER[..], hash].concat())
+    });
+    if let Some(changed) = changed {
+        *parameters = changed;
+    }
+}
+
+/// The same command with TPM_RH_NULL for the key of the salt, and no salt.
+fn unsalt() -> Script {
+    Box::new(|turn| {
+        let changed = Command::parse(turn.command)
+            .filter(|_| turn.is(Stage::Session, START_AUTH_SESSION))
+            .and_then(|parts| {
+                let (nonce, rest) = tpm2b(parts.parameters)?;
+                let (_, rest) = tpm2b(rest)?;
+                let handles = [NULL.to_be_bytes(), NULL.to_be_bytes()].concat();
+                let plain = Command {
+                    handles: &handles,
+                    ..parts
+                };
+                Some(plain.with(None, &[sized(nonce), sized(&[]), rest.to_vec()].concat()))
+            });
+        match changed {
+            Some(changed) => {
+                turn.strike("changed a command");
+                turn.ask(&changed)
+            }
+            None => turn.pass(),
+        }
+    })
+}
+
+/// Clears TPMA_SESSION.encrypt in every session of every command.
+fn clear_encrypt() -> Script {
+    Box::new(|turn| {
+        let changed = Command::parse(turn.command).and_then(|parts| {
+            let sessions = parts.sessions();
+            let encrypts = |one: &Authorization<'_>| one.attributes & ENCRYPT != 0;
+            if !sessions.iter().any(encrypts) {
+                return None;
+            }
+            let area: Vec<u8> = sessions.iter().flat_map(|one| cleared(*one)).collect();
+            Some(parts.with(Some(&area), parts.parameters))
+        });
+        match changed {
+            Some(changed) => {
+                turn.strike("changed a command");
+                turn.ask(&changed)
+            }
+            None => turn.pass(),
+        }
+    })
+}
+
+fn cleared(one: Authorization<'_>) -> Vec<u8> {
+    let mut out = one.session.to_be_bytes().to_vec();
+    out.extend(sized(one.nonce));
+    out.push(one.attributes & !ENCRYPT);
+    out.extend(sized(one.hmac));
+    out
+}
+
+/// Every command that a session protects goes to the TPM without it.
+fn strip() -> Script {
+    Box::new(|turn| {
+        let command = turn.command;
+        let Some(parts) = Command::parse(command).filter(Command::is_protected) else {
+            return turn.pass();
+        };
+        // A policy session authorizes the use of a key, which a password cannot.
+        let policy = |one: &Authorization<'_>| one.session >> 24 == 0x03;
+        if parts.sessions().iter().any(policy) {
+            return turn.pass();
+        }
+        turn.strike(if turn.code == GET_RANDOM {
+            "asked for random bytes in clear"
+        } else {
+            "took the session off a command"
+        });
+        let answer = turn.ask(&parts.stripped())?;
+        Ok(dressed(answer, &parts))
+    })
+}

@@ -1,0 +1,130 @@
+//! `hil demo --interposer MODE`: an attack on the TPM's bus, and what the node or the verifier says to it.
+//!
+//! Firmware, SPI model, attacker and verifier are in one process and in virtual time; the TPM is a software TPM.
+
+use anyhow::{Context, Result, bail};
+use assay_hil_tests::scenario::interposer::{Bench, Bus, Report, Verdict};
+use assay_spi_tpm::interposer::{MODES, Mode};
+use serde_json::{Value, json};
+
+/// Shows the attack `mode`, or the names of all. The exit status is 0 when it was defeated.
+pub(super) fn run(mode: &str, is_json: bool) -> Result<()> {
+    if mode == "list" {
+        return list(is_json);
+    }
+    let mode = Mode::from_name(mode).with_context(|| {
+        format!("no attack `{mode}`: `./x demo --interposer list` names all of them")
+    })?;
+    if !is_json {
+        println!("attack      {}", mode.name);
+        println!(
+            "stage       {}, {}",
+            mode.stage.name(),
+            mode.operation.name()
+        );
+        println!("tries       {}\n", mode.tries);
+    }
+    let mut reports = Vec::new();
+    for bus in Bus::ALL {
+        let report = Bench::new()?.run(mode, bus)?;
+        if !is_json {
+            show(&report);
+        }
+        reports.push(report);
+    }
+    let fell = reports.last().filter(|last| !last.verdict.is_defeated());
+    if is_json {
+        let runs: Vec<_> = reports.iter().map(document).collect();
+        let document = json!({
+            "mode": mode.name,
+            "stage": mode.stage.name(),
+            "operation": mode.operation.name(),
+            "tries": mode.tries,
+            "runs": runs,
+            "defeated": fell.is_none(),
+        });
+        println!("{}", serde_json::to_string_pretty(&document)?);
+    }
+    match fell {
+        Some(report) => bail!(
+            "the attack `{}` was not defeated: the attacker has {}",
+            mode.name,
+            report.gained.as_deref().unwrap_or("what he wanted")
+        ),
+        None => Ok(()),
+    }
+}
+
+fn list(is_json: bool) -> Result<()> {
+    if is_json {
+        let modes = Mode::all().map(|mode| {
+            json!({
+                "mode": mode.name,
+                "stage": mode.stage.name(),
+                "operation": mode.operation.name(),
+                "tries": mode.tries,
+            })
+        });
+        println!(
+            "{}",
+            serde_json::to_string_pretty(&modes.collect::<Vec<_>>())?
+        );
+        return Ok(());
+    }
+    for modes in MODES {
+        for mode in *modes {
+            println!("  {:<20} {}", mode.name, mode.tries);
+        }
+    }
+    Ok(())
+}
+
+fn show(report: &Report) {
+    let did = if report.deeds.is_empty() {
+        "nothing: the node says no such thing".to_owned()
+    } else {
+        format!("{} ({} times)", report.deeds.join("; "), report.strikes)
+    };
+    println!("{} bus", report.bus.name());
+    println!("  attacker  {did}");
+    println!("  node      {}", report.node_said);
+    if let Some(said) = &report.verifier_said {
+        println!("  verifier  {said}");
+    }
+    println!("  outcome   {}\n", outcome(report));
+}
+
+fn outcome(report: &Report) -> String {
+    match report.verdict {
+        Verdict::Node(code) => format!("defeated: the node gave up with {code}"),
+        Verdict::Verifier(code) => format!("defeated: the verifier refused with {code}"),
+        Verdict::Harmless => {
+            "harmless: the session is the one of a node without an attacker".into()
+        }
+        Verdict::Absent => "nothing to attack on this bus".into(),
+        Verdict::Fell => format!(
+            "SUCCEEDS: the attacker has {}",
+            report.gained.as_deref().unwrap_or("what he wanted")
+        ),
+    }
+}
+
+fn document(report: &Report) -> Value {
+    let (outcome, code) = match report.verdict {
+        Verdict::Node(code) => ("node", Some(code.to_string())),
+        Verdict::Verifier(code) => ("verifier", Some(code.to_string())),
+        Verdict::Harmless => ("harmless", None),
+        Verdict::Absent => ("absent", None),
+        Verdict::Fell => ("succeeds", None),
+    };
+    json!({
+        "bus": report.bus.name(),
+        "deeds": report.deeds,
+        "strikes": report.strikes,
+        "node": report.node_said,
+        "verifier": report.verifier_said,
+        "outcome": outcome,
+        "code": code,
+        "gained": report.gained,
+    })
+}

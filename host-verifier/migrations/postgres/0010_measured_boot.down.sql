@@ -1,0 +1,2 @@
+DROP TABLE node_boots;
+DROP TABLE images;
