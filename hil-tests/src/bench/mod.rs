@@ -3,6 +3,7 @@
 //! `boards/<board>/dut.toml` says what is on the bench; `ASSAY_DUT_PROBE` and `ASSAY_DUT_PORT` go before it.
 
 mod ear;
+pub mod listen;
 
 use std::io::ErrorKind;
 use std::path::Path;

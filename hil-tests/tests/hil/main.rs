@@ -10,6 +10,7 @@
 
 mod agent_service;
 mod attacks;
+mod boards;
 mod console;
 mod devid;
 mod emulated;
@@ -18,6 +19,7 @@ mod host_agent;
 mod interposer;
 mod layering;
 mod line;
+mod linux_spidev;
 mod loopback;
 mod manufacture;
 mod measure;

@@ -1,4 +1,4 @@
-//! `docs/adding-a-method.md`, followed to the letter: its blocks are run one after the other in a copy of the workspace, and
+//! `docs/adding-a-method.md` and `docs/boards/porting.md`, followed to the letter: their blocks are run one after the other in a copy of the workspace, and
 //! what comes of them is built and tested.
 //!
 //! The copy has a target directory of its own, which begins with the libraries of others that are built already: cargo names
@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use assay_hil_tests::board::workspace_root;
+use assay_hil_tests::board::{image_size, symbol_address, workspace_root};
 
 /// What no build of the host's crates reads, at the top.
 const LEFT_OUT: [&str; 3] = [".git", "target", "fuzz"];
@@ -126,4 +126,40 @@ fn a_method_is_added_as_the_document_says() {
     ] {
         assert!(tests.contains(test), "{test}: {tests}");
     }
+}
+
+#[test]
+fn a_board_is_added_as_the_document_says() {
+    let root = workspace_root();
+    let place = built().join("adding-a-board");
+    let target = place.join("target");
+    // All but the target folder, whose libraries are others' and stay good.
+    for entry in std::fs::read_dir(&place).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        if path.is_dir() && path != target {
+            std::fs::remove_dir_all(path).unwrap();
+        }
+    }
+    copy(&root, &place, &LEFT_OUT);
+    let document = std::fs::read_to_string(root.join("docs/boards/porting.md")).unwrap();
+    let blocks = blocks(&document);
+    assert_eq!(blocks.len(), 5);
+    for block in blocks {
+        run(block, &place, &target);
+    }
+
+    let image = target.join("thumbv7em-none-eabihf/firmware/assay-board-stm32l432");
+    let record = symbol_address(&image, "_provisioning_start").unwrap();
+    assert_eq!(record, Some(0x0803_C000));
+    let size = image_size(&image).unwrap();
+    assert!(size.flash > 30_000 && size.flash < 98_304, "{size:?}");
+    // Nothing outside its folder but a row in each of two tables.
+    for table in ["boards/README.md", "docs/boards/README.md"] {
+        assert_eq!(added(&root.join(table), &place.join(table)), 1, "{table}");
+    }
+    let names = std::fs::read_to_string(place.join("boards/stm32l432/src/main.rs")).unwrap();
+    assert!(
+        names.contains("\"stm32l432\"") && !names.contains("l476"),
+        "{names}"
+    );
 }

@@ -6,6 +6,7 @@ mod boards;
 mod console;
 mod demo;
 mod faults;
+mod listen;
 mod monitor;
 mod service;
 mod size;
@@ -55,6 +56,8 @@ enum Command {
     Console(console::OpenConsole),
     /// Shows the log of a board as it comes: of one in QEMU, on a serial port, or from a TCP server
     Monitor(monitor::Monitor),
+    /// Says in words what a board says on its link, for as long as it says anything
+    Listen(listen::Listen),
     /// Runs the whole fault matrix: every fault in every phase of every TPM command of a login
     Faults(faults::Faults),
     /// Runs thousands of logins in virtual time, with faults at random
@@ -90,6 +93,7 @@ fn main() -> ExitCode {
         Command::Board(on_bench) => bench_board::run(&on_bench),
         Command::Console(open) => console::run(&open),
         Command::Monitor(monitor) => monitor::run(&monitor),
+        Command::Listen(args) => listen::run(&args),
         Command::Faults(faults) => faults::run(&faults),
         Command::Soak(soak) => soak::run(&soak),
     };
