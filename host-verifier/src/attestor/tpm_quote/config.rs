@@ -88,12 +88,17 @@ pub enum Measurement {
     /// A name, or `sha256:` and 64 hex digits.
     Text(String),
     /// A name, and which versions of it.
-    Versions {
-        /// The image's name.
-        image: String,
-        /// A range of semantic versions, e.g. `>=1.4, <2`.
-        version: Option<String>,
-    },
+    Versions(Versions),
+}
+
+/// An image's name, and which versions of it.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Versions {
+    /// The image's name.
+    pub image: String,
+    /// A range of semantic versions, e.g. `>=1.4, <2`.
+    pub version: Option<String>,
 }
 
 /// An entry of `measurements`: which image has this digest.
@@ -373,7 +378,7 @@ impl Measurement {
                 });
             }
             Self::Text(name) => (name, None),
-            Self::Versions { image, version } => (image, version.as_deref()),
+            Self::Versions(versions) => (&versions.image, versions.version.as_deref()),
         };
         if !is_name(image) {
             return Err(ConfigError {

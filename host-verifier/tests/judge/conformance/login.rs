@@ -10,7 +10,7 @@ use assay_common::method::tpm_ek::EkResponse;
 use assay_host_verifier::attestor::{
     AttestError, Attestor, Claims, ErrandContext, Fault, Judged, LoginContext, registry,
 };
-use assay_host_verifier::document::Files;
+use assay_host_verifier::document::{Files, Provided};
 use assay_host_verifier::random::SystemRandom;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -54,16 +54,20 @@ pub(crate) fn as_it_is(bytes: Vec<u8>) -> Vec<u8> {
 
 impl<'a> Login<'a> {
     pub(crate) fn of(method: &'a dyn Method, transcript: Transcript) -> Self {
-        Self::with(method, transcript, method.config())
+        Self::with(method, transcript, method.config(), &method.provided())
     }
 
     /// With other settings than the adapter's.
-    pub(crate) fn with(method: &'a dyn Method, transcript: Transcript, config: Value) -> Self {
+    pub(crate) fn with(
+        method: &'a dyn Method,
+        transcript: Transcript,
+        config: Value,
+        provided: &Provided,
+    ) -> Self {
         let config = registry::deserialize_config(method.kind(), config).unwrap();
-        let provided = method.provided();
         let files = Files::beside(Path::new("/nonexistent"))
             .in_trust_domain("example.org")
-            .provided_by(&provided);
+            .provided_by(provided);
         let attestor = config.build_in(files).unwrap();
         Self {
             method,

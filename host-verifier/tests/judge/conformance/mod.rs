@@ -109,6 +109,11 @@ pub(crate) trait Method: Send + Sync {
         Provided::default()
     }
 
+    /// What they have set up for [`Method::asking_elsewhere`].
+    fn provided_elsewhere(&self) -> Provided {
+        self.provided()
+    }
+
     /// What must be in no error, no answer that is kept and no debug output.
     fn secrets(&self) -> Vec<String> {
         Vec::new()

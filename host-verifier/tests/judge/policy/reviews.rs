@@ -27,9 +27,12 @@ fn a_policy_without_a_fresh_proof_is_told_and_one_with_it_is_not() {
         let document = PolicyDocument::parse("p.yaml", &text).unwrap();
         let set = document.rehearse("p.yaml", Path::new("")).unwrap();
         let remarks = review(&document, &set);
-        assert_eq!(!remarks.is_empty(), told, "{policy}: {remarks:?}");
-        for remark in remarks {
-            assert!(remark.message.contains("holds no nonce"), "{remark:?}");
+        let fresh: Vec<_> = remarks
+            .iter()
+            .filter(|remark| remark.message.contains("holds no nonce"))
+            .collect();
+        assert_eq!(!fresh.is_empty(), told, "{policy}: {remarks:?}");
+        for remark in &remarks {
             assert_eq!((remark.line, remark.column), (5, 13));
         }
     }

@@ -105,6 +105,7 @@ fn page() -> BTreeMap<String, BTreeMap<String, Vec<String>>> {
     let metrics = Metrics::default();
     let end = "2030-01-01T00:00:00Z".parse().unwrap();
     metrics.tls_expires(end);
+    metrics.aws_certificate_expires(end);
     metrics.authority(Authority::X509, end, end);
     metrics.authority(Authority::Jwt, end, end);
     metrics.authority(Authority::Upstream, end, end);

@@ -1,8 +1,11 @@
 //! `azure_imds`: a document with the login's nonce, signed as Azure signs.
 
+use std::sync::Arc;
+
 use assay_common::login::Transcript;
 use assay_common::policy::AttestorKind;
 use assay_host_verifier::attestor::azure_imds::payload::MAX_PAYLOAD;
+use assay_host_verifier::cloud::azure::Environment;
 use assay_host_verifier::document::Provided;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -91,6 +94,17 @@ impl Method for Imds {
         let mut config = self.config();
         config["azureEnvironment"] = "AzureGovernmentCloud".into();
         matches!(self, Self::Asked).then_some(config)
+    }
+
+    /// The operator has the tenant there as well: nobody is asked otherwise.
+    fn provided_elsewhere(&self) -> Provided {
+        let mut provided = self.provided();
+        let mut clouds = (*provided.clouds).clone();
+        for tenant in clouds.azure.tenants.values_mut() {
+            Arc::make_mut(tenant).environment = Environment::Government;
+        }
+        provided.clouds = Arc::new(clouds);
+        provided
     }
 
     fn world(&self, _: &Transcript) -> World {
