@@ -24,6 +24,10 @@ pub use stream::{StreamError, StreamTpm};
 #[cfg(feature = "tss")]
 pub use tcti::{OpenError, TctiTpm};
 
+/// What the way to the TPM and back may take on top of a command's own limit: a resource manager first puts back what it
+/// had swapped out, and a busy machine runs others before either.
+const SLACK: std::time::Duration = std::time::Duration::from_secs(2);
+
 /// What a [`TpmPlace`] is opened as.
 #[cfg(feature = "tss")]
 pub type PlacedTpm = TctiTpm;

@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use assay_firmware::tpm::{DurationClass, TpmTransport, TransportError};
 
+use super::SLACK;
+
 /// Length of a response header; its last six bytes are the response's size and code.
 const HEADER: usize = 10;
 
@@ -79,7 +81,7 @@ impl Stream {
                 read_response(file, response)
             }
             Self::Socket(socket) => {
-                let limit = Duration::from_micros(class.limit_us().into());
+                let limit = Duration::from_micros(class.limit_us().into()) + SLACK;
                 socket.set_read_timeout(Some(limit))?;
                 socket.set_write_timeout(Some(limit))?;
                 socket.write_all(command)?;

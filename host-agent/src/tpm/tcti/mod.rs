@@ -21,15 +21,12 @@ use assay_firmware::tpm::{DurationClass, TpmTransport, TransportError};
 use zeroize::Zeroizing;
 
 use self::context::{Context, Rc};
-use super::TpmPlace;
+use super::{SLACK, TpmPlace};
 
 /// Longest response of a TPM: `TPM2_MAX_RESPONSE_SIZE` of the TSS.
 const LONGEST: usize = 4096;
 /// What a connection may take: `tabrmd` is started by the bus when it is not there.
 const OPEN_LIMIT: Duration = Duration::from_secs(10);
-/// What the way to the TPM and back may take on top of a command's own limit: a resource manager first puts back what it
-/// had swapped out.
-const SLACK: Duration = Duration::from_secs(2);
 
 /// Workers whose TPM did not answer in time, and still has not.
 static HANGING: AtomicUsize = AtomicUsize::new(0);
