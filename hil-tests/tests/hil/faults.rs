@@ -328,7 +328,10 @@ fn a_reset_in_the_middle_of_a_login_ends_it_and_the_next_one_begins_anew() {
     let codes = record.login().codes();
     let commands = u32::try_from(codes.len()).unwrap();
     // The last commands unload the keys and the session of a login that is over.
-    let unloading = codes.iter().rev().take_while(|code| **code == FLUSH_CONTEXT);
+    let unloading = codes
+        .iter()
+        .rev()
+        .take_while(|code| **code == FLUSH_CONTEXT);
     let working = commands - u32::try_from(unloading.count()).unwrap();
     for n in 2..=commands {
         for phase in ["idle", "ready", "reception", "execution", "completion"] {

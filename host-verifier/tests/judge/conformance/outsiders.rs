@@ -166,7 +166,12 @@ fn a_kept_answer_is_of_whoever_was_asked() {
         let Some(config) = method.asking_elsewhere() else {
             return;
         };
-        let elsewhere = Login::with(method, login.transcript, config, &method.provided_elsewhere());
+        let elsewhere = Login::with(
+            method,
+            login.transcript,
+            config,
+            &method.provided_elsewhere(),
+        );
         if let Ok(claims) = over(method, &elsewhere, &answer) {
             panic!("{}: {claims:?}", name(method));
         }
