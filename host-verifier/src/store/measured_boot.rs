@@ -120,7 +120,7 @@ pub trait MeasuredBoot {
     async fn register_image(&self, image: &ImageRecord) -> Result<bool, StoreError>;
 
     /// The images of these names and those with these digests, each once, by digest; also those that were revoked. Of each name the
-    /// [`MAX_OF_A_NAME`] that were registered last.
+    /// 128 that were registered last.
     ///
     /// # Errors
     ///
