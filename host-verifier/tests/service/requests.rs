@@ -226,7 +226,7 @@ async fn a_login_in_json_is_the_login_in_postcard() {
     let mut agent = desk.agent();
     agent.hello();
     let hello = json!({"message": {"hello": {
-        "versions": {"min": 1, "max": 2},
+        "versions": {"min": agent.versions.min, "max": agent.versions.max},
         "cluster": "lab",
         "methods": ["tpm_ek", "tpm_quote"],
         "agentNonce": STANDARD.encode(agent.nonce),

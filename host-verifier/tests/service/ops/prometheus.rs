@@ -180,7 +180,7 @@ async fn a_proof_that_is_refused_raises_the_alert_in_a_real_prometheus() {
         let health: Vec<_> = rules
             .map(|rule| rule["health"].as_str().unwrap_or_default().to_owned())
             .collect();
-        health.len() == 18 && health.iter().all(|health| health == "ok")
+        health.len() == 19 && health.iter().all(|health| health == "ok")
     };
     prometheus.until("rules that can be evaluated", "/api/v1/rules", evaluated);
     // Parts are as a verifier on a desk leaves them: nobody looks after it.
