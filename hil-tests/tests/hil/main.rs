@@ -22,6 +22,7 @@ mod line;
 mod linux_spidev;
 mod loopback;
 mod manufacture;
+mod mcu_key;
 mod measure;
 mod measured_boot;
 mod monitor;

@@ -25,8 +25,8 @@ pub use stream::{StreamError, StreamTpm};
 pub use tcti::{OpenError, TctiTpm};
 
 /// What the way to the TPM and back may take on top of a command's own limit: a resource manager first puts back what it
-/// had swapped out, and a busy machine runs others before either.
-const SLACK: std::time::Duration = std::time::Duration::from_secs(2);
+/// had swapped out, and a machine whose processors or disks are busy runs others before either. It is no limit of the TPM's.
+const SLACK: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// What a [`TpmPlace`] is opened as.
 #[cfg(feature = "tss")]

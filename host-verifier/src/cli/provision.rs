@@ -36,7 +36,8 @@ pub enum Command {
         /// `tpm2_readpublic --name` writes it
         #[arg(long, value_name = "HEX")]
         ek_name: Option<String>,
-        /// Put a new secret into the record, where the node's random numbers begin: for a board without a source of noise.
+        /// Put a new secret into the record, where the node's random numbers begin, and which its own key is made of: for a board
+        /// without a source of noise, and for `mcu_key`.
         /// Then the record is of one device alone, its flash must not be readable from outside, and the file is to be
         /// deleted
         #[arg(long)]
