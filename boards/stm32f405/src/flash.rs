@@ -3,12 +3,8 @@
 //! The processor stands still while a sector is erased or written, which is why this happens once a boot and before the
 //! link is served.
 
-#![expect(unsafe_code, reason = "the region is known to the linker script only")]
-
-use core::ops::Range;
-use core::ptr::addr_of;
-
 use assay_board_support::cortex_m::systick::Watchdog;
+use assay_board_support::settings::region;
 use assay_firmware::settings::{Settings, SettingsError};
 use embedded_storage::nor_flash::{ErrorType, NorFlash, ReadNorFlash};
 use stm32f4xx_hal::flash::{Error, FlashExt, LockedFlash};
@@ -19,20 +15,9 @@ use crate::watchdog::Independent;
 /// Where the flash is in memory.
 const FLASH_BASE: usize = 0x0800_0000;
 
-unsafe extern "C" {
-    static _settings_start: u8;
-    static _settings_end: u8;
-}
-
 /// The board's settings.
 pub(crate) fn settings(flash: FLASH) -> Result<Settings<Sectors>, SettingsError> {
-    Settings::new(Sectors(LockedFlash::new(flash)), region())
-}
-
-/// The sectors, in bytes from the start of the flash.
-fn region() -> Range<u32> {
-    let offset = |address: usize| (address - FLASH_BASE) as u32;
-    offset(addr_of!(_settings_start).addr())..offset(addr_of!(_settings_end).addr())
+    Settings::new(Sectors(LockedFlash::new(flash)), region(FLASH_BASE))
 }
 
 /// The flash from its sector 5 on, where each has 128 KiB; unlocked while it is changed, and only then.

@@ -7,45 +7,17 @@
     reason = "its registers are used from wherever a login begins"
 )]
 
-use stm32f4xx_hal::pac::{RCC, RNG, rng as pac_rng};
+use assay_board_support::noise::{self, Sample};
+use stm32f4xx_hal::pac::{RCC, RNG};
 
-/// Polls for one word. A word takes 40 periods of 48 MHz, which is 140 of the core's; each poll takes several.
-const POLLS: u32 = 1_000;
-
-/// Fills `out` with words of the generator; 0 when one does not come in time, repeats the one before, or the generator
-/// finds its clock or its noise at fault.
+/// Fills `out`; 0 when there is no noise. A word takes 40 periods of 48 MHz, which is 140 of the core's: far fewer than the
+/// polls of it.
 pub(crate) fn read(out: &mut [u8; 32]) -> usize {
     // SAFETY: nobody else uses the generator, and its bit in the clock register is set and left by one thread of execution.
     let (rcc, rng) = unsafe { (&*RCC::ptr(), &*RNG::ptr()) };
     rcc.ahb2enr().modify(|_, w| w.rngen().set_bit());
     rng.cr().write(|w| w.rngen().set_bit());
-    let filled = fill(rng, out);
-    rng.cr().reset();
-    match filled {
-        Some(()) => out.len(),
-        None => {
-            out.fill(0);
-            0
-        }
-    }
-}
-
-fn fill(rng: &pac_rng::RegisterBlock, out: &mut [u8; 32]) -> Option<()> {
-    // The first word after the start is only for the comparison (RM0090 24.3.1, by FIPS 140-2).
-    let mut last = word(rng)?;
-    for chunk in out.as_chunks_mut::<4>().0 {
-        let next = word(rng)?;
-        if next == last {
-            return None;
-        }
-        *chunk = next.to_le_bytes();
-        last = next;
-    }
-    Some(())
-}
-
-fn word(rng: &pac_rng::RegisterBlock) -> Option<u32> {
-    for _ in 0..POLLS {
+    let filled = noise::fill(out, || {
         let status = rng.sr().read();
         // A seed or clock error, now or since the start.
         if status.secs().bit_is_set()
@@ -53,11 +25,13 @@ fn word(rng: &pac_rng::RegisterBlock) -> Option<u32> {
             || status.seis().bit_is_set()
             || status.ceis().bit_is_set()
         {
-            return None;
+            Sample::Fault
+        } else if status.drdy().bit_is_set() {
+            Sample::Word(rng.dr().read().bits())
+        } else {
+            Sample::Wait
         }
-        if status.drdy().bit_is_set() {
-            return Some(rng.dr().read().bits());
-        }
-    }
-    None
+    });
+    rng.cr().reset();
+    filled
 }

@@ -6,6 +6,8 @@
 //! | [`mod@line`] | boards with a UART | the link over that ring: receiver, counters, embedded-io's traits |
 //! | [`byte_spi`] | boards that clock the TPM byte by byte | embedded-hal's `SpiBus` over one exchange |
 //! | [`provisioning`] | every board | the memory region with the node's record, from linker symbols |
+//! | [`settings`] | boards that keep settings | the memory region with them, from linker symbols |
+//! | [`noise`] | boards with a random number generator | its words, and the check that it does not repeat itself |
 //! | [`image`] | boards that measure themselves | the image that runs, from linker symbols |
 //! | [`last_words`] | every board | the panic frame of a fault |
 //! | [`wait`] | every board with a watchdog | waiting without being taken for a hang |
@@ -27,7 +29,9 @@ pub mod desk;
 pub mod image;
 pub mod last_words;
 pub mod line;
+pub mod noise;
 pub mod provisioning;
 pub mod ring;
+pub mod settings;
 pub mod timer;
 pub mod wait;
