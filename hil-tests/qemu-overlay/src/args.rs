@@ -12,11 +12,12 @@
 //! | `limits` | `on`, `off`: limits of silicon | `on` |
 //! | `faults` | a plan, see `assay_spi_tpm::fault` | none |
 //! | `stats` | file or listening unix socket that receives JSON lines | none |
+//! | `chip` | `stm32f405`, `stm32l476`: the microcontroller | `stm32f405` |
 //! | `cs` | pin of the TPM's chip select | `PA4` |
 //! | `nrst` | pin of the TPM's reset line | not wired |
 //! | `uid` | 24 hex digits, the chip's unique id | `415353415900000000000001` |
-//! | `settings` | file in which the flash sectors that the board writes outlive the run | none |
-//! | `record` | `on`, `off`: the sector with the provisioning record is blank and can be written | `off` |
+//! | `settings` | file in which the part of the flash that the board writes outlives the run | none |
+//! | `record` | `on`, `off`: the part of the flash with the provisioning record is blank and can be written | `off` |
 //! | `count` | `on`, `off`: count instructions | `off` |
 //! | `start`, `stop` | addresses; instructions between them are reported (implies `count`) | none |
 //! | `stack` | `LOW:HIGH`; the lowest write in it is reported | none |
@@ -27,6 +28,9 @@ use assay_spi_tpm::chip::{ChipLimits, Personality};
 use assay_spi_tpm::slave::burst::Burst;
 use assay_spi_tpm::slave::wait::Wait;
 use assay_spi_tpm::{Config, FaultPlan};
+
+use crate::board::Setup;
+use crate::chip::Chip;
 
 /// A GPIO pin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,16 +56,8 @@ pub struct Args {
     pub config: Config,
     /// Where JSON lines go.
     pub stats: Option<PathBuf>,
-    /// Chip select.
-    pub cs: Pin,
-    /// Reset line.
-    pub nrst: Option<Pin>,
-    /// Unique id, as at 0x1FFF_7A10.
-    pub uid: [u8; 12],
-    /// Where the board's settings are kept.
-    pub settings: Option<PathBuf>,
-    /// Whether the sector with the provisioning record is the board's to write.
-    pub record: bool,
+    /// The board.
+    pub setup: Setup,
     /// Whether to count instructions.
     pub count: bool,
     /// Counting from the instruction at `.0` to the one at `.1`.
@@ -109,11 +105,14 @@ impl Args {
             spare_control: None,
             config: Config::chip(Personality::SLB9672),
             stats: None,
-            cs: Pin { port: 0, number: 4 },
-            nrst: None,
-            uid: *b"ASSAY\0\0\0\0\0\0\x01",
-            settings: None,
-            record: false,
+            setup: Setup {
+                chip: Chip::default(),
+                cs: Pin { port: 0, number: 4 },
+                nrst: None,
+                uid: *b"ASSAY\0\0\0\0\0\0\x01",
+                settings: None,
+                record: false,
+            },
             count: false,
             span: None,
             stack: None,
@@ -153,11 +152,15 @@ impl Args {
                         value.parse::<FaultPlan>().map_err(|e| bad(e.to_string()))?;
                 }
                 "stats" => args.stats = Some(PathBuf::from(value)),
-                "cs" => args.cs = pin(value).map_err(bad)?,
-                "nrst" => args.nrst = Some(pin(value).map_err(bad)?),
-                "uid" => args.uid = uid(value).map_err(bad)?,
-                "settings" => args.settings = Some(PathBuf::from(value)),
-                "record" => args.record = switch(value).map_err(bad)?,
+                "chip" => {
+                    args.setup.chip = Chip::from_name(value)
+                        .ok_or_else(|| bad("no such microcontroller".to_owned()))?;
+                }
+                "cs" => args.setup.cs = pin(value).map_err(bad)?,
+                "nrst" => args.setup.nrst = Some(pin(value).map_err(bad)?),
+                "uid" => args.setup.uid = uid(value).map_err(bad)?,
+                "settings" => args.setup.settings = Some(PathBuf::from(value)),
+                "record" => args.setup.record = switch(value).map_err(bad)?,
                 "count" => args.count = switch(value).map_err(bad)?,
                 "start" => start = Some(number(value).map_err(bad)?),
                 "stop" => stop = Some(number(value).map_err(bad)?),
@@ -244,6 +247,7 @@ mod tests {
             "limits=off",
             "faults=slow=9@execution/#2/once;rc-retry",
             "stats=/t/s",
+            "chip=stm32l476",
             "cs=PB12",
             "nrst=PC0",
             "uid=0102030405060708090a0b0c",
@@ -253,17 +257,18 @@ mod tests {
         ])
         .unwrap();
         assert_eq!(
-            args.cs,
+            args.setup.cs,
             Pin {
                 port: 1,
                 number: 12
             }
         );
-        assert_eq!(args.nrst, Some(Pin { port: 2, number: 0 }));
+        assert_eq!(args.setup.nrst, Some(Pin { port: 2, number: 0 }));
+        assert_eq!(args.setup.chip, Chip::Stm32l476);
         assert_eq!(args.config.faults.faults.len(), 2);
         assert!(args.config.limits.is_none());
         assert!(args.count);
-        assert_eq!(args.uid, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
+        assert_eq!(args.setup.uid, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
         assert_eq!(args.stack, Some((0x2000_0000, 0x2002_0000)));
     }
 
@@ -273,6 +278,7 @@ mod tests {
         assert_eq!(refused("speed=9"), "unknown argument \"speed\"");
         assert!(refused("cs=PZ4").starts_with("cs=PZ4: "));
         assert!(refused("cs=PA16").starts_with("cs=PA16: "));
+        assert!(refused("chip=z80").starts_with("chip=z80: "));
         assert!(refused("faults=warp").contains("unknown fault \"warp\""));
         assert!(refused("uid=01").contains("24 hex digits"));
         assert_eq!(refused("start=1"), ArgError::HalfSpan.to_string());

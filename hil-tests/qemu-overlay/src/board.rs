@@ -10,88 +10,33 @@ use std::path::PathBuf;
 use assay_spi_tpm::SpiTpm;
 
 use crate::args::Pin;
-use crate::blocks::flash::{RECORD_BASE, SECTOR, SETTINGS_BASE, SETTINGS_LEN};
-use crate::blocks::{Flash, FlashInfo, Gpio, Rcc, Rx, Spi, Words, merge, narrow};
+use crate::blocks::{
+    Clocks, Flash, FlashControl, FlashInfo, Gpio, MachineUsart, Rcc, Rx, Spi, SpiMaster, Words, l4,
+    merge, narrow,
+};
+pub use crate::chip::Block;
+use crate::chip::Chip;
 
-/// GPIO ports of the chip, A to I.
-pub const PORTS: u8 = 9;
-/// Alternate function of SPI1.
+/// Alternate function of SPI1, on both chips.
 const AF_SPI1: u32 = 5;
-/// PWR_CSR.VOSRDY: the regulator is ready.
+/// PWR_CSR.VOSRDY of the STM32F405: the regulator is ready.
 const VOSRDY: u32 = 1 << 14;
 
-/// A block of registers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Block {
-    /// Reset and clock control.
-    Rcc,
-    /// Power control.
-    Pwr,
-    /// Flash controller.
-    Flash,
-    /// The sectors of the flash that the board writes.
-    Settings,
-    /// The sector of the flash with the provisioning record; laid over the machine's only where the board shall write it,
-    /// since what QEMU loads there would be hidden.
-    Record,
-    /// A port, 0 = A.
-    Gpio(u8),
-    /// The TPM's bus.
-    Spi1,
-    /// Unique id and flash size.
-    FlashInfo,
-}
-
-impl Block {
-    /// Address in the machine's memory. `[RM0090] table 1`
-    #[must_use]
-    pub fn base(self) -> u64 {
-        match self {
-            Self::Rcc => 0x4002_3800,
-            Self::Pwr => 0x4000_7000,
-            Self::Flash => 0x4002_3C00,
-            Self::Settings => SETTINGS_BASE,
-            Self::Record => RECORD_BASE,
-            Self::Gpio(port) => {
-                0x4002_0000u64.saturating_add(u64::from(port).saturating_mul(0x400))
-            }
-            Self::Spi1 => 0x4001_3000,
-            Self::FlashInfo => 0x1FFF_7800,
-        }
-    }
-
-    /// Bytes of address space.
-    #[must_use]
-    pub fn size(self) -> u64 {
-        match self {
-            Self::Settings => SETTINGS_LEN as u64,
-            Self::Record => SECTOR as u64,
-            _ => REGISTERS_LEN,
-        }
-    }
-
-    /// Every block of the overlay.
-    pub fn all() -> impl Iterator<Item = Self> {
-        [
-            Self::Rcc,
-            Self::Pwr,
-            Self::Flash,
-            Self::Settings,
-            Self::Record,
-            Self::Spi1,
-            Self::FlashInfo,
-        ]
-        .into_iter()
-        .chain((0..PORTS).map(Self::Gpio))
-    }
-}
-
-/// Bytes of address space of a block of registers.
-const REGISTERS_LEN: u64 = 0x400;
-
-/// The record's sector follows upon the settings'.
-fn record_offset(offset: u32) -> u32 {
-    offset.saturating_add(u32::try_from(SETTINGS_LEN).unwrap_or(u32::MAX))
+/// What the board is made of.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// The chip.
+    pub chip: Chip,
+    /// The TPM's chip select.
+    pub cs: Pin,
+    /// The TPM's reset line, where a pin drives it.
+    pub nrst: Option<Pin>,
+    /// The chip's unique id.
+    pub uid: [u8; 12],
+    /// The file in which the flash that the board writes outlives the run.
+    pub settings: Option<PathBuf>,
+    /// Whether the part of the flash with the provisioning record is the board's to write.
+    pub record: bool,
 }
 
 /// The board.
@@ -99,43 +44,79 @@ pub struct Board {
     tpm: SpiTpm,
     cs: Pin,
     nrst: Option<Pin>,
-    rcc: Rcc,
+    rcc: Box<dyn Clocks>,
     pwr: Words<2>,
-    flash: Flash,
+    flash: Box<dyn FlashControl>,
     ports: Vec<Gpio>,
-    spi: Spi,
+    spi: Box<dyn SpiMaster>,
+    /// The machine's own, which [`l4::Usart`] works with.
+    machine: Box<dyn MachineUsart>,
+    usart: l4::Usart,
+    noise: l4::Rng,
     flash_info: FlashInfo,
+    /// Where the record is in the flash that the board writes.
+    record_at: u32,
+}
+
+/// The record follows upon the settings.
+fn record_offset(chip: Chip) -> u32 {
+    let settings = chip.place(Block::Settings);
+    let len = settings.and_then(|(_, len)| u32::try_from(len).ok());
+    len.unwrap_or(u32::MAX)
 }
 
 impl Board {
     /// A board that has just been powered.
-    ///
-    /// `settings` is the file in which the sectors that it writes outlive the run.
     #[must_use]
-    pub fn new(
-        tpm: SpiTpm,
-        cs: Pin,
-        nrst: Option<Pin>,
-        uid: [u8; 12],
-        settings: Option<PathBuf>,
-        record: bool,
-    ) -> Self {
+    pub fn new(tpm: SpiTpm, machine: Box<dyn MachineUsart>, setup: &Setup) -> Self {
+        let Setup { chip, record, .. } = *setup;
+        let kept = setup.settings.clone();
+        let (rcc, flash, spi): (Box<dyn Clocks>, Box<dyn FlashControl>, Box<dyn SpiMaster>) =
+            match chip {
+                Chip::Stm32f405 => (
+                    Box::new(Rcc::default()),
+                    Box::new(Flash::new(kept, record)),
+                    Box::new(Spi::default()),
+                ),
+                Chip::Stm32l476 => (
+                    Box::new(l4::Rcc::default()),
+                    Box::new(l4::Flash::new(kept, record)),
+                    Box::new(l4::Spi::default()),
+                ),
+            };
+        let ports = (0..chip.ports()).map(|port| Gpio::new(chip.port_at_reset(port)));
         Self {
             tpm,
-            cs,
-            nrst,
-            rcc: Rcc::default(),
+            cs: setup.cs,
+            nrst: setup.nrst,
+            rcc,
             pwr: Words::default(),
-            flash: Flash::new(settings, record),
-            ports: (0..PORTS).map(Gpio::new).collect(),
-            spi: Spi::default(),
-            flash_info: FlashInfo::new(uid),
+            flash,
+            ports: ports.collect(),
+            spi,
+            machine,
+            usart: l4::Usart::default(),
+            noise: l4::Rng::default(),
+            flash_info: FlashInfo::new(setup.uid, chip.factory()),
+            record_at: record_offset(chip),
         }
+    }
+
+    /// The processor's clock, where it is for the board to say.
+    #[must_use]
+    pub fn core_hz(&self) -> Option<u64> {
+        self.rcc.core_hz()
     }
 
     /// The TPM.
     pub fn tpm(&mut self) -> &mut SpiTpm {
         &mut self.tpm
+    }
+
+    /// Words that the board has had from its random number generator.
+    #[must_use]
+    pub fn noise_words(&self) -> u64 {
+        self.noise.given()
     }
 
     /// Tells the model the guest's time, ns.
@@ -152,6 +133,8 @@ impl Board {
             port.reset();
         }
         self.spi.reset();
+        self.usart.system_reset();
+        self.noise.reset();
         self.drive_lines();
     }
 
@@ -165,14 +148,20 @@ impl Board {
             }
             Block::Flash => self.flash.read_register(offset, size),
             Block::Settings => self.flash.read(offset, size),
-            Block::Record => self.flash.read(record_offset(offset), size),
+            Block::Record => self.flash.read(self.record_at.saturating_add(offset), size),
             Block::Gpio(port) if self.rcc.gpio_clock(port) => self
                 .ports
                 .get(usize::from(port))
                 .map_or(0, |gpio| gpio.read(offset, size)),
             Block::Spi1 if self.rcc.spi_clock() => self.spi.read(offset, size),
+            Block::Usart2 if self.rcc.usart_clock() => {
+                self.usart.read(offset, size, self.machine.as_mut())
+            }
+            Block::Noise if self.rcc.noise_clock() => {
+                self.noise.read(offset, size, self.rcc.noise_sampled())
+            }
             Block::FlashInfo => self.flash_info.read(offset, size),
-            Block::Gpio(_) | Block::Spi1 => 0,
+            Block::Gpio(_) | Block::Spi1 | Block::Usart2 | Block::Noise => 0,
         }
     }
 
@@ -189,7 +178,10 @@ impl Board {
             }
             Block::Flash => self.flash.write_register(offset, size, value),
             Block::Settings => self.flash.write(offset, size, value),
-            Block::Record => self.flash.write(record_offset(offset), size, value),
+            Block::Record => {
+                let offset = self.record_at.saturating_add(offset);
+                self.flash.write(offset, size, value);
+            }
             Block::Gpio(port) if self.rcc.gpio_clock(port) => {
                 if let Some(gpio) = self.ports.get_mut(usize::from(port)) {
                     gpio.write(offset, size, value);
@@ -199,13 +191,18 @@ impl Board {
                 }
             }
             Block::Spi1 if self.rcc.spi_clock() => self.spi_write(offset, size, value),
-            Block::FlashInfo | Block::Gpio(_) | Block::Spi1 => {}
+            Block::Usart2 if self.rcc.usart_clock() => {
+                let machine = self.machine.as_mut();
+                self.usart.write(offset, size, value, machine);
+            }
+            Block::Noise if self.rcc.noise_clock() => self.noise.write(offset, size, value),
+            Block::FlashInfo | Block::Gpio(_) | Block::Spi1 | Block::Usart2 | Block::Noise => {}
         }
     }
 
     fn apply_block_resets(&mut self) {
         let mut moved = false;
-        for (number, gpio) in (0..PORTS).zip(self.ports.iter_mut()) {
+        for (number, gpio) in (0u8..).zip(self.ports.iter_mut()) {
             if self.rcc.gpio_reset(number) {
                 gpio.reset();
                 moved = true;
@@ -213,6 +210,9 @@ impl Board {
         }
         if self.rcc.spi_reset() {
             self.spi.reset();
+        }
+        if self.rcc.usart_reset() {
+            self.usart.reset(self.machine.as_mut());
         }
         if moved {
             self.drive_lines();
@@ -238,14 +238,14 @@ impl Board {
     fn spi_write(&mut self, offset: u32, size: u32, value: u32) {
         match self.spi.write(offset, size, value) {
             Rx::Silent => {}
-            Rx::WrongMode => self.spi.receive(0xFF),
+            Rx::WrongMode => self.spi.receive(&[0xFF]),
             Rx::Byte(byte) => {
                 let answer = self.clock(byte);
-                self.spi.receive(u16::from(answer));
+                self.spi.receive(&[answer]);
             }
             Rx::TwoBytes(first, second) => {
                 let answer = [self.clock(first), self.clock(second)];
-                self.spi.receive(u16::from_be_bytes(answer));
+                self.spi.receive(&answer);
             }
         }
     }

@@ -10,9 +10,35 @@ const MODER: u32 = 0x00;
 const BSRR: u32 = 0x18;
 const AFRL: u32 = 0x20;
 
-fn board() -> Board {
+/// A machine whose USART is never reached.
+struct NoUsart;
+
+impl MachineUsart for NoUsart {
+    fn read(&mut self, _: u32) -> u32 {
+        0
+    }
+
+    fn write(&mut self, _: u32, _: u32) {}
+}
+
+fn setup(chip: Chip) -> Setup {
+    Setup {
+        chip,
+        cs: CS,
+        nrst: None,
+        uid: [7; 12],
+        settings: None,
+        record: false,
+    }
+}
+
+fn board_of(chip: Chip) -> Board {
     let tpm = SpiTpm::new(ScriptedTpm::new(), Config::chip(Personality::SLB9672));
-    Board::new(tpm, CS, None, [7; 12], None, false)
+    Board::new(tpm, Box::new(NoUsart), &setup(chip))
+}
+
+fn board() -> Board {
+    board_of(Chip::Stm32f405)
 }
 
 fn with_clocks() -> Board {
@@ -102,17 +128,64 @@ fn the_reset_pin_pulses_the_tpms_reset_line() {
     let mock = ScriptedTpm::new();
     let journal = mock.journal();
     let tpm = SpiTpm::new(mock, Config::default());
-    let mut board = Board::new(
-        tpm,
-        CS,
-        Some(Pin { port: 0, number: 1 }),
-        [0; 12],
-        None,
-        false,
-    );
+    let wired = Setup {
+        nrst: Some(Pin { port: 0, number: 1 }),
+        ..setup(Chip::Stm32f405)
+    };
+    let mut board = Board::new(tpm, Box::new(NoUsart), &wired);
     board.write(Block::Rcc, 0x30, 4, 1);
     board.write(Block::Gpio(0), MODER, 4, 1 << 2);
     assert_eq!(journal.lock().map(|j| j.resets).unwrap_or(0), 0);
     board.write(Block::Gpio(0), BSRR, 4, 1 << 1);
     assert_eq!(journal.lock().map(|j| j.resets).unwrap_or(0), 1);
+}
+
+/// As `configured`, on the other chip.
+fn configured_l476() -> Board {
+    let mut board = board_of(Chip::Stm32l476);
+    board.write(Block::Rcc, 0x4C, 4, 1);
+    board.write(Block::Rcc, 0x60, 4, 1 << 12);
+    board.write(Block::Gpio(0), BSRR, 4, 1 << 4);
+    board.write(Block::Gpio(0), AFRL, 4, 0x5550_0000);
+    board.write(Block::Gpio(0), MODER, 4, 0xABFF_0000 | (0xA9 << 8));
+    board.write(Block::Spi1, 0x04, 4, (7 << 8) | (1 << 12));
+    board.write(
+        Block::Spi1,
+        0x00,
+        4,
+        (1 << 6) | (1 << 2) | (1 << 9) | (1 << 8),
+    );
+    board
+}
+
+#[test]
+fn the_other_chip_reads_the_tpms_identity_by_its_own_registers() {
+    assert_eq!(did_vid(&mut configured_l476()), [0xD1, 0x15, 0x1D, 0x00]);
+    for (register, name) in [(0x4C, "port"), (0x60, "SPI")] {
+        let mut board = configured_l476();
+        board.write(Block::Rcc, register, 4, 0);
+        assert_ne!(did_vid(&mut board), [0xD1, 0x15, 0x1D, 0x00], "{name}");
+    }
+    // Its ports are analog after a reset: no pin is the SPI's and chip select floats.
+    let mut board = configured_l476();
+    board.write(Block::Rcc, 0x2C, 4, 1);
+    board.write(Block::Rcc, 0x2C, 4, 0);
+    assert_eq!(did_vid(&mut board), [0xFF; 4]);
+}
+
+#[test]
+fn the_other_chips_noise_needs_its_clock_and_one_to_sample_with() {
+    let mut board = board_of(Chip::Stm32l476);
+    let ready = |board: &mut Board| {
+        board.write(Block::Noise, 0x00, 4, 1 << 2);
+        board.read(Block::Noise, 0x04, 4) & 1 != 0
+    };
+    assert!(!ready(&mut board));
+    // The registers' clock, and the oscillator of 4 MHz for the samples.
+    board.write(Block::Rcc, 0x88, 4, 3 << 26);
+    assert!(!ready(&mut board));
+    board.write(Block::Rcc, 0x4C, 4, 1 << 18);
+    assert!(ready(&mut board));
+    board.write(Block::Rcc, 0x88, 4, 0);
+    assert!(!ready(&mut board));
 }

@@ -1,10 +1,11 @@
 //! A QEMU plugin that turns the stock machine `netduinoplus2` (STM32F405, Cortex-M4F) into a board
 //! with a TPM on SPI1, so that the ELF one would flash runs there unmodified.
 //!
-//! QEMU keeps CPU, flash, RAM, NVIC, SysTick and USARTs. The overlay lays its own models over RCC,
-//! PWR, the flash interface, the GPIO ports, SPI1 and the chip's factory area ([`blocks`],
-//! [`board`]); the TPM behind SPI1 is `assay-spi-tpm` on swtpm's sockets. Arguments: [`args`]. What
-//! it reports: [`report`], [`counters`].
+//! The board has the machine's own chip or an STM32L476 ([`chip`]), whose core, interrupts and memory are the same. QEMU keeps
+//! CPU, flash, RAM, NVIC, SysTick and USARTs. The overlay lays its own models over RCC, PWR, the flash interface, the GPIO
+//! ports, SPI1 and the chip's factory area ([`blocks`], [`board`]), for the STM32L476 over USART2 and the random number
+//! generator, too; the TPM behind SPI1 is `assay-spi-tpm` on swtpm's sockets. Arguments: [`args`]. What it reports:
+//! [`report`], [`counters`].
 //!
 //! # Why QEMU functions that are no plugin interface
 //! The plugin interface observes a guest but cannot add devices. Debian's QEMU is built with
@@ -17,10 +18,13 @@
 pub mod args;
 pub mod blocks;
 pub mod board;
+pub mod chip;
 pub mod counters;
 pub mod report;
 
 // Nothing provides QEMU's functions to a test program.
+#[cfg(not(test))]
+pub mod machine;
 #[cfg(not(test))]
 pub mod plugin;
 #[cfg(not(test))]

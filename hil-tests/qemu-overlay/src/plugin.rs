@@ -13,6 +13,7 @@ use assay_spi_tpm::{Config, SpiTpm};
 use crate::args::Args;
 use crate::board::{Block, Board};
 use crate::counters;
+use crate::machine;
 use crate::qemu::{self, Info, MemoryRegionOps, Opaque, PluginId, TakenAccess, ValidAccess};
 use crate::report::Reporter;
 
@@ -136,14 +137,7 @@ fn make_board(args: &Args) -> Board {
             counters::to_json_members()
         ));
     }));
-    Board::new(
-        tpm,
-        args.cs,
-        args.nrst,
-        args.uid,
-        args.settings.clone(),
-        args.record,
-    )
+    Board::new(tpm, Box::new(machine::Usart2::default()), &args.setup)
 }
 
 fn report(line: &str) {
@@ -160,16 +154,20 @@ extern "C" fn on_vcpu_init(_id: PluginId, vcpu: c_uint) {
         if vcpu != 0 {
             return;
         }
-        let record = ARGS.get().is_some_and(|args| args.record);
-        for block in Block::all().filter(|block| record || *block != Block::Record) {
-            overlay(block);
+        let Some(setup) = ARGS.get().map(|args| &args.setup) else {
+            return;
+        };
+        for (block, base, size) in setup.chip.blocks() {
+            if setup.record || block != Block::Record {
+                overlay(block, base, size);
+            }
         }
         // SAFETY: QEMU calls back with the same null pointer, under its own lock.
         unsafe { qemu::qemu_register_reset(on_system_reset, ptr::null_mut()) };
     });
 }
 
-fn overlay(block: Block) {
+fn overlay(block: Block, base: u64, size: u64) {
     let storage: &'static mut RegionStorage = Box::leak(Box::new([0; 512]));
     let region = ptr::from_mut(storage).cast::<c_void>();
     let opaque = ptr::from_mut(Box::leak(Box::new(block))).cast::<c_void>();
@@ -182,11 +180,11 @@ fn overlay(block: Block) {
             &raw const OPS,
             opaque,
             c"assay-overlay".as_ptr(),
-            block.size(),
+            size,
         );
         qemu::memory_region_add_subregion_overlap(
             qemu::get_system_memory(),
-            block.base(),
+            base,
             region,
             PRIORITY,
         );
@@ -218,7 +216,14 @@ extern "C" fn on_write(opaque: *mut c_void, address: u64, data: u64, size: c_uin
     let block = unsafe { *opaque.cast::<Block>() };
     let offset = u32::try_from(address).unwrap_or(u32::MAX);
     let value = u32::try_from(data & u64::from(u32::MAX)).unwrap_or(0);
-    with_board((), |board| board.write(block, offset, size, value));
+    with_board((), |board| {
+        board.write(block, offset, size, value);
+        if block == Block::Rcc
+            && let Some(hz) = board.core_hz()
+        {
+            machine::set_core_clock(hz);
+        }
+    });
 }
 
 extern "C" fn on_system_reset(_opaque: *mut c_void) {
@@ -233,9 +238,11 @@ extern "C" fn on_system_reset(_opaque: *mut c_void) {
 extern "C" fn on_exit(_id: PluginId, _userdata: *mut c_void) {
     guard((), || {
         let Some(board) = BOARD.get() else { return };
-        let totals = lock(board).tpm().stats().totals();
+        let mut board = lock(board);
+        let totals = board.tpm().stats().totals();
         report(&format!(
-            "{{\"event\":\"exit\",{},{}}}",
+            "{{\"event\":\"exit\",\"noise_words\":{},{},{}}}",
+            board.noise_words(),
             totals.to_json_members(),
             counters::to_json_members()
         ));

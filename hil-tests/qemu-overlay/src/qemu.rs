@@ -76,6 +76,10 @@ const _: () = {
 // SAFETY: the structure is only read by QEMU, and holds function pointers and nulls.
 unsafe impl Sync for MemoryRegionOps {}
 
+/// `MO_32`, little-endian.
+pub const WORD: c_int = 2;
+/// `MEMTXATTRS_UNSPECIFIED`.
+pub const UNSPECIFIED: u64 = 1;
 /// `DEVICE_LITTLE_ENDIAN`.
 pub const LITTLE_ENDIAN: c_int = 2;
 /// `QEMU_PLUGIN_CB_NO_REGS`: the callback touches no registers.
@@ -161,6 +165,31 @@ unsafe extern "C" {
         region: *mut c_void,
         priority: c_int,
     );
+    /// A read from a region, as the machine's bus does it. 0 when it was answered. `attributes` is a structure of one or
+    /// two words, passed in a register.
+    pub fn memory_region_dispatch_read(
+        region: *mut Opaque,
+        offset: u64,
+        value: *mut u64,
+        operation: c_int,
+        attributes: u64,
+    ) -> u32;
+    /// A write to a region, likewise.
+    pub fn memory_region_dispatch_write(
+        region: *mut Opaque,
+        offset: u64,
+        value: u64,
+        operation: c_int,
+        attributes: u64,
+    ) -> u32;
+    /// The object with this name, where there is just one, or at this path; null when there is none.
+    pub fn object_resolve_path(path: *const c_char, ambiguous: *mut bool) -> *mut Opaque;
+    /// The registers of a device.
+    pub fn sysbus_mmio_get_region(device: *mut Opaque, number: c_int) -> *mut Opaque;
+    /// Sets a clock's period, in 2^-32 ns. Whether it was another.
+    pub fn clock_set(clock: *mut Opaque, period: u64) -> bool;
+    /// Tells those who run by a clock that it was set.
+    pub fn clock_propagate(clock: *mut Opaque);
     /// Time on one of the clocks, ns.
     pub fn qemu_clock_get_ns(clock: c_int) -> i64;
     /// Calls back at each reset of the machine.

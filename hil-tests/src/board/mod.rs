@@ -79,6 +79,10 @@ pub struct Machine {
     pub serial: usize,
     /// Which `-serial` the log of the feature `defmt` goes to, where it goes to one.
     pub log: Option<usize>,
+    /// The microcontroller that the overlay makes of the machine, where it is not the machine's own.
+    pub chip: Option<String>,
+    /// Pin of the TPM's chip select under the overlay, where it is not PA4.
+    pub chip_select: Option<String>,
     /// `-cpu`, where the machine's default does not serve.
     pub cpu: Option<String>,
 }

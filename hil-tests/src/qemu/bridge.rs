@@ -246,6 +246,7 @@ fn exit_event(totals: &Totals) -> ExitEvent {
         stray_bytes: totals.stray_bytes,
         instructions: 0,
         stack_lowest: None,
+        noise_words: 0,
     }
 }
 

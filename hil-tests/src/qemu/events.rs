@@ -97,6 +97,9 @@ pub struct ExitEvent {
     pub instructions: u64,
     /// Lowest address written in the watched range.
     pub stack_lowest: Option<u64>,
+    /// Words that the board has had from the overlay's random number generator.
+    #[serde(default)]
+    pub noise_words: u64,
 }
 
 /// Receives the events of one machine.

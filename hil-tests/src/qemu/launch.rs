@@ -197,9 +197,9 @@ impl<'a> Launch<'a> {
         let stats = folder.join("stats");
         let listener = UnixListener::bind(&stats).map_err(io_error("listening for events"))?;
         let events = Events::from(listener).map_err(io_error("listening for events"))?;
-        let plugin = self
-            .overlay
-            .plugin_argument(&library, self.tpm, self.spare, &stats);
+        let plugin =
+            self.overlay
+                .plugin_argument(self.machine, &library, self.tpm, self.spare, &stats);
         command.arg("-plugin").arg(plugin);
         Ok((Some(events), None))
     }

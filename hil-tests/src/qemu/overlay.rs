@@ -8,7 +8,7 @@ use assay_spi_tpm::FaultPlan;
 use assay_spi_tpm::swtpm::Swtpm;
 
 use super::{Installation, QemuError, io_error};
-use crate::board::{cargo, workspace_root};
+use crate::board::{Machine, cargo, workspace_root};
 
 /// File that cargo makes.
 const LIBRARY: &str = "libassay_qemu_overlay.so";
@@ -52,10 +52,11 @@ impl OverlayOptions {
         self.interposed.as_deref().unwrap_or(tpm.data_path())
     }
 
-    /// The value of `-plugin`: library, sockets and options.
+    /// The value of `-plugin`: library, sockets, what the machine is to be, and options.
     #[must_use]
     pub fn plugin_argument(
         &self,
+        machine: &Machine,
         library: &Path,
         tpm: &Swtpm,
         spare: Option<&Swtpm>,
@@ -73,6 +74,8 @@ impl OverlayOptions {
             pairs.push(("spare-control", path(spare.control_path())));
         }
         let texts = [
+            ("chip", &machine.chip),
+            ("cs", &machine.chip_select),
             ("personality", &self.personality),
             ("burst", &self.burst),
             ("wait", &self.wait),

@@ -12,10 +12,16 @@ use object::{Object, ObjectSymbol};
 use super::QemuError;
 
 /// What the overlay calls, as declared in its `qemu` module.
-pub const NEEDED: [&str; 13] = [
+pub const NEEDED: [&str; 19] = [
     "get_system_memory",
     "memory_region_init_io",
     "memory_region_add_subregion_overlap",
+    "memory_region_dispatch_read",
+    "memory_region_dispatch_write",
+    "object_resolve_path",
+    "sysbus_mmio_get_region",
+    "clock_set",
+    "clock_propagate",
     "qemu_clock_get_ns",
     "qemu_register_reset",
     "qemu_plugin_register_vcpu_init_cb",

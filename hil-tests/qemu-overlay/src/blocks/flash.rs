@@ -3,14 +3,13 @@
 //! The rest of the flash is the machine's, which loads the image into it and never changes it. What a real part refuses is
 //! refused here: a locked controller, bits that would have to rise, a wrong width, a sector that is not ours.
 
-use std::fs;
 use std::ops::Range;
 use std::path::PathBuf;
 
-use super::{Words, merge, narrow};
+use super::{Cells, FlashControl, Lock, Words, merge, narrow};
 
 /// Address of the first byte that can be written.
-pub const SETTINGS_BASE: u64 = 0x080A_0000;
+pub const BASE: u64 = 0x080A_0000;
 /// Bytes of a sector from number 5 on.
 pub const SECTOR: usize = 128 * 1024;
 /// The sectors' numbers.
@@ -20,12 +19,11 @@ const WITH_RECORD: Range<u32> = 9..12;
 /// The settings' sectors.
 pub const SETTINGS_LEN: usize = 2 * SECTOR;
 /// Address of the record's sector.
-pub const RECORD_BASE: u64 = SETTINGS_BASE + SETTINGS_LEN as u64;
+pub const RECORD_BASE: u64 = BASE + SETTINGS_LEN as u64;
 
 const KEYR: u32 = 0x04;
 const SR: u32 = 0x0C;
 const CR: u32 = 0x10;
-const KEYS: [u32; 2] = [0x4567_0123, 0xCDEF_89AB];
 
 const CR_PG: u32 = 1;
 const CR_SER: u32 = 1 << 1;
@@ -41,12 +39,9 @@ const SR_PGSERR: u32 = 1 << 7;
 #[derive(Debug, Clone)]
 pub struct Flash {
     registers: Words<6>,
-    /// How many keys were right; more than all after a wrong one, until the next reset.
-    keys: usize,
-    bytes: Vec<u8>,
+    lock: Lock,
+    cells: Cells,
     sectors: Range<u32>,
-    /// Where the sectors are kept from one run to the next.
-    file: Option<PathBuf>,
 }
 
 impl Flash {
@@ -54,37 +49,57 @@ impl Flash {
     #[must_use]
     pub fn new(file: Option<PathBuf>, record: bool) -> Self {
         let sectors = if record { WITH_RECORD } else { SETTINGS };
-        let mut bytes = vec![0xFF; sectors.len().saturating_mul(SECTOR)];
-        let kept = file.as_ref().and_then(|file| fs::read(file).ok());
-        for (to, from) in bytes.iter_mut().zip(kept.unwrap_or_default()) {
-            *to = from;
-        }
         let mut flash = Self {
             registers: Words::default(),
-            keys: 0,
-            bytes,
+            lock: Lock::default(),
+            cells: Cells::new(sectors.len().saturating_mul(SECTOR), file),
             sectors,
-            file,
         };
         flash.reset();
         flash
     }
 
-    /// A reset of the controller; the sectors keep what they hold.
-    pub fn reset(&mut self) {
-        self.registers = Words::default();
-        self.registers.set(CR, CR_LOCK);
-        self.keys = 0;
+    fn key(&mut self, key: u32) {
+        if self.lock.key(key) {
+            let control = self.registers.get(CR);
+            self.registers.set(CR, control & !CR_LOCK);
+        }
     }
 
-    /// A read of a register.
-    #[must_use]
-    pub fn read_register(&self, offset: u32, size: u32) -> u32 {
+    fn command(&mut self, control: u32) {
+        if control & CR_LOCK != 0 {
+            self.lock = Lock::default();
+        }
+        self.registers.set(CR, control & !CR_STRT);
+        if control & CR_STRT == 0 || control & CR_SER == 0 {
+            return;
+        }
+        let number = control >> 3 & 0xF;
+        if !self.sectors.contains(&number) {
+            return self.fail(SR_WRPERR);
+        }
+        let nth = usize::try_from(number.saturating_sub(self.sectors.start)).unwrap_or(0);
+        self.cells.erase(nth, SECTOR);
+    }
+
+    fn fail(&mut self, flag: u32) {
+        let status = self.registers.get(SR);
+        self.registers.set(SR, status | flag);
+    }
+}
+
+impl FlashControl for Flash {
+    fn reset(&mut self) {
+        self.registers = Words::default();
+        self.registers.set(CR, CR_LOCK);
+        self.lock = Lock::default();
+    }
+
+    fn read_register(&self, offset: u32, size: u32) -> u32 {
         narrow(self.registers.get(offset), offset, size)
     }
 
-    /// A write of a register.
-    pub fn write_register(&mut self, offset: u32, size: u32, value: u32) {
+    fn write_register(&mut self, offset: u32, size: u32, value: u32) {
         let old = self.registers.get(offset);
         let word = merge(old, offset, size, value);
         match offset & !3 {
@@ -97,17 +112,11 @@ impl Flash {
         }
     }
 
-    /// A read of the sectors; `offset` from [`SETTINGS_BASE`].
-    #[must_use]
-    pub fn read(&self, offset: u32, size: u32) -> u32 {
-        (0..size.min(4)).rev().fold(0, |word, i| {
-            let at = usize::try_from(offset.saturating_add(i)).unwrap_or(usize::MAX);
-            (word << 8) | u32::from(self.bytes.get(at).copied().unwrap_or(0xFF))
-        })
+    fn read(&self, offset: u32, size: u32) -> u32 {
+        self.cells.read(offset, size)
     }
 
-    /// A write to the sectors: programs them if that is what the controller was set to.
-    pub fn write(&mut self, offset: u32, size: u32, value: u32) {
+    fn write(&mut self, offset: u32, size: u32, value: u32) {
         let control = self.registers.get(CR);
         if control & CR_PG == 0 || control & CR_LOCK != 0 {
             return self.fail(SR_PGSERR);
@@ -116,55 +125,10 @@ impl Flash {
         if size != 1 << (control >> 8 & 3) {
             return self.fail(SR_PGPERR);
         }
-        let from = usize::try_from(offset).unwrap_or(usize::MAX);
-        let cells = self.bytes.iter_mut().skip(from);
-        for (cell, byte) in cells.zip(value.to_le_bytes()).take(size as usize) {
-            *cell &= byte;
-        }
-        self.keep();
-    }
-
-    fn key(&mut self, key: u32) {
-        self.keys = match KEYS.get(self.keys) {
-            Some(wanted) if *wanted == key => self.keys.saturating_add(1),
-            _ => usize::MAX,
-        };
-        if self.keys == KEYS.len() {
-            let control = self.registers.get(CR);
-            self.registers.set(CR, control & !CR_LOCK);
-        }
-    }
-
-    fn command(&mut self, control: u32) {
-        if control & CR_LOCK != 0 {
-            self.keys = 0;
-        }
-        self.registers.set(CR, control & !CR_STRT);
-        if control & CR_STRT == 0 || control & CR_SER == 0 {
-            return;
-        }
-        let number = control >> 3 & 0xF;
-        if !self.sectors.contains(&number) {
-            return self.fail(SR_WRPERR);
-        }
-        let nth = usize::try_from(number.saturating_sub(self.sectors.start)).unwrap_or(0);
-        let sector = self.bytes.chunks_mut(SECTOR).nth(nth);
-        sector.unwrap_or_default().fill(0xFF);
-        self.keep();
-    }
-
-    fn fail(&mut self, flag: u32) {
-        let status = self.registers.get(SR);
-        self.registers.set(SR, status | flag);
-    }
-
-    /// The file is a convenience of the harness: a flash that cannot be kept works until the run ends.
-    fn keep(&self) {
-        if let Some(file) = &self.file
-            && let Err(error) = fs::write(file, &self.bytes)
-        {
-            eprintln!("assay-qemu-overlay: {}: {error}", file.display());
-        }
+        let bytes = value.to_le_bytes();
+        let width = size as usize;
+        self.cells
+            .program(offset, bytes.get(..width).unwrap_or(&bytes));
     }
 }
 
@@ -172,6 +136,7 @@ impl Flash {
 mod tests {
     use super::*;
 
+    const KEYS: [u32; 2] = [0x4567_0123, 0xCDEF_89AB];
     const PSIZE_32: u32 = 2 << 8;
 
     fn unlocked() -> Flash {

@@ -1,23 +1,44 @@
-//! The factory area of the flash: unique id and flash size. `[RM0090] 39.1, 39.2`
+//! The factory area of the flash: unique id and flash size. `[RM0090] 39.1, 39.2`, `[RM0351] 49.1, 49.2`
 
-/// Offset of the unique id in the area that begins at 0x1FFF_7800.
-const UNIQUE_ID: u32 = 0x210;
-/// Offset of the flash size in KiB.
-const FLASH_SIZE: u32 = 0x222;
-/// An STM32F405xG has 1 MiB.
+/// Bytes of the unique id.
+const UNIQUE_ID_LEN: u32 = 12;
+/// Both chips have 1 MiB.
 const FLASH_KIB: u16 = 1024;
+
+/// Where in the area a chip has what.
+#[derive(Debug, Clone, Copy)]
+pub struct Layout {
+    /// Offset of the unique id.
+    unique_id: u32,
+    /// Offset of the flash size in KiB, two bytes.
+    flash_size: u32,
+}
+
+impl Layout {
+    /// In the area from 0x1FFF_7800 on.
+    pub const STM32F405: Self = Self {
+        unique_id: 0x210,
+        flash_size: 0x222,
+    };
+    /// In the area from 0x1FFF_7500 on.
+    pub const STM32L476: Self = Self {
+        unique_id: 0x90,
+        flash_size: 0xE0,
+    };
+}
 
 /// The area, read only; what is not named here is erased.
 #[derive(Debug, Clone)]
 pub struct FlashInfo {
     uid: [u8; 12],
+    layout: Layout,
 }
 
 impl FlashInfo {
     /// The area of a chip with this id.
     #[must_use]
-    pub fn new(uid: [u8; 12]) -> Self {
-        Self { uid }
+    pub fn new(uid: [u8; 12], layout: Layout) -> Self {
+        Self { uid, layout }
     }
 
     /// A read of `size` bytes, little-endian.
@@ -29,13 +50,20 @@ impl FlashInfo {
     }
 
     fn byte(&self, offset: u32) -> u8 {
-        let at = |base: u32| usize::try_from(offset.saturating_sub(base)).unwrap_or(usize::MAX);
-        match offset {
-            UNIQUE_ID..0x21C => self.uid.get(at(UNIQUE_ID)).copied(),
-            FLASH_SIZE..0x224 => FLASH_KIB.to_le_bytes().get(at(FLASH_SIZE)).copied(),
-            _ => None,
+        let within = |base: u32, len: u32| {
+            let at = offset.checked_sub(base).filter(|at| *at < len)?;
+            usize::try_from(at).ok()
+        };
+        let Layout {
+            unique_id,
+            flash_size,
+        } = self.layout;
+        if let Some(at) = within(unique_id, UNIQUE_ID_LEN) {
+            return self.uid.get(at).copied().unwrap_or(0xFF);
         }
-        .unwrap_or(0xFF)
+        within(flash_size, 2)
+            .and_then(|at| FLASH_KIB.to_le_bytes().get(at).copied())
+            .unwrap_or(0xFF)
     }
 }
 
@@ -45,10 +73,13 @@ mod tests {
 
     #[test]
     fn shows_id_and_size_where_the_manual_has_them() {
-        let info = FlashInfo::new([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
-        assert_eq!(info.read(UNIQUE_ID, 4), 0x0403_0201);
-        assert_eq!(info.read(UNIQUE_ID + 8, 4), 0x0C0B_0A09);
-        assert_eq!(info.read(FLASH_SIZE, 2), 1024);
-        assert_eq!(info.read(0, 4), u32::MAX);
+        for layout in [Layout::STM32F405, Layout::STM32L476] {
+            let uid = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12];
+            let info = FlashInfo::new(uid, layout);
+            assert_eq!(info.read(layout.unique_id, 4), 0x0403_0201);
+            assert_eq!(info.read(layout.unique_id + 8, 4), 0x0C0B_0A09);
+            assert_eq!(info.read(layout.flash_size, 2), 1024);
+            assert_eq!(info.read(0, 4), u32::MAX);
+        }
     }
 }

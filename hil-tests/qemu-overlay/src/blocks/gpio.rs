@@ -1,4 +1,4 @@
-//! One GPIO port: modes, output levels, alternate functions. `[RM0090] 8.4`
+//! One GPIO port: modes, output levels, alternate functions. `[RM0090] 8.4`, `[RM0351] 8.5`
 
 use super::{Words, merge, narrow};
 
@@ -12,40 +12,47 @@ const AFRH: u32 = 0x24;
 
 const OUTPUT: u32 = 1;
 const ALTERNATE: u32 = 2;
+const ANALOG: u32 = 3;
+
+/// What a port's registers hold after a reset, where that is not zero.
+#[derive(Debug, Clone, Copy)]
+pub struct AtReset {
+    moder: u32,
+    pupdr: u32,
+}
+
+impl AtReset {
+    /// Modes and pulls.
+    #[must_use]
+    pub const fn new(moder: u32, pupdr: u32) -> Self {
+        Self { moder, pupdr }
+    }
+}
 
 /// A port.
 #[derive(Debug)]
 pub struct Gpio {
     words: Words<10>,
-    port: u8,
+    at_reset: AtReset,
 }
 
 impl Gpio {
-    /// Port `port`, 0 = A, in its reset state.
+    /// A port in its reset state.
     #[must_use]
-    pub fn new(port: u8) -> Self {
+    pub fn new(at_reset: AtReset) -> Self {
         let mut gpio = Self {
             words: Words::default(),
-            port,
+            at_reset,
         };
         gpio.reset();
         gpio
     }
 
-    /// Back to the reset state: all pins but the debug port's are inputs.
+    /// Back to the reset state: no pin drives anything but the debug port's.
     pub fn reset(&mut self) {
         self.words = Words::default();
-        match self.port {
-            0 => {
-                self.words.set(MODER, 0xA800_0000);
-                self.words.set(PUPDR, 0x6400_0000);
-            }
-            1 => {
-                self.words.set(MODER, 0x0000_0280);
-                self.words.set(PUPDR, 0x0000_0100);
-            }
-            _ => {}
-        }
+        self.words.set(MODER, self.at_reset.moder);
+        self.words.set(PUPDR, self.at_reset.pupdr);
     }
 
     fn mode(&self, pin: u8) -> u32 {
@@ -87,8 +94,11 @@ impl Gpio {
     }
 
     fn level(&self, pin: u8) -> bool {
-        self.driven(pin)
-            .unwrap_or_else(|| two_bits(self.words.get(PUPDR), pin) == 1)
+        // An analog pin's input is cut off.
+        self.mode(pin) != ANALOG
+            && self
+                .driven(pin)
+                .unwrap_or_else(|| two_bits(self.words.get(PUPDR), pin) == 1)
     }
 
     /// A write of `size` bytes.
@@ -125,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_pin_drives_nothing_until_it_is_an_output() {
-        let mut port = Gpio::new(0);
+        let mut port = Gpio::new(AtReset::new(0xA800_0000, 0x6400_0000));
         port.write(BSRR, 4, 0x0010_0000);
         assert_eq!(port.driven(4), None);
         port.write(MODER, 4, 0xA800_0000 | (1 << 8));
@@ -139,7 +149,7 @@ mod tests {
 
     #[test]
     fn an_alternate_function_needs_mode_and_number() {
-        let mut port = Gpio::new(0);
+        let mut port = Gpio::new(AtReset::new(0xA800_0000, 0x6400_0000));
         port.write(AFRL, 4, 5 << 20);
         assert!(!port.is_alternate(5, 5));
         port.write(MODER, 4, 2 << 10);

@@ -1,17 +1,22 @@
 //! Register models of the blocks that a stock machine lacks. Plain Rust, no QEMU in here.
-//! Names and offsets as in ST RM0090.
+//! Names and offsets as in ST RM0090, for an STM32F405; in [`l4`] as in RM0351, for an STM32L476.
 
+pub mod cells;
+pub mod control;
 pub mod flash;
 pub mod flash_info;
 pub mod gpio;
+pub mod l4;
 pub mod rcc;
 pub mod spi;
 
+pub use cells::{Cells, Lock};
+pub use control::{Clocks, FlashControl, MachineUsart, Rx, SpiMaster};
 pub use flash::Flash;
 pub use flash_info::FlashInfo;
 pub use gpio::Gpio;
 pub use rcc::Rcc;
-pub use spi::{Rx, Spi};
+pub use spi::Spi;
 
 /// A bank of plain 32-bit registers, with byte and half-word access as on the bus.
 #[derive(Debug, Clone)]

@@ -1,7 +1,7 @@
 //! RCC: clocks that are ready as soon as they are on, clock gates, block resets, reset flags.
 //! `[RM0090] 7.3`
 
-use super::{Words, merge, narrow};
+use super::{Clocks, Words, merge, narrow};
 
 const CR: u32 = 0x00;
 const CFGR: u32 = 0x08;
@@ -42,13 +42,6 @@ impl Default for Rcc {
 }
 
 impl Rcc {
-    /// A reset of the machine while it runs.
-    pub fn system_reset(&mut self) {
-        self.words = Words::default();
-        self.set_reset_values();
-        self.flags |= SOFTWARE_RESET;
-    }
-
     fn set_reset_values(&mut self) {
         self.words.set(CR, 0x83);
         self.words.set(0x04, 0x2400_3010);
@@ -56,10 +49,16 @@ impl Rcc {
         self.words.set(0x50, 0x7E67_91FF);
         self.words.set(0x84, 0x2000_3000);
     }
+}
 
-    /// Whether GPIO port `port` (0 = A) has its clock.
-    #[must_use]
-    pub fn gpio_clock(&self, port: u8) -> bool {
+impl Clocks for Rcc {
+    fn system_reset(&mut self) {
+        self.words = Words::default();
+        self.set_reset_values();
+        self.flags |= SOFTWARE_RESET;
+    }
+
+    fn gpio_clock(&self, port: u8) -> bool {
         self.words
             .get(AHB1ENR)
             .checked_shr(u32::from(port))
@@ -68,9 +67,7 @@ impl Rcc {
             != 0
     }
 
-    /// Whether GPIO port `port` is held in reset.
-    #[must_use]
-    pub fn gpio_reset(&self, port: u8) -> bool {
+    fn gpio_reset(&self, port: u8) -> bool {
         self.words
             .get(AHB1RSTR)
             .checked_shr(u32::from(port))
@@ -79,21 +76,15 @@ impl Rcc {
             != 0
     }
 
-    /// Whether SPI1 has its clock.
-    #[must_use]
-    pub fn spi_clock(&self) -> bool {
+    fn spi_clock(&self) -> bool {
         self.words.get(APB2ENR) & SPI1 != 0
     }
 
-    /// Whether SPI1 is held in reset.
-    #[must_use]
-    pub fn spi_reset(&self) -> bool {
+    fn spi_reset(&self) -> bool {
         self.words.get(APB2RSTR) & SPI1 != 0
     }
 
-    /// A read of `size` bytes.
-    #[must_use]
-    pub fn read(&self, offset: u32, size: u32) -> u32 {
+    fn read(&self, offset: u32, size: u32) -> u32 {
         let word = self.words.get(offset);
         let word = match offset & !3 {
             CR => {
@@ -109,8 +100,7 @@ impl Rcc {
         narrow(word, offset, size)
     }
 
-    /// A write of `size` bytes.
-    pub fn write(&mut self, offset: u32, size: u32, value: u32) {
+    fn write(&mut self, offset: u32, size: u32, value: u32) {
         let word = merge(self.words.get(offset), offset, size, value);
         if offset & !3 == CSR && word & REMOVE_FLAGS != 0 {
             self.flags &= !RESET_FLAGS;

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use super::{Words, merge, narrow};
+use super::{Rx, SpiMaster, Words, merge, narrow};
 
 const CR1: u32 = 0x00;
 const SR: u32 = 0x08;
@@ -26,19 +26,6 @@ const OVERRUN: u32 = 1 << 6;
 /// Bytes that the receive side holds.
 const RX_DEPTH: usize = 2;
 
-/// What a write to DR puts on the wire.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rx {
-    /// Nothing: the block is off, or no master.
-    Silent,
-    /// One byte, in the mode that a TPM understands (mode 0, most significant bit first).
-    Byte(u8),
-    /// Two bytes, most significant first.
-    TwoBytes(u8, u8),
-    /// Clocked in a mode that the TPM does not understand.
-    WrongMode,
-}
-
 /// SPI1.
 #[derive(Debug, Default)]
 pub struct Spi {
@@ -48,14 +35,12 @@ pub struct Spi {
     overrun_seen: bool,
 }
 
-impl Spi {
-    /// Back to the reset state.
-    pub fn reset(&mut self) {
+impl SpiMaster for Spi {
+    fn reset(&mut self) {
         *self = Self::default();
     }
 
-    /// A read of `size` bytes. A read of DR takes the received byte.
-    pub fn read(&mut self, offset: u32, size: u32) -> u32 {
+    fn read(&mut self, offset: u32, size: u32) -> u32 {
         let word = match offset & !3 {
             SR => {
                 // An overrun is cleared by a read of DR followed by one of SR.
@@ -78,8 +63,7 @@ impl Spi {
         narrow(word, offset, size)
     }
 
-    /// A write of `size` bytes; what it puts on the wire. The answer comes to [`Spi::receive`].
-    pub fn write(&mut self, offset: u32, size: u32, value: u32) -> Rx {
+    fn write(&mut self, offset: u32, size: u32, value: u32) -> Rx {
         if offset & !3 != DR {
             let word = merge(self.words.get(offset), offset, size, value);
             self.words.set(offset, word);
@@ -100,8 +84,10 @@ impl Spi {
         }
     }
 
-    /// What came back for a write.
-    pub fn receive(&mut self, value: u16) {
+    fn receive(&mut self, answer: &[u8]) {
+        let value = answer
+            .iter()
+            .fold(0, |value: u16, byte| (value << 8) | u16::from(*byte));
         if self.received.len() < RX_DEPTH {
             self.received.push_back(value);
         } else {
@@ -142,7 +128,7 @@ mod tests {
     fn a_third_unread_byte_is_an_overrun_and_is_lost() {
         let mut spi = enabled();
         for byte in [1, 2, 3] {
-            spi.receive(byte);
+            spi.receive(&[byte]);
         }
         assert_eq!(spi.read(SR, 4) & (RXNE | OVERRUN), RXNE | OVERRUN);
         assert_eq!(spi.read(DR, 1), 1);

@@ -1,0 +1,101 @@
+//! Parts of the machine that the board works with: its USART2 and its clock. Called with QEMU's lock held, from a read or
+//! write by the guest.
+#![expect(unsafe_code, reason = "QEMU's interface is C")]
+
+use std::ffi::CStr;
+use std::ptr;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::blocks::MachineUsart;
+use crate::qemu::{self, Opaque};
+
+/// The one of the machine's USARTs at 0x4000_4400; they are numbered from 0.
+const USART2: &CStr = c"usart[1]";
+/// What the machine's processor, and with it SysTick, runs by.
+const CORE_CLOCK: &CStr = c"/machine/SYSCLK";
+/// A second in the unit of periods, 2^-32 ns.
+const SECOND: u64 = 1_000_000_000 << 32;
+
+/// The machine's own USART2, below the overlay's.
+#[derive(Debug, Default)]
+pub struct Usart2 {
+    /// Its registers; 0 until they were first needed, when the machine is complete.
+    region: usize,
+}
+
+fn find(name: &CStr) -> Option<ptr::NonNull<Opaque>> {
+    let mut ambiguous = false;
+    // SAFETY: the name ends in NUL; QEMU's lock is held. An object of the machine lives as long as the process.
+    let object = unsafe { qemu::object_resolve_path(name.as_ptr(), &raw mut ambiguous) };
+    ptr::NonNull::new(object).filter(|_| !ambiguous)
+}
+
+impl Usart2 {
+    fn region(&mut self) -> Option<*mut Opaque> {
+        if self.region == 0 {
+            let Some(device) = find(USART2) else {
+                eprintln!("assay-qemu-overlay: this machine has no USART2");
+                return None;
+            };
+            // SAFETY: the object is a device of the system bus with one region of registers.
+            let region = unsafe { qemu::sysbus_mmio_get_region(device.as_ptr(), 0) };
+            self.region = region.expose_provenance();
+        }
+        (self.region != 0).then(|| ptr::with_exposed_provenance_mut(self.region))
+    }
+}
+
+impl MachineUsart for Usart2 {
+    fn read(&mut self, offset: u32) -> u32 {
+        let Some(region) = self.region() else {
+            return 0;
+        };
+        let mut value = 0;
+        // SAFETY: the region is the device's, which lives as long as the process; QEMU's lock is held.
+        unsafe {
+            qemu::memory_region_dispatch_read(
+                region,
+                offset.into(),
+                &raw mut value,
+                qemu::WORD,
+                qemu::UNSPECIFIED,
+            );
+        }
+        u32::try_from(value & u64::from(u32::MAX)).unwrap_or(0)
+    }
+
+    fn write(&mut self, offset: u32, value: u32) {
+        let Some(region) = self.region() else { return };
+        // SAFETY: as for the read.
+        unsafe {
+            qemu::memory_region_dispatch_write(
+                region,
+                offset.into(),
+                value.into(),
+                qemu::WORD,
+                qemu::UNSPECIFIED,
+            );
+        }
+    }
+}
+
+/// Makes the machine's processor and SysTick run at `hz`.
+pub fn set_core_clock(hz: u64) {
+    static SET: AtomicU64 = AtomicU64::new(0);
+    let Some(period) = SECOND.checked_div(hz) else {
+        return;
+    };
+    if SET.swap(hz, Ordering::Relaxed) == hz {
+        return;
+    }
+    let Some(clock) = find(CORE_CLOCK) else {
+        eprintln!("assay-qemu-overlay: this machine has no clock to set");
+        return;
+    };
+    // SAFETY: the object is the machine's clock, which has no source but what is set here; QEMU's lock is held.
+    unsafe {
+        if qemu::clock_set(clock.as_ptr(), period) {
+            qemu::clock_propagate(clock.as_ptr());
+        }
+    }
+}
