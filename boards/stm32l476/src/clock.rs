@@ -14,9 +14,20 @@ pub(crate) const CORE_HZ: u32 = 80_000_000;
 const MULTIPLIER: u8 = 10;
 const _: () = assert!(16_000_000 * MULTIPLIER as u32 / 2 == CORE_HZ);
 
+/// The random number generator's clock is the PLL's oscillator divided by this: at most 48 MHz, and at least a sixteenth of
+/// the core's (RM0351 27.3.6).
+const NOISE_DIVIDER: u32 = 4;
+const _: () = {
+    let hz = 16_000_000 * MULTIPLIER as u32 / NOISE_DIVIDER;
+    assert!(hz <= 48_000_000 && hz >= CORE_HZ / 16);
+};
+
 /// Codes of RM0351 6.4.3 and 6.4.4.
 const SOURCE_INTERNAL: u8 = 2;
 const SWITCH_PLL: u8 = 3;
+/// Of the divider by 4 (6.4.4), and of that output as the clock of the generator (RCC_CCIPR).
+const NOISE_DIVIDED: u8 = 1;
+const NOISE_FROM_PLL: u8 = 2;
 
 /// Switches from the oscillator on which the chip starts to the PLL, and the clocks of the peripherals on.
 pub(crate) fn start(rcc: &RCC, flash: &FLASH) {
@@ -29,7 +40,9 @@ pub(crate) fn start(rcc: &RCC, flash: &FLASH) {
         w.pllm().bits(0);
         w.plln().bits(MULTIPLIER);
         w.pllr().bits(0);
-        w.pllren().set_bit()
+        w.pllren().set_bit();
+        w.pllq().bits(NOISE_DIVIDED);
+        w.pllqen().set_bit()
     });
     rcc.cr().modify(|_, w| w.pllon().set_bit());
     while rcc.cr().read().pllrdy().bit_is_clear() {}
@@ -50,6 +63,9 @@ pub(crate) fn start(rcc: &RCC, flash: &FLASH) {
     rcc.cfgr().modify(|_, w| unsafe { w.sw().bits(SWITCH_PLL) });
     while rcc.cfgr().read().sws().bits() != SWITCH_PLL {}
 
+    // SAFETY: 2 is the PLL's code.
+    rcc.ccipr()
+        .modify(|_, w| unsafe { w.clk48sel().bits(NOISE_FROM_PLL) });
     rcc.ahb2enr()
         .modify(|_, w| w.gpioaen().set_bit().gpioben().set_bit());
     rcc.apb1enr1().modify(|_, w| w.usart2en().set_bit());

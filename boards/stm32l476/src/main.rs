@@ -4,8 +4,11 @@
 #![no_main]
 
 mod clock;
+#[cfg(not(feature = "console"))]
+mod flash;
 #[cfg(feature = "defmt")]
 mod log;
+mod noise;
 mod panic;
 mod pins;
 mod serial;
@@ -16,6 +19,8 @@ use assay_board_support::byte_spi::ByteBus;
 use assay_board_support::cortex_m::systick;
 #[cfg(feature = "console")]
 use assay_board_support::desk::Desk;
+#[cfg(not(feature = "console"))]
+use assay_board_support::image::region as image_region;
 use assay_board_support::line::Line;
 use assay_board_support::provisioning;
 use assay_firmware::bus::SpiTis;
@@ -23,6 +28,8 @@ use assay_firmware::bus::SpiTis;
 use assay_firmware::console::Console;
 #[cfg(not(feature = "console"))]
 use assay_firmware::evidence::tpm::TpmEvidence;
+#[cfg(not(feature = "console"))]
+use assay_firmware::measure::{Measurable, MeasuredBoot};
 use assay_firmware::platform::BoardInfo;
 #[cfg(not(feature = "console"))]
 use assay_firmware::run::{Node, Timing};
@@ -89,12 +96,18 @@ fn image() -> Image {
         timer,
     );
     #[cfg(not(feature = "console"))]
-    Node::new(
-        timer,
-        link,
-        TpmEvidence::new(Tis::new(bus, timer)),
-        record,
-        BOARD,
-        Timing::default(),
-    )
+    {
+        let boots = flash::settings(chip.FLASH).and_then(|mut settings| settings.count_boot());
+        #[cfg(feature = "defmt")]
+        defmt::info!("boot {}", boots);
+        let image = Measurable {
+            name: BOARD.name,
+            version: BOARD.version,
+            bytes: image_region(),
+        };
+        // Counted before the TPM is started: so this number never rises by less than the TPM's resetCount.
+        let boot = MeasuredBoot::new(image, boots.ok());
+        let source = TpmEvidence::new(Tis::new(bus, timer)).measuring(boot);
+        Node::new(timer, link, source, record, BOARD, Timing::default())
+    }
 }

@@ -10,6 +10,7 @@
 use assay_board_support::cortex_m::systick::Watchdog;
 use cortex_m::peripheral::SCB;
 
+use crate::noise;
 use crate::pac::IWDG;
 
 /// 1,000 periods of 32 kHz / 256: 8 s between two kicks; the oscillator is within 29.5 and 34 kHz (data sheet, table 50).
@@ -60,5 +61,9 @@ impl Watchdog for Independent {
     /// A system reset of this chip pulls NRST low (RM0351 6.1.1), and the TPM's RST hangs on that (README.md, "Wiring").
     fn restart() {
         SCB::sys_reset()
+    }
+
+    fn noise(out: &mut [u8; 32]) -> usize {
+        noise::read(out)
     }
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use assay_common::protocol::{AgentMessage, TroubleCode, decode};
 use assay_hil_tests::board::{self, Board, Profile};
 use assay_hil_tests::manufacture::{EkKind, ManufacturedTpm, Recipe, cache};
-use assay_hil_tests::qemu::OverlayOptions;
 use assay_hil_tests::qemu::locate::Installation;
+use assay_hil_tests::qemu::{Event, OverlayOptions};
 use assay_hil_tests::scenario::live::{Live, Options, VerifierEvent};
 use assay_hil_tests::scenario::rig;
 use tempfile::TempDir;
@@ -37,6 +37,11 @@ impl Bench {
         };
         Live::start(board, &image, &self.tpm, self.folder.path(), &options).unwrap()
     }
+}
+
+/// The boards whose flashed image is the one that QEMU runs.
+fn flashed() -> [Board; 2] {
+    ["stm32f405", "stm32l476"].map(|name| board::find(name).unwrap())
 }
 
 fn finish(live: &Live) -> VerifierEvent {
@@ -148,6 +153,50 @@ fn every_board_that_qemu_runs_logs_in_with_every_kind_of_ek() {
             assert_eq!(svid.uris, [end.spiffe_id.unwrap()]);
         }
     }
+}
+
+#[test]
+fn a_board_is_known_by_the_image_in_its_flash_and_not_with_one_bit_changed() {
+    for board in flashed() {
+        let demo = |image: &str| {
+            let output = Command::new(env!("CARGO_BIN_EXE_hil"))
+                .args(["demo", "--json", "--board", &board.name, "--image", image])
+                .output()
+                .unwrap();
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(output.status.success(), "{} {image}: {said}", board.name);
+            serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()
+        };
+        let good = demo("good");
+        assert_eq!(good["granted"], true, "{good}");
+        assert_eq!(good["name"], *board.name, "{good}");
+        // Counted in its flash, which was blank.
+        assert_eq!(good["boot_counter"], "1", "{good}");
+        let tampered = demo("tampered");
+        assert_eq!(tampered["granted"], false, "{tampered}");
+        assert_eq!(tampered["check"], "image-digest", "{tampered}");
+    }
+}
+
+#[test]
+fn a_board_with_a_random_number_generator_asks_it_at_a_login() {
+    let [_, board] = flashed();
+    let bench = Bench::new(&Recipe::with([EkKind::P256]));
+    let live = bench.start(&board, OverlayOptions::default());
+    granted(&live);
+    let (_, events) = live.qemu.quit().unwrap();
+    let exit = events
+        .unwrap()
+        .rest(Duration::from_secs(5))
+        .into_iter()
+        .find_map(|event| match event {
+            Event::Exit(exit) => Some(exit),
+            _ => None,
+        })
+        .unwrap();
+    // Eight words of noise, and the one that they are first compared with.
+    assert_eq!(exit.noise_words % 9, 0, "{exit:?}");
+    assert!(exit.noise_words >= 9, "{exit:?}");
 }
 
 #[test]
@@ -273,11 +322,14 @@ fn the_evidence_of_a_login_stands_before_other_peoples_tools() {
 
 #[test]
 fn a_board_without_a_tpm_says_so_and_goes_on_trying() {
-    let board = board::find("stm32f405").unwrap();
+    flashed().iter().for_each(without_a_tpm);
+}
+
+fn without_a_tpm(board: &Board) {
     let bench = Bench::new(&Recipe::with([EkKind::P256]));
     let faults = "miso-stuck-high@any/any/always".parse().unwrap();
     let live = bench.start(
-        &board,
+        board,
         OverlayOptions {
             faults,
             ..OverlayOptions::default()
@@ -295,11 +347,14 @@ fn a_board_without_a_tpm_says_so_and_goes_on_trying() {
 
 #[test]
 fn a_board_whose_tpm_comes_back_logs_in_without_a_reflash() {
-    let board = board::find("stm32f405").unwrap();
+    flashed().iter().for_each(after_its_tpm_came_back);
+}
+
+fn after_its_tpm_came_back(board: &Board) {
     let bench = Bench::new(&Recipe::with([EkKind::P256]));
     let faults = "rc-failure@execution/GetRandom/1".parse().unwrap();
     let live = bench.start(
-        &board,
+        board,
         OverlayOptions {
             faults,
             ..OverlayOptions::default()

@@ -1,6 +1,8 @@
 //! What a board remembers over a loss of power, in the flash of the emulated chip.
 
+use std::cell::{Cell, RefCell};
 use std::path::Path;
+use std::rc::Rc;
 
 use assay_firmware::settings::Settings;
 use assay_hil_tests::board;
@@ -10,66 +12,124 @@ use embedded_storage::nor_flash::{ErrorType, NorFlash, NorFlashErrorKind, ReadNo
 
 use super::emulated::{Bench, granted};
 
-/// The sectors as the chip left them.
-struct Dump(Vec<u8>);
+/// The flash as a chip left it, with words of `WRITE` bytes and pages of `ERASE`. Copies are of the same flash.
+#[derive(Clone, Default)]
+struct Dump<const WRITE: usize, const ERASE: usize> {
+    bytes: Rc<RefCell<Vec<u8>>>,
+    erasures: Rc<Cell<usize>>,
+}
 
-impl ErrorType for Dump {
+impl<const WRITE: usize, const ERASE: usize> Dump<WRITE, ERASE> {
+    fn of(bytes: Vec<u8>) -> Self {
+        Self {
+            bytes: Rc::new(RefCell::new(bytes)),
+            ..Self::default()
+        }
+    }
+
+    fn settings(&self) -> Settings<Self> {
+        let len = u32::try_from(self.capacity()).unwrap();
+        Settings::new(self.clone(), 0..len).unwrap()
+    }
+}
+
+impl<const WRITE: usize, const ERASE: usize> ErrorType for Dump<WRITE, ERASE> {
     type Error = NorFlashErrorKind;
 }
 
-impl ReadNorFlash for Dump {
+impl<const WRITE: usize, const ERASE: usize> ReadNorFlash for Dump<WRITE, ERASE> {
     const READ_SIZE: usize = 1;
 
     fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), Self::Error> {
         let from = offset as usize;
-        bytes.copy_from_slice(&self.0[from..from + bytes.len()]);
+        bytes.copy_from_slice(&self.bytes.borrow()[from..from + bytes.len()]);
         Ok(())
     }
 
     fn capacity(&self) -> usize {
-        self.0.len()
+        self.bytes.borrow().len()
     }
 }
 
-impl NorFlash for Dump {
-    const WRITE_SIZE: usize = 4;
-    const ERASE_SIZE: usize = 128 * 1024;
+impl<const WRITE: usize, const ERASE: usize> NorFlash for Dump<WRITE, ERASE> {
+    const WRITE_SIZE: usize = WRITE;
+    const ERASE_SIZE: usize = ERASE;
 
     fn erase(&mut self, from: u32, to: u32) -> Result<(), Self::Error> {
-        self.0[from as usize..to as usize].fill(0xFF);
+        self.erasures.set(self.erasures.get() + 1);
+        self.bytes.borrow_mut()[from as usize..to as usize].fill(0xFF);
         Ok(())
     }
 
     fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), Self::Error> {
         let from = offset as usize;
-        self.0[from..from + bytes.len()].copy_from_slice(bytes);
+        self.bytes.borrow_mut()[from..from + bytes.len()].copy_from_slice(bytes);
         Ok(())
     }
 }
 
 /// How many boots the flash in `file` tells of.
-fn boots(file: &Path) -> u32 {
-    let dump = Dump(std::fs::read(file).unwrap());
-    let len = u32::try_from(dump.capacity()).unwrap();
-    let mut settings = Settings::new(dump, 0..len).unwrap();
+fn boots<const WRITE: usize, const ERASE: usize>(file: &Path) -> u32 {
+    let mut settings = Dump::<WRITE, ERASE>::of(std::fs::read(file).unwrap()).settings();
     // Counting this one, which no board sees.
     settings.count_boot().unwrap() - 1
 }
 
 #[test]
 fn each_start_of_a_board_has_a_number_of_its_own() {
-    let board = board::find("stm32f405").unwrap();
+    // As each chip's driver has them.
+    let boards: [(&str, fn(&Path) -> u32); 2] = [
+        ("stm32f405", boots::<4, 0x2_0000>),
+        ("stm32l476", boots::<8, 0x800>),
+    ];
+    for (name, boots) in boards {
+        let board = board::find(name).unwrap();
+        let kept = tempfile::tempdir().unwrap();
+        let file = kept.path().join("settings.bin");
+        for start in 1..=2 {
+            let bench = Bench::new(&Recipe::with([EkKind::P256]));
+            let overlay = OverlayOptions {
+                settings: Some(file.clone()),
+                ..OverlayOptions::default()
+            };
+            let live = bench.start(&board, overlay);
+            granted(&live);
+            drop(live);
+            assert_eq!(boots(&file), start, "{name}");
+        }
+    }
+}
+
+/// One page of 2 KiB holds the numbers of some ninety starts: the log goes on to the next, and comes round to the first.
+#[test]
+fn a_board_that_starts_often_erases_the_pages_that_it_has_used() {
+    let board = board::find("stm32l476").unwrap();
     let kept = tempfile::tempdir().unwrap();
     let file = kept.path().join("settings.bin");
-    for start in 1..=2 {
-        let bench = Bench::new(&Recipe::with([EkKind::P256]));
-        let overlay = OverlayOptions {
-            settings: Some(file.clone()),
-            ..OverlayOptions::default()
-        };
-        let live = bench.start(&board, overlay);
-        granted(&live);
-        drop(live);
-        assert_eq!(boots(&file), start);
+    // What many starts leave behind, by the same log on this machine: up to the one that has to erase a page.
+    let dump = Dump::<8, 0x800>::of(vec![0xFF; 0x4000]);
+    let (mut last, mut before) = (0, Vec::new());
+    loop {
+        let erasures = dump.erasures.get();
+        before.clone_from(&dump.bytes.borrow());
+        let next = dump.settings().count_boot().unwrap();
+        if next > 1_000 && dump.erasures.get() > erasures {
+            break;
+        }
+        last = next;
     }
+    std::fs::write(&file, &before).unwrap();
+    let bench = Bench::new(&Recipe::with([EkKind::P256]));
+    let overlay = OverlayOptions {
+        settings: Some(file.clone()),
+        ..OverlayOptions::default()
+    };
+    let live = bench.start(&board, overlay);
+    granted(&live);
+    drop(live);
+    assert_eq!(boots::<8, 0x800>(&file), last + 1);
+    // Bits rise in nothing but an erasure.
+    let after = std::fs::read(&file).unwrap();
+    let rose = |(before, after): (&u8, &u8)| after & !before != 0;
+    assert!(before.iter().zip(&after).any(rose));
 }
