@@ -2,8 +2,8 @@
 //!
 //! Settings are a log over two or more pages of flash (`sequential-storage`): a new value is appended with a checksum, and
 //! a page is erased only when the log has come round to it. Power may go at any byte of any write: afterwards each setting
-//! has its old or its new value, whole. (A flash that guards each word by an error-correcting code may refuse to read a word
-//! that was cut short: its driver must answer with an error, and not with a fault.) Nothing here is secret, and nothing is believed because it is here: who can write
+//! has its old or its new value, whole. (A flash that guards each word by an error-correcting code may fault on a word that was
+//! cut short: its driver must answer with what was read, which the checksum refuses, and not with a fault.) Nothing here is secret, and nothing is believed because it is here: who can write
 //! the flash can set the counters back, and it is the verifier who notices.
 //!
 //! Nothing is written but once a boot and by an operator, so the flash outlives the board: on an STM32F405, with two

@@ -8,7 +8,6 @@ use embedded_storage::nor_flash::{
 
 /// Bytes of a page: small, so that few writes go round the log.
 pub(super) const PAGE: usize = 128;
-const WORD: usize = 4;
 pub(super) const SIZE: usize = 3 * PAGE;
 pub(super) const REGION: Range<u32> = 0..SIZE as u32;
 
@@ -38,7 +37,8 @@ impl NorFlashError for Failure {
 #[derive(Clone)]
 pub(super) struct Flash {
     pub(super) bytes: [u8; SIZE],
-    written: [bool; SIZE / WORD],
+    /// By the number of the word, however many bytes one has.
+    written: [bool; SIZE],
     /// Bytes that may still be written or erased before the power goes.
     pub(super) power: Option<usize>,
     /// What the byte under way is left as.
@@ -52,7 +52,7 @@ impl Flash {
     pub(super) const fn new() -> Self {
         Self {
             bytes: [0xFF; SIZE],
-            written: [false; SIZE / WORD],
+            written: [false; SIZE],
             power: None,
             torn: 0,
             refuses: false,
@@ -61,13 +61,15 @@ impl Flash {
         }
     }
 
-    /// Whatever a chip holds before it is first used.
-    pub(super) fn holding(bytes: [u8; SIZE]) -> Self {
+    /// Whatever a chip with words of `WORD` bytes holds before it is first used.
+    pub(super) fn holding<const WORD: usize>(bytes: [u8; SIZE]) -> Self {
         let mut flash = Self::new();
         flash.bytes = bytes;
         flash.written = core::array::from_fn(|word| {
             let at = word * WORD;
-            bytes.get(at..at + WORD) != Some(&[0xFF; WORD])
+            bytes
+                .get(at..at + WORD)
+                .is_some_and(|word| *word != [0xFF; WORD])
         });
         flash
     }
@@ -103,14 +105,15 @@ impl Flash {
     }
 }
 
-/// A flash that a test keeps while a log uses it: what is in it after the power went is what counts.
-pub(super) struct Chip<'a>(pub(super) &'a mut Flash);
+/// A flash that a test keeps while a log uses it: what is in it after the power went is what counts. Its words have 4 bytes,
+/// as an STM32F405's are written, or 8, as an STM32L476's.
+pub(super) struct Chip<'a, const WORD: usize = 4>(pub(super) &'a mut Flash);
 
-impl ErrorType for Chip<'_> {
+impl<const WORD: usize> ErrorType for Chip<'_, WORD> {
     type Error = Failure;
 }
 
-impl ReadNorFlash for Chip<'_> {
+impl<const WORD: usize> ReadNorFlash for Chip<'_, WORD> {
     const READ_SIZE: usize = 1;
 
     fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), Failure> {
@@ -126,7 +129,7 @@ impl ReadNorFlash for Chip<'_> {
     }
 }
 
-impl NorFlash for Chip<'_> {
+impl<const WORD: usize> NorFlash for Chip<'_, WORD> {
     const WRITE_SIZE: usize = WORD;
     const ERASE_SIZE: usize = PAGE;
 

@@ -60,7 +60,7 @@ fn a_region_of_less_than_two_pages_or_of_parts_is_refused() {
     let page = PAGE as u32;
     for region in [0..page, 0..2 * page + 4, 4..2 * page + 4] {
         let mut flash = Flash::new();
-        let made = Settings::new(Chip(&mut flash), region);
+        let made = Settings::new(Chip::<4>(&mut flash), region);
         assert_eq!(made.err(), Some(SettingsError::Region));
     }
 }
@@ -102,7 +102,7 @@ fn a_region_of_anything_works_or_is_erased() {
                 (state >> 8) as u8
             }
         });
-        let mut flash = Flash::holding(bytes);
+        let mut flash = Flash::holding::<4>(bytes);
         let counted = settings(&mut flash).count_boot();
         let again = settings(&mut flash).count_boot();
         if let (Ok(first), Ok(second)) = (counted, again) {
