@@ -18,6 +18,7 @@
 //! | `uid` | 24 hex digits, the chip's unique id | `415353415900000000000001` |
 //! | `settings` | file in which the part of the flash that the board writes outlives the run | none |
 //! | `record` | `on`, `off`: the part of the flash with the provisioning record is blank and can be written | `off` |
+//! | `torn` | address of a double word of the STM32L476's settings that a loss of power cut short | none |
 //! | `count` | `on`, `off`: count instructions | `off` |
 //! | `start`, `stop` | addresses; instructions between them are reported (implies `count`) | none |
 //! | `stack` | `LOW:HIGH`; the lowest write in it is reported | none |
@@ -112,6 +113,7 @@ impl Args {
                 uid: *b"ASSAY\0\0\0\0\0\0\x01",
                 settings: None,
                 record: false,
+                torn: None,
             },
             count: false,
             span: None,
@@ -161,6 +163,7 @@ impl Args {
                 "uid" => args.setup.uid = uid(value).map_err(bad)?,
                 "settings" => args.setup.settings = Some(PathBuf::from(value)),
                 "record" => args.setup.record = switch(value).map_err(bad)?,
+                "torn" => args.setup.torn = Some(number(value).map_err(bad)?),
                 "count" => args.count = switch(value).map_err(bad)?,
                 "start" => start = Some(number(value).map_err(bad)?),
                 "stop" => stop = Some(number(value).map_err(bad)?),
@@ -248,6 +251,7 @@ mod tests {
             "faults=slow=9@execution/#2/once;rc-retry",
             "stats=/t/s",
             "chip=stm32l476",
+            "torn=0x080f8008",
             "cs=PB12",
             "nrst=PC0",
             "uid=0102030405060708090a0b0c",
@@ -265,6 +269,7 @@ mod tests {
         );
         assert_eq!(args.setup.nrst, Some(Pin { port: 2, number: 0 }));
         assert_eq!(args.setup.chip, Chip::Stm32l476);
+        assert_eq!(args.setup.torn, Some(0x080F_8008));
         assert_eq!(args.config.faults.faults.len(), 2);
         assert!(args.config.limits.is_none());
         assert!(args.count);

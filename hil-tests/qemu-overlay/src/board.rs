@@ -37,6 +37,8 @@ pub struct Setup {
     pub settings: Option<PathBuf>,
     /// Whether the part of the flash with the provisioning record is the board's to write.
     pub record: bool,
+    /// Address of a double word of the settings that a loss of power cut short; for a flash with an error-correcting code.
+    pub torn: Option<u64>,
 }
 
 /// The board.
@@ -80,7 +82,11 @@ impl Board {
                 ),
                 Chip::Stm32l476 => (
                     Box::new(l4::Rcc::default()),
-                    Box::new(l4::Flash::new(kept, record)),
+                    Box::new({
+                        let mut flash = l4::Flash::new(kept, record);
+                        setup.torn.into_iter().for_each(|at| flash.tear(at));
+                        flash
+                    }),
                     Box::new(l4::Spi::default()),
                 ),
             };
@@ -117,6 +123,11 @@ impl Board {
     #[must_use]
     pub fn noise_words(&self) -> u64 {
         self.noise.given()
+    }
+
+    /// Whether a read since the last call has to raise the interrupt that cannot be masked.
+    pub fn non_maskable(&mut self) -> bool {
+        self.flash.non_maskable()
     }
 
     /// Tells the model the guest's time, ns.

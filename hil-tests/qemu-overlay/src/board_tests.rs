@@ -29,6 +29,7 @@ fn setup(chip: Chip) -> Setup {
         uid: [7; 12],
         settings: None,
         record: false,
+        torn: None,
     }
 }
 

@@ -1,4 +1,4 @@
-//! Parts of the machine that the board works with: its USART2 and its clock. Called with QEMU's lock held, from a read or
+//! Parts of the machine that the board works with: its USART2, its clock and its interrupt controller. Called with QEMU's lock held, from a read or
 //! write by the guest.
 #![expect(unsafe_code, reason = "QEMU's interface is C")]
 
@@ -13,6 +13,8 @@ use crate::qemu::{self, Opaque};
 const USART2: &CStr = c"usart[1]";
 /// What the machine's processor, and with it SysTick, runs by.
 const CORE_CLOCK: &CStr = c"/machine/SYSCLK";
+/// The processor's interrupt controller.
+const NVIC: &CStr = c"nvic";
 /// A second in the unit of periods, 2^-32 ns.
 const SECOND: u64 = 1_000_000_000 << 32;
 
@@ -98,4 +100,14 @@ pub fn set_core_clock(hz: u64) {
             qemu::clock_propagate(clock.as_ptr());
         }
     }
+}
+
+/// Raises the interrupt that cannot be masked.
+pub fn raise_non_maskable() {
+    let Some(nvic) = find(NVIC) else {
+        eprintln!("assay-qemu-overlay: this machine has no NVIC");
+        return;
+    };
+    // SAFETY: the object is the processor's NVIC; QEMU's lock is held.
+    unsafe { qemu::armv7m_nvic_set_pending(nvic.as_ptr(), qemu::NON_MASKABLE, false) };
 }

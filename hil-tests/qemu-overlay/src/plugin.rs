@@ -208,7 +208,13 @@ extern "C" fn on_read(opaque: *mut c_void, address: u64, size: c_uint) -> u64 {
     // SAFETY: `opaque` is the leaked `Block` that `overlay` registered.
     let block = unsafe { *opaque.cast::<Block>() };
     let offset = u32::try_from(address).unwrap_or(u32::MAX);
-    with_board(0, |board| u64::from(board.read(block, offset, size)))
+    with_board(0, |board| {
+        let value = board.read(block, offset, size);
+        if board.non_maskable() {
+            machine::raise_non_maskable();
+        }
+        u64::from(value)
+    })
 }
 
 extern "C" fn on_write(opaque: *mut c_void, address: u64, data: u64, size: c_uint) {

@@ -76,6 +76,8 @@ const _: () = {
 // SAFETY: the structure is only read by QEMU, and holds function pointers and nulls.
 unsafe impl Sync for MemoryRegionOps {}
 
+/// `ARMV7M_EXCP_NMI`.
+pub const NON_MASKABLE: c_int = 2;
 /// `MO_32`, little-endian.
 pub const WORD: c_int = 2;
 /// `MEMTXATTRS_UNSPECIFIED`.
@@ -186,6 +188,8 @@ unsafe extern "C" {
     pub fn object_resolve_path(path: *const c_char, ambiguous: *mut bool) -> *mut Opaque;
     /// The registers of a device.
     pub fn sysbus_mmio_get_region(device: *mut Opaque, number: c_int) -> *mut Opaque;
+    /// Makes an exception of the processor pending.
+    pub fn armv7m_nvic_set_pending(nvic: *mut Opaque, exception: c_int, secure: bool);
     /// Sets a clock's period, in 2^-32 ns. Whether it was another.
     pub fn clock_set(clock: *mut Opaque, period: u64) -> bool;
     /// Tells those who run by a clock that it was set.

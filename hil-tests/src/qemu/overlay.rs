@@ -34,6 +34,8 @@ pub struct OverlayOptions {
     pub unique_id: Option<[u8; 12]>,
     /// File in which the board's settings outlive a run; without it they end with QEMU.
     pub settings: Option<PathBuf>,
+    /// Address of a double word of the settings that a loss of power cut short, on a chip whose flash notices.
+    pub torn: Option<u64>,
     /// The sector with the provisioning record can be written too. It is blank then, whatever is loaded there.
     pub writable_record: bool,
     /// Count instructions.
@@ -97,6 +99,7 @@ impl OverlayOptions {
                 .as_deref()
                 .map(|file| ("settings", path(file))),
         );
+        pairs.extend(self.torn.map(|at| ("torn", format!("{at:#x}"))));
         if self.writable_record {
             pairs.push(("record", "on".to_owned()));
         }

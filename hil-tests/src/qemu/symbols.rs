@@ -12,7 +12,7 @@ use object::{Object, ObjectSymbol};
 use super::QemuError;
 
 /// What the overlay calls, as declared in its `qemu` module.
-pub const NEEDED: [&str; 19] = [
+pub const NEEDED: [&str; 20] = [
     "get_system_memory",
     "memory_region_init_io",
     "memory_region_add_subregion_overlap",
@@ -20,6 +20,7 @@ pub const NEEDED: [&str; 19] = [
     "memory_region_dispatch_write",
     "object_resolve_path",
     "sysbus_mmio_get_region",
+    "armv7m_nvic_set_pending",
     "clock_set",
     "clock_propagate",
     "qemu_clock_get_ns",

@@ -52,9 +52,14 @@ pub trait FlashControl: Send {
     /// A write of a register.
     fn write_register(&mut self, offset: u32, size: u32, value: u32);
     /// A read of the cells; `offset` from the first that can be written.
-    fn read(&self, offset: u32, size: u32) -> u32;
+    fn read(&mut self, offset: u32, size: u32) -> u32;
     /// A write to the cells: programs them if that is what the controller was set to.
     fn write(&mut self, offset: u32, size: u32, value: u32);
+
+    /// Whether a read since the last call has to raise the interrupt that cannot be masked.
+    fn non_maskable(&mut self) -> bool {
+        false
+    }
 }
 
 /// What a write to an SPI's data register puts on the wire.

@@ -112,7 +112,7 @@ impl FlashControl for Flash {
         }
     }
 
-    fn read(&self, offset: u32, size: u32) -> u32 {
+    fn read(&mut self, offset: u32, size: u32) -> u32 {
         self.cells.read(offset, size)
     }
 

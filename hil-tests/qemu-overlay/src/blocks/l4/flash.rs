@@ -2,7 +2,8 @@
 //!
 //! The rest of the flash is the machine's, which loads the image into it and never changes it. What a real part refuses is
 //! refused here: a locked controller, half a double word, a double word that is written a second time, a page that is
-//! not ours, anything at all while the errors of the last operation stand.
+//! not ours, anything at all while the errors of the last operation stand. A double word that was cut short ([`Flash::tear`])
+//! raises the interrupt that cannot be masked when it is read.
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -29,6 +30,7 @@ pub const RECORD_LEN: usize = 8 * PAGE;
 const KEYR: u32 = 0x08;
 const SR: u32 = 0x10;
 const CR: u32 = 0x14;
+const ECCR: u32 = 0x18;
 const OPTR: u32 = 0x20;
 
 const CR_PG: u32 = 1;
@@ -48,6 +50,15 @@ const SR_PGSERR: u32 = 1 << 7;
 /// What must be cleared before the next operation.
 const SR_ERRORS: u32 = 0x3FA;
 
+/// ECCC and ECCD, cleared by writing ones.
+const ECC_FLAGS: u32 = 3 << 30;
+/// ECCD: more wrong bits than can be mended.
+const ECC_DOUBLE: u32 = 1 << 31;
+/// BK_ECC: in the second bank.
+const ECC_BANK: u32 = 1 << 19;
+/// What a double word that was cut short still has of its bits.
+const TORN: [u8; 8] = [0x5A; 8];
+
 /// The option bytes as delivered: two banks, no protection.
 const OPTIONS: u32 = 0xFFEF_F8AA;
 
@@ -60,6 +71,10 @@ pub struct Flash {
     pages: Range<u32>,
     /// The first word of a double word, and where: both are programmed when the second comes.
     half: Option<(u32, u32)>,
+    /// Where a double word is that a loss of power cut short.
+    torn: Option<u32>,
+    /// Whether one was read since it was last asked.
+    non_maskable: bool,
 }
 
 impl Flash {
@@ -73,9 +88,33 @@ impl Flash {
             cells: Cells::new(pages.len().saturating_mul(PAGE), file),
             pages,
             half: None,
+            torn: None,
+            non_maskable: false,
         };
         flash.reset();
         flash
+    }
+
+    /// The double word at `address` was cut short by a loss of power: its error-correcting code cannot mend it.
+    pub fn tear(&mut self, address: u64) {
+        let offset = address
+            .checked_sub(BASE)
+            .and_then(|at| u32::try_from(at).ok());
+        self.torn = offset.map(|at| at & !7);
+        if let Some(at) = self.torn {
+            self.cells.program(at, &TORN);
+        }
+    }
+
+    /// The pages' numbers are those of the whole flash, and so is the address that is reported.
+    fn stumble(&mut self, offset: u32) {
+        if self.torn != Some(offset & !7) {
+            return;
+        }
+        let within_bank = u32::try_from(BASE).unwrap_or(0).saturating_add(offset) & 0x7_FFF8;
+        self.registers
+            .set(ECCR, ECC_DOUBLE | ECC_BANK | within_bank);
+        self.non_maskable = true;
     }
 
     fn command(&mut self, control: u32) {
@@ -99,6 +138,9 @@ impl Flash {
         }
         let nth = usize::try_from(number.saturating_sub(self.pages.start)).unwrap_or(0);
         self.cells.erase(nth, PAGE);
+        let page = u32::try_from(PAGE).unwrap_or(u32::MAX);
+        let erased = number.saturating_sub(self.pages.start);
+        self.torn = self.torn.filter(|at| at.checked_div(page) != Some(erased));
     }
 
     fn program(&mut self, offset: u32, low: u32, high: u32) {
@@ -145,6 +187,7 @@ impl FlashControl for Flash {
                 }
             }
             SR => self.registers.set(SR, old & !(word & SR_FLAGS)),
+            ECCR => self.registers.set(ECCR, old & !(word & ECC_FLAGS)),
             CR if old & CR_LOCK == 0 => self.command(word),
             // Locked: nothing but a key moves it. The option bytes have a lock of their own, which nobody opens.
             CR | OPTR => {}
@@ -152,8 +195,13 @@ impl FlashControl for Flash {
         }
     }
 
-    fn read(&self, offset: u32, size: u32) -> u32 {
+    fn read(&mut self, offset: u32, size: u32) -> u32 {
+        self.stumble(offset);
         self.cells.read(offset, size)
+    }
+
+    fn non_maskable(&mut self) -> bool {
+        std::mem::take(&mut self.non_maskable)
     }
 
     fn write(&mut self, offset: u32, size: u32, value: u32) {
@@ -205,6 +253,28 @@ mod tests {
         erase(&mut flash, 240);
         assert_eq!(flash.read(12, 4), u32::MAX);
         assert_eq!(flash.read_register(SR, 4), 0);
+    }
+
+    #[test]
+    fn a_double_word_that_was_cut_short_is_told_until_its_page_is_erased() {
+        let mut flash = unlocked();
+        flash.tear(BASE + 0x804);
+        assert_ne!(flash.read(0x800, 4), u32::MAX);
+        assert!(flash.non_maskable() && !flash.non_maskable());
+        let told = flash.read_register(ECCR, 4);
+        assert_eq!(told, ECC_DOUBLE | ECC_BANK | 0x7_8800);
+        flash.write_register(ECCR, 4, ECC_DOUBLE);
+        assert_eq!(flash.read_register(ECCR, 4) & ECC_DOUBLE, 0);
+        flash.read(0x808, 4);
+        assert!(!flash.non_maskable(), "the next one is whole");
+        erase(&mut flash, 240);
+        flash.read(0x800, 1);
+        assert!(flash.non_maskable(), "another page was erased");
+        erase(&mut flash, 241);
+        assert_eq!(
+            (flash.read(0x800, 4), flash.non_maskable()),
+            (u32::MAX, false)
+        );
     }
 
     #[test]
