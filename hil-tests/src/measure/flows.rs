@@ -1,5 +1,5 @@
-//! What a board does in a cold login and in the renewal of its session, which is a warm quote: with the sessions that guard
-//! the bus, and without.
+//! What a board does in a cold login, in the renewal of its session, and in the quote of a renewal: with the sessions that
+//! guard the bus, and without.
 //!
 //! The board, the chip and the counting are those of [`bench`](super::bench). An instruction takes 8 ns (`-icount shift=3`), about
 //! what an STM32F405 comes to at 168 MHz with its flash's wait states; for the estimates a byte on the bus takes 0.8 µs.
@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::bench::BOARD;
@@ -27,6 +27,19 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// Long enough for a login, short enough to wait for half of it.
 const SESSION: Duration = Duration::from_secs(8);
 
+/// One command of a flow.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exchange {
+    /// What it is called.
+    pub name: String,
+    /// Bytes of the command.
+    pub command: u64,
+    /// Bytes of the response.
+    pub response: u64,
+    /// SPI bytes since the command before.
+    pub spi_bytes: u64,
+}
+
 /// One flow, counted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Flow {
@@ -36,21 +49,26 @@ pub struct Flow {
     pub spi_bytes_floor: u64,
     /// TPM commands.
     pub tpm_commands: u64,
-    /// Instructions: of a login from power-on, of a renewal from the end of its first command; to the end of its last.
+    /// Instructions: of a login from power-on, of a renewal from the end of its first command, of a quote from the end of the
+    /// command before; to the end of its last.
     pub instructions: u64,
     /// The machine's time between the same two, ms. The TPM's own is not in it.
     pub virtual_ms: f64,
     /// With the TPM's own, by chip, estimated.
     pub estimated_seconds: BTreeMap<String, f64>,
+    /// Its commands, in order.
+    pub commands: Vec<Exchange>,
 }
 
 /// The flows of one image.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Flows {
-    /// From power-on to the grant, and the SVID's key made.
+    /// From power-on to the grant, the SVID's key made and the EK unloaded.
     pub cold_login: Flow,
-    /// One round trip: the PCRs and a quote by the key that is loaded.
+    /// One round trip: the witness of a reset, the PCRs, and a quote by the key that is loaded.
     pub renewal: Flow,
+    /// Of it, the PCRs and the quote alone.
+    pub warm_quote: Flow,
 }
 
 /// Both images.
@@ -62,6 +80,17 @@ pub struct BusFlows {
     pub secure: Flows,
     /// Without.
     pub plain: Flows,
+}
+
+impl Exchange {
+    fn of(event: &CommandEvent) -> Self {
+        Self {
+            name: event.name.clone(),
+            command: event.command_len,
+            response: event.response_len,
+            spi_bytes: event.bytes,
+        }
+    }
 }
 
 impl Flow {
@@ -83,6 +112,7 @@ impl Flow {
             instructions,
             virtual_ms: (virtual_ms * 10.0).round() / 10.0,
             estimated_seconds: chips::estimate(commands, spi_bytes, processor_ms),
+            commands: commands.iter().map(Exchange::of).collect(),
         }
     }
 }
@@ -126,14 +156,31 @@ fn login_and_renewal(board: &Board, image: &Path) -> Result<Flows> {
     let mut machine = Machine::start(board, image, &tpm, folder.path(), &setup)?;
     machine.run(LIMIT, &|verifier| !verifier.outcomes.is_empty())?;
     ensure!(machine.summary() == "granted", "{}", machine.summary());
-    let login = machine.come_to_rest()?;
+    let mut commands = machine.come_to_rest()?;
     let renewed = |outcome: &Outcome| matches!(outcome, Outcome::Renewed(_));
     machine.run(LIMIT, &|verifier| verifier.outcomes.iter().any(renewed))?;
-    let renewal = machine.come_to_rest()?;
-    ensure!(!renewal.is_empty(), "a renewal without a TPM command");
+    commands.extend(machine.come_to_rest()?);
     let _ = machine.quit()?;
-    Ok(Flows {
-        cold_login: Flow::of(&login, None),
-        renewal: Flow::of(&renewal, renewal.first()),
+    split(&commands).context("the board's commands are not those of a login and a renewal")
+}
+
+/// Cuts a login and the one renewal that came after it: where it does not depend on when somebody looked.
+fn split(commands: &[CommandEvent]) -> Option<Flows> {
+    let from = |start: usize, name: &str| {
+        let rest = commands.get(start..)?;
+        Some(start + rest.iter().position(|command| command.name == name)?)
+    };
+    // A login's last command unloads the EK, after its quote.
+    let login_end = from(from(0, "Quote")?, "FlushContext")? + 1;
+    let quote = from(login_end, "Quote")?;
+    let (login, renewal) = (commands.get(..login_end)?, commands.get(login_end..=quote)?);
+    let pcrs = from(login_end, "PCR_Read").filter(|pcrs| *pcrs < quote)?;
+    Some(Flows {
+        cold_login: Flow::of(login, None),
+        renewal: Flow::of(renewal, renewal.first()),
+        warm_quote: Flow::of(
+            commands.get(pcrs..=quote)?,
+            commands.get(pcrs.checked_sub(1)?),
+        ),
     })
 }

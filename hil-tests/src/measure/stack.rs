@@ -25,6 +25,11 @@ use crate::scenario::loopback::{self, Sessions};
 const LIMIT: Duration = Duration::from_secs(120);
 /// Short enough that a run sees the second login, long enough that the first is over by then.
 const SESSION: Duration = Duration::from_secs(4);
+/// A renewal must come to its end in the second half of its session, on a machine that is busy with other things too.
+const RENEWED_SESSION: Duration = Duration::from_secs(16);
+/// 2^3 ns per instruction, where a session's end must not come before its middle: on a busy machine an emulated timer loses
+/// ticks, and the node's clock falls behind the verifier's, unless instructions decide the time.
+const ICOUNT_SHIFT: u8 = 3;
 
 /// How the runs of a scenario end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -249,19 +254,20 @@ fn run(board: &Board, image: &Path, region: Region, case: &Case) -> Result<u64> 
         ),
         _ => policy,
     };
+    let (sessions, session_ttl, icount) = match case.until {
+        Until::Renewals => (Sessions::Renewal, RENEWED_SESSION, Some(ICOUNT_SHIFT)),
+        _ => (Sessions::Login, SESSION, None),
+    };
     let setup = Setup {
         policy,
-        session_ttl: SESSION,
-        sessions: match case.until {
-            Until::Renewals => Sessions::Renewal,
-            _ => Sessions::Login,
-        },
+        session_ttl,
+        sessions,
         overlay: OverlayOptions {
             faults: case.faults.parse::<FaultPlan>()?,
             stack: Some((region.low, region.high)),
             ..OverlayOptions::default()
         },
-        icount: None,
+        icount,
         loads: vec![(painted(region, folder.path())?, region.low)],
     };
     let mut machine = Machine::start(board, image, &tpm, folder.path(), &setup)?;

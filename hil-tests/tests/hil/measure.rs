@@ -219,10 +219,12 @@ fn bus() -> BusFlows {
         instructions: 1_000_000,
         virtual_ms: 8.0,
         estimated_seconds: [("SLB9672".to_owned(), 0.4)].into(),
+        commands: Vec::new(),
     };
     let flows = |cold, warm| Flows {
         cold_login: flow(cold),
         renewal: flow(warm),
+        warm_quote: flow(500),
     };
     BusFlows {
         board: "stm32f405".to_owned(),

@@ -157,6 +157,7 @@ fn show_bus(bus: &BusFlows) {
     for (image, flows) in images {
         show_flow(&format!("cold login, {image}"), &flows.cold_login);
         show_flow(&format!("renewal, {image}"), &flows.renewal);
+        show_flow(&format!("warm quote, {image}"), &flows.warm_quote);
     }
 }
 
