@@ -68,8 +68,8 @@ pub struct LoginCost {
     pub tpm_commands: u64,
     /// Instructions from reset to the end of the last TPM command.
     pub instructions: u64,
-    /// The same by part of the login: `boot` up to the nonce, `identity` (the challenge's signature, keys, EK
-    /// certificate), `proof` (credential, PCRs, quote, grant).
+    /// The same by part of the login: `boot` up to the last random numbers (with secure sessions the EK and the session), `identity`
+    /// (the challenge's signature, keys, EK certificate), `proof` (credential, PCRs, quote, grant).
     pub instructions_by_step: BTreeMap<String, u64>,
 }
 
@@ -87,13 +87,12 @@ impl LoginCost {
                 .find(|c| last(c))
                 .map_or(0, |c| c.instructions)
         };
-        let first = |name: &str| {
-            commands
-                .iter()
-                .find(|c| c.name == name)
-                .map_or(u32::MAX, |c| c.n)
+        // The last of each: a guarded login begins with a session and its random numbers.
+        let last = |name: &str| {
+            let named = commands.iter().rev().find(|c| c.name == name);
+            named.map_or(u32::MAX, |c| c.n)
         };
-        let (nonce, proof) = (first("GetRandom"), first("StartAuthSession"));
+        let (nonce, proof) = (last("GetRandom"), last("StartAuthSession"));
         let boot = end_of(&|c| c.n <= nonce);
         let identity = end_of(&|c| c.n < proof);
         let steps = [

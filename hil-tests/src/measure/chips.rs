@@ -68,12 +68,15 @@ pub const CHIPS: [Chip; 4] = [
 const BYTE: f64 = 0.000_8;
 /// Bytes of a `TPM2_StartAuthSession` from which on it has a salt in it, which the TPM must decrypt: without one it has 43.
 const SALTED: u64 = 80;
+/// Bytes of the `TPM2_CreatePrimary` of a reset's witness, plain and guarded: an HMAC key, for which no point is multiplied.
+const WITNESS: [u64; 2] = [57, 105];
 
 impl Chip {
     /// Milliseconds of one command, the bus left out.
     #[must_use]
     pub fn command(&self, command: &CommandEvent) -> f64 {
         let own = match command.name.as_str() {
+            "CreatePrimary" if WITNESS.contains(&command.command_len) => 0.0,
             "CreatePrimary" | "Create" => self.p256_key,
             "Quote" | "Certify" | "Sign" => self.sign,
             "ActivateCredential" => self.multiply,
@@ -139,6 +142,15 @@ mod tests {
         ] {
             let estimated = seconds.get(chip).copied().unwrap_or_default();
             assert!((estimated - expected).abs() < 0.02, "{chip}: {estimated}");
+        }
+    }
+
+    #[test]
+    fn the_witness_of_a_reset_costs_no_key_of_a_curve() {
+        let [chip, ..] = CHIPS;
+        for (length, own) in [(57, 0.0), (105, 0.0), (65, chip.p256_key)] {
+            let time = chip.command(&command("CreatePrimary", length, 300));
+            assert!((time - chip.trivial - own).abs() < 1e-9, "{length}");
         }
     }
 

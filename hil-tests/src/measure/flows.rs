@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bench::BOARD;
 use super::machine::{Machine, Setup};
+use super::wolftpm::{self, Comparison};
 use super::{chips, floor};
 use crate::board::{self, Board, Profile};
 use crate::manufacture::{EkKind, Recipe, cache};
@@ -56,6 +57,8 @@ pub struct Flow {
     pub virtual_ms: f64,
     /// With the TPM's own, by chip, estimated.
     pub estimated_seconds: BTreeMap<String, f64>,
+    /// What wolfTPM takes for the same commands; `None` where it was not measured with them.
+    pub wolftpm: Option<Comparison>,
     /// Its commands, in order.
     pub commands: Vec<Exchange>,
 }
@@ -112,6 +115,7 @@ impl Flow {
             instructions,
             virtual_ms: (virtual_ms * 10.0).round() / 10.0,
             estimated_seconds: chips::estimate(commands, spi_bytes, processor_ms),
+            wolftpm: None,
             commands: commands.iter().map(Exchange::of).collect(),
         }
     }
@@ -125,9 +129,11 @@ impl Flow {
 pub fn measure(progress: &mut dyn FnMut(&str)) -> Result<BusFlows> {
     let board = board::find(BOARD)?;
     progress(&format!("boards/{}, with secure sessions", board.name));
-    let secure = login_and_renewal(&board, &board::build(&board, Profile::Firmware)?)?;
+    let mut secure = login_and_renewal(&board, &board::build(&board, Profile::Firmware)?)?;
+    wolftpm::compare(&mut secure, true);
     progress(&format!("boards/{}, without", board.name));
-    let plain = login_and_renewal(&board, &board::build_plain(&board, Profile::Firmware)?)?;
+    let mut plain = login_and_renewal(&board, &board::build_plain(&board, Profile::Firmware)?)?;
+    wolftpm::compare(&mut plain, false);
     Ok(BusFlows {
         board: board.name.clone(),
         secure,
@@ -161,26 +167,30 @@ fn login_and_renewal(board: &Board, image: &Path) -> Result<Flows> {
     machine.run(LIMIT, &|verifier| verifier.outcomes.iter().any(renewed))?;
     commands.extend(machine.come_to_rest()?);
     let _ = machine.quit()?;
-    split(&commands).context("the board's commands are not those of a login and a renewal")
+    Flows::of(&commands).context("the board's commands are not those of a login and a renewal")
 }
 
-/// Cuts a login and the one renewal that came after it: where it does not depend on when somebody looked.
-fn split(commands: &[CommandEvent]) -> Option<Flows> {
-    let from = |start: usize, name: &str| {
-        let rest = commands.get(start..)?;
-        Some(start + rest.iter().position(|command| command.name == name)?)
-    };
-    // A login's last command unloads the EK, after its quote.
-    let login_end = from(from(0, "Quote")?, "FlushContext")? + 1;
-    let quote = from(login_end, "Quote")?;
-    let (login, renewal) = (commands.get(..login_end)?, commands.get(login_end..=quote)?);
-    let pcrs = from(login_end, "PCR_Read").filter(|pcrs| *pcrs < quote)?;
-    Some(Flows {
-        cold_login: Flow::of(login, None),
-        renewal: Flow::of(renewal, renewal.first()),
-        warm_quote: Flow::of(
-            commands.get(pcrs..=quote)?,
-            commands.get(pcrs.checked_sub(1)?),
-        ),
-    })
+impl Flows {
+    /// Of a login's commands and those of the renewal that came after it, cut where it does not depend on when somebody looked.
+    /// `None` for other commands.
+    #[must_use]
+    pub fn of(commands: &[CommandEvent]) -> Option<Self> {
+        let from = |start: usize, name: &str| {
+            let rest = commands.get(start..)?;
+            Some(start + rest.iter().position(|command| command.name == name)?)
+        };
+        // A login's last command unloads the EK, after its quote.
+        let login_end = from(from(0, "Quote")?, "FlushContext")? + 1;
+        let quote = from(login_end, "Quote")?;
+        let (login, renewal) = (commands.get(..login_end)?, commands.get(login_end..=quote)?);
+        let pcrs = from(login_end, "PCR_Read").filter(|pcrs| *pcrs < quote)?;
+        Some(Self {
+            cold_login: Flow::of(login, None),
+            renewal: Flow::of(renewal, renewal.first()),
+            warm_quote: Flow::of(
+                commands.get(pcrs..=quote)?,
+                commands.get(pcrs.checked_sub(1)?),
+            ),
+        })
+    }
 }

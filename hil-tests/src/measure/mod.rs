@@ -6,6 +6,7 @@
 //!   [`crypto`], which runs the verifier's own benchmark (`program` builds it).
 //! * [`flows`] are a board's login and renewal with and without the sessions that guard the bus, and what they would take on
 //!   the chips of [`chips`].
+//! * [`wolftpm`] is what wolfTPM takes on the bus for the same commands.
 //! * [`machine`] is the board in QEMU that both look at, with a verifier in this process.
 //! * [`methods`] is the cost of judging proofs, out of another benchmark of the verifier's.
 //! * [`clouds`] is what logins of cloud instances come to, out of another.
@@ -28,3 +29,4 @@ pub mod service;
 pub mod size;
 pub mod stack;
 pub mod tpm_part;
+pub mod wolftpm;

@@ -11,6 +11,7 @@
 mod agent_service;
 mod attacks;
 mod boards;
+mod bus_cost;
 mod console;
 mod devid;
 mod emulated;

@@ -219,6 +219,7 @@ fn bus() -> BusFlows {
         instructions: 1_000_000,
         virtual_ms: 8.0,
         estimated_seconds: [("SLB9672".to_owned(), 0.4)].into(),
+        wolftpm: None,
         commands: Vec::new(),
     };
     let flows = |cold, warm| Flows {

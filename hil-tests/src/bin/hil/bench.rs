@@ -168,6 +168,13 @@ fn show_flow(name: &str, flow: &Flow) {
         &flow.spi_bytes.to_string(),
         &floor,
     );
+    if let Some(theirs) = &flow.wolftpm {
+        row(
+            "  by wolfTPM",
+            &theirs.spi_bytes.to_string(),
+            &format!("ours {:.3} of it", theirs.ratio),
+        );
+    }
     count("  TPM commands", flow.tpm_commands);
     count("  instructions", flow.instructions);
     row(
