@@ -14,7 +14,7 @@ pub struct Place {
     pub reason: &'static str,
 }
 
-/// All that is left out: the settings' log, `Debug`, and the feature `secure-bus`, since its ciphers do.
+/// All that is left out: the settings' log, `Debug`, and the feature `secure-bus`, since its cipher does.
 pub const PLACES: &[Place] = &[
     Place {
         file: "firmware/src/settings/flash.rs",
@@ -36,18 +36,6 @@ pub const PLACES: &[Place] = &[
     Place {
         file: "aes-0.9.4/src/backends/fixslice/utils.rs",
         reason: "the key schedule of AES: steps of fixed size through an array of fixed length, whatever the key",
-    },
-    Place {
-        file: "crypto-bigint-0.7.10/src/uint/ref_type/div.rs",
-        reason: "the division that prepares RSA's modulus: 2048 bits with the first and the last set, which was checked",
-    },
-    Place {
-        file: "crypto-bigint-0.7.10/src/uint/ref_type/shl.rs",
-        reason: "shifts in that division, each by less than the number has bits",
-    },
-    Place {
-        file: "crypto-bigint-0.7.10/src/uint/ref_type/shr.rs",
-        reason: "the same",
     },
     Place {
         file: "core/src/fmt/mod.rs",

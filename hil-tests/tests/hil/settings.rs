@@ -68,6 +68,9 @@ impl<const WRITE: usize, const ERASE: usize> NorFlash for Dump<WRITE, ERASE> {
     }
 }
 
+/// [`boots`] of a chip.
+type CountBoots = fn(&Path) -> u32;
+
 /// How many boots the flash in `file` tells of.
 fn boots<const WRITE: usize, const ERASE: usize>(file: &Path) -> u32 {
     let mut settings = Dump::<WRITE, ERASE>::of(std::fs::read(file).unwrap()).settings();
@@ -78,7 +81,7 @@ fn boots<const WRITE: usize, const ERASE: usize>(file: &Path) -> u32 {
 #[test]
 fn each_start_of_a_board_has_a_number_of_its_own() {
     // As each chip's driver has them.
-    let boards: [(&str, fn(&Path) -> u32); 2] = [
+    let boards: [(&str, CountBoots); 2] = [
         ("stm32f405", boots::<4, 0x2_0000>),
         ("stm32l476", boots::<8, 0x800>),
     ];

@@ -13,7 +13,7 @@ type Node<'r> = assay_firmware::run::Node<'r, Wire, Wire, Evidence, Wire>;
 /// Every public function of `assay_firmware::run`.
 pub(crate) fn prove(prover: &mut impl Prover) {
     methods! { prover;
-        Node<'_>: attempt login observed renew run source_mut turn;
+        Node<'_>: attempt login observed renew run source_mut turn wake;
         Granted: rest_ms;
 
     }
