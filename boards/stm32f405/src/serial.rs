@@ -49,6 +49,11 @@ const _: () = assert!(RX_BYTES > MAX_VERIFIER_PACKET + 16);
 
 static RX: Ring<RX_BYTES> = Ring::new();
 
+/// Who waits for a byte in an asynchronous image.
+#[cfg(feature = "embassy")]
+pub(crate) static ARRIVAL: embassy_sync::waitqueue::AtomicWaker =
+    embassy_sync::waitqueue::AtomicWaker::new();
+
 /// What went wrong on the line since start-up. Frames that suffered fail their CRC; these counters
 /// tell a developer with a debugger why.
 pub(crate) struct LineCounters {
@@ -94,6 +99,8 @@ fn receive() {
     if status.rxne().bit_is_set() && !RX.push(byte) {
         count(&COUNTERS.dropped);
     }
+    #[cfg(feature = "embassy")]
+    ARRIVAL.wake();
 }
 
 #[cfg(not(feature = "feather"))]

@@ -5,6 +5,7 @@
 //! | [`ring`] | every board | bytes from the receive interrupt to the run loop |
 //! | [`mod@line`] | boards with a UART | the link over that ring: receiver, counters, embedded-io's traits |
 //! | [`byte_spi`] | boards that clock the TPM byte by byte | embedded-hal's `SpiBus` over one exchange |
+//! | `polled_spi` | asynchronous images (feature `embassy`) | embedded-hal-async's bus over a polled one |
 //! | [`provisioning`] | every board | the memory region with the node's record, from linker symbols |
 //! | [`settings`] | boards that keep settings | the memory region with them, from linker symbols |
 //! | [`noise`] | boards with a random number generator | its words, and the check that it does not repeat itself |
@@ -14,6 +15,7 @@
 //! | `desk` | boards with a bring-up image (feature `console`) | the technician's console over their parts |
 //! | [`timer`] | boards that do not use SysTick | time, sleep and delay over the chip's own timer |
 //! | `cortex_m::systick` | Arm M profile | time, sleep and delay over SysTick |
+//! | `cortex_m::alarms` | the same, asynchronous (feature `embassy`) | embassy's time over SysTick |
 //! | `cortex_m::sleep` | Arm M profile, with [`timer`] | sleep that the chip's timer ends |
 //! | `cortex_m::fault` | Arm M profile | the fault vector, stack overflow told from the rest |
 //!
@@ -30,6 +32,8 @@ pub mod image;
 pub mod last_words;
 pub mod line;
 pub mod noise;
+#[cfg(feature = "embassy")]
+pub mod polled_spi;
 pub mod provisioning;
 pub mod ring;
 pub mod settings;

@@ -86,6 +86,23 @@ pub fn build_bringup(board: &Board, profile: Profile) -> Result<PathBuf> {
     build_in(&target_dir(), board, profile, &binary, &features)
 }
 
+/// Builds a board's image with the asynchronous driver and returns its ELF.
+///
+/// # Errors
+///
+/// When the board has none, or the build fails; cargo's own output has gone to stderr.
+pub fn build_embassy(board: &Board, profile: Profile) -> Result<PathBuf> {
+    if board.manifest.embassy.is_none() {
+        bail!(
+            "boards/{} has no image under embassy (`embassy` in its manifest)",
+            board.name
+        );
+    }
+    let binary = format!("{}-embassy", board.package);
+    let features = ["--features", "embassy"];
+    build_in(&target_dir(), board, profile, &binary, &features)
+}
+
 fn build_in(
     target_dir: &Path,
     board: &Board,

@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
-pub use build::{Profile, build, build_bringup, build_plain, build_with, cargo, lint};
+pub use build::{
+    Profile, build, build_bringup, build_embassy, build_plain, build_with, cargo, lint,
+};
 pub use image::{ImageSize, image_size, symbol_address};
 
 /// One folder below `boards/`.
@@ -50,8 +52,21 @@ pub struct Manifest {
     /// Whether it has a bring-up image: a binary of the package's name and `-bringup`, built with the feature `console`.
     #[serde(default)]
     pub bringup: bool,
+    /// The image with the asynchronous driver, a binary of the package's name and `-embassy`, built with the feature
+    /// `embassy`; none for a board without.
+    pub embassy: Option<EmbassyImage>,
     /// How QEMU runs it; none for a board that it cannot run.
     pub qemu: Option<Machine>,
+}
+
+/// `[package.metadata.board.embassy]`: it does not log in, so its stack is in no scenario, and its budget has none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EmbassyImage {
+    /// Most bytes of flash.
+    pub flash_max: u64,
+    /// Most bytes of static data, the tasks' futures among them.
+    pub static_ram_max: u64,
 }
 
 /// `[package.metadata.board.serial]`.

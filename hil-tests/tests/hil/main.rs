@@ -14,6 +14,7 @@ mod boards;
 mod bus_cost;
 mod console;
 mod devid;
+mod embassy;
 mod emulated;
 mod faults;
 mod host_agent;

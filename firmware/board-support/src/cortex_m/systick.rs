@@ -13,7 +13,7 @@ use crate::wait::{Waiter, wait_us};
 
 /// Interrupts per second.
 const TICK_HZ: u32 = 1_000;
-const TICK_US: u32 = 1_000_000 / TICK_HZ;
+pub(super) const TICK_US: u32 = 1_000_000 / TICK_HZ;
 // A sleep ends at the next tick, which `wait` counts on.
 const _: () = assert!(TICK_US <= 1_000);
 
@@ -32,6 +32,41 @@ fn SysTick() {
         );
     }
     TICKS_LOW.store(next, Ordering::Release);
+    #[cfg(feature = "embassy")]
+    super::alarms::tick();
+}
+
+/// Milliseconds since start-up. For the tick's own handler, which nothing interrupts that changes them.
+#[cfg(feature = "embassy")]
+pub(super) fn ticks() -> u64 {
+    u64::from(TICKS_HIGH.load(Ordering::Relaxed)) << 32
+        | u64::from(TICKS_LOW.load(Ordering::Relaxed))
+}
+
+/// Microseconds since start-up at a core clock of `hz`, as [`Timer::now_us`], but from any context: where interrupts are masked
+/// a tick may be due that its handler cannot count yet. For less than a tick; who masks them for longer stops this clock.
+#[cfg(feature = "embassy")]
+pub(super) fn now_us_masked(hz: u32) -> u64 {
+    loop {
+        let high = TICKS_HIGH.load(Ordering::Relaxed);
+        let low = TICKS_LOW.load(Ordering::Acquire);
+        let mut left = SYST::get_current();
+        let due = SCB::is_pendst_pending();
+        if due {
+            // What was read may be of the period before.
+            left = SYST::get_current();
+        }
+        if low != TICKS_LOW.load(Ordering::Acquire) || high != TICKS_HIGH.load(Ordering::Relaxed) {
+            continue;
+        }
+        let ticks = (u64::from(high) << 32 | u64::from(low)) + u64::from(due);
+        // The counter is 0 when its tick becomes due, which is where the next period begins, and before the start.
+        let into_tick = match left {
+            0 => 0,
+            _ => TICK_US.saturating_sub(left / (hz / 1_000_000) + 1),
+        };
+        return ticks * u64::from(TICK_US) + u64::from(into_tick);
+    }
 }
 
 /// Milliseconds since start-up, wrapping after 49.7 days; for log lines, from any context.
