@@ -9,6 +9,7 @@
 //!     "budget": { "flash": 49152, "ram": 16384, "stack": 10240 },
 //!     "ok": true, "over": [],
 //!     "without_secure_sessions": { "flash": 33000, "static_ram": 5000 },
+//!     "embassy": { "flash": 29000, "static_ram": 4000, "budget": { "flash": 32768, "static_ram": 6144 } },
 //!     "scenarios": [ { "scenario": "two logins, P-256 EK", "stack": 9000 } ] } },
 //!   "tpm_part": { "flash": 8000, "budget": 8192, "ok": true, "wolftpm": 11988 },
 //!   "targets": { "thumbv6m-none-eabi": true },
@@ -18,7 +19,8 @@
 //! ```
 //!
 //! All sizes in bytes. `ram` is static data plus `stack`; both are null for a board that QEMU cannot run. `over` names
-//! the budgets that are exceeded. Each board also stands at the top level under its own name, the same object as below
+//! the budgets that are exceeded. `embassy` is the image with the asynchronous driver, null for a board without; it does not
+//! log in, so its stack is not measured. Each board also stands at the top level under its own name, the same object as below
 //! `boards`.
 
 use std::collections::BTreeMap;
@@ -29,7 +31,7 @@ use serde_json::Value;
 
 use super::stack::{self, Deepest};
 use super::tpm_part::{self, TpmPart};
-use crate::board::{self, Board, ImageSize, Profile};
+use crate::board::{self, Board, EmbassyImage, ImageSize, Profile};
 
 /// Most bytes, from the board's manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,15 +59,28 @@ pub struct BoardSize {
     pub budget: Budget,
     /// Whether every known size is within its budget.
     pub ok: bool,
-    /// The sizes that are not: `flash`, `ram`, `stack`.
+    /// The sizes that are not: `flash`, `ram`, `stack`, `embassy flash`, `embassy static_ram`.
     pub over: Vec<String>,
     /// Stack by scenario.
     pub scenarios: Vec<Deepest>,
     /// The same image without the sessions that guard the bus.
     pub without_secure_sessions: Plain,
+    /// The image with the asynchronous driver; `None` for a board without.
+    pub embassy: Option<Embassy>,
 }
 
-/// An image without the sessions that guard the bus, bytes.
+/// The image with the asynchronous driver, bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Embassy {
+    /// Code, constants, and the initial values of data.
+    pub flash: u64,
+    /// Static data, the tasks' futures among them.
+    pub static_ram: u64,
+    /// What they may be.
+    pub budget: Plain,
+}
+
+/// Sizes of an image of which no stack is known, such as one without the sessions that guard the bus, bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plain {
     /// Code, constants, and the initial values of data.
@@ -103,7 +118,29 @@ impl BoardSize {
                 flash: plain.flash,
                 static_ram: plain.ram,
             },
+            embassy: None,
         }
+    }
+
+    /// Judges the image with the asynchronous driver too.
+    #[must_use]
+    pub fn with_embassy(mut self, image: ImageSize, budget: EmbassyImage) -> Self {
+        let sizes = [
+            ("embassy flash", image.flash, budget.flash_max),
+            ("embassy static_ram", image.ram, budget.static_ram_max),
+        ];
+        let over = sizes.iter().filter(|(_, size, most)| size > most);
+        self.over.extend(over.map(|(name, ..)| (*name).to_owned()));
+        self.ok = self.over.is_empty();
+        self.embassy = Some(Embassy {
+            flash: image.flash,
+            static_ram: image.ram,
+            budget: Plain {
+                flash: budget.flash_max,
+                static_ram: budget.static_ram_max,
+            },
+        });
+        self
     }
 }
 
@@ -198,5 +235,10 @@ fn measure_board(board: &Board, progress: &mut dyn FnMut(&str)) -> Result<BoardS
     };
     let plain = board::image_size(&board::build_plain(board, Profile::Firmware)?)?;
     let image = board::image_size(&image)?;
-    Ok(BoardSize::of(image, plain, scenarios, budget))
+    let size = BoardSize::of(image, plain, scenarios, budget);
+    let Some(budget) = manifest.embassy else {
+        return Ok(size);
+    };
+    let embassy = board::image_size(&board::build_embassy(board, Profile::Firmware)?)?;
+    Ok(size.with_embassy(embassy, budget))
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use assay_hil_tests::board::ImageSize;
+use assay_hil_tests::board::{EmbassyImage, ImageSize};
 use assay_hil_tests::manufacture::{EkKind, Recipe};
 use assay_hil_tests::measure::bench::{BenchReport, LoginCost, OfHosts};
 use assay_hil_tests::measure::flows::{BusFlows, Flow, Flows};
@@ -360,6 +360,26 @@ fn a_board_that_nothing_can_run_has_no_stack_but_its_static_data_counts() {
         (size.stack, size.ram, size.over),
         (None, None, vec!["ram".to_owned()])
     );
+}
+
+#[test]
+fn the_image_under_embassy_has_a_budget_of_its_own() {
+    let with = |flash, ram| {
+        let budget = EmbassyImage {
+            flash_max: 30_000,
+            static_ram_max: 4_000,
+        };
+        board(40_000, 6_000, &[9_000]).with_embassy(ImageSize { flash, ram }, budget)
+    };
+    let size = with(30_000, 4_000);
+    assert!(size.ok && size.over.is_empty(), "{size:?}");
+    assert_eq!(
+        serde_json::to_value(&size).unwrap()["embassy"]["budget"]["static_ram"],
+        4_000
+    );
+    assert_eq!(with(30_001, 4_000).over, ["embassy flash"]);
+    assert_eq!(with(30_000, 4_001).over, ["embassy static_ram"]);
+    assert!(!with(30_000, 4_001).ok);
 }
 
 fn report(board: BoardSize, part: u64, builds: bool) -> SizeReport {

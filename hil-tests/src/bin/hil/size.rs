@@ -50,6 +50,16 @@ fn show(report: &SizeReport) {
             "{:<20} without secure sessions: flash {}, static {}",
             "", plain.flash, plain.static_ram
         );
+        if let Some(embassy) = board.embassy {
+            println!(
+                "{:<20} under embassy: flash {} of {}, static {} of {}",
+                "",
+                embassy.flash,
+                embassy.budget.flash,
+                embassy.static_ram,
+                embassy.budget.static_ram
+            );
+        }
     }
     let part = &report.tpm_part;
     println!(
