@@ -1,5 +1,7 @@
 //! What a method concluded.
 
+use std::borrow::Cow;
+
 use assay_common::policy::AttestorKind;
 
 /// One attribute, e.g. `tpm_ek.public_hash`. An attribute with several values is several of these.
@@ -8,7 +10,7 @@ pub struct Attribute {
     /// The method that vouches for it.
     pub origin: AttestorKind,
     /// Its full name, which begins with the method's [`origin`](AttestorKind::origin): `tpm_ek.public_hash`.
-    pub name: String,
+    pub name: Cow<'static, str>,
     /// Its value.
     pub value: String,
 }

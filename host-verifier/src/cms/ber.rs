@@ -4,6 +4,8 @@
 //! covers (the content's octets, the signed attributes, a certificate) stays as it was signed. For the same reason a length
 //! that is not minimal is refused rather than written anew.
 
+use std::borrow::Cow;
+
 use crate::crypto::encode;
 use crate::x509::der::tag;
 
@@ -45,14 +47,23 @@ pub enum BerError {
     Trailing(usize),
 }
 
-/// The DER of one BER element, which is all that `ber` holds. Never longer than `ber`.
+/// The DER of one BER element, which is all that `ber` holds: `ber` itself where nothing is to be changed. Never longer than `ber`.
 ///
 /// # Errors
 /// [`BerError`]. Never panics; time and memory are bounded by [`MAX_LEN`] times [`MAX_DEPTH`].
-pub fn to_der(ber: &[u8]) -> Result<Vec<u8>, BerError> {
+pub fn to_der(ber: &[u8]) -> Result<Cow<'_, [u8]>, BerError> {
     if ber.len() > MAX_LEN {
         return Err(BerError::TooLong(ber.len()));
     }
+    let mut input = Input { rest: ber };
+    if input.stays(MAX_DEPTH).is_some() && input.rest.is_empty() {
+        return Ok(Cow::Borrowed(ber));
+    }
+    written(ber).map(Cow::Owned)
+}
+
+/// The same, written anew from its beginning to its end.
+fn written(ber: &[u8]) -> Result<Vec<u8>, BerError> {
     let mut input = Input { rest: ber };
     let mut out = Vec::with_capacity(ber.len());
     let head = input.head()?;
@@ -127,6 +138,27 @@ impl<'a> Input<'a> {
         } else {
             Err(BerError::Length)
         }
+    }
+
+    /// Goes over the next element, if it is written as it stands: by the rules of [`Self::element`]. `None` says nothing but
+    /// that this is not known.
+    fn stays(&mut self, depth: usize) -> Option<()> {
+        let depth = depth.checked_sub(1)?;
+        let head = self.head().ok()?;
+        let contents = self.take(head.len?).ok()?;
+        if head.tag & CONSTRUCTED == 0 {
+            let hidden = matches!(head.tag | CONSTRUCTED, tag::SEQUENCE | tag::SET);
+            return (!hidden && !head.is_end()).then_some(());
+        }
+        let universal = head.tag & CLASS == 0;
+        if universal && !matches!(head.tag, tag::SEQUENCE | tag::SET) {
+            return None;
+        }
+        let mut inside = Input { rest: contents };
+        while !inside.rest.is_empty() {
+            inside.stays(depth)?;
+        }
+        Some(())
     }
 
     /// The element that begins with `head`, whose contents are next. `depth`: how many levels may still begin.
@@ -224,7 +256,36 @@ impl<'a> Input<'a> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    /// Heads and contents at random, many of them well-formed.
+    fn any_element() -> impl Strategy<Value = Vec<u8>> {
+        let tags = prop::sample::select(vec![
+            0x02, 0x04, 0x05, 0x10, 0x24, 0x30, 0x31, 0x23, 0x80, 0xa0, 0x00, 0x1f,
+        ]);
+        let leaf = prop::collection::vec(any::<u8>(), 0..6);
+        leaf.prop_recursive(6, 64, 4, move |inner| {
+            let inside = prop::collection::vec(inner, 0..4);
+            (tags.clone(), inside, 0..8_u8).prop_map(|(tag, inside, form)| {
+                let contents = inside.concat();
+                let len = contents.len() as u8;
+                match form {
+                    0 => [&[tag, 0x80][..], &contents, &[0, 0]].concat(),
+                    1 => [&[tag, 0x81, len][..], &contents].concat(),
+                    _ => [&[tag, len.min(0x7f)][..], &contents].concat(),
+                }
+            })
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_stays_is_what_would_be_written(ber in any_element()) {
+            prop_assert_eq!(written(&ber), to_der(&ber).map(Cow::into_owned));
+        }
+    }
 
     #[test]
     fn indefinite_lengths_become_definite() {
@@ -276,7 +337,8 @@ mod tests {
             // Contents of a primitive are nobody's business here, whatever they look like.
             &[0x80, 0x02, 0x30, 0x80],
         ] {
-            assert_eq!(to_der(der).as_deref(), Ok(der));
+            assert!(matches!(to_der(der), Ok(Cow::Borrowed(same)) if same == der));
+            assert_eq!(written(der).as_deref(), Ok(der));
         }
     }
 
@@ -312,6 +374,7 @@ mod tests {
             (&[0x30, 0x80, 0x00, 0x00, 0x00, 0x00], Trailing(2)),
         ] {
             assert_eq!(to_der(ber), Err(why), "{ber:x?}");
+            assert_eq!(written(ber), Err(why), "{ber:x?}");
         }
     }
 
@@ -326,6 +389,19 @@ mod tests {
             assert!(to_der(&nested(tag, MAX_DEPTH)).is_ok());
             assert_eq!(to_der(&nested(tag, MAX_DEPTH + 1)), Err(BerError::TooDeep));
             assert_eq!(to_der(&nested(tag, MAX_LEN / 4)), Err(BerError::TooDeep));
+        }
+        let definite = |levels: usize| {
+            let heads = (0..levels).rev().map(|inside| [0x30, 2 * inside as u8]);
+            heads.flatten().collect::<Vec<_>>()
+        };
+        for levels in [MAX_DEPTH - 1, MAX_DEPTH, MAX_DEPTH + 1] {
+            let der = definite(levels);
+            let expected = match levels > MAX_DEPTH {
+                true => Err(BerError::TooDeep),
+                false => Ok(der.clone()),
+            };
+            assert_eq!(written(&der), expected);
+            assert_eq!(to_der(&der).map(Cow::into_owned), expected);
         }
         let zeros = |len: usize| {
             let mut ber = vec![0x04, 0x82];

@@ -83,14 +83,16 @@ impl<'a> SignedData<'a> {
         let signers = at("signerInfos");
         let mut infos = fields.expect(tag::SET).map_err(signers)?.reader();
         fields.finish().map_err(at("SignedData"))?;
-        let mut all = Vec::new();
+        let (mut first, mut count) = (None, 0);
         while !infos.is_empty() {
-            all.push(infos.expect(tag::SEQUENCE).map_err(signers)?);
+            let info = infos.expect(tag::SEQUENCE).map_err(signers)?;
+            first.get_or_insert(info);
+            count += 1;
         }
-        let [only] = all.as_slice() else {
-            return Err(CmsError::Signers(all.len()));
+        let (Some(only), 1) = (first, count) else {
+            return Err(CmsError::Signers(count));
         };
-        let signer = signer(only)?;
+        let signer = signer(&only)?;
         if several || listed_digest != signer.digest {
             return Err(CmsError::DigestMismatch);
         }

@@ -17,14 +17,34 @@ use crate::text::Text;
 /// Deepest nesting of lists and objects.
 pub const MAX_DEPTH: usize = 16;
 
-/// The members of an object, each name once, in the order of their names.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Object<'a>(Vec<(Cow<'a, str>, Json<'a>)>);
+/// How many members are looked through one by one. More are put in order first, which with so few takes longer than all
+/// that is ever looked for in them.
+const FEW: usize = 32;
+/// For how many members there is room at once in an outermost object: the claims of a token.
+const USUAL: usize = 16;
+
+/// A name and what it stands for.
+type Member<'a> = (Cow<'a, str>, Json<'a>);
+
+/// The members of an object, each name once: up to [`FEW`] as they were read, more in the order of their names.
+#[derive(Debug, Clone, Default)]
+pub struct Object<'a>(Vec<Member<'a>>);
+
+/// The order of members says nothing.
+impl PartialEq for Object<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        let same = |(name, value): (&str, _)| other.get(name) == Some(value);
+        self.len() == other.len() && self.iter().all(same)
+    }
+}
 
 impl<'a> Object<'a> {
-    /// The members, or the name that two of them have. They are compared after all were read: to look for each in what is
-    /// there already would let a peer buy time with the square of its bytes.
-    fn of(mut members: Vec<(Cow<'a, str>, Json<'a>)>) -> Result<Self, Cow<'a, str>> {
+    /// The members, or the name that two of them have. They are compared after all were read: to look for each of many in
+    /// what is there already would let a peer buy time with the square of its bytes.
+    fn of(mut members: Vec<Member<'a>>) -> Result<Self, Cow<'a, str>> {
+        if members.len() <= FEW && all_differ(&members) {
+            return Ok(Self(members));
+        }
         members.sort_by(|(one, _), (other, _)| one.cmp(other));
         let twice = members.windows(2).find_map(|pair| match pair {
             [(one, _), (other, _)] if one == other => Some(one.clone()),
@@ -37,8 +57,14 @@ impl<'a> Object<'a> {
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Json<'a>> {
         let members = &self.0;
-        let at = members.binary_search_by(|(own, _)| (**own).cmp(name));
-        at.ok().and_then(|at| members.get(at)).map(|(_, it)| it)
+        let found = match members.len() <= FEW {
+            true => members.iter().find(|(own, _)| own == name),
+            false => {
+                let at = members.binary_search_by(|(own, _)| (**own).cmp(name));
+                at.ok().and_then(|at| members.get(at))
+            }
+        };
+        found.map(|(_, value)| value)
     }
 
     /// Whether there is a member of this name.
@@ -47,9 +73,17 @@ impl<'a> Object<'a> {
         self.get(name).is_some()
     }
 
-    /// Names and values.
+    /// Names and values, in no order that says anything.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Json<'a>)> {
         self.0.iter().map(|(name, value)| (&**name, value))
+    }
+
+    /// Names and values, in the order of the names.
+    #[must_use]
+    pub fn sorted(&self) -> Vec<(&str, &Json<'a>)> {
+        let mut members: Vec<_> = self.iter().collect();
+        members.sort_unstable_by_key(|(name, _)| *name);
+        members
     }
 
     /// The same, apart from the bytes that it stands in.
@@ -71,6 +105,30 @@ impl<'a> Object<'a> {
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+}
+
+/// Whether no two of at most [`FEW`] members have one name. Equal names have equal marks, and others hardly ever.
+fn all_differ(members: &[Member<'_>]) -> bool {
+    let mut marks: [u32; FEW] = [0; FEW];
+    for (at, (name, _)) in members.iter().enumerate() {
+        let (before, after) = marks.split_at_mut(at.min(FEW));
+        let own = mark(name);
+        let earlier = || members.iter().take(at).any(|(other, _)| other == name);
+        if before.contains(&own) && earlier() {
+            return false;
+        }
+        if let Some(place) = after.first_mut() {
+            *place = own;
+        }
+    }
+    true
+}
+
+/// Length, first and last byte of a name.
+fn mark(name: &str) -> u32 {
+    let byte = |byte: Option<&u8>| u32::from(byte.copied().unwrap_or_default());
+    let bytes = name.as_bytes();
+    (bytes.len() as u32) << 16 | byte(bytes.first()) << 8 | byte(bytes.last())
 }
 
 /// A value.
@@ -249,6 +307,9 @@ impl<'de> Visitor<'de> for Depth {
         let inner = self.deeper()?;
         let mut members = Vec::new();
         while let Some(name) = map.next_key::<Text<'de>>()? {
+            if self.0 == MAX_DEPTH && members.is_empty() {
+                members.reserve(USUAL);
+            }
             members.push((name.into(), map.next_value_seed(inner)?));
         }
         let object = Object::of(members).map_err(|name| {
@@ -262,7 +323,7 @@ impl<'de> Visitor<'de> for Depth {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 mod tests {
-    use super::{Json, MAX_DEPTH, object};
+    use super::{FEW, Json, MAX_DEPTH, object};
 
     #[test]
     fn values_are_what_they_were() {
@@ -306,12 +367,50 @@ mod tests {
     #[test]
     fn members_are_found_and_shown_by_their_names_whatever_their_order() {
         let read = object(br#"{"c":3,"\u0062":"2","a":{"z":1,"y":2},"":0}"#).unwrap();
-        let names: Vec<_> = read.iter().map(|(name, _)| name).collect();
+        let names: Vec<_> = read.sorted().iter().map(|(name, _)| *name).collect();
         assert_eq!(names, ["", "a", "b", "c"]);
         assert_eq!(read.get("b").and_then(Json::text), Some("2"));
         let inner = read.get("a").and_then(Json::object).unwrap();
         assert_eq!(inner.get("y"), Some(&Json::Number(2.into())));
         assert!(!inner.contains_key("a") && !inner.is_empty());
+    }
+
+    #[test]
+    fn few_members_and_many_are_found_and_told_apart_alike() {
+        for count in [1, FEW - 1, FEW, FEW + 1, 4 * FEW] {
+            // Of one length, with equal first and last bytes.
+            let name = |at: usize| format!("a{at:04}z");
+            let members: Vec<_> = (0..count)
+                .map(|at| format!("\"{}\":{at}", name(at)))
+                .collect();
+            let written = |members: &[String]| format!("{{{}}}", members.join(","));
+            let text = written(&members);
+            let read = object(text.as_bytes()).unwrap();
+            for at in 0..count {
+                assert_eq!(read.get(&name(at)), Some(&Json::Number(at.into())), "{at}");
+            }
+            assert_eq!((read.len(), read.get("a9999z")), (count, None));
+            let sorted: Vec<_> = read.sorted().into_iter().map(|(name, _)| name).collect();
+            assert_eq!(sorted, (0..count).map(name).collect::<Vec<_>>());
+
+            let back: Vec<_> = members.iter().rev().cloned().collect();
+            let back = written(&back);
+            assert_eq!(object(back.as_bytes()).unwrap(), read);
+            for at in [0, count / 2, count - 1] {
+                let mut twice = members.clone();
+                twice.push(format!("\"{}\":7", name(at)));
+                let error = object(written(&twice).as_bytes()).unwrap_err();
+                let told = format!("{:?} is there twice", name(at));
+                assert!(error.to_string().contains(&told), "{error}");
+            }
+            let mut other = members.clone();
+            if let Some(last) = other.last_mut() {
+                last.push('0');
+                last.push('1');
+            }
+            let other = written(&other);
+            assert_ne!(object(other.as_bytes()).unwrap(), read);
+        }
     }
 
     #[test]

@@ -117,28 +117,26 @@ pub fn parse(token: &[u8]) -> Result<Unverified<'_>, JwtError> {
     if token.len() > MAX_TOKEN {
         return Err(JwtError::TooLong(token.len()));
     }
-    // In a text dots are found faster than among bytes.
-    let three = match core::str::from_utf8(token) {
-        Ok(text) => three(text.split('.').map(str::as_bytes)),
-        Err(_) => three(token.split(|byte| *byte == b'.')),
-    };
-    let Some([header, claims, signature]) = three else {
-        let parts = token.split(|byte| *byte == b'.').count();
-        return Err(JwtError::Parts(parts));
-    };
-    let signed = header.len() + 1 + claims.len();
+    let (signed, header, claims, signature) = three(token)
+        .ok_or_else(|| JwtError::Parts(1 + memchr::memchr_iter(b'.', token).count()))?;
     Ok(Unverified {
         header: Cow::Owned(read_header(&decode(header, Part::Header)?)?),
-        signed: token.get(..signed).unwrap_or_default(),
+        signed,
         claims: Cow::Owned(decode(claims, Part::Claims)?),
         signature: Cow::Owned(decode(signature, Part::Signature)?),
     })
 }
 
-/// All parts, if they are three.
-fn three<'a>(mut parts: impl Iterator<Item = &'a [u8]>) -> Option<[&'a [u8]; 3]> {
-    let three = [parts.next()?, parts.next()?, parts.next()?];
-    parts.next().is_none().then_some(three)
+/// What is signed, and its parts and the one behind it, if these are three.
+fn three(token: &[u8]) -> Option<(&[u8], &[u8], &[u8], &[u8])> {
+    let mut dots = memchr::memchr_iter(b'.', token);
+    let (first, second) = (dots.next()?, dots.next()?);
+    if dots.next().is_some() {
+        return None;
+    }
+    let (signed, signature) = token.split_at_checked(second)?;
+    let (header, claims) = signed.split_at_checked(first)?;
+    Some((signed, header, claims.get(1..)?, signature.get(1..)?))
 }
 
 /// Strict: the alphabet of RFC 4648 section 5, no padding, no stray bits in the last character, not empty.

@@ -69,7 +69,7 @@ spec:
             .iter()
             .map(|(name, value)| Attribute {
                 origin: AttestorKind::TPM_EK,
-                name: (*name).to_owned(),
+                name: (*name).to_owned().into(),
                 value: (*value).to_owned(),
             })
             .collect();

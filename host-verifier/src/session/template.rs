@@ -217,7 +217,7 @@ mod tests {
     fn attribute(name: &str, value: &str) -> Attribute {
         Attribute {
             origin: AttestorKind::TPM_EK,
-            name: name.to_owned(),
+            name: name.to_owned().into(),
             value: value.to_owned(),
         }
     }

@@ -272,7 +272,7 @@ pub(super) fn attributes(session: &SessionRecord) -> Result<String, StoreError> 
     let attributes: Vec<_> = session
         .attributes
         .iter()
-        .map(|a| (a.origin.to_string(), a.name.as_str(), a.value.as_str()))
+        .map(|a| (a.origin.to_string(), &*a.name, a.value.as_str()))
         .collect();
     serde_json::to_string(&attributes).map_err(|_| StoreError::Damaged("session"))
 }
@@ -339,7 +339,7 @@ pub(super) fn read_session(row: &impl Columns) -> Result<SessionRecord, StoreErr
         let origin = AttestorKind::from_name(&origin).ok_or_else(damaged)?;
         Ok(Attribute {
             origin,
-            name,
+            name: name.into(),
             value,
         })
     });

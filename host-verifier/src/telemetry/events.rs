@@ -181,9 +181,9 @@ pub fn by_name(attributes: &[Attribute]) -> Map<String, Value> {
     let mut map = Map::new();
     for attribute in attributes {
         let value = Value::from(attribute.value.clone());
-        match map.get_mut(&attribute.name) {
+        match map.get_mut(&*attribute.name) {
             None => {
-                map.insert(attribute.name.clone(), value);
+                map.insert(attribute.name.to_string(), value);
             }
             Some(Value::Array(values)) => values.push(value),
             Some(first) => *first = Value::Array(vec![first.take(), value]),

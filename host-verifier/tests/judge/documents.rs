@@ -51,7 +51,11 @@ fn attribute_tables_list_exactly_the_attributes() {
     let (_pki, certificate, anchor) = ek::manufactured();
     let config = json!({"manufacturerCAs": [anchor]});
     let claims = ek::claims(config, &ek::Sent::with_certificate(&certificate)).unwrap();
-    let names: BTreeSet<String> = claims.attributes.into_iter().map(|a| a.name).collect();
+    let names: BTreeSet<String> = claims
+        .attributes
+        .into_iter()
+        .map(|a| a.name.into_owned())
+        .collect();
     assert_eq!(column(EK, "Attributes"), names);
 
     let claims = quote_rules::Bound::new()
@@ -66,7 +70,7 @@ fn attribute_tables_list_exactly_the_attributes() {
             if a.name.starts_with("tpm_quote.pcr.") {
                 "tpm_quote.pcr.<bank>.<index>".into()
             } else {
-                a.name
+                a.name.into_owned()
             }
         })
         .collect();

@@ -74,7 +74,7 @@ impl Login {
                 AttestorKind::TPM_EK,
                 vec![Attribute {
                     origin: AttestorKind::TPM_EK,
-                    name: "tpm_ek.public_hash".to_owned(),
+                    name: "tpm_ek.public_hash".into(),
                     value: "3f".to_owned(),
                 }],
             )],

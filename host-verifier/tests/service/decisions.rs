@@ -31,7 +31,7 @@ impl Attestor for Says {
         let value = String::from_utf8_lossy(payload).into_owned();
         let attribute = Attribute {
             origin: self.0,
-            name: format!("{}.said", self.0.origin().unwrap()),
+            name: format!("{}.said", self.0.origin().unwrap()).into(),
             value,
         };
         Ok(Judged::Proven(Box::new(Claims {

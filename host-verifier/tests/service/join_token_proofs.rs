@@ -95,7 +95,7 @@ fn errand(login: &[u8], payload: &[u8]) -> Result<Box<dyn Errand>, AttestError> 
 fn context() -> ErrandContext {
     let proven = |name: &str, value: &str| Attribute {
         origin: AttestorKind::TPM_EK,
-        name: name.to_owned(),
+        name: name.to_owned().into(),
         value: value.to_owned(),
     };
     ErrandContext {

@@ -28,12 +28,12 @@ pub(crate) fn login(number: u8, ek: &str) -> LoginRecord {
             attributes: vec![
                 Attribute {
                     origin: AttestorKind::TPM_EK,
-                    name: "tpm_ek.public_hash".to_owned(),
+                    name: "tpm_ek.public_hash".into(),
                     value: ek.to_owned(),
                 },
                 Attribute {
                     origin: AttestorKind::TPM_QUOTE,
-                    name: "tpm_quote.note".to_owned(),
+                    name: "tpm_quote.note".into(),
                     value: "quotes \" and '; DROP TABLE nodes; --\u{0}é".to_owned(),
                 },
             ],

@@ -40,9 +40,9 @@ pub enum Kind {
     Rsa1024,
 }
 
-/// Pinned certificates.
+/// Pinned certificates, by their kind and their region.
 #[derive(Clone, Debug, Default)]
-pub struct Certificates(BTreeMap<(String, Kind), Vec<Certificate>>);
+pub struct Certificates(BTreeMap<Kind, BTreeMap<String, Vec<Certificate>>>);
 
 /// Why a file holds no list of them.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -174,7 +174,8 @@ impl Certificates {
             (Label::Stated(stated), Some(kind)) if stated == kind => kind,
             _ => return Err(PageError::Key(line)),
         };
-        let pinned = self.0.entry((region.name().to_owned(), kind)).or_default();
+        let of_kind = self.0.entry(kind).or_default();
+        let pinned = of_kind.entry(region.name().to_owned()).or_default();
         if pinned.iter().all(|known| known.der() != certificate.der()) {
             if pinned.len() == MOST {
                 return Err(PageError::TooMany(line));
@@ -186,11 +187,14 @@ impl Certificates {
 
     /// Takes over those of another file.
     fn add(&mut self, other: Self) {
-        for (place, certificates) in other.0 {
-            let pinned = self.0.entry(place).or_default();
-            for certificate in certificates {
-                if pinned.iter().all(|known| known.der() != certificate.der()) {
-                    pinned.push(certificate);
+        for (kind, regions) in other.0 {
+            let of_kind = self.0.entry(kind).or_default();
+            for (region, certificates) in regions {
+                let pinned = of_kind.entry(region).or_default();
+                for certificate in certificates {
+                    if pinned.iter().all(|known| known.der() != certificate.der()) {
+                        pinned.push(certificate);
+                    }
                 }
             }
         }
@@ -199,14 +203,14 @@ impl Certificates {
     /// Those that are pinned for a region.
     #[must_use]
     pub fn of(&self, region: &str, kind: Kind) -> &[Certificate] {
-        let pinned = self.0.get(&(region.to_owned(), kind));
+        let pinned = self.0.get(&kind).and_then(|regions| regions.get(region));
         pinned.map_or(&[], Vec::as_slice)
     }
 
     /// For how many regions there is one of this kind.
     #[must_use]
     pub fn regions(&self, kind: Kind) -> usize {
-        self.0.keys().filter(|(_, of)| *of == kind).count()
+        self.0.get(&kind).map_or(0, BTreeMap::len)
     }
 
     /// Whether there is none.
@@ -218,7 +222,7 @@ impl Certificates {
     /// When the first of a kind ends.
     #[must_use]
     pub fn first_end(&self, kind: Kind) -> Option<UnixTime> {
-        let of_kind = self.0.iter().filter(|((_, of), _)| *of == kind);
+        let of_kind = self.0.get(&kind).into_iter().flatten();
         let each = of_kind.flat_map(|(_, certificates)| certificates);
         each.map(Certificate::not_after).min()
     }
@@ -227,8 +231,8 @@ impl Certificates {
     /// a certificate before it ends, so its successor is missing here.
     #[must_use]
     pub fn ending_before(&self, kind: Kind, at: UnixTime) -> Vec<(&str, UnixTime)> {
-        let of_kind = self.0.iter().filter(|((_, of), _)| *of == kind);
-        let each = of_kind.flat_map(|((region, _), certificates)| {
+        let of_kind = self.0.get(&kind).into_iter().flatten();
+        let each = of_kind.flat_map(|(region, certificates)| {
             certificates
                 .iter()
                 .map(move |one| (region.as_str(), one.not_after()))

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::error::DocumentError;
 use super::payload::MAX_DOCUMENT;
-use crate::cloud::aws::{Place, PlaceError, is_id};
+use crate::cloud::aws::{Partition, Place, PlaceError, is_account, is_id};
 
 /// What is used of a document. AWS adds members now and then, so others are passed over; none of these stands there twice.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -46,7 +46,7 @@ impl Document {
         let text = core::str::from_utf8(text).map_err(|_| wrong("it is no text"))?;
         let document: Self = serde_json::from_str(text)
             .map_err(|_| wrong("a member is missing, there twice, or not of its form"))?;
-        document.place()?;
+        document.partition()?;
         if !is_id(&document.instance_id, "i") {
             return Err(wrong("instanceId is none"));
         }
@@ -69,13 +69,26 @@ impl Document {
     /// # Errors
     /// [`DocumentError::Document`]. Not for a document out of [`Document::parse`].
     pub fn place(&self) -> Result<Place, DocumentError> {
-        Place::new(&self.account_id, &self.region).map_err(|wrong| {
-            DocumentError::Document(match wrong {
-                PlaceError::Account => "accountId is not twelve digits",
-                _ => "region is none of a known partition",
-            })
-        })
+        Place::new(&self.account_id, &self.region).map_err(nowhere)
     }
+
+    /// In which part of AWS the instance lives, by its account and its region.
+    ///
+    /// # Errors
+    /// As [`Self::place`].
+    pub fn partition(&self) -> Result<Partition, DocumentError> {
+        match is_account(&self.account_id) {
+            true => Partition::of_region(&self.region).map_err(nowhere),
+            false => Err(nowhere(PlaceError::Account)),
+        }
+    }
+}
+
+const fn nowhere(wrong: PlaceError) -> DocumentError {
+    DocumentError::Document(match wrong {
+        PlaceError::Account => "accountId is not twelve digits",
+        _ => "region is none of a known partition",
+    })
 }
 
 /// Letters, digits, dots and dashes, at most 64.

@@ -10,6 +10,7 @@ pub mod payload;
 pub mod rules;
 pub mod verify;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use assay_common::policy::AttestorKind;
@@ -167,7 +168,7 @@ impl Attestor for AwsIid {
         match rules.check(&document, cx.now)? {
             Asks::Nothing => {
                 rules.alone(&document)?;
-                Ok(Judged::Proven(Box::new(claims(rules, &document, None)?)))
+                Ok(Judged::Proven(Box::new(claims(rules, document, None)?)))
             }
             asks => Ok(Judged::Errand(Box::new(AskAws {
                 attestor: self.clone(),
@@ -199,84 +200,84 @@ impl Errand for AskAws {
         let answer = serde_json::from_slice(answer).map_err(answer::unreadable)?;
         let rules = &self.attestor.0.rules;
         let known = answer::decide(rules, &self.document, &answer)?;
-        claims(rules, &self.document, Some(&known))
+        claims(rules, self.document, Some(&known))
     }
 }
 
 fn claims(
     rules: &Rules,
-    document: &Document,
+    document: Document,
     known: Option<&Known<'_>>,
 ) -> Result<Claims, AttestError> {
     let kind = AttestorKind::AWS_IID;
-    let place = document.place()?;
+    let identity = [
+        "aws",
+        document.partition()?.name(),
+        &document.account_id,
+        &document.region,
+        &document.instance_id,
+    ];
+    let identity = identity.join(":");
     let mut attributes = Vec::with_capacity(ALWAYS.len());
-    let mut give = |name: &str, value: &str| {
+    let mut give = |name: Cow<'static, str>, value: String| {
         attributes.push(Attribute {
             origin: kind,
-            name: name.to_owned(),
-            value: value.to_owned(),
+            name,
+            value,
         });
     };
     // What the instance is now; the document has what it was when it was started.
     let instance = known.map(|known| known.instance);
-    let instance_type = instance.map_or(&document.instance_type, |now| &now.instance_type);
+    let instance_type = instance.map(|now| now.instance_type.clone());
     let values = [
-        &document.account_id,
-        &document.instance_id,
-        &document.region,
-        &document.availability_zone,
-        &document.image_id,
-        instance_type,
+        document.account_id,
+        document.instance_id,
+        document.region,
+        document.availability_zone,
+        document.image_id,
+        instance_type.unwrap_or(document.instance_type),
     ];
     for (name, value) in ALWAYS.into_iter().zip(values) {
-        give(name, value);
+        give(name.into(), value);
     }
     if let Some(known) = known {
         let [group_id, group_name, vpc, subnet] = ANSWERED;
         for group in &known.instance.security_groups {
-            give(group_id, &group.id);
-            give(group_name, &group.name);
+            give(group_id.into(), group.id.clone());
+            give(group_name.into(), group.name.clone());
         }
         for (name, value) in [
             (vpc, &known.instance.vpc_id),
             (subnet, &known.instance.subnet_id),
         ] {
             if let Some(value) = value {
-                give(name, value);
+                give(name.into(), value.clone());
             }
         }
         // AWS has no tag without a name; an attribute without one would be the beginning of all others.
         let tags = known.instance.tags.iter();
         let gives = |name: &String| !name.is_empty() && rules.gives_tag(name);
         for (name, value) in tags.filter(|(name, _)| gives(name)) {
-            give(&format!("{TAG}{name}"), value);
+            give([TAG, name].concat().into(), value.clone());
         }
         for role in &known.roles {
-            give(ROLE, role);
+            give(ROLE.into(), (*role).to_owned());
         }
         if let Some(encrypted) = known.encrypted {
-            give(ENCRYPTED, &encrypted.to_string());
+            give(ENCRYPTED.into(), encrypted.to_string());
         }
         if let Some(created) = known.image_created {
-            give(IMAGE_CREATED, &created.to_string());
+            give(IMAGE_CREATED.into(), created.to_string());
         }
     }
     let ips = instance.map(|now| [&now.private_ip, &now.public_ip]);
     let ips = ips.into_iter().flatten().flatten();
     let ips = ips.chain(&document.private_ip).map(String::as_str);
-    let identity = [
-        "aws",
-        place.region().partition().name(),
-        &document.account_id,
-        &document.region,
-        &document.instance_id,
-    ];
     Ok(Claims {
         kind,
         attributes,
         facts: Facts {
-            identity: Some(identity.join(":")),
+            identity: Some(identity),
             addresses: source::addresses(ips),
             ..Facts::default()
         },

@@ -18,13 +18,12 @@ const ALGORITHMS: [Algorithm; 2] = [Algorithm::RS256, Algorithm::ES384];
 
 /// Whether a proof by this method can have this attribute, whatever the settings.
 pub(super) fn may_give(attribute: &str) -> bool {
-    attribute.strip_prefix("aws_token.").is_some_and(|name| {
-        let tag = |prefix: &&str| {
-            name.strip_prefix(*prefix)
-                .is_some_and(|tag| !tag.is_empty())
-        };
-        NAMES.contains(&name) || TAGS.iter().any(tag)
-    })
+    let tag = |prefix: &&str| {
+        attribute
+            .strip_prefix(*prefix)
+            .is_some_and(|tag| !tag.is_empty())
+    };
+    NAMES.contains(&attribute) || TAGS.iter().any(tag)
 }
 
 /// The attestor of an `aws_token` entry. AWS accounts are issuers of their own: there is one judge for each that is configured.
@@ -84,9 +83,9 @@ impl Attestor for AwsToken {
     }
 
     fn attributes(&self) -> Vec<String> {
-        let fixed = NAMES.iter().map(|name| format!("aws_token.{name}"));
+        let fixed = NAMES.into_iter().map(str::to_owned);
         fixed
-            .chain(TAGS.iter().map(|tag| format!("aws_token.{tag}*")))
+            .chain(TAGS.iter().map(|tag| format!("{tag}*")))
             .collect()
     }
 

@@ -1,6 +1,7 @@
 //! What `aws_token` asks of a token beyond the engine's checks, and what it makes of it.
 
 use core::time::Duration;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use assay_common::login::Transcript;
@@ -23,19 +24,27 @@ const MAX_VALUE: usize = 2048;
 /// Most organizational units of a path, and most tags of a kind.
 const MOST: usize = 64;
 
-/// The attributes that have one name, without the method's.
+/// The attributes that have one name.
 pub(super) const NAMES: [&str; 8] = [
-    "account.id",
-    "org.id",
-    "ou_path",
-    "source_region",
-    "identity_store_user_id",
-    "principal_arn",
-    "ec2.instance.arn",
-    "lambda.function.arn",
+    ACCOUNT,
+    ORGANIZATION,
+    PATH,
+    REGION,
+    USER,
+    PRINCIPAL,
+    INSTANCE,
+    FUNCTION,
 ];
+const ACCOUNT: &str = "aws_token.account.id";
+const ORGANIZATION: &str = "aws_token.org.id";
+const PATH: &str = "aws_token.ou_path";
+const REGION: &str = "aws_token.source_region";
+const USER: &str = "aws_token.identity_store_user_id";
+const PRINCIPAL: &str = "aws_token.principal_arn";
+const INSTANCE: &str = "aws_token.ec2.instance.arn";
+const FUNCTION: &str = "aws_token.lambda.function.arn";
 /// What the attributes of tags begin with.
-pub(super) const TAGS: [&str; 2] = ["principal_tags.", "request_tags."];
+pub(super) const TAGS: [&str; 2] = ["aws_token.principal_tags.", "aws_token.request_tags."];
 
 /// The rules of one issuer.
 #[derive(Debug)]
@@ -148,26 +157,25 @@ pub(super) fn claims(rules: &Rules, token: &jwt::Claims<'_>) -> Result<Claims, A
         return Err(refused("no-source-instance", detail));
     }
     let function = sts.text("lambda_source_function_arn")?;
-    let one = |name: &'static str, value: Option<&str>| value.map(|value| named(name, value));
-    let mut attributes: Vec<_> = [
-        one("account.id", Some(account)),
-        one("org.id", organization),
-        one("source_region", sts.text("source_region")?),
-        one(
-            "identity_store_user_id",
-            sts.text("identity_store_user_id")?,
-        ),
-        one("principal_arn", Some(principal)),
-        one("ec2.instance.arn", instance),
-        one("lambda.function.arn", function),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
-    attributes.extend(sts.path()?.into_iter().map(|unit| named("ou_path", unit)));
-    for (prefix, tags) in TAGS.iter().zip([tags, sts.tags(REQUEST_TAGS)?]) {
+    let ones = [
+        (ACCOUNT, Some(account)),
+        (ORGANIZATION, organization),
+        (REGION, sts.text("source_region")?),
+        (USER, sts.text("identity_store_user_id")?),
+        (PRINCIPAL, Some(principal)),
+        (INSTANCE, instance),
+        (FUNCTION, function),
+    ];
+    let (units, request_tags) = (sts.path()?, sts.tags(REQUEST_TAGS)?);
+    let several = units.len() + tags.len() + request_tags.len();
+    let mut attributes = Vec::with_capacity(ones.len() + several);
+    for (name, value) in ones {
+        attributes.extend(value.map(|value| named(name, value)));
+    }
+    attributes.extend(units.into_iter().map(|unit| named(PATH, unit)));
+    for (prefix, tags) in TAGS.into_iter().zip([tags, request_tags]) {
         let tags = tags.into_iter();
-        attributes.extend(tags.map(|(key, value)| tagged(prefix, key, value)));
+        attributes.extend(tags.map(|(key, value)| named([prefix, key].concat(), value)));
     }
     // The best name that the token gives: all that assume a role have the same subject.
     let identity = instance.or(function).unwrap_or(principal);
@@ -181,14 +189,10 @@ pub(super) fn claims(rules: &Rules, token: &jwt::Claims<'_>) -> Result<Claims, A
     })
 }
 
-fn named(name: &str, value: &str) -> Attribute {
-    tagged("", name, value)
-}
-
-fn tagged(prefix: &str, name: &str, value: &str) -> Attribute {
+fn named(name: impl Into<Cow<'static, str>>, value: &str) -> Attribute {
     Attribute {
         origin: AttestorKind::AWS_TOKEN,
-        name: ["aws_token.", prefix, name].concat(),
+        name: name.into(),
         value: value.to_owned(),
     }
 }
@@ -281,7 +285,7 @@ impl<'a> Sts<'a> {
             None => Ok(Vec::new()),
             Some(Json::Object(tags)) if tags.len() > MOST => Err(wrong(name, "too many")),
             Some(Json::Object(tags)) => {
-                let tags = tags.iter().filter(|(key, _)| !key.is_empty());
+                let tags = tags.sorted().into_iter().filter(|(key, _)| !key.is_empty());
                 tags.map(|(key, value)| Ok((key, value_of(name, value)?)))
                     .collect()
             }

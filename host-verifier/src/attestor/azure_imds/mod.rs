@@ -6,6 +6,7 @@ pub mod error;
 pub mod payload;
 pub mod verify;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use assay_common::login::proof_nonce;
@@ -26,28 +27,32 @@ use crate::cloud::azure::{FindMachine, Found, Guid, Machine};
 use crate::outside::Outside;
 use crate::x509::Certificate;
 
-/// The attributes that are always given, without the method's name.
-const NAMES: [&str; 3] = ["tenant.id", "subscription.id", "vm.id"];
+/// The attributes that are always given.
+const NAMES: [&str; 3] = [
+    "azure_imds.tenant.id",
+    "azure_imds.subscription.id",
+    "azure_imds.vm.id",
+];
 /// Those that the resource manager knows.
 const OF_MACHINES: [&str; 8] = [
-    "vm.name",
-    "vm.size",
-    "vmss.name",
-    "location",
-    "resource_group",
-    "network_security_group",
-    "virtual_network",
-    "virtual_network_subnet",
+    "azure_imds.vm.name",
+    "azure_imds.vm.size",
+    "azure_imds.vmss.name",
+    "azure_imds.location",
+    "azure_imds.resource_group",
+    "azure_imds.network_security_group",
+    "azure_imds.virtual_network",
+    "azure_imds.virtual_network_subnet",
 ];
 /// What those of tags begin with.
-const TAG: &str = "vm.tag.";
+const TAG: &str = "azure_imds.vm.tag.";
 
 /// Whether a proof by this method can have this attribute, whatever the settings.
 pub(super) fn may_give(attribute: &str) -> bool {
-    attribute.strip_prefix("azure_imds.").is_some_and(|name| {
-        let tag = name.strip_prefix(TAG).is_some_and(|key| !key.is_empty());
-        NAMES.contains(&name) || OF_MACHINES.contains(&name) || tag
-    })
+    let tag = attribute.strip_prefix(TAG);
+    NAMES.contains(&attribute)
+        || OF_MACHINES.contains(&attribute)
+        || tag.is_some_and(|key| !key.is_empty())
 }
 
 /// The nonce that the agent asks with: of this login, as Azure takes one (letters and digits, at most 32).
@@ -113,10 +118,9 @@ impl Attestor for AzureImds {
         {
             names.extend(OF_MACHINES);
         }
-        let named = |name: &&str| format!("azure_imds.{name}");
         let tags = self.rules.tag_keys.iter();
-        let tags = tags.map(|key| format!("azure_imds.{TAG}{key}"));
-        names.iter().map(named).chain(tags).collect()
+        let tags = tags.map(|key| [TAG, key].concat());
+        names.into_iter().map(str::to_owned).chain(tags).collect()
     }
 
     fn binds_first_use(&self) -> bool {
@@ -229,6 +233,9 @@ impl Errand for Ask {
     }
 }
 
+/// An attribute's name and value.
+type Named = (Cow<'static, str>, String);
+
 fn claims(
     rules: &Rules,
     signed: &Signed,
@@ -237,17 +244,18 @@ fn claims(
     let kind = AttestorKind::AZURE_IMDS;
     let document = &signed.document;
     let text = |id: &Guid| id.as_str().to_owned();
-    let mut named = vec![
-        ("tenant.id".to_owned(), text(&rules.tenant(signed)?.id)),
-        ("subscription.id".to_owned(), text(&document.subscription)),
-        ("vm.id".to_owned(), text(&document.vm_id)),
+    let [tenant, subscription, vm] = NAMES;
+    let mut named: Vec<Named> = vec![
+        (tenant.into(), text(&rules.tenant(signed)?.id)),
+        (subscription.into(), text(&document.subscription)),
+        (vm.into(), text(&document.vm_id)),
     ];
     if let Some(machine) = machine {
         of_machine(machine, &rules.tag_keys, &mut named)?;
     }
-    let attribute = |(name, value): (String, String)| Attribute {
+    let attribute = |(name, value): Named| Attribute {
         origin: kind,
-        name: ["azure_imds.", &name].concat(),
+        name,
         value,
     };
     Ok(Claims {
@@ -267,34 +275,42 @@ const MAX_VALUE: usize = 1024;
 fn of_machine(
     machine: &Machine,
     tag_keys: &[String],
-    named: &mut Vec<(String, String)>,
+    named: &mut Vec<Named>,
 ) -> Result<(), AttestError> {
-    let mut put = |name: &str, value: &str| {
-        let one = (name.to_owned(), value.to_owned());
+    let mut put = |name: Cow<'static, str>, value: &str| {
+        let one = (name, value.to_owned());
         if !value.is_empty() && !named.contains(&one) {
             named.push(one);
         }
     };
-    put("vm.name", &machine.name);
-    put("vm.size", &machine.size);
-    put(
-        "vmss.name",
-        machine.scale_set.as_deref().unwrap_or_default(),
-    );
-    put("location", &machine.location);
-    put("resource_group", &machine.resource_group.to_lowercase());
+    let [
+        name,
+        size,
+        scale_set,
+        location,
+        group,
+        security,
+        network,
+        subnetwork,
+    ] = OF_MACHINES;
+    put(name.into(), &machine.name);
+    put(size.into(), &machine.size);
+    let of = machine.scale_set.as_deref();
+    put(scale_set.into(), of.unwrap_or_default());
+    put(location.into(), &machine.location);
+    put(group.into(), &machine.resource_group.to_lowercase());
     for group in machine.security_groups() {
-        put("network_security_group", group.name());
+        put(security.into(), group.name());
     }
     for subnet in machine.subnets() {
-        put("virtual_network", subnet.outer_name());
-        put("virtual_network_subnet", subnet.name());
+        put(network.into(), subnet.outer_name());
+        put(subnetwork.into(), subnet.name());
     }
     for key in tag_keys {
         // The names of tags have no case.
         let mut tags = machine.tags.iter();
         if let Some((_, value)) = tags.find(|(name, _)| name.eq_ignore_ascii_case(key)) {
-            put(&format!("{TAG}{key}"), value);
+            put([TAG, key].concat().into(), value);
         }
     }
     let long = named.iter().find(|(_, value)| value.len() > MAX_VALUE);
@@ -303,7 +319,10 @@ fn of_machine(
         Some((name, _)) => Err(AttestError::new(
             Fault::Refused,
             "attribute-too-long",
-            format!("{name} has more than {MAX_VALUE} bytes"),
+            format!(
+                "{} has more than {MAX_VALUE} bytes",
+                name.strip_prefix("azure_imds.").unwrap_or(name)
+            ),
         )),
     }
 }

@@ -235,15 +235,15 @@ fn check_name(signer: &Certificate, domain: &'static str) -> Result<(), ImdsErro
 }
 
 fn is_at_or_below(name: &str, domain: &str) -> bool {
-    let name = name.to_ascii_lowercase();
     let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
     let label = |label: &str| !label.is_empty() && label.bytes().all(plain);
-    let above = match name.strip_suffix(domain) {
-        Some("") => return true,
-        Some(above) => above.strip_suffix('.'),
-        None => None,
+    let split = name.len().checked_sub(domain.len());
+    let above = match split.and_then(|at| name.split_at_checked(at)) {
+        Some((above, end)) if end.eq_ignore_ascii_case(domain) => above,
+        _ => return false,
     };
-    above.is_some_and(|above| above.split('.').all(label))
+    let above_dot = above.strip_suffix('.');
+    above.is_empty() || above_dot.is_some_and(|above| above.split('.').all(label))
 }
 
 fn check_time(document: &Document, now: Timestamp) -> Result<(), ImdsError> {

@@ -22,21 +22,19 @@ use crate::cloud::azure::{FindMachine, Found, Wanted};
 use crate::jwt::{self, Waiting};
 use crate::outside::Outside;
 
-/// The attributes, without the method's name. The first two are always given.
+/// The attributes. The first two are always given.
 const NAMES: [&str; 6] = [
-    "tenant.id",
-    "identity.principal_id",
-    "subscription.id",
-    "resource_group",
-    "vm.name",
-    "vmss.name",
+    "azure_msi.tenant.id",
+    "azure_msi.identity.principal_id",
+    "azure_msi.subscription.id",
+    "azure_msi.resource_group",
+    "azure_msi.vm.name",
+    "azure_msi.vmss.name",
 ];
 
 /// Whether a proof by this method can have this attribute, whatever the settings.
 pub(super) fn may_give(attribute: &str) -> bool {
-    attribute
-        .strip_prefix("azure_msi.")
-        .is_some_and(|name| NAMES.contains(&name))
+    NAMES.contains(&attribute)
 }
 
 /// The attestor of an `azure_msi` entry.
@@ -72,7 +70,7 @@ impl Attestor for AzureMsi {
     }
 
     fn attributes(&self) -> Vec<String> {
-        NAMES.map(|name| format!("azure_msi.{name}")).to_vec()
+        NAMES.map(str::to_owned).to_vec()
     }
 
     fn binds_first_use(&self) -> bool {
@@ -180,47 +178,44 @@ impl Errand for Ask {
     fn judge(self: Box<Self>, cx: &LoginContext<'_>, answer: &[u8]) -> Result<Claims, AttestError> {
         if !self.judge.lists.need_machine() {
             let (token, key) = (self.token.unverified(), Key::Answer(answer));
-            return Ok(claims(&self.judge.prove(self.place, &token, key, cx.now)?));
+            return Ok(claims(self.judge.prove(self.place, &token, key, cx.now)?));
         }
         let answer = Answer::read(answer)?;
         let proven = self.prove(&answer.key, cx.now)?;
         proven.check_machine(answer.machine.as_ref())?;
-        Ok(claims(&proven))
+        Ok(claims(proven))
     }
 }
 
-fn claims(proven: &Proven<'_>) -> Claims {
+fn claims(proven: Proven<'_>) -> Claims {
     let kind = AttestorKind::AZURE_MSI;
+    let identity = proven.identity();
+    let [tenant, principal, subscription, group, machine, scale_set] = NAMES;
+    let mut attributes = Vec::with_capacity(NAMES.len());
+    let mut give = |name: &'static str, value: String| {
+        attributes.push(Attribute {
+            origin: kind,
+            name: name.into(),
+            value,
+        });
+    };
     let Tenant { id, .. } = proven.tenant;
-    let mut named = vec![
-        ("tenant.id", id.as_str().to_owned()),
-        (
-            "identity.principal_id",
-            proven.principal.as_str().to_owned(),
-        ),
-    ];
+    give(tenant, id.as_str().to_owned());
+    give(principal, proven.principal.into());
     if let Some(resource) = &proven.resource {
-        named.push((
-            "subscription.id",
-            resource.subscription().as_str().to_owned(),
-        ));
-        named.push(("resource_group", resource.group().to_lowercase()));
+        give(subscription, resource.subscription().as_str().to_owned());
+        give(group, resource.group().to_lowercase());
         if resource.is_machine() {
-            named.push(("vm.name", resource.name().to_owned()));
+            give(machine, resource.name().to_owned());
         } else if resource.is_scale_set() {
-            named.push(("vmss.name", resource.outer_name().to_owned()));
+            give(scale_set, resource.outer_name().to_owned());
         }
     }
-    let attribute = |(name, value): (&str, String)| Attribute {
-        origin: kind,
-        name: ["azure_msi.", name].concat(),
-        value,
-    };
     Claims {
         kind,
-        attributes: named.into_iter().map(attribute).collect(),
+        attributes,
         facts: Facts {
-            identity: Some(proven.identity()),
+            identity: Some(identity),
             ..Facts::default()
         },
     }

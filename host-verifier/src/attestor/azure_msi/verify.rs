@@ -105,26 +105,20 @@ impl Judge {
         let texts = jwt::untrusted_texts(token, ["tid", "oid", "iss"]);
         let [tid, oid, iss] = texts.map_err(failed)?;
         let tid = tid.ok_or_else(|| failed(JwtError::Missing("tenant ID (tid)")))?;
-        let id = Guid::parse(&tid);
-        let mut listed = self
-            .tenants
-            .iter()
-            .filter(|tenant| Some(&tenant.id) == id.as_ref())
-            .peekable();
-        if listed.peek().is_none() {
+        let listed = || self.tenants.iter().filter(|tenant| tenant.id.is(&tid));
+        if listed().next().is_none() {
             let detail = format!("tenant {} is not authorized", shown(&tid));
             return Err(refused("tenant-not-allowed", detail));
         }
         let oid = oid.ok_or_else(|| failed(JwtError::Missing("principal (oid)")))?;
-        let principal = Guid::parse(&oid);
-        let fits = |tenant: &&Tenant| {
+        let names = |tenant: &&Tenant| {
             let wanted = tenant.principal.as_ref();
-            wanted.is_none_or(|wanted| Some(wanted) == principal.as_ref())
+            wanted.is_some_and(|wanted| wanted.is(&oid))
         };
+        let names_none = |tenant: &&Tenant| tenant.principal.is_none();
         // An entry that names the principal before one that does not.
-        let listed: Vec<_> = listed.filter(fits).collect();
-        let named = listed.iter().find(|tenant| tenant.principal.is_some());
-        let Some(tenant) = named.or_else(|| listed.first()) else {
+        let found = listed().find(names);
+        let Some(tenant) = found.or_else(|| listed().find(names_none)) else {
             let detail = format!("principal {} is not authorized", shown(&oid));
             return Err(refused("principal-not-allowed", detail));
         };
@@ -189,8 +183,9 @@ impl Judge {
         let claims = claims.map_err(issuer::problem)?;
         self.check_age(claims.issued, now)?;
         let claims = &claims.all;
-        let tid = guid(claims, "tid", "tenant ID (tid)")?;
-        if tid != tenant.id {
+        let tid = claims.get("tid").and_then(Json::text);
+        if !tid.is_some_and(|tid| tenant.id.is(tid)) {
+            let tid = guid(claims, "tid", "tenant ID (tid)")?;
             let detail = format!("tenant {tid} is not authorized");
             return Err(refused("tenant-not-allowed", detail));
         }
@@ -313,7 +308,7 @@ impl Proven<'_> {
             Some(resource) if self.shared => {
                 format!("{tenant}/{principal}#{}", resource.folded())
             }
-            _ => format!("{tenant}/{principal}"),
+            _ => [tenant.as_str(), "/", principal.as_str()].concat(),
         }
     }
 }

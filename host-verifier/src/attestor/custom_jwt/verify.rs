@@ -56,7 +56,7 @@ pub fn claims(rules: &TokenRules, token: &jwt::Claims<'_>) -> Result<Claims, Att
             .map_err(|why| refused("token-attribute-claim", format!("claim {name:?} {why}")))?;
         attributes.extend(found.into_iter().map(|value| Attribute {
             origin: kind,
-            name: format!("custom_jwt.{name}"),
+            name: format!("custom_jwt.{name}").into(),
             value,
         }));
     }

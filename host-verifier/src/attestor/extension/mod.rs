@@ -103,7 +103,7 @@ fn claims(allowed: answer::Allowed) -> Claims {
         attributes: attributes
             .map(|(key, value)| Attribute {
                 origin: kind,
-                name: format!("{PREFIX}{key}"),
+                name: format!("{PREFIX}{key}").into(),
                 value,
             })
             .collect(),

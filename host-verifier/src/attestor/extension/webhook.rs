@@ -116,7 +116,7 @@ impl Webhook {
         let id = request_id(&self.url, cx);
         let mut attributes = BTreeMap::<_, Vec<_>>::new();
         for attribute in cx.proven.iter().flat_map(|(_, attributes)| attributes) {
-            let values = attributes.entry(attribute.name.as_str()).or_default();
+            let values = attributes.entry(&*attribute.name).or_default();
             values.push(attribute.value.as_str());
         }
         let question = Question {

@@ -28,13 +28,12 @@ const ISSUERS: [&str; 2] = ["https://accounts.google.com", "accounts.google.com"
 
 /// Whether a proof by this method can have this attribute, whatever the settings.
 pub(super) fn may_give(attribute: &str) -> bool {
-    attribute.strip_prefix("gcp_iit.").is_some_and(|name| {
-        let tagged = |prefix: &&str| {
-            name.strip_prefix(*prefix)
-                .is_some_and(|key| !key.is_empty())
-        };
-        FIXED.contains(&name) || TAGGED.iter().any(tagged)
-    })
+    let tagged = |prefix: &&str| {
+        attribute
+            .strip_prefix(*prefix)
+            .is_some_and(|key| !key.is_empty())
+    };
+    FIXED.contains(&attribute) || TAGGED.iter().any(tagged)
 }
 
 /// The attestor of a `gcp_iit` entry.
@@ -118,7 +117,8 @@ impl Attestor for GcpIit {
 #[derive(Debug)]
 struct Expected {
     issuer: &'static str,
-    audiences: Vec<String>,
+    /// Those of this login; `None`: those of the settings.
+    audiences: Option<Vec<String>>,
     now: jiff::Timestamp,
 }
 
@@ -205,6 +205,7 @@ impl AskGoogle {
             now,
         } = &self.expected;
         let token = self.token.unverified();
+        let audiences = audiences.as_ref().unwrap_or(&rules.audiences);
         let expectations = rules.expectations(issuer, audiences);
         jwt::check_allowed(&token, &expectations).map_err(issuer::problem)?;
         let algorithm = token.header().algorithm;
@@ -279,7 +280,7 @@ impl Errand for AskGoogle {
         let rules = &self.judge.rules;
         let Some(compute) = &rules.compute else {
             let identity = self.token(Key::Answer(answer))?;
-            return verify::claims(rules, &identity, None);
+            return verify::claims(rules, identity, None);
         };
         let answer = Answer::read(answer, &self.judge.keys)?;
         let identity = self.token(Key::Jwk(answer.jwk.as_bytes()))?;
@@ -292,6 +293,6 @@ impl Errand for AskGoogle {
             }
             _ => return Err(other()),
         };
-        verify::claims(rules, &identity, Some(&instance))
+        verify::claims(rules, identity, Some(&instance))
     }
 }

@@ -1,6 +1,7 @@
 //! What `gcp_iit` asks of a token and of an instance, and what it makes of them.
 
 use core::time::Duration;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use assay_common::policy::AttestorKind;
@@ -20,19 +21,24 @@ const ALGORITHMS: [Algorithm; 1] = [Algorithm::RS256];
 /// What the addresses of service accounts end with, behind their project's ID.
 const ACCOUNTS: &str = ".iam.gserviceaccount.com";
 
-/// The attributes that every instance has, without the method's name.
+/// The attributes that every instance has.
 const OF_TOKEN: [&str; 8] = [
-    "project_id",
-    "project_number",
-    "zone",
-    "instance_id",
-    "instance_name",
-    "instance_creation_timestamp",
-    "service_account.email",
-    "service_account.id",
+    "gcp_iit.project_id",
+    "gcp_iit.project_number",
+    "gcp_iit.zone",
+    "gcp_iit.instance_id",
+    "gcp_iit.instance_name",
+    "gcp_iit.instance_creation_timestamp",
+    "gcp_iit.service_account.email",
+    "gcp_iit.service_account.id",
 ];
 /// Those that Compute Engine gives.
-const OF_INSTANCE: [&str; 4] = ["machine_type", "network", "subnetwork", "network_tag"];
+const OF_INSTANCE: [&str; 4] = [
+    "gcp_iit.machine_type",
+    "gcp_iit.network",
+    "gcp_iit.subnetwork",
+    "gcp_iit.network_tag",
+];
 /// All of them.
 pub(super) const FIXED: [&str; 12] = {
     let [a, b, c, d, e, f, g, h] = OF_TOKEN;
@@ -40,7 +46,10 @@ pub(super) const FIXED: [&str; 12] = {
     [a, b, c, d, e, f, g, h, i, j, k, l]
 };
 /// What the attributes of labels and metadata begin with.
-pub(super) const TAGGED: [&str; 2] = ["label.", "metadata."];
+pub(super) const TAGGED: [&str; 2] = ["gcp_iit.label.", "gcp_iit.metadata."];
+
+/// An attribute's name and value.
+type Named = (Cow<'static, str>, String);
 
 /// The rules of one entry, checked.
 #[derive(Debug)]
@@ -86,26 +95,31 @@ impl Rules {
         let mut names: Vec<_> = OF_TOKEN.map(ToOwned::to_owned).to_vec();
         if let Some(compute) = &self.compute {
             names.extend(OF_INSTANCE.map(ToOwned::to_owned));
+            let [label, metadata] = TAGGED;
             let labels = compute.attribute_labels.iter();
-            names.extend(labels.map(|key| format!("label.{key}")));
-            let metadata = compute.attribute_metadata.iter();
-            names.extend(metadata.map(|key| format!("metadata.{key}")));
+            names.extend(labels.map(|key| [label, key].concat()));
+            let keys = compute.attribute_metadata.iter();
+            names.extend(keys.map(|key| [metadata, key].concat()));
         }
-        names.iter().map(|name| format!("gcp_iit.{name}")).collect()
+        names
     }
 
-    /// The audiences of which the token must have one, in this login.
-    pub(super) fn audiences_in(&self, cx: &LoginContext<'_>) -> Result<Vec<String>, AttestError> {
+    /// The audiences of which the token must have one, where they are of this login; `None`: those of the settings.
+    pub(super) fn audiences_in(
+        &self,
+        cx: &LoginContext<'_>,
+    ) -> Result<Option<Vec<String>>, AttestError> {
         // The agent does what it was told, also where another entry of the method wanted it.
         if !self.nonce_in_audience && !nonce_audience::was_requested(cx.request)? {
-            return Ok(self.audiences.clone());
+            return Ok(None);
         }
         let nonce = match &self.nonce {
             Some(nonce) => nonce.clone(),
             None => nonce_audience::text(AttestorKind::GCP_IIT, cx.transcript),
         };
         let own = self.audiences.iter();
-        Ok(own.map(|audience| format!("{audience}:{nonce}")).collect())
+        let bound = own.map(|audience| format!("{audience}:{nonce}"));
+        Ok(Some(bound.collect()))
     }
 
     /// What the token must say.
@@ -258,29 +272,31 @@ impl Compute {
     }
 
     /// What becomes of an instance that passed.
-    fn attributes(&self, instance: &Instance) -> Result<Vec<(String, String)>, AttestError> {
-        let mut all = vec![("machine_type".to_owned(), instance.machine_type.clone())];
-        let mut several = |name: &str, values: &mut dyn Iterator<Item = &String>| {
+    fn attributes(&self, instance: &Instance) -> Result<Vec<Named>, AttestError> {
+        let [machine_type, network, subnetwork, network_tag] = OF_INSTANCE;
+        let [label, metadata] = TAGGED;
+        let mut all: Vec<Named> = vec![(machine_type.into(), instance.machine_type.clone())];
+        let mut several = |name: &'static str, values: &mut dyn Iterator<Item = &String>| {
             let mut values: Vec<_> = values.filter(|value| !value.is_empty()).collect();
             values.sort();
             values.dedup();
             let values = values.into_iter();
-            all.extend(values.map(|value| (name.to_owned(), value.clone())));
+            all.extend(values.map(|value| (name.into(), value.clone())));
         };
-        several("network", &mut instance.nics.iter().map(|nic| &nic.network));
+        several(network, &mut instance.nics.iter().map(|nic| &nic.network));
         let subnetworks = &mut instance.nics.iter().map(|nic| &nic.subnetwork);
-        several("subnetwork", subnetworks);
-        several("network_tag", &mut instance.tags.iter());
+        several(subnetwork, subnetworks);
+        several(network_tag, &mut instance.tags.iter());
         for key in &self.attribute_labels {
             if let Some(value) = instance.labels.get(key) {
-                all.push((format!("label.{key}"), value.clone()));
+                all.push(([label, key].concat().into(), value.clone()));
             }
         }
         for key in &self.attribute_metadata {
             let len = match instance.metadata.get(key) {
                 None => continue,
                 Some(Value::Text(value)) if value.len() <= self.max_value => {
-                    all.push((format!("metadata.{key}"), value.clone()));
+                    all.push(([metadata, key].concat().into(), value.clone()));
                     continue;
                 }
                 Some(Value::Text(value)) => value.len(),
@@ -297,46 +313,46 @@ impl Compute {
 /// The claims of the proof.
 pub(super) fn claims(
     rules: &Rules,
-    identity: &Identity,
+    identity: Identity,
     instance: Option<&Instance>,
 ) -> Result<Claims, AttestError> {
-    let mut attributes = Vec::new();
-    let mut say = |name: &str, value: String| {
+    let [project, number, zone, id, name, created, email, account] = OF_TOKEN;
+    let mut attributes = Vec::with_capacity(OF_TOKEN.len());
+    let mut say = |name: Cow<'static, str>, value: String| {
         attributes.push(Attribute {
             origin: AttestorKind::GCP_IIT,
-            name: ["gcp_iit.", name].concat(),
+            name,
             value,
         });
     };
-    let name = match &identity.instance {
+    let node = match identity.instance {
         Some(claimed) => {
-            let place = &claimed.place;
-            say("project_id", place.project().to_owned());
-            say("project_number", claimed.project_number.to_string());
-            say("zone", place.zone().to_owned());
-            say("instance_id", claimed.id.clone());
-            say("instance_name", place.name().to_owned());
-            if let Some(created) = claimed.created {
-                say("instance_creation_timestamp", created.to_string());
+            let number_text = claimed.project_number.to_string();
+            let node = ["projects/", &number_text, "/instances/", &claimed.id].concat();
+            let (project_text, zone_text, name_text) = claimed.place.into_parts();
+            say(project.into(), project_text);
+            say(number.into(), number_text);
+            say(zone.into(), zone_text);
+            say(id.into(), claimed.id);
+            say(name.into(), name_text);
+            if let Some(time) = claimed.created {
+                say(created.into(), time.to_string());
             }
-            format!(
-                "projects/{}/instances/{}",
-                claimed.project_number, claimed.id
-            )
+            node
         }
         None => {
-            say("project_id", project_of(identity)?.to_owned());
-            format!("serviceAccounts/{}", identity.account_id)
+            say(project.into(), project_of(&identity)?.to_owned());
+            ["serviceAccounts/", &identity.account_id].concat()
         }
     };
-    if let Some(email) = &identity.email {
-        say("service_account.email", email.clone());
+    if let Some(address) = identity.email {
+        say(email.into(), address);
     }
-    say("service_account.id", identity.account_id.clone());
+    say(account.into(), identity.account_id);
     if let (Some(compute), Some(instance)) = (&rules.compute, instance) {
         compute.check(instance)?;
         for (name, value) in compute.attributes(instance)? {
-            say(&name, value);
+            say(name, value);
         }
     }
     let nics = instance.into_iter().flat_map(|instance| &instance.nics);
@@ -344,7 +360,7 @@ pub(super) fn claims(
         kind: AttestorKind::GCP_IIT,
         attributes,
         facts: Facts {
-            identity: Some(name),
+            identity: Some(node),
             addresses: nics.flat_map(|nic| nic.addresses.iter().copied()).collect(),
             ..Facts::default()
         },

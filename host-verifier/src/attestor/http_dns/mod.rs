@@ -90,9 +90,9 @@ impl Errand for Visit {
 
 fn claims(place: Place) -> Claims {
     let kind = AttestorKind::HTTP_DNS;
-    let attribute = |name: &str, value: String| Attribute {
+    let attribute = |name: &'static str, value: String| Attribute {
         origin: kind,
-        name: name.to_owned(),
+        name: name.into(),
         value,
     };
     Claims {

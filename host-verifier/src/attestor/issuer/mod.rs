@@ -139,11 +139,10 @@ impl<R: Rules + 'static> IssuedToken<R> {
     ) -> Result<Judged, AttestError> {
         let judge = &self.0;
         let key = match judge.rules.keys() {
-            Keys::Published(source) => {
+            Keys::Published(_) => {
                 let errand = AskForKey {
                     judge: judge.clone(),
                     token: token.wait(),
-                    source: source.clone(),
                 };
                 return Ok(Judged::Errand(Box::new(errand)));
             }
@@ -221,15 +220,24 @@ impl<R: Rules> Judge<R> {
 struct AskForKey<R> {
     judge: Arc<Judge<R>>,
     token: Waiting,
-    source: KeySource,
+}
+
+impl<R: Rules> AskForKey<R> {
+    /// Who publishes the keys: no errand is made for others.
+    fn source(&self) -> Result<&KeySource, AttestError> {
+        match self.judge.rules.keys() {
+            Keys::Published(source) => Ok(source),
+            _ => Err(internal("the keys are configured".to_owned())),
+        }
+    }
 }
 
 /// Without the token.
-impl<R> core::fmt::Debug for AskForKey<R> {
+impl<R: Rules> core::fmt::Debug for AskForKey<R> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("AskForKey")
             .field("token", &self.token)
-            .field("source", &self.source)
+            .field("keys", self.judge.rules.keys())
             .finish_non_exhaustive()
     }
 }
@@ -238,14 +246,14 @@ impl<R: Rules> Errand for AskForKey<R> {
     fn run<'a>(&'a self, outside: &'a dyn Outside, _: &'a ErrandContext) -> Running<'a> {
         Box::pin(async move {
             let kid = self.token.header().kid.as_deref();
-            let answer = question::ask(outside, &self.source, kid).await?;
+            let answer = question::ask(outside, self.source()?, kid).await?;
             serde_json::to_vec(&answer).map_err(|error| internal(error.to_string()))
         })
     }
 
     fn judge(self: Box<Self>, cx: &LoginContext<'_>, answer: &[u8]) -> Result<Claims, AttestError> {
         let token = self.token.unverified();
-        self.judge.by(answer, &self.source, &token, cx)
+        self.judge.by(answer, self.source()?, &token, cx)
     }
 }
 

@@ -87,10 +87,10 @@ fn claims(token: Token) -> Claims {
     // that it had, is the same node.
     let identity = token.spiffe_id.clone().unwrap_or_else(|| token.id.clone());
     let named = [(ID, Some(token.id)), (SPIFFE_ID, token.spiffe_id)];
-    let attribute = |(name, value): (&str, Option<String>)| {
+    let attribute = |(name, value): (&'static str, Option<String>)| {
         value.map(|value| Attribute {
             origin: kind,
-            name: name.to_owned(),
+            name: name.into(),
             value,
         })
     };

@@ -208,8 +208,8 @@ impl Answer {
         let mut proven = BTreeMap::<_, Vec<_>>::new();
         if let Outcome::Taken(token) = &outcome {
             let attributes = cx.proven.iter().flat_map(|(_, attributes)| attributes);
-            for attribute in attributes.filter(|a| token.bound.contains_key(&a.name)) {
-                let values = proven.entry(attribute.name.clone()).or_default();
+            for attribute in attributes.filter(|a| token.bound.contains_key(&*a.name)) {
+                let values = proven.entry(attribute.name.to_string()).or_default();
                 values.push(attribute.value.clone());
             }
         }

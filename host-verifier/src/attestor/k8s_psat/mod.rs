@@ -143,7 +143,7 @@ impl Errand for AskCluster {
             .into_iter()
             .map(|(name, value)| Attribute {
                 origin: kind,
-                name: format!("k8s_psat.{name}"),
+                name: format!("k8s_psat.{name}").into(),
                 value,
             });
         Ok(Claims {

@@ -140,7 +140,7 @@ fn claims(
     ];
     let attributes = NAMES.iter().zip(values).map(|(name, value)| Attribute {
         origin: kind,
-        name: format!("k8s_sat.{name}"),
+        name: format!("k8s_sat.{name}").into(),
         value,
     });
     Claims {

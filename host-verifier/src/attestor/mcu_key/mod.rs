@@ -61,7 +61,7 @@ impl Attestor for McuKeyAttestor {
             kind: AttestorKind::MCU_KEY,
             attributes: vec![Attribute {
                 origin: AttestorKind::MCU_KEY,
-                name: HASH.to_owned(),
+                name: HASH.into(),
                 value: hash.clone(),
             }],
             facts: Facts {

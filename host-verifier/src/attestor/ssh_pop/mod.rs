@@ -97,7 +97,7 @@ fn claims(proven: &Proven) -> Claims {
     let mut emit = |name: &str, value: String| {
         attributes.push(Attribute {
             origin: kind,
-            name: format!("ssh_pop.{name}"),
+            name: format!("ssh_pop.{name}").into(),
             value,
         });
     };

@@ -142,7 +142,7 @@ fn claims(acceptable: &Acceptable) -> Claims {
     let mut emit = |name: &str, value: Option<String>| {
         attributes.extend(value.map(|value| Attribute {
             origin: kind,
-            name: format!("tpm_devid.{name}"),
+            name: format!("tpm_devid.{name}").into(),
             value,
         }));
     };

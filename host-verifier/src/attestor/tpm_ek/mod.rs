@@ -182,7 +182,7 @@ fn claims(acceptable: &Acceptable) -> Claims {
     let mut emit = |name: &str, value: Option<String>| {
         attributes.extend(value.map(|value| Attribute {
             origin: kind,
-            name: format!("tpm_ek.{name}"),
+            name: format!("tpm_ek.{name}").into(),
             value,
         }));
     };

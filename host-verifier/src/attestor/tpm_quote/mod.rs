@@ -173,7 +173,7 @@ impl TpmQuote {
         let mut emit = |name: String, value: String| {
             attributes.push(Attribute {
                 origin: kind,
-                name: format!("tpm_quote.{name}"),
+                name: format!("tpm_quote.{name}").into(),
                 value,
             });
         };

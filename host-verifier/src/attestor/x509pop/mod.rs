@@ -90,7 +90,7 @@ fn claims(proven: &Proven) -> Claims {
     let mut emit = |name: String, value: String| {
         attributes.push(Attribute {
             origin: kind,
-            name: format!("x509_pop.{name}"),
+            name: format!("x509_pop.{name}").into(),
             value,
         });
     };

@@ -110,28 +110,26 @@ pub enum PlaceError {
     Cluster,
 }
 
-impl Region {
-    /// Reads the name of a region. Its partition follows from it, as in the SDKs.
+impl Partition {
+    /// Which one a region is of. It follows from the region's name, as in the SDKs.
     ///
     /// # Errors
     ///
-    /// [`PlaceError::Region`].
-    pub fn parse(name: &str) -> Result<Self, PlaceError> {
+    /// [`PlaceError::Region`]: it is no region's name.
+    pub fn of_region(name: &str) -> Result<Self, PlaceError> {
         let mut parts = name.split('-');
         let (area, mut next) = (parts.next().unwrap_or(""), parts.next());
         let partition = match (area, next) {
             ("us", Some("gov")) => {
                 next = parts.next();
-                Partition::Government
+                Self::Government
             }
-            ("cn", _) => Partition::China,
+            ("cn", _) => Self::China,
             ("eusc", Some("de")) => {
                 next = parts.next();
-                Partition::Sovereign
+                Self::Sovereign
             }
-            ("us" | "eu" | "ap" | "sa" | "ca" | "me" | "af" | "il" | "mx", _) => {
-                Partition::Standard
-            }
+            ("us" | "eu" | "ap" | "sa" | "ca" | "me" | "af" | "il" | "mx", _) => Self::Standard,
             _ => return Err(PlaceError::Region),
         };
         // The isolated partitions have a second part of their own.
@@ -146,9 +144,20 @@ impl Region {
         if !whole || isolated {
             return Err(PlaceError::Region);
         }
+        Ok(partition)
+    }
+}
+
+impl Region {
+    /// Reads the name of a region.
+    ///
+    /// # Errors
+    ///
+    /// [`PlaceError::Region`].
+    pub fn parse(name: &str) -> Result<Self, PlaceError> {
         Ok(Self {
+            partition: Partition::of_region(name)?,
             name: name.to_owned(),
-            partition,
         })
     }
 

@@ -27,6 +27,13 @@ impl Guid {
         whole.then(|| Self(text.to_ascii_lowercase()))
     }
 
+    /// Whether a text says this one, in either case.
+    #[must_use]
+    pub fn is(&self, text: &str) -> bool {
+        // What differs from a GUID in nothing but case is one.
+        self.0.eq_ignore_ascii_case(text)
+    }
+
     /// In lower case.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -76,6 +83,12 @@ mod tests {
         let guid = Guid::parse("0C7d2B1a-0000-4ABC-8def-0123456789aB");
         let text = guid.as_ref().map(Guid::as_str);
         assert_eq!(text, Some("0c7d2b1a-0000-4abc-8def-0123456789ab"));
+        for same in [
+            "0c7d2b1a-0000-4abc-8def-0123456789ab",
+            "0C7D2B1A-0000-4ABC-8DEF-0123456789AB",
+        ] {
+            assert!(guid.as_ref().is_some_and(|guid| guid.is(same)), "{same}");
+        }
         for wrong in [
             "",
             "0c7d2b1a00004abc8def0123456789ab",
@@ -88,6 +101,7 @@ mod tests {
             "common",
         ] {
             assert_eq!(Guid::parse(wrong), None, "{wrong}");
+            assert!(guid.as_ref().is_some_and(|guid| !guid.is(wrong)), "{wrong}");
         }
     }
 }

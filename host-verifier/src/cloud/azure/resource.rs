@@ -1,6 +1,7 @@
 //! The names that the resource manager gives its resources.
 
 use core::fmt::Write as _;
+use core::ops::Range;
 
 use super::Guid;
 
@@ -16,11 +17,13 @@ const MOST_PAIRS: usize = 4;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResourceId {
     subscription: Guid,
-    group: String,
     /// E.g. `microsoft.compute/virtualmachinescalesets/virtualmachines`.
     kind: String,
-    names: Vec<String>,
     text: String,
+    /// Where these stand in the text: the group, the name of the outermost resource, and that of the resource itself.
+    group: Range<usize>,
+    outer: Range<usize>,
+    own: Range<usize>,
 }
 
 impl ResourceId {
@@ -30,43 +33,34 @@ impl ResourceId {
         if text.len() > MAX_RESOURCE_ID {
             return None;
         }
-        let mut parts = text.strip_prefix('/')?.split('/');
-        let mut keyword = |wanted: &str| {
-            parts
-                .next()
-                .filter(|part| part.eq_ignore_ascii_case(wanted))
-        };
-        keyword("subscriptions")?;
-        let subscription = Guid::parse(parts.next()?)?;
-        let mut keyword = |wanted: &str| {
-            parts
-                .next()
-                .filter(|part| part.eq_ignore_ascii_case(wanted))
-        };
-        keyword("resourceGroups")?;
-        let group = name(parts.next()?)?.to_owned();
-        let mut keyword = |wanted: &str| {
-            parts
-                .next()
-                .filter(|part| part.eq_ignore_ascii_case(wanted))
-        };
-        keyword("providers")?;
-        let mut kind = word(parts.next()?)?;
-        let mut names = Vec::new();
-        while let Some(next) = parts.next() {
+        let mut parts = Parts { text, at: 0 };
+        parts.keyword("subscriptions")?;
+        let subscription = Guid::parse(parts.next()?.0)?;
+        parts.keyword("resourceGroups")?;
+        let group = parts.name()?;
+        parts.keyword("providers")?;
+        let mut kind = String::with_capacity(text.len());
+        kind.push_str(word(parts.next()?.0)?);
+        let (mut outer, mut pairs) = (None, 0);
+        let mut own = 0..0;
+        while let Some((next, _)) = parts.next() {
             kind.push('/');
-            kind.push_str(&word(next)?);
-            names.push(name(parts.next()?)?.to_owned());
+            kind.push_str(word(next)?);
+            own = parts.name()?;
+            outer.get_or_insert_with(|| own.clone());
+            pairs += 1;
         }
-        if names.is_empty() || names.len() > MOST_PAIRS {
+        if pairs > MOST_PAIRS {
             return None;
         }
+        kind.make_ascii_lowercase();
         Some(Self {
             subscription,
-            group,
             kind,
-            names,
             text: text.to_owned(),
+            group,
+            outer: outer?,
+            own,
         })
     }
 
@@ -79,7 +73,7 @@ impl ResourceId {
     /// The resource group.
     #[must_use]
     pub fn group(&self) -> &str {
-        &self.group
+        self.part(&self.group)
     }
 
     /// Namespace and types in lower case, e.g. `microsoft.compute/virtualmachines`.
@@ -91,13 +85,17 @@ impl ResourceId {
     /// The name of the outermost resource: of an instance in a scale set, the scale set's.
     #[must_use]
     pub fn outer_name(&self) -> &str {
-        self.names.first().map_or("", String::as_str)
+        self.part(&self.outer)
     }
 
     /// The name of the resource itself.
     #[must_use]
     pub fn name(&self) -> &str {
-        self.names.last().map_or("", String::as_str)
+        self.part(&self.own)
+    }
+
+    fn part(&self, range: &Range<usize>) -> &str {
+        self.text.get(range.clone()).unwrap_or_default()
     }
 
     /// As it was read.
@@ -136,21 +134,46 @@ impl ResourceId {
     }
 }
 
-/// A name that people give: letters of whatever script, digits and a few signs. Never one of dots alone, which a path would
-/// resolve.
-fn name(text: &str) -> Option<&str> {
-    let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '(' | ')');
-    let fits = text.chars().count() <= MAX_NAME && text.chars().all(plain);
-    let some = text.chars().any(|c| c != '.');
-    (fits && some).then_some(text)
+/// The parts of a text, each with a slash before it, and where they stand.
+struct Parts<'a> {
+    text: &'a str,
+    at: usize,
 }
 
-/// A word of Azure's own, in lower case.
-fn word(text: &str) -> Option<String> {
+impl<'a> Parts<'a> {
+    fn next(&mut self) -> Option<(&'a str, Range<usize>)> {
+        let rest = self.text.get(self.at..)?.strip_prefix('/')?;
+        let part = rest.split('/').next()?;
+        let start = self.at + 1;
+        self.at = start + part.len();
+        Some((part, start..self.at))
+    }
+
+    fn keyword(&mut self, wanted: &str) -> Option<()> {
+        let (part, _) = self.next()?;
+        part.eq_ignore_ascii_case(wanted).then_some(())
+    }
+
+    fn name(&mut self) -> Option<Range<usize>> {
+        let (part, place) = self.next()?;
+        is_name(part).then_some(place)
+    }
+}
+
+/// A name that people give: letters of whatever script, digits and a few signs. Never one of dots alone, which a path would
+/// resolve.
+fn is_name(text: &str) -> bool {
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '(' | ')');
+    let fits = text.chars().count() <= MAX_NAME && text.chars().all(plain);
+    fits && text.chars().any(|c| c != '.')
+}
+
+/// A word of Azure's own.
+fn word(text: &str) -> Option<&str> {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'.';
     let fits = text.len() <= MAX_NAME && text.bytes().all(plain);
     let some = text.bytes().any(|b| b != b'.');
-    (fits && some).then(|| text.to_ascii_lowercase())
+    (fits && some).then_some(text)
 }
 
 /// Names of other scripts in percent-encoding.

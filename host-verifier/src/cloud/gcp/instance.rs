@@ -74,6 +74,12 @@ impl Place {
         })
     }
 
+    /// The project's ID, the zone and the instance's name.
+    #[must_use]
+    pub fn into_parts(self) -> (String, String, String) {
+        (self.project, self.zone, self.name)
+    }
+
     /// The project's ID.
     #[must_use]
     pub fn project(&self) -> &str {

@@ -181,7 +181,7 @@ impl Run<'_> {
                 })?;
                 list.extend(values.into_iter().map(|value| Attribute {
                     origin: kind,
-                    name: format!("{}.{name}", kind.origin().unwrap_or_default()),
+                    name: format!("{}.{name}", kind.origin().unwrap_or_default()).into(),
                     value,
                 }));
             }

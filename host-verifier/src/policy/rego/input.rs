@@ -222,7 +222,7 @@ fn lists(attributes: &[&Attribute]) -> Map<String, Value> {
     let mut lists: Map<String, Value> = Map::new();
     for attribute in attributes {
         let list = lists
-            .entry(attribute.name.clone())
+            .entry(attribute.name.to_string())
             .or_insert_with(|| json!([]));
         if let Some(list) = list.as_array_mut() {
             list.push(attribute.value.as_str().into());
@@ -234,9 +234,7 @@ fn lists(attributes: &[&Attribute]) -> Map<String, Value> {
 fn node(attributes: &[&Attribute], now: Timestamp, left_out: &mut Vec<String>) -> Value {
     let mut node = json!({});
     for (path, shape, names) in NODE {
-        let given = attributes
-            .iter()
-            .filter(|a| names.contains(&a.name.as_str()));
+        let given = attributes.iter().filter(|a| names.contains(&&*a.name));
         let values: Vec<_> = given.map(|a| a.value.as_str()).collect();
         let shown = path.join(".");
         let Some(text) = agreed(&format!("node.{shown}"), &values, left_out) else {

@@ -49,7 +49,7 @@ fn kept(config: Value, cloud: &Cloud) -> (Result<Claims, AttestError>, Value) {
 fn shown(claims: &Claims) -> Vec<(&str, &str)> {
     let attributes = claims.attributes.iter();
     attributes
-        .map(|attribute| (attribute.name.as_str(), attribute.value.as_str()))
+        .map(|attribute| (&*attribute.name, attribute.value.as_str()))
         .collect()
 }
 

@@ -331,8 +331,7 @@ fn saying(name: &str, value: Value) -> Vec<u8> {
 
 fn attributes(claims: &Claims) -> Vec<(&str, &str)> {
     let all = claims.attributes.iter();
-    all.map(|one| (one.name.as_str(), one.value.as_str()))
-        .collect()
+    all.map(|one| (&*one.name, one.value.as_str())).collect()
 }
 
 #[test]

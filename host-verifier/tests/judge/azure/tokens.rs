@@ -57,8 +57,7 @@ fn refused_unasked(token: &str, check: &str) {
 
 fn attributes(claims: &Claims) -> Vec<(&str, &str)> {
     let all = claims.attributes.iter();
-    all.map(|one| (one.name.as_str(), one.value.as_str()))
-        .collect()
+    all.map(|one| (&*one.name, one.value.as_str())).collect()
 }
 
 #[test]

@@ -189,7 +189,7 @@ fn a_request_tag_is_no_principal_tag() {
         );
         // What they are named after is under their own name.
         let claims = claimed::<Aws>(&claims).unwrap();
-        let names = claims.attributes.iter().map(|a| a.name.as_str());
+        let names = claims.attributes.iter().map(|a| &*a.name);
         let principal: Vec<_> = names
             .filter(|n| n.starts_with("aws_token.principal_tags."))
             .collect();

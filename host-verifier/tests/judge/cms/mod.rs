@@ -216,7 +216,8 @@ fn the_signers_certificate_is_found_by_its_name_and_number_and_not_by_its_place(
     let mut message = Message::azure(DOCUMENT, &good);
     message.certificates = vec![good.der().to_vec(), evil.der().to_vec()];
     // A good certificate stands first, and the signature is the other one's.
-    let der = to_der(&message.sign(&pki, "evil", &evil)).unwrap();
+    let blob = message.sign(&pki, "evil", &evil);
+    let der = to_der(&blob).unwrap();
     let read = SignedData::read(&der).unwrap();
     let named = read.untrusted_certificate_of_signer().unwrap();
     assert_eq!(named.der(), evil.der());
@@ -226,13 +227,15 @@ fn the_signers_certificate_is_found_by_its_name_and_number_and_not_by_its_place(
     );
 
     message.certificates = vec![good.der().to_vec()];
-    let der = to_der(&message.sign(&pki, "evil", &evil)).unwrap();
+    let blob = message.sign(&pki, "evil", &evil);
+    let der = to_der(&blob).unwrap();
     let read = SignedData::read(&der).unwrap();
     let none = read.untrusted_certificate_of_signer();
     assert_eq!(none.unwrap_err(), CmsError::SignerCertificate(0));
 
     message.certificates = vec![evil.der().to_vec(), evil.der().to_vec()];
-    let der = to_der(&message.sign(&pki, "evil", &evil)).unwrap();
+    let blob = message.sign(&pki, "evil", &evil);
+    let der = to_der(&blob).unwrap();
     let read = SignedData::read(&der).unwrap();
     let twice = read.untrusted_certificate_of_signer();
     assert_eq!(twice.unwrap_err(), CmsError::SignerCertificate(2));

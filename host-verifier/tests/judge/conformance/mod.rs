@@ -141,7 +141,7 @@ pub(crate) fn known() -> Vec<Known> {
             is_fresh: login.attestor().is_fresh(),
             asks: done.answer.is_some() && method.kind() != AttestorKind::JOIN_TOKEN,
             announced: login.attestor().attributes(),
-            given: given.map(|attribute| attribute.name).collect(),
+            given: given.map(|attribute| attribute.name.into_owned()).collect(),
         }
     });
     known.collect()

@@ -12,7 +12,7 @@ fn a_listed_ek_gives_its_hash_and_nothing_that_was_not_verified() {
     let (_pki, certificate, _) = manufactured();
     for sent in [Sent::bare(), Sent::with_certificate(&certificate)] {
         let claims = claims(listed(), &sent).unwrap();
-        let names: Vec<&str> = claims.attributes.iter().map(|a| a.name.as_str()).collect();
+        let names: Vec<&str> = claims.attributes.iter().map(|a| &*a.name).collect();
         assert_eq!(names, ["tpm_ek.public_hash"]);
         let subject = claims.facts.subject.as_deref();
         assert_eq!(subject, Some(hash_of(&keys().ek_ecc).as_str()));

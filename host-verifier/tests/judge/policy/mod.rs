@@ -55,7 +55,7 @@ impl Attestor for Says {
     fn judge(&self, _: &LoginContext<'_>, payload: &[u8]) -> Result<Judged, AttestError> {
         let attribute = Attribute {
             origin: self.kind,
-            name: format!("{}.said", self.kind.origin().unwrap()),
+            name: format!("{}.said", self.kind.origin().unwrap()).into(),
             value: String::from_utf8_lossy(payload).into_owned(),
         };
         Ok(Judged::Proven(Box::new(Claims {

@@ -20,7 +20,7 @@ fn good_values_give_all_attributes() {
     let shown: Vec<(String, String)> = claims
         .attributes
         .into_iter()
-        .map(|a| (a.name, a.value))
+        .map(|a| (a.name.into_owned(), a.value))
         .collect();
     let wanted = [
         ("tpm_quote.pcr.sha256.0", ZERO),

@@ -242,7 +242,11 @@ fn every_attribute_that_is_given_is_among_those_that_are_announced() {
     let announced = attestor(wants(json!(["rack-node"]))).attributes();
     let claims = Rig::good().judge(wants(json!(["rack-node"]))).unwrap();
     for given in &claims.attributes {
-        assert!(announced.contains(&given.name), "{}", given.name);
+        assert!(
+            announced.iter().any(|name| *name == given.name),
+            "{}",
+            given.name
+        );
     }
 }
 

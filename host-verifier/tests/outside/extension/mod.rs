@@ -65,7 +65,7 @@ async fn a_webhook_is_told_what_is_known_and_its_word_counts() {
     let given: Vec<_> = claims
         .attributes
         .iter()
-        .map(|a| (a.name.as_str(), a.value.as_str()))
+        .map(|a| (&*a.name, a.value.as_str()))
         .collect();
     assert_eq!(
         given,

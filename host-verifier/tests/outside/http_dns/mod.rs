@@ -86,7 +86,7 @@ async fn a_host_that_serves_the_logins_nonce_is_proven_by_its_name() {
         let given: Vec<_> = claims
             .attributes
             .iter()
-            .map(|a| (a.name.as_str(), a.value.clone()))
+            .map(|a| (&*a.name, a.value.clone()))
             .collect();
         let expected = [
             ("http_dns.hostname", name.to_owned()),

@@ -107,7 +107,7 @@ impl Ask {
         for (name, value) in attributes {
             claims.attributes.push(crate::attestor::Attribute {
                 origin: kind,
-                name: format!("tpm_quote.{name}"),
+                name: format!("tpm_quote.{name}").into(),
                 value,
             });
         }

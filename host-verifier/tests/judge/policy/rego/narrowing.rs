@@ -147,7 +147,7 @@ fn every_module_of_a_policy_must_allow() {
 fn claims(kind: AttestorKind, attributes: &[(&str, &str)]) -> Assumed {
     let attributes = attributes.iter().map(|(name, value)| Attribute {
         origin: kind,
-        name: format!("{}.{name}", kind.origin().unwrap()),
+        name: format!("{}.{name}", kind.origin().unwrap()).into(),
         value: (*value).to_owned(),
     });
     Assumed::new(Claims {
