@@ -12,7 +12,7 @@
 //!
 //! # Why not a library for all of it
 //!
-//! Signatures and JSON are libraries', and base64 is, but for tables of our own. What is between them is here, because the
+//! Signatures, JSON and base64 are libraries'. What is between them is here, because the
 //! common library (`jsonwebtoken`, which the tests use as a second opinion) leaves open just what an attestor must close: it takes the last of two equal
 //! members, ignores `crit`, lets a token without `aud` pass unless it is told twice, checks `typ` and `iat` not at all, sets
 //! no limits to size and nesting, and parses the key for every token. Each of these would have to be checked around it, on a
