@@ -126,7 +126,7 @@ fn event(step: &str, outcome: &str) -> VerifierEvent {
 fn attributes(of: &[Attribute]) -> Map<String, Value> {
     let pairs = of.iter();
     pairs
-        .map(|one| (one.name.clone(), one.value.clone().into()))
+        .map(|one| (one.name.to_string(), one.value.clone().into()))
         .collect()
 }
 

@@ -38,7 +38,7 @@ impl Holder {
                 ak_name: node.ak_name.clone(),
                 spiffe_id: session.spiffe_id.clone(),
                 attributes: attributes
-                    .filter(|one| !COUNTS.contains(&one.name.as_str()))
+                    .filter(|one| !COUNTS.contains(&&*one.name))
                     .map(ToString::to_string)
                     .collect(),
             })

@@ -98,7 +98,11 @@ async fn a_host_that_serves_the_logins_nonce_is_proven_by_its_name() {
             Some(name),
             "one node, however it is spelt"
         );
-        let names: BTreeSet<_> = claims.attributes.into_iter().map(|a| a.name).collect();
+        let names: BTreeSet<_> = claims
+            .attributes
+            .into_iter()
+            .map(|a| a.name.into_owned())
+            .collect();
         assert_eq!(names, column(DOCUMENT, "Attributes"));
         assert_eq!(names, allowed().attributes().into_iter().collect());
     }
