@@ -12,7 +12,8 @@ use assay_common::protocol::{MessageWriter, decode, encode};
 use assay_firmware::evidence::{EvidenceError, EvidenceSource, Request};
 use assay_firmware::link::{BlobSink, LinkError};
 use assay_hil_tests::manufacture::{EkKind, ManufacturedTpm, Recipe, manufacture};
-use assay_host_agent::tpm::{HostTpm, PlacedTpm, TpmPlace, TpmSource, devid};
+use assay_host_agent::method::MethodError;
+use assay_host_agent::tpm::{HostTpm, StreamTpm, TpmPlace, TpmSource, devid};
 use assay_host_verifier::attestor::{
     AttestError, Attestor, Claims, Facts, Judged, LoginContext, MethodConfig, tpm_devid, tpm_ek,
 };
@@ -152,7 +153,10 @@ impl Host {
     }
 
     /// The agent's source, as its configuration makes it.
-    fn agent(&self, more: serde_json::Value) -> HostTpm<PlacedTpm> {
+    ///
+    /// Over a socket of our own, where an installed agent has the TSS (`agent_service::devid`): for each command that opens
+    /// another to swtpm, which a program inherits that another test starts in that moment, and swtpm serves nobody else then.
+    fn agent(&self, more: serde_json::Value) -> HostTpm<StreamTpm> {
         let mut config = json!({
             "devidCertPath": "devid.crt", "devidPubPath": "devid.pub", "devidPrivPath": "devid.priv",
         });
@@ -160,7 +164,11 @@ impl Host {
             config[name] = value.clone();
         }
         let config: devid::Config = serde_json::from_value(config).unwrap();
-        HostTpm::at(self.place()).with_devid(config, self.folder.path().to_owned())
+        let data = self.process.data_path().to_owned();
+        let connect = move || {
+            StreamTpm::socket(&data).map_err(|why| MethodError::new(why.to_string(), "it runs"))
+        };
+        HostTpm::new(Box::new(connect)).with_devid(config, self.folder.path().to_owned())
     }
 
     fn attestor(&self) -> Arc<dyn Attestor> {

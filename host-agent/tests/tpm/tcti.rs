@@ -1,5 +1,6 @@
 //! Commands over the TSS: whole answers, limits, and what a TPM that is gone or silent comes to.
 
+use std::process::Command;
 use std::sync::Mutex;
 
 use assay_firmware::tpm::{DurationClass, Tpm, TpmTransport};
@@ -48,6 +49,30 @@ fn a_command_goes_out_and_its_answer_comes_back_whole() {
         .transact(&unknown, &mut room, DurationClass::Medium)
         .unwrap();
     assert_eq!(response, [0x80, 1, 0, 0, 0, 10, 0, 0, 1, 0x43]);
+}
+
+/// A program that is started while the TPM is open, as one of `extension` is, must not have it: it could speak to it.
+#[test]
+fn a_program_that_is_started_meanwhile_does_not_inherit_the_connection() {
+    let _alone = alone();
+    // A pipe that answers with what it is told will do as a device.
+    let folder = tempfile::tempdir().unwrap();
+    let device = folder.path().join("tpmrm0");
+    let made = Command::new("mkfifo").arg(&device).status().unwrap();
+    assert!(made.success());
+    let tpm = TctiTpm::open(&format!("device:{}", device.display()).parse().unwrap()).unwrap();
+    let own = std::fs::read_dir("/proc/self/fd").unwrap();
+    let leads_there = |entry: std::io::Result<std::fs::DirEntry>| {
+        std::fs::read_link(entry.unwrap().path()).is_ok_and(|to| to == device)
+    };
+    assert!(own.into_iter().any(leads_there), "it is open here");
+    let inherited = Command::new("ls")
+        .args(["-l", "/proc/self/fd"])
+        .output()
+        .unwrap();
+    let inherited = String::from_utf8(inherited.stdout).unwrap();
+    assert!(!inherited.contains("tpmrm0"), "{inherited}");
+    drop(tpm);
 }
 
 #[test]

@@ -54,7 +54,7 @@ impl Attestor for RawKey {
             kind: AttestorKind::RAW_KEY,
             attributes: vec![Attribute {
                 origin: AttestorKind::RAW_KEY,
-                name: HASH.to_owned(),
+                name: HASH.into(),
                 value: hash.clone(),
             }],
             facts: Facts {

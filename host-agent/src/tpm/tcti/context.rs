@@ -8,10 +8,11 @@
 use core::ffi::CStr;
 use core::marker::PhantomData;
 use core::ptr::{self, NonNull};
+use std::os::fd::BorrowedFd;
 
 use tss_esapi_sys::{
-    TSS2_RC, TSS2_TCTI_CONTEXT, TSS2_TCTI_CONTEXT_COMMON_V1, TSS2_TCTI_TIMEOUT_BLOCK,
-    Tss2_TctiLdr_Finalize, Tss2_TctiLdr_Initialize,
+    TSS2_RC, TSS2_TCTI_CONTEXT, TSS2_TCTI_CONTEXT_COMMON_V1, TSS2_TCTI_POLL_HANDLE,
+    TSS2_TCTI_TIMEOUT_BLOCK, Tss2_TctiLdr_Finalize, Tss2_TctiLdr_Initialize,
 };
 
 /// A return code of the TSS other than success. Its upper half says which layer it is of.
@@ -50,10 +51,40 @@ impl Context {
         // only with success.
         checked(unsafe { Tss2_TctiLdr_Initialize(place.as_ptr(), &raw mut raw) })?;
         let raw = NonNull::new(raw).ok_or(NOT_IMPLEMENTED)?;
-        Ok(Self {
+        let context = Self {
             raw,
             here: PhantomData,
-        })
+        };
+        context.keep_from_programs();
+        Ok(context)
+    }
+
+    /// Closes the connection in programs that are started while it stands, which the TSS does not see to: one of
+    /// `extension` would have the TPM in its hands, and would hold its connection when this end has long closed. The
+    /// interface to swtpm connects anew for each command.
+    fn keep_from_programs(&self) {
+        let Some(poll_handles) = self.functions().getPollHandles else {
+            return;
+        };
+        let mut handles = [TSS2_TCTI_POLL_HANDLE {
+            fd: -1,
+            events: 0,
+            revents: 0,
+        }; 4];
+        let mut count = handles.len() as tss_esapi_sys::size_t;
+        // SAFETY: the function is the context's own; it writes at most `count` entries to `handles`, which has as many, and
+        // says in `count` how many.
+        let rc = unsafe { poll_handles(self.raw.as_ptr(), handles.as_mut_ptr(), &raw mut count) };
+        if checked(rc).is_err() {
+            return;
+        }
+        let count = usize::try_from(count).unwrap_or(0);
+        for handle in handles.iter().take(count).filter(|handle| handle.fd >= 0) {
+            // SAFETY: the context has the descriptor open until it is finalized, which waits for this borrow.
+            let fd = unsafe { BorrowedFd::borrow_raw(handle.fd) };
+            // It cannot fail with a descriptor that is open.
+            let _ = rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::CLOEXEC);
+        }
     }
 
     /// The functions of the context.
@@ -74,6 +105,7 @@ impl Context {
                 command.as_ptr(),
             )
         };
+        self.keep_from_programs();
         checked(rc)
     }
 
