@@ -239,7 +239,7 @@ fn issues(file: &str, issuance: &Issuance, verdict: &mut Verdict) -> Result<(), 
                 column: template.at.column,
                 message: format!("{} names no attribute", template.text),
                 hint: Some(
-                    "every node would ask for the same ID, and the first one keeps it".to_owned(),
+                    "every node gets the same ID: of nodes with a TPM the first one keeps it, all others are one node then".to_owned(),
                 ),
             });
         }
