@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use assay_common::policy::AttestorKind;
 use assay_host::cli::{Failure, Format, finish, table};
 use clap::Args;
 use serde::Serialize;
@@ -92,11 +93,24 @@ fn look(options: &Options) -> Result<Shown, Failure> {
     let mut config = options.source.load()?;
     let setup = Setup::of(&mut config)?;
     let mut attestors = Vec::new();
-    if let Some(TpmSetup { place, offered, .. }) = &setup.tpm {
+    if let Some(TpmSetup {
+        place,
+        offered,
+        devid,
+    }) = &setup.tpm
+    {
         let offer = doctor::show_tpm(place);
         let hint = "`assay agent doctor` looks at the TPM";
         for kind in offered.iter() {
             let offer = offer.clone().map_err(|error| (error, hint.to_owned()));
+            let own = devid.as_ref().filter(|_| kind == AttestorKind::TPM_DEVID);
+            // It is of the TPM and of files: both must be there.
+            let offer = offer.and_then(|offer| match own {
+                None => Ok(offer),
+                Some((config, base)) => {
+                    doctor::show_devid(config, base).map_err(|error| (error.what, error.hint))
+                }
+            });
             attestors.push(Attestor::of(kind, offer));
         }
     }

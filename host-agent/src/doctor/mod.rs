@@ -3,6 +3,7 @@
 //! Everything is looked at, also behind a failure: somebody who sets a machine up mends all of it at once. Nothing is
 //! changed, and no login is made.
 
+mod devid;
 mod files;
 mod network;
 mod tpm;
@@ -16,6 +17,7 @@ use crate::finding::Finding;
 use crate::setup::Setup;
 use crate::tpm::TpmPlace;
 
+pub(crate) use devid::show as show_devid;
 pub(crate) use tpm::show as show_tpm;
 
 /// What to do where there is no configuration.
@@ -55,6 +57,8 @@ pub async fn examine(path: &Path, overrides: &Overrides) -> Vec<Finding> {
             }
             if let Some(tpm) = &setup.tpm {
                 findings.extend(tpm::examine(&tpm.place));
+                let devid = tpm.devid.iter();
+                findings.extend(devid.map(|(config, base)| devid::examine(config, base)));
             }
         }
         Err(error) => findings.push(unconfigured(path, &error)),

@@ -162,6 +162,14 @@ impl Evidence {
         serde_json::to_string(&names).unwrap_or_default()
     }
 
+    /// The methods that the last login offered: those that were ready.
+    #[must_use]
+    pub fn offered(&self) -> Vec<String> {
+        let kinds = self.kinds();
+        let methods = kinds.iter().filter(|kind| !kind.is_protocol());
+        methods.map(|kind| kind.to_string()).collect()
+    }
+
     /// The host's methods.
     #[must_use]
     pub fn methods(&self) -> &[Box<dyn Method>] {
@@ -323,7 +331,9 @@ impl EvidenceSource for Evidence {
         }
         if let Some(tpm) = &mut self.tpm {
             let begun = tpm.source.begin();
-            tpm.ready = begun.is_ok();
+            // A DevID whose files are of no use is nothing to offer, though the TPM is there.
+            let able = tpm.offered.intersection(tpm.source.kinds());
+            tpm.ready = begun.is_ok() && !able.is_empty();
             let told = tpm.source.take_troubles().into_iter();
             let told = told.map(|error| Trouble {
                 source: TPM.to_owned(),
@@ -341,6 +351,9 @@ impl EvidenceSource for Evidence {
                     false => error,
                 };
                 first = first.or(Some(error));
+            } else {
+                let lacking = tpm.offered.iter().filter(|kind| !able.contains(*kind));
+                lacking.for_each(|kind| self.proofs.count(kind, false));
             }
         }
         let by_tpm = self.tpm.as_ref().is_some_and(|tpm| tpm.ready);

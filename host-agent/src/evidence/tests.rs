@@ -1,17 +1,18 @@
 //! What becomes of a login when one method breaks between the offer and the proof.
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-use assay_common::login::{Direction, Transcript, svid_key_nonce, svid_key_possession};
+use assay_common::login::{Direction, LoginKeys, Transcript, svid_key_nonce, svid_key_possession};
 use assay_common::method::svid_key::{Held, SvidKeyPayload, SvidKeyRequest};
 use assay_common::policy::{AttestorKind, AttestorSet};
 use assay_common::protocol::{MessageWriter, TroubleCode, decode, encode};
-use assay_firmware::evidence::{EvidenceError, EvidenceSource as _, Request};
+use assay_firmware::evidence::{EvidenceError, EvidenceSource, Request};
 use assay_firmware::link::{BlobSink, LinkError};
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
 
 use super::Evidence;
 use crate::finding::Finding;
 use crate::method::{Method, MethodError, Offer, Proof, ProofRequest};
+use crate::tpm::TpmSource;
 
 const SOUND: AttestorKind = AttestorKind::JOIN_TOKEN;
 const BROKEN: AttestorKind = AttestorKind::EXTENSION;
@@ -46,6 +47,46 @@ struct NoBlobs;
 impl BlobSink for NoBlobs {
     fn chunk(&mut self, _: u8, _: u32, _: &[u8]) -> Result<(), LinkError> {
         Err(LinkError)
+    }
+}
+
+/// A TPM that is there, and has nothing of what is offered of it.
+#[derive(Debug, Default)]
+struct Unequipped(Vec<MethodError>);
+
+impl EvidenceSource for Unequipped {
+    fn kinds(&self) -> AttestorSet {
+        AttestorSet::EMPTY.with(AttestorKind::TPM_EK)
+    }
+
+    fn begin(&mut self) -> Result<(), EvidenceError> {
+        self.0 = vec![MethodError::new("no certificate", "name one")];
+        Ok(())
+    }
+
+    fn random(&mut self, _: &mut [u8; 32]) -> Result<(), EvidenceError> {
+        Ok(())
+    }
+
+    fn prove(
+        &mut self,
+        _: &Request<'_>,
+        _: &mut dyn BlobSink,
+        _: &mut MessageWriter<'_>,
+    ) -> Result<Option<LoginKeys>, EvidenceError> {
+        Err(EvidenceError::new(TroubleCode::METHOD))
+    }
+
+    fn renew(&mut self, _: &[u8; 32], _: &mut MessageWriter<'_>) -> Result<(), EvidenceError> {
+        Err(EvidenceError::new(TroubleCode::METHOD))
+    }
+
+    fn end(&mut self) {}
+}
+
+impl TpmSource for Unequipped {
+    fn take_troubles(&mut self) -> Vec<MethodError> {
+        core::mem::take(&mut self.0)
     }
 }
 
@@ -187,4 +228,26 @@ fn a_key_in_memory_signs_the_login() {
         decode::<SvidKeyPayload<'_>>(&answer).unwrap().held,
         Held::Unshown
     );
+}
+
+/// The TPM answers, and yet nobody is troubled with a login that has nothing to offer.
+#[test]
+fn a_tpm_without_what_is_offered_of_it_is_not_ready() {
+    let devid = AttestorSet::EMPTY.with(AttestorKind::TPM_DEVID);
+    let with = |methods: Vec<Until>, offered| {
+        let methods = methods.into_iter().map(|one| Box::new(one) as _);
+        Evidence::new(methods.collect()).with_tpm(Box::<Unequipped>::default(), offered)
+    };
+    let mut alone = with(Vec::new(), devid);
+    assert!(alone.begin().is_err());
+    let told = alone.take_troubles().into_iter();
+    let told: Vec<_> = told.map(|trouble| trouble.error.what).collect();
+    assert_eq!(told, ["no certificate"]);
+    let mut beside = with(vec![Until(SOUND, 1)], devid);
+    beside.begin().unwrap();
+    assert_eq!(beside.offered(), ["join_token"]);
+    // What the TPM has is offered all the same.
+    let mut more = with(Vec::new(), devid.with(AttestorKind::TPM_EK));
+    more.begin().unwrap();
+    assert_eq!(more.offered(), ["tpm_ek"]);
 }

@@ -74,6 +74,12 @@ impl Leaf {
     }
 }
 
+/// The first of certificates that stand one after the other.
+#[must_use]
+pub(crate) fn first(chain: &[u8]) -> Option<&[u8]> {
+    tagged(0x30, chain).map(|(certificate, _)| certificate.whole)
+}
+
 /// A DER element.
 struct Element<'a> {
     tag: u8,

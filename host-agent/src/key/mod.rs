@@ -22,6 +22,7 @@ use crate::method::MethodError;
 use crate::secret;
 
 pub use host::HostCertificate;
+pub(crate) use leaf::first;
 pub use leaf::{Leaf, Term};
 pub use pem::certificates;
 

@@ -8,12 +8,15 @@ use std::path::{Path, PathBuf};
 
 use assay_common::method::tpm_devid::MAX_CERTIFICATES;
 use assay_common::tpm::handle::{Handle, HandleKind};
+use assay_common::tpm::public::Public;
 use assay_firmware::keys::{DevidKey, DevidParent};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
+use super::spki::is_in;
+use crate::key::{Leaf, first};
 use crate::method::MethodError;
 
 /// Longest file read, bytes.
@@ -56,7 +59,7 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// [`MethodError`].
+    /// [`MethodError`]; also when the first certificate is for another key. One that cannot be read is the verifier's to refuse.
     pub fn load(&self, base: &Path) -> Result<Devid, MethodError> {
         let at = |path: &Path| base.join(path);
         let certificates = certificates(&at(&self.devid_cert_path))?;
@@ -68,6 +71,21 @@ impl Config {
             &at(&self.devid_priv_path),
             "tpm2_create -r writes such a file",
         )?;
+        let other = Public::parse(&public)
+            .ok()
+            .zip(first(&certificates).filter(|leaf| Leaf::read(leaf).is_some()))
+            .is_some_and(|(public, leaf)| !is_in(&public, leaf));
+        if other {
+            let (path, key) = (at(&self.devid_cert_path), at(&self.devid_pub_path));
+            return Err(MethodError::new(
+                format!(
+                    "the first certificate of {} is not for the key in {}",
+                    path.display(),
+                    key.display()
+                ),
+                "name a pair; the DevID certificate comes first in the file",
+            ));
+        }
         let own = match &self.devid_password_file {
             Some(path) => password(&at(path))?,
             None => Zeroizing::default(),

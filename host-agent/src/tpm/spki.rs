@@ -38,6 +38,19 @@ pub fn sha256(public: &Public<'_>) -> Option<[u8; 32]> {
     Some(Sha256::digest(spki).into())
 }
 
+/// Whether a certificate has this key in it: its modulus or its point.
+#[must_use]
+pub(super) fn is_in(public: &Public<'_>, certificate: &[u8]) -> bool {
+    let has = |number: &[u8]| {
+        let number = digits(number);
+        !number.is_empty() && certificate.windows(number.len()).any(|part| part == number)
+    };
+    match public.unique {
+        Unique::Rsa(modulus) => has(modulus),
+        Unique::Ecc { x, y } => has(x) && has(y),
+    }
+}
+
 fn digits(number: &[u8]) -> &[u8] {
     let zeros = number.iter().take_while(|byte| **byte == 0).count();
     number.get(zeros..).unwrap_or_default()

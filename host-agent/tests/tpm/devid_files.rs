@@ -154,3 +154,45 @@ fn what_is_in_the_files_is_checked_before_a_tpm_sees_it() {
     std::fs::remove_file(files.0.path().join("devid.pem")).unwrap();
     files.refused("devid.pem");
 }
+
+/// Runs `openssl` in the folder.
+fn openssl(files: &Files, args: &str) {
+    let made = std::process::Command::new("openssl")
+        .args(args.split(' '))
+        .current_dir(files.0.path())
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "openssl {args}: {made:?}");
+}
+
+#[test]
+fn the_certificate_is_for_the_key() {
+    let files = Files::new();
+    for name in ["own", "other"] {
+        openssl(
+            &files,
+            &format!("genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out {name}.key"),
+        );
+        openssl(
+            &files,
+            &format!("req -x509 -new -key {name}.key -subj /CN=node -days 9 -out {name}.pem"),
+        );
+    }
+    openssl(&files, "pkey -in own.key -pubout -outform DER -out own.der");
+    let spki = std::fs::read(files.0.path().join("own.der")).unwrap();
+    let (x, y) = spki[spki.len() - 64..].split_at(32);
+    let header = hex::decode(PUBLIC).unwrap();
+    let area = [&header[2..header.len() - 4], &[0, 32], x, &[0, 32], y].concat();
+    let sized = [&u16::try_from(area.len()).unwrap().to_be_bytes()[..], &area].concat();
+    files.write("devid.pub", &sized);
+    let pem = |name: &str| std::fs::read(files.0.path().join(name)).unwrap();
+    let (own, other) = (pem("own.pem"), pem("other.pem"));
+    files.write("devid.pem", &own);
+    files.load(json!({})).unwrap();
+    files.write("devid.pem", &[&own[..], &other].concat());
+    files.load(json!({})).unwrap();
+    for wrong in [other.clone(), [&other[..], &own].concat()] {
+        files.write("devid.pem", &wrong);
+        files.refused("is not for the key in");
+    }
+}
