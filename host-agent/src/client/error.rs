@@ -29,6 +29,8 @@ pub enum LoginError {
         retry_after: Duration,
         /// The login's name in its audit trail, when it came to that.
         login_id: Option<String>,
+        /// The methods that were offered.
+        offered: Vec<String>,
     },
     /// A proof could not be made.
     #[error("{}", .0.iter().map(|trouble| format!("{}: {}", trouble.source, trouble.error)).collect::<Vec<_>>().join("; "))]
@@ -73,9 +75,15 @@ impl LoginError {
                 ..
             } => {
                 return format!(
-                    "a proof was checked and refused: on the verifier, `assay audit show {id}` names the failed check, and how to mend it"
+                    "a proof was checked and refused: on the verifier, `assay audit show {id} --config assayd.yaml` names the failed check, and how to mend it"
                 );
             }
+            Self::Denied {
+                code: DenyCode::NO_POLICY,
+                login_id,
+                offered,
+                ..
+            } => return no_policy(offered, login_id.as_deref()),
             Self::Denied { code, .. } => denied(*code),
             Self::Evidence(troubles) => {
                 return match troubles.last() {
@@ -129,6 +137,7 @@ impl LoginError {
                 reason: String::new(),
                 retry_after: Duration::from_secs(retry_after_s.into()),
                 login_id: None,
+                offered: Vec::new(),
             },
             Failure::NoAnswer | Failure::Link => Self::Protocol(failure.to_string()),
         }
@@ -144,19 +153,41 @@ impl LoginError {
                 reason: visible(said),
                 retry_after,
                 login_id: login.map(hex::encode),
+                offered: Vec::new(),
             },
             other => other,
         }
     }
+
+    /// With what was offered, for whoever compares it with the policies.
+    pub(super) fn offering(mut self, methods: Vec<String>) -> Self {
+        if let Self::Denied { offered, .. } = &mut self {
+            *offered = methods;
+        }
+        self
+    }
+}
+
+/// Which entry of which policy is lacking is the verifier's to say to its operator.
+fn no_policy(offered: &[String], login: Option<&str>) -> String {
+    let what = match offered {
+        [] => "what `attestors` offers".to_owned(),
+        methods => format!("what was offered, {}", methods.join(", ")),
+    };
+    let where_told = match login {
+        Some(id) => format!("`assay audit show {id} --config assayd.yaml`"),
+        None => "`assay audit list --config assayd.yaml`".to_owned(),
+    };
+    format!(
+        "no policy of the cluster is satisfied by {what}: compare `assay agent show` with the policy; \
+         on the verifier, {where_told} says what each policy lacks"
+    )
 }
 
 const fn denied(code: DenyCode) -> &'static str {
     match code {
         DenyCode::REFUSED => {
-            "a proof was checked and refused: `assay audit` on the verifier shows the failed check of this login"
-        }
-        DenyCode::NO_POLICY => {
-            "no policy of the cluster is satisfied by what `attestors` offers: compare `assay agent show` with the policy"
+            "a proof was checked and refused: on the verifier, `assay audit list --config assayd.yaml` has this login, and `assay audit show` its failed check"
         }
         DenyCode::UNKNOWN_CLUSTER => {
             "correct `clusterId`; the verifier does not serve this cluster. One that was set just now is served within a second"
@@ -173,5 +204,43 @@ const fn denied(code: DenyCode) -> &'static str {
         DenyCode::LOGIN_REQUIRED => "the session is over; the agent logs in anew",
         DenyCode::MALFORMED => "agent and verifier disagree on the protocol: upgrade the older",
         _ => "the verifier's log says more",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use assay_common::protocol::DenyCode;
+
+    use super::LoginError;
+
+    fn told(login: Option<[u8; 16]>, offered: &[&str]) -> String {
+        let denied = LoginError::Denied {
+            code: DenyCode::NO_POLICY,
+            reason: String::new(),
+            retry_after: Duration::ZERO,
+            login_id: None,
+            offered: Vec::new(),
+        };
+        let offered = offered.iter().map(ToString::to_string).collect();
+        denied.told("no policy", login).offering(offered).hint()
+    }
+
+    #[test]
+    fn who_fits_no_policy_is_told_what_was_offered_and_which_login_it_was() {
+        let hint = told(Some([0xAB; 16]), &["x509pop", "custom_jwt"]);
+        assert!(hint.contains("x509pop, custom_jwt"), "{hint}");
+        let command = format!(
+            "`assay audit show {} --config assayd.yaml`",
+            "ab".repeat(16)
+        );
+        assert!(hint.contains(&command), "{hint}");
+        // Before a challenge the login has no name that the agent knows.
+        let hint = told(None, &["x509pop"]);
+        assert!(
+            hint.contains("`assay audit list --config assayd.yaml`"),
+            "{hint}"
+        );
     }
 }

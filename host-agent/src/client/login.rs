@@ -113,6 +113,7 @@ pub async fn log_in(
     evidence: &mut Evidence,
 ) -> Result<Granted, LoginError> {
     let result = attempt(record, verifiers, evidence).await;
+    let result = result.map_err(|error| error.offering(evidence.offered()));
     if let Err(LoginError::Denied {
         code: DenyCode::REFUSED | DenyCode::NO_POLICY,
         ..
