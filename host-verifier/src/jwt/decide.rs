@@ -44,7 +44,7 @@ pub struct Claims<'t> {
     /// `iat`.
     pub issued: Option<Timestamp>,
     /// All claims.
-    pub all: Object<'t>,
+    pub all: Cow<'t, Object<'t>>,
 }
 
 impl Claims<'_> {
@@ -56,7 +56,7 @@ impl Claims<'_> {
             subject: self.subject.map(owned),
             expires: self.expires,
             issued: self.issued,
-            all: self.all.into_owned(),
+            all: Cow::Owned(self.all.into_owned().into_owned()),
         }
     }
 }
@@ -114,7 +114,7 @@ pub fn decide_endless<'t>(
     check_type(typ, None)?;
     check_issuer(&claims, issuer)?;
     check_time(&claims, now, MAX_LEEWAY)?;
-    Ok(claims)
+    Ok(claims.into_owned())
 }
 
 /// Media types are compared without regard to case, and `application/` may be left out.

@@ -27,7 +27,7 @@ const USUAL: usize = 16;
 type Member<'a> = (Cow<'a, str>, Json<'a>);
 
 /// The members of an object, each name once: up to [`FEW`] as they were read, more in the order of their names.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, yoke::Yokeable)]
 pub struct Object<'a>(Vec<Member<'a>>);
 
 /// The order of members says nothing.

@@ -3,7 +3,8 @@
 //! Three steps, each with a type of its own that the next one needs:
 //!
 //! 1. [`parse`]: the bytes become an [`Unverified`] token. Size, three parts, strict base64url, a header with one reading.
-//!    Its claims cannot be reached.
+//!    Its claims cannot be reached; [`parse_and_read`] reads them all the same, for those who have to ask for a key by
+//!    [`untrusted_texts`].
 //! 2. [`verify`]: with a [`VerifyingKey`], which fits the algorithm, it becomes [`Verified`].
 //! 3. [`decide`]: with [`Expectations`] and the time it becomes [`Claims`].
 //!
@@ -42,7 +43,7 @@ pub use error::{JwtError, Part};
 pub use key::{Jwk, JwkError, MAX_JWK, MAX_RSA_BITS};
 pub use peek::untrusted_texts;
 pub use set::{JwkSet, MAX_KEYS, MAX_SET, NoKey, SetError};
-pub use token::{Header, Unverified, Waiting, parse};
+pub use token::{Header, Unverified, Waiting, parse, parse_and_read};
 pub use verify::{JwkProblem, Prepared, Verified, VerifyingKey, verify};
 
 /// Longest token, bytes. Tokens of Kubernetes have about 1200, those of large directories some thousands.

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use serde::de::{self, Deserializer as _, IgnoredAny, MapAccess, Visitor};
 
 use super::error::{JwtError, Part};
+use super::json::Json;
 use super::token::Unverified;
 use crate::text::Text;
 
@@ -20,21 +21,36 @@ pub fn untrusted_texts<'t, const N: usize>(
     token: &'t Unverified<'_>,
     names: [&'static str; N],
 ) -> Result<[Option<Cow<'t, str>>; N], JwtError> {
-    let claims = core::str::from_utf8(&token.claims).map_err(|error| JwtError::Json {
+    let wrong = || JwtError::Json {
         part: Part::Claims,
-        why: format!("no JSON: byte {} is no UTF-8", error.valid_up_to()),
+        why: format!("{} is not one string in an object", names.join(" or ")),
+    };
+    if let Some(claims) = token.claims.get().get() {
+        let mut found = [const { None }; N];
+        for (name, place) in names.iter().zip(&mut found) {
+            *place = match claims.get(name) {
+                None => None,
+                Some(Json::Text(text)) => Some(Cow::Borrowed(&**text)),
+                Some(_) => return Err(wrong()),
+            };
+        }
+        return Ok(found);
+    }
+    let claims = core::str::from_utf8(token.claims.get().backing_cart()).map_err(|error| {
+        JwtError::Json {
+            part: Part::Claims,
+            why: format!("no JSON: byte {} is no UTF-8", error.valid_up_to()),
+        }
     })?;
     let mut reader = serde_json::Deserializer::from_str(claims);
     let found = reader.deserialize_map(Members(names));
     let found = found.and_then(|found| reader.end().map(|()| found));
-    found.map_err(|error| JwtError::Json {
-        part: Part::Claims,
-        why: match error.classify() {
-            // Made here: the library's own may quote the token.
-            serde_json::error::Category::Data => {
-                format!("{} is not one string in an object", names.join(" or "))
-            }
-            _ => format!("no JSON: line {}, column {}", error.line(), error.column()),
+    found.map_err(|error| match error.classify() {
+        // Made here: the library's own may quote the token.
+        serde_json::error::Category::Data => wrong(),
+        _ => JwtError::Json {
+            part: Part::Claims,
+            why: format!("no JSON: line {}, column {}", error.line(), error.column()),
         },
     })
 }
@@ -77,13 +93,19 @@ mod tests {
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
     use super::untrusted_texts;
-    use crate::jwt::{JwtError, parse};
+    use crate::jwt::{JwtError, parse, parse_and_read};
 
+    /// Of claims that were read before, and of others: it is the same.
     fn peek(claims: &str) -> Result<Option<String>, JwtError> {
         let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"RS256"}"#);
         let token = format!("{header}.{}.AA", URL_SAFE_NO_PAD.encode(claims));
-        let token = parse(token.as_bytes())?;
-        untrusted_texts(&token, ["iss"]).map(|[found]| found.map(Cow::into_owned))
+        let [found, read] = [parse, parse_and_read].map(|parse| {
+            let token = parse(token.as_bytes())?;
+            let found = untrusted_texts(&token, ["iss"]);
+            found.map(|[found]| found.map(Cow::into_owned))
+        });
+        assert_eq!(found, read, "{claims}");
+        found
     }
 
     #[test]
@@ -91,6 +113,18 @@ mod tests {
         let found = peek(r#"{"a":{"iss":"x"},"iss":"y","b":[1,{"c":null}]}"#).unwrap();
         assert_eq!(found.as_deref(), Some("y"));
         assert_eq!(peek(r#"{"a":1}"#).unwrap(), None);
+    }
+
+    #[test]
+    fn what_is_wrong_elsewhere_is_for_those_who_read_all() {
+        for claims in [
+            r#"{"iss":"y","a":1,"a":2}"#.to_owned(),
+            format!(r#"{{"iss":"y","a":{}{}}}"#, "[".repeat(64), "]".repeat(64)),
+            format!(r#"{{"iss":"y","a":"{}"}}"#, "x".repeat(5000)),
+            r#"{"iss":"y","a":1e999}"#.to_owned(),
+        ] {
+            assert_eq!(peek(&claims).unwrap().as_deref(), Some("y"), "{claims:.40}");
+        }
     }
 
     #[test]

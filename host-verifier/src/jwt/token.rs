@@ -2,12 +2,17 @@
 
 use std::borrow::Cow;
 
+use yoke::Yoke;
+
 use super::MAX_TOKEN;
 use super::algorithm::Algorithm;
 use super::error::{JwtError, Part};
 use super::json::{self, Json, Object};
 use crate::base64_text;
 
+/// Longest claims that are read before there is a key, bytes: what was read takes several times as much memory, and waits with
+/// the token. Those of clouds have about a thousand.
+const MOST_READ: usize = 4096;
 /// Longest `kid` and `typ`, bytes.
 const MAX_NAME: usize = 256;
 
@@ -27,9 +32,31 @@ pub struct Unverified<'a> {
     pub(super) header: Cow<'a, Header>,
     /// The first two parts and the dot between them, as they were signed.
     pub(super) signed: &'a [u8],
-    /// The second part, decoded and not looked into.
-    pub(super) claims: Cow<'a, [u8]>,
+    pub(super) claims: Held<'a, Claimed>,
     pub(super) signature: Cow<'a, [u8]>,
+}
+
+/// The second part, decoded; and what it says, where that was read before the signature was verified, and has one reading. It
+/// is given out to nobody but [`verify`](super::verify) then, and [`untrusted_texts`](super::untrusted_texts).
+pub(super) type Claimed = Yoke<Option<Object<'static>>, Vec<u8>>;
+
+/// What is one's own, or another one's.
+pub(super) enum Held<'a, T> {
+    Own(T),
+    Of(&'a T),
+}
+
+impl<T> Held<'_, T> {
+    pub(super) const fn get(&self) -> &T {
+        match self {
+            Self::Own(own) => own,
+            Self::Of(other) => other,
+        }
+    }
+}
+
+fn unread(claims: Vec<u8>) -> Claimed {
+    Yoke::attach_to_cart(claims, |_| None)
 }
 
 /// Without the signature, which is what makes a token worth stealing.
@@ -54,7 +81,10 @@ impl Unverified<'_> {
         Waiting {
             header: self.header.into_owned(),
             signed: Wiped(self.signed.to_vec()),
-            claims: self.claims.into_owned(),
+            claims: match self.claims {
+                Held::Own(claims) => claims,
+                Held::Of(claims) => unread(claims.backing_cart().clone()),
+            },
             signature: Wiped(self.signature.into_owned()),
         }
     }
@@ -64,7 +94,7 @@ impl Unverified<'_> {
 pub struct Waiting {
     header: Header,
     signed: Wiped,
-    claims: Vec<u8>,
+    claims: Claimed,
     signature: Wiped,
 }
 
@@ -87,7 +117,7 @@ impl Waiting {
         Unverified {
             header: Cow::Borrowed(&self.header),
             signed: &self.signed.0,
-            claims: Cow::Borrowed(&self.claims),
+            claims: Held::Of(&self.claims),
             signature: Cow::Borrowed(&self.signature.0),
         }
     }
@@ -122,9 +152,29 @@ pub fn parse(token: &[u8]) -> Result<Unverified<'_>, JwtError> {
     Ok(Unverified {
         header: Cow::Owned(read_header(&decode(header, Part::Header)?)?),
         signed,
-        claims: Cow::Owned(decode(claims, Part::Claims)?),
+        claims: Held::Own(unread(decode(claims, Part::Claims)?)),
         signature: Cow::Owned(decode(signature, Part::Signature)?),
     })
+}
+
+/// As [`parse`], for a method that looks at claims before there is a key, to know whose it is: they are read once, now. Those that
+/// have no one reading are not refused here, but where they are looked at.
+///
+/// # Errors
+///
+/// As [`parse`].
+pub fn parse_and_read(token: &[u8]) -> Result<Unverified<'_>, JwtError> {
+    let token = parse(token)?;
+    let claims = match token.claims {
+        Held::Own(claims) if claims.backing_cart().len() <= MOST_READ => {
+            let bytes = claims.into_backing_cart();
+            Held::Own(Yoke::attach_to_cart(bytes, |bytes| {
+                json::object(bytes).ok()
+            }))
+        }
+        other => other,
+    };
+    Ok(Unverified { claims, ..token })
 }
 
 /// What is signed, and its parts and the one behind it, if these are three.

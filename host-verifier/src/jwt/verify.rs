@@ -73,10 +73,10 @@ fn is_called(algorithm: Algorithm, name: &str) -> bool {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verified<'t> {
     pub(super) typ: Option<&'t str>,
-    pub(super) claims: Object<'t>,
+    pub(super) claims: Cow<'t, Object<'t>>,
 }
 
-/// Checks the signature, and only then reads the claims.
+/// Checks the signature, and only then gives out the claims, which were read before or are read now.
 ///
 /// # Errors
 ///
@@ -93,7 +93,13 @@ pub fn verify<'t>(token: &'t Unverified<'_>, key: &VerifyingKey) -> Result<Verif
         .map_err(|_| JwtError::Signature)?;
     Ok(Verified {
         typ: token.header.typ.as_deref(),
-        claims: object(&token.claims, Part::Claims)?,
+        claims: match token.claims.get().get() {
+            Some(claims) => Cow::Borrowed(claims),
+            None => {
+                let bytes = token.claims.get().backing_cart();
+                Cow::Owned(object(bytes, Part::Claims)?)
+            }
+        },
     })
 }
 

@@ -94,7 +94,7 @@ impl Attestor for AwsToken {
     }
 
     fn judge(&self, cx: &LoginContext<'_>, payload: &[u8]) -> Result<Judged, AttestError> {
-        let token = jwt::parse(payload).map_err(issuer::failed)?;
+        let token = jwt::parse_and_read(payload).map_err(issuer::failed)?;
         self.issuer_named(&token)?.judge_token(cx, token)
     }
 }

@@ -84,7 +84,7 @@ impl Attestor for AzureMsi {
 
     fn judge(&self, _: &LoginContext<'_>, payload: &[u8]) -> Result<Judged, AttestError> {
         let token = payload::token(payload)?;
-        let token = jwt::parse(token).map_err(issuer::failed)?;
+        let token = jwt::parse_and_read(token).map_err(issuer::failed)?;
         let (tenant, issuer, _) = self.judge.choose(&token)?;
         let place = Place {
             tenant: tenant.position,

@@ -83,7 +83,7 @@ impl Attestor for GcpIit {
 
     fn judge(&self, cx: &LoginContext<'_>, payload: &[u8]) -> Result<Judged, AttestError> {
         let token = payload::token(payload)?;
-        let token = jwt::parse(token).map_err(issuer::failed)?;
+        let token = jwt::parse_and_read(token).map_err(issuer::failed)?;
         let [named] = jwt::untrusted_texts(&token, ["iss"]).map_err(issuer::failed)?;
         let refused = |check, why: String| {
             let detail = format!("JWT verification failed: {why}");
