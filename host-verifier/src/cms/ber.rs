@@ -202,6 +202,19 @@ impl<'a> Input<'a> {
         Ok(())
     }
 
+    /// Goes over the elements that come next and stay as they are, as many as there are.
+    fn unchanged(&mut self, depth: usize) -> &'a [u8] {
+        let before = self.rest;
+        loop {
+            let mut ahead = Input { rest: self.rest };
+            if ahead.stays(depth).is_none() {
+                let len = before.len() - self.rest.len();
+                return before.get(..len).unwrap_or_default();
+            }
+            self.rest = ahead.rest;
+        }
+    }
+
     /// All elements up to the end of a constructed one; of a string in pieces only their contents.
     fn inside(
         &mut self,
@@ -212,6 +225,10 @@ impl<'a> Input<'a> {
     ) -> Result<(), BerError> {
         let Some(len) = len else {
             loop {
+                // Most of a message is written as it stands, and in one piece then.
+                if !joined {
+                    out.extend_from_slice(self.unchanged(depth));
+                }
                 let head = self.head()?;
                 if head.is_end() {
                     return Ok(());
@@ -284,6 +301,23 @@ mod tests {
         #[test]
         fn what_stays_is_what_would_be_written(ber in any_element()) {
             prop_assert_eq!(written(&ber), to_der(&ber).map(Cow::into_owned));
+        }
+
+        /// With a length what is inside is written element by element, without one in pieces as large as can be.
+        #[test]
+        fn what_is_inside_is_the_same_with_a_length_and_without(
+            elements in prop::collection::vec(any_element(), 0..5),
+        ) {
+            let inside = elements.concat();
+            let with = match inside.len() {
+                len @ 0..=0x7f => vec![0x30, len as u8],
+                len @ 0x80..=0xff => vec![0x30, 0x81, len as u8],
+                len => vec![0x30, 0x82, (len >> 8) as u8, len as u8],
+            };
+            let with = written(&[with, inside.clone()].concat());
+            let without = written(&[&[0x30, 0x80], &*inside, &[0, 0]].concat());
+            // What is wrong may have another name.
+            prop_assert_eq!(with.ok(), without.ok());
         }
     }
 
@@ -402,6 +436,9 @@ mod tests {
             };
             assert_eq!(written(&der), expected);
             assert_eq!(to_der(&der).map(Cow::into_owned), expected);
+            let beside = [&[0x30, 0x80, 0x05, 0x00], &*definite(levels - 1), &[0, 0]].concat();
+            let refused = (levels > MAX_DEPTH).then_some(BerError::TooDeep);
+            assert_eq!(to_der(&beside).err(), refused);
         }
         let zeros = |len: usize| {
             let mut ber = vec![0x04, 0x82];

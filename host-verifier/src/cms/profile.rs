@@ -7,7 +7,7 @@ use crate::x509::der::{DerError, Element, Reader, tag};
 use crate::x509::{Certificate, Oid, UnixTime};
 
 use super::error::CmsError;
-use super::signed::{SignedData, algorithm, bare_algorithm, oid};
+use super::signed::{SignedData, algorithm, bare_algorithm};
 
 /// Most signed attributes; clouds write three or four.
 const MAX_ATTRIBUTES: usize = 16;
@@ -134,17 +134,20 @@ impl<'a> Attributes<'a> {
             signing_time: None,
             message,
         };
-        let mut seen: Vec<Oid> = Vec::new();
+        let (mut seen, mut count) = ([&[][..]; MAX_ATTRIBUTES], 0);
         let mut reader = element.reader();
         while !reader.is_empty() {
             let mut attribute = reader.expect(tag::SEQUENCE).map_err(wrong)?.reader();
-            let kind = oid(&mut attribute).map_err(wrong)?;
+            let name = attribute.expect(tag::OID).map_err(wrong)?.contents;
+            let kind = Oid::from_contents(name).map_err(wrong)?;
             let mut values = attribute.expect(tag::SET).map_err(wrong)?.reader();
             attribute.finish().map_err(wrong)?;
-            if seen.contains(&kind) || values.is_empty() || seen.len() == MAX_ATTRIBUTES {
+            if seen.contains(&name) || values.is_empty() {
                 return Err(CmsError::Attribute(kind));
             }
-            seen.push(kind);
+            // No name is empty, as places are that are free.
+            *seen.get_mut(count).ok_or(CmsError::Attribute(kind))? = name;
+            count += 1;
             let value = values.any().map_err(wrong)?;
             if !values.is_empty() {
                 return Err(CmsError::Attribute(kind));

@@ -169,7 +169,7 @@ fn version(fields: &mut Reader<'_>, field: &'static str) -> Result<(), CmsError>
     }
 }
 
-pub(super) fn oid(reader: &mut Reader<'_>) -> Result<Oid, DerError> {
+fn oid(reader: &mut Reader<'_>) -> Result<Oid, DerError> {
     Oid::from_contents(reader.expect(tag::OID)?.contents)
 }
 

@@ -53,6 +53,12 @@ pub fn parse(payload: &[u8]) -> Result<Untrusted, DocumentError> {
     if payload.len() > MAX_PAYLOAD {
         return Err(DocumentError::Payload("it is too long"));
     }
+    if let Some(message) = alone(payload) {
+        return Ok(Untrusted::Enveloped {
+            message,
+            document: None,
+        });
+    }
     // An array would be read as the members in their order.
     if payload.trim_ascii_start().first() != Some(&b'{') {
         return Err(DocumentError::Payload("it is no JSON object"));
@@ -82,6 +88,16 @@ pub fn parse(payload: &[u8]) -> Result<Untrusted, DocumentError> {
     }
 }
 
+/// The message of `{"rsa2048":"…"}`, written in the shortest way, as agents send it. Base64 has no character with a meaning of
+/// its own in JSON, so what can be decoded is what the JSON says. All else is left to the library.
+fn alone(payload: &[u8]) -> Option<Vec<u8>> {
+    let rest = payload.strip_prefix(br#"{"rsa2048":""#)?;
+    let message = base64_text::standard(rest.strip_suffix(br#""}"#)?)?;
+    (1..=cms::MAX_LEN)
+        .contains(&message.len())
+        .then_some(message)
+}
+
 /// Base64 as the metadata service has it: padded, in lines. Agents send it in one.
 fn decode(text: &str, most: usize) -> Result<Vec<u8>, DocumentError> {
     let bytes = base64_text::standard(text).or_else(|| {
@@ -97,7 +113,7 @@ fn decode(text: &str, most: usize) -> Result<Vec<u8>, DocumentError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{DocumentError, MAX_PAYLOAD, Untrusted, parse};
+    use super::{DocumentError, MAX_PAYLOAD, Untrusted, alone, parse};
 
     #[test]
     fn the_stronger_signature_counts_whatever_stands_beside_it() {
@@ -125,6 +141,29 @@ mod tests {
             ),
         ] {
             assert_eq!(parse(payload.as_bytes()), Ok(expected), "{payload}");
+        }
+    }
+
+    /// Behind a blank it is the library that reads.
+    #[test]
+    fn the_shortest_form_is_read_as_any_other() {
+        for (payload, short) in [
+            (r#"{"rsa2048":"AQID"}"#, true),
+            (r#"{"rsa2048":"AQI="}"#, true),
+            (r#"{"rsa2048":""}"#, false),
+            (r#"{"rsa2048":"}"#, false),
+            (r#"{"rsa2048":"AQI"}"#, false),
+            (r#"{"rsa2048":"AQ\u0049D"}"#, false),
+            (r#"{"rsa2048":"AQID"}}"#, false),
+            (r#"{"rsa2048":"AQID","rsa2048":"AQID"}"#, false),
+            (r#"{"rsa2048":"AQID","document":"{}"}"#, false),
+            ("{\"rsa2048\":\"AQ\nID\"}", false),
+        ] {
+            assert_eq!(alone(payload.as_bytes()).is_some(), short, "{payload}");
+            let long = format!(" {payload}");
+            assert_eq!(alone(long.as_bytes()), None);
+            let (one, other) = (parse(payload.as_bytes()), parse(long.as_bytes()));
+            assert_eq!(one, other, "{payload}");
         }
     }
 
