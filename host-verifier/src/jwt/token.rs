@@ -147,7 +147,7 @@ pub fn parse(token: &[u8]) -> Result<Unverified<'_>, JwtError> {
     if token.len() > MAX_TOKEN {
         return Err(JwtError::TooLong(token.len()));
     }
-    let (signed, header, claims, signature) = three(token)
+    let (signed, [header, claims, signature]) = three(token)
         .ok_or_else(|| JwtError::Parts(1 + memchr::memchr_iter(b'.', token).count()))?;
     Ok(Unverified {
         header: Cow::Owned(read_header(&decode(header, Part::Header)?)?),
@@ -177,8 +177,8 @@ pub fn parse_and_read(token: &[u8]) -> Result<Unverified<'_>, JwtError> {
     Ok(Unverified { claims, ..token })
 }
 
-/// What is signed, and its parts and the one behind it, if these are three.
-fn three(token: &[u8]) -> Option<(&[u8], &[u8], &[u8], &[u8])> {
+/// What is signed, and the parts, if these are three.
+fn three(token: &[u8]) -> Option<(&[u8], [&[u8]; 3])> {
     let mut dots = memchr::memchr_iter(b'.', token);
     let (first, second) = (dots.next()?, dots.next()?);
     if dots.next().is_some() {
@@ -186,7 +186,7 @@ fn three(token: &[u8]) -> Option<(&[u8], &[u8], &[u8], &[u8])> {
     }
     let (signed, signature) = token.split_at_checked(second)?;
     let (header, claims) = signed.split_at_checked(first)?;
-    Some((signed, header, claims.get(1..)?, signature.get(1..)?))
+    Some((signed, [header, claims.get(1..)?, signature.get(1..)?]))
 }
 
 /// Strict: the alphabet of RFC 4648 section 5, no padding, no stray bits in the last character, not empty.
