@@ -26,7 +26,7 @@ const USUAL: usize = 16;
 /// A name and what it stands for.
 type Member<'a> = (Cow<'a, str>, Json<'a>);
 
-/// The members of an object, each name once: up to [`FEW`] as they were read, more in the order of their names.
+/// The members of an object, each name once: up to 32 as they were read, more in the order of their names.
 #[derive(Debug, Clone, Default, yoke::Yokeable)]
 pub struct Object<'a>(Vec<Member<'a>>);
 

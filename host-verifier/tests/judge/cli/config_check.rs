@@ -200,7 +200,7 @@ fn an_issuance_policy_says_what_it_checked_and_what_it_needs() {
          when linux.user.name is build: pathTemplate /builders: needs no attribute\n"
     );
     let warning =
-        "d.yaml:10:30: /builders names no attribute\nhint: every node would ask for the same ID";
+        "d.yaml:10:30: /builders names no attribute\nhint: every node gets the same ID";
     assert!(run.stderr.contains(warning), "{warning}\n{}", run.stderr);
 }
 
