@@ -189,7 +189,9 @@ fn lists(policy: &Policy, counted: AttestorSet, attestors: &[AttestorVerdict]) -
     };
     let mut verdicts = Vec::new();
     if !rules.required().is_empty() {
-        let wrong = of(REQUIRED).find(|a| a.outcome != "satisfied");
+        let wrong = of(REQUIRED).filter(|a| a.outcome != "satisfied");
+        // What is undecided may be so because another entry had settled the policy already.
+        let wrong = wrong.min_by_key(|a| weight(a));
         verdicts.push(RuleVerdict {
             rule: REQUIRED,
             holds: counted.covers(rules.required()),
@@ -240,6 +242,17 @@ fn lists(policy: &Policy, counted: AttestorSet, attestors: &[AttestorVerdict]) -
         });
     }
     verdicts
+}
+
+/// Where an entry that is not satisfied stands among the reasons why its policy is not: least, when it says most.
+fn weight(attestor: &AttestorVerdict) -> u8 {
+    match attestor.outcome {
+        "failed" => 0,
+        "not-answered" => 1,
+        "not-offered" => 2,
+        "not-counted" => 3,
+        _ => 4,
+    }
 }
 
 fn told(attestor: &AttestorVerdict) -> String {

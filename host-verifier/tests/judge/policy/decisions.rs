@@ -297,6 +297,39 @@ fn a_proof_whose_ground_only_another_policy_accepts_counts_for_nothing() {
     );
 }
 
+/// Once one entry has settled a policy the others are not judged: that they are open says nothing about why.
+#[test]
+fn the_entry_that_failed_is_the_reason_and_not_one_that_was_left_open() {
+    let set = set(&[Shape {
+        required: vec![EK, AWS, PSAT, TOKEN],
+        ..Shape::default()
+    }]);
+    let told = |cells: [(AttestorKind, u8); 3]| {
+        let cell = |_, kind| {
+            let known = cells.iter().find(|(one, _)| *one == kind);
+            known.map_or(4, |(_, cell)| *cell)
+        };
+        let refusal = decide(&set, &outcomes(&set, cell)).unwrap_err();
+        refusal.explanation.to_string()
+    };
+    assert_eq!(
+        told([(AWS, 2), (PSAT, 3), (TOKEN, 1)]),
+        "policy `policy 0`: join_token failed: test: said no"
+    );
+    assert_eq!(
+        told([(AWS, 2), (PSAT, 3), (TOKEN, 0)]),
+        "policy `policy 0`: k8s_psat not-answered"
+    );
+    assert_eq!(
+        told([(AWS, 0), (PSAT, 2), (TOKEN, 4)]),
+        "policy `policy 0`: k8s_psat not-offered"
+    );
+    assert_eq!(
+        told([(AWS, 0), (PSAT, 0), (TOKEN, 0)]),
+        "policy `policy 0`: tpm_ek undecided"
+    );
+}
+
 #[test]
 fn only_what_a_rule_uses_gives_attributes() {
     let set = set(&[Shape {
