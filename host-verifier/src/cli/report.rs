@@ -189,7 +189,18 @@ impl Unreadable {
 pub fn read_file(path: &std::path::Path, max: usize) -> Result<Vec<u8>, Unreadable> {
     use std::io::Read as _;
     let name = path.display().to_string();
-    let file = std::fs::File::open(path).map_err(|error| Unreadable::new(&name, error))?;
+    let file = std::fs::File::open(path).map_err(|error| {
+        let unreadable = Unreadable::new(&name, &error);
+        match error.kind() {
+            std::io::ErrorKind::NotFound => unreadable.with_hint(
+                "name a file that is there; a relative path begins at the current directory",
+            ),
+            std::io::ErrorKind::PermissionDenied => {
+                unreadable.with_hint("let the user who runs this command read it")
+            }
+            _ => unreadable,
+        }
+    })?;
     let mut bytes = Vec::new();
     file.take(max as u64 + 1)
         .read_to_end(&mut bytes)

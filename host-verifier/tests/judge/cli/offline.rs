@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Run, assay};
+use crate::jwt::signer::{self, Signer};
 use crate::pki::{CA, Pki};
 use crate::possession::{self, x509pop};
 
@@ -228,5 +229,144 @@ fn a_document_of_aws_is_judged_with_its_page_and_its_answer_from_files() {
         named.stderr.contains("clouds.aws.region"),
         "{}",
         named.stderr
+    );
+}
+
+const ISSUER: &str = "https://issuer.example.org";
+
+/// A token of a Kubernetes cluster, which an issuer of JWTs may have made as well.
+fn token(signer: &Signer) -> String {
+    let claims = json!({
+        "iss": ISSUER, "aud": "assay",
+        "sub": "system:serviceaccount:spirl-system:spirl-agent",
+        "iat": signer::NOW, "nbf": signer::NOW, "exp": signer::NOW + 600,
+    });
+    signer.sign(r#"{"alg":"EdDSA","kid":"k1"}"#, &claims.to_string())
+}
+
+/// Judges a payload by a method of tokens, whose one key stands in the settings.
+fn judged(method: &str, payload: &[u8], more: Value) -> Run {
+    let mut key = Signer::new(1).jwk();
+    key["kid"] = json!("k1");
+    let jwks = json!({"keys": [key]}).to_string();
+    let mut config = match method {
+        "k8s_token" => json!({"issuerURL": ISSUER, "jwks": jwks}),
+        _ => json!({"issuer": ISSUER, "jwks": jwks}),
+    };
+    config
+        .as_object_mut()
+        .unwrap()
+        .extend(more.as_object().unwrap().clone());
+    let pki = Pki::new();
+    pki.write("payload", payload);
+    pki.write("config.yaml", config.to_string());
+    let at = |name: &str| pki.path(name).display().to_string();
+    let (payload, config, now) = (at("payload"), at("config.yaml"), signer::now().to_string());
+    let mut args = vec!["evidence", "verify", method, "--payload", &payload];
+    args.extend(["--config", &config, "--at", &now]);
+    assay(&args)
+}
+
+#[test]
+fn bytes_that_are_no_token_are_unreadable_and_a_wrong_token_is_refused() {
+    let settings = json!({"audience": "assay"});
+    let signer = Signer::new(1);
+    for method in ["custom_jwt", "k8s_token"] {
+        let whole = json!({"token": token(&signer)}).to_string();
+        for form in [token(&signer) + "\n", whole] {
+            let run = judged(method, form.as_bytes(), settings.clone());
+            assert_eq!(run.status, 0, "{method}: {}{}", run.stdout, run.stderr);
+        }
+        let random: Vec<u8> = (0..200u8).map(|byte| byte.wrapping_mul(151)).collect();
+        for none in [
+            &b""[..],
+            b"\n",
+            b"garbage",
+            b"{",
+            b"{}",
+            b"a.b",
+            b"a.b.c.d",
+            b"a.b!.c",
+            &random,
+        ] {
+            let run = judged(method, none, settings.clone());
+            assert_eq!(run.status, 2, "{method} {none:?}: {}", run.stdout);
+            assert!(
+                run.stderr.contains("hint: give the payload"),
+                "{}",
+                run.stderr
+            );
+        }
+        let other = token(&Signer::new(2));
+        for wrong in [other.as_bytes(), b"a.b.c"] {
+            let run = judged(method, wrong, settings.clone());
+            assert_eq!(run.status, 1, "{method} {wrong:?}: {}", run.stderr);
+        }
+    }
+}
+
+#[test]
+fn the_audience_that_only_a_verifier_knows_is_asked_for() {
+    for method in ["custom_jwt", "k8s_token"] {
+        let run = judged(method, token(&Signer::new(1)).as_bytes(), json!({}));
+        assert_eq!(run.status, 2, "{method}: {}{}", run.stdout, run.stderr);
+        assert!(
+            run.stderr.contains("hint: give `audience`"),
+            "{}",
+            run.stderr
+        );
+        assert!(!run.stderr.contains('{'), "no placeholder: {}", run.stderr);
+    }
+}
+
+#[test]
+fn what_to_give_instead_is_said() {
+    let (pki, payload) = world();
+    let nonce = hex::encode(possession::server());
+    pki.write(
+        "config.yaml",
+        "section: AgentAttestation\nschema: v1\nspec:\n  policies: []\n",
+    );
+    let whole = run(&pki, "x509pop", &payload, &["--nonce", &nonce]);
+    assert_eq!(whole.status, 2);
+    assert!(whole.stderr.contains("whole document"), "{}", whole.stderr);
+    assert!(
+        whole.stderr.contains("`config:` of its x509pop entry"),
+        "{}",
+        whole.stderr
+    );
+    pki.write("config.yaml", "caBundle: [root.crt]\n");
+    let payload = pki.path("text").display().to_string();
+    let config = pki.path("config.yaml").display().to_string();
+    let verify = |method: &str| {
+        assay(&[
+            "evidence",
+            "verify",
+            method,
+            "--payload",
+            &payload,
+            "--config",
+            &config,
+            "--at",
+            AT,
+        ])
+    };
+    for method in ["x509pop", "tpm_devid"] {
+        let none = verify(method);
+        assert_eq!(none.status, 2);
+        assert!(
+            none.stderr.contains("hint: name a file that is there"),
+            "{}",
+            none.stderr
+        );
+    }
+    pki.write("text", "no JSON");
+    let text = verify("x509pop");
+    assert_eq!(text.status, 2);
+    assert!(text.stderr.contains("not JSON"), "{}", text.stderr);
+    assert!(
+        text.stderr.contains("hint: give the payload"),
+        "{}",
+        text.stderr
     );
 }

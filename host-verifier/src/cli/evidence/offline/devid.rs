@@ -11,7 +11,7 @@ use assay_common::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 
-use super::{Case, Failure, Offline};
+use super::{Case, Failure, HOW_TO_GET, Offline};
 use crate::{
     attestor::{Claims, tpm_devid},
     blobs::Blobs,
@@ -58,9 +58,11 @@ impl Offline for TpmDevid {
     fn judge(config: &Self::Config, files: Files<'_>, case: Case) -> Result<Claims, Failure> {
         let attestor = config.attestor(files)?;
         let wire: Wire = serde_json::from_slice(&case.payload)
-            .map_err(|error| Unreadable::new("--payload", error))?;
+            .map_err(|error| Unreadable::new("--payload", error).with_hint(HOW_TO_GET))?;
         let Some(nonce) = case.nonce32() else {
-            return Err(Unreadable::new("--nonce", "the verifier's nonce is needed").into());
+            let unreadable = Unreadable::new("--nonce", "the verifier's nonce is needed");
+            let hint = "`assay audit evidence` writes it as tpm_devid.nonce.hex";
+            return Err(unreadable.with_hint(hint).into());
         };
         let mut blobs = Blobs::default();
         let mut certificates = Vec::new();

@@ -33,6 +33,10 @@ const MAX_PAYLOAD: usize = 256 * 1024;
 /// Longest file beside it, bytes. AWS's page of certificates has 160 KB.
 const MAX_FILE: usize = 1024 * 1024;
 
+/// What to do about a payload file that is none.
+const HOW_TO_GET: &str =
+    "give the payload as the agent sent it: `assay audit evidence` writes it as METHOD.payload";
+
 /// Arguments of `assay evidence verify METHOD`.
 #[derive(Debug, Args)]
 pub struct Evidence {
@@ -225,6 +229,15 @@ fn config<M: Offline>(evidence: &Evidence) -> Result<M::Config, Unreadable> {
     let text = document::read(&evidence.config).map_err(unreadable)?;
     // No method's settings have a field of this name.
     let is_entry = text.lines().any(|line| line.starts_with("type:"));
+    // Nor one of these.
+    let is_document = |line: &str| line.starts_with("section:") || line.starts_with("spec:");
+    if text.lines().any(is_document) {
+        let why = "this is a whole document of policies, not one method's settings";
+        let kind = M::KIND;
+        return Err(Unreadable::new(&name, why).with_hint(format!(
+            "give the `config:` of its {kind} entry, or that entry with `type:` and `config:`"
+        )));
+    }
     if !is_entry {
         return document::parse(&name, &text).map_err(unreadable);
     }

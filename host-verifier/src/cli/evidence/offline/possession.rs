@@ -7,7 +7,7 @@ use assay_common::policy::AttestorKind;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value};
 
-use super::{Case, Failure, Offline};
+use super::{Case, Failure, HOW_TO_GET, Offline};
 use crate::{
     attestor::{Claims, ssh_pop, x509pop},
     cli::report::Unreadable,
@@ -55,7 +55,7 @@ impl Offline for SshPop {
 }
 
 fn unreadable(why: impl core::fmt::Display) -> Failure {
-    Failure::Unreadable(Unreadable::new("--payload", why))
+    Failure::Unreadable(Unreadable::new("--payload", why).with_hint(HOW_TO_GET))
 }
 
 /// The login's payload and the verifier's nonce. `response` is what the payload calls the response, `nonce` finds the nonce in

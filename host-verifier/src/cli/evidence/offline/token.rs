@@ -1,8 +1,10 @@
 //! Methods over tokens of an issuer. The token is the proof; a key that the issuer publishes stands in a file.
 
+use std::borrow::Cow;
+
 use assay_common::policy::AttestorKind;
 
-use super::{Case, Failure, Offline, cloud_answers, without_login};
+use super::{Case, Failure, HOW_TO_GET, Offline, cloud_answers, without_login};
 use crate::{
     attestor::{
         AttestError, Claims, Fault, aws_token, custom_jwt, gcp_iit,
@@ -23,7 +25,10 @@ impl Offline for CustomJwt {
     type Config = custom_jwt::Config;
 
     fn judge(config: &Self::Config, files: Files<'_>, case: Case) -> Result<Claims, Failure> {
-        judge(&config.attestor(files)?, &case)
+        known_audience(config.audience.is_some(), files)?;
+        let attestor = config.attestor(files)?;
+        compact(attestor.rules(), case.payload.trim_ascii_end())?;
+        judge(&attestor, &case)
     }
 }
 
@@ -36,7 +41,12 @@ impl Offline for K8sToken {
     type Config = k8s_token::Config;
 
     fn judge(config: &Self::Config, files: Files<'_>, case: Case) -> Result<Claims, Failure> {
-        judge(&config.attestor(files)?, &case)
+        known_audience(config.audience.is_some(), files)?;
+        let attestor = config.attestor(files)?;
+        let payload = wrapped(&case.payload).into_owned();
+        let case = Case { payload, ..case };
+        compact(attestor.rules(), case.payload.trim_ascii_end())?;
+        judge(&attestor, &case)
     }
 }
 
@@ -101,6 +111,48 @@ fn nonce_in_audience(wanted: bool, case: &Case) -> Result<Option<String>, Failur
             let why = "the settings ask for no nonce in the audience (nonceInAudience)";
             Err(Unreadable::new("--nonce", why).into())
         }
+    }
+}
+
+/// Without one in the settings the audience is the trust domain's own, which no file names.
+fn known_audience(configured: bool, files: Files<'_>) -> Result<(), Failure> {
+    if configured || files.trust_domain().is_some() {
+        return Ok(());
+    }
+    let why = "no `audience` is set, and the default names the verifier's trust domain, which is unknown here";
+    let hint = "give `audience` in the settings, e.g. urn:assay:example.org:server";
+    Err(Unreadable::new("--config", why).with_hint(hint).into())
+}
+
+/// A token as Kubernetes keeps it in a file is taken too, in the form that agents send.
+fn wrapped(payload: &[u8]) -> Cow<'_, [u8]> {
+    match core::str::from_utf8(payload.trim_ascii()) {
+        Ok(token) if !token.starts_with('{') => {
+            let payload = serde_json::json!({"token": token});
+            Cow::Owned(payload.to_string().into_bytes())
+        }
+        _ => Cow::Borrowed(payload),
+    }
+}
+
+/// Whether there is a token at all: bytes that are none are no evidence, and nothing is decided about them.
+fn compact(rules: &impl Rules, payload: &[u8]) -> Result<(), Failure> {
+    let unreadable = |why: String| {
+        let unreadable = Unreadable::new("--payload", why);
+        Failure::from(unreadable.with_hint(HOW_TO_GET))
+    };
+    let token = rules.token(payload);
+    let token = token.map_err(|error| unreadable(error.detail))?;
+    let is_part = |part: &[u8]| {
+        part.iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    };
+    let parts = token.split(|byte| *byte == b'.');
+    match parts.clone().count() == 3 && parts.clone().all(is_part) {
+        true => Ok(()),
+        false => Err(unreadable(
+            "no token: three parts in base64url with dots between them".to_owned(),
+        )),
     }
 }
 
