@@ -55,10 +55,10 @@ pub enum SshPopError {
     #[error("the certificate has the critical option {0:?}, which is not enforced here")]
     CriticalOption(String),
     /// Not valid yet.
-    #[error("the certificate is valid from {0} (Unix time)")]
+    #[error("the certificate is valid from {}", shown(*.0))]
     NotYetValid(u64),
     /// No longer valid.
-    #[error("the certificate was valid until {0} (Unix time)")]
+    #[error("the certificate was valid until {}", shown(*.0))]
     Expired(u64),
     /// The authority did not sign it.
     #[error("the authority's signature on the certificate: {0}")]
@@ -69,6 +69,14 @@ pub enum SshPopError {
     /// The host's key did not sign for this login.
     #[error("the host's signature over this login's nonces: {0}")]
     Signature(SignatureError),
+}
+
+/// A time of a certificate, RFC 3339; as it stands there when no calendar has it.
+fn shown(unix: u64) -> String {
+    let time = i64::try_from(unix)
+        .ok()
+        .and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
+    time.map_or_else(|| format!("{unix} (Unix time)"), |time| time.to_string())
 }
 
 impl SshPopError {
@@ -108,5 +116,18 @@ impl From<SshPopError> for AttestError {
             _ => Fault::Refused,
         };
         Self::new(fault, error.check(), error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::SshPopError;
+
+    #[test]
+    fn times_are_told_as_people_write_them() {
+        let expired = SshPopError::Expired(1_795_314_522).to_string();
+        assert!(expired.ends_with("until 2026-11-22T02:28:42Z"), "{expired}");
+        let never = SshPopError::NotYetValid(u64::MAX - 1).to_string();
+        assert!(never.ends_with("from 18446744073709551614 (Unix time)"));
     }
 }
