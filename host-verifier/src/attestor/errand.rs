@@ -10,7 +10,7 @@ use core::pin::Pin;
 use assay_common::policy::AttestorKind;
 use jiff::Timestamp;
 
-use super::{AttestError, Attribute, Claims, Fault, LoginContext};
+use super::{AttestError, Attribute, Claims, Fault, LoginContext, documented};
 use crate::outside::Outside;
 
 /// Longest answer that is kept, bytes.
@@ -133,7 +133,8 @@ impl Answered {
         self.len() == 0
     }
 
-    /// The answer; an error is the one that the errand ended with, under a check's name that says where it was kept.
+    /// The answer; an error is the one that the errand ended with, which is kept as its text: the check is the one that this
+    /// begins with, and `outside` where the method lists none of this name.
     ///
     /// # Errors
     ///
@@ -141,9 +142,51 @@ impl Answered {
     pub fn answer(&self) -> Result<&[u8], AttestError> {
         match &self.result {
             Ok(answer) => Ok(answer),
-            Err((fault, detail)) => {
-                Err(AttestError::new((*fault).into(), "outside", detail.clone()))
+            Err((fault, text)) => {
+                let fault = (*fault).into();
+                let named = text.split_once(": ").and_then(|(check, detail)| {
+                    let check = documented::check(AttestorKind(self.kind), check)?;
+                    Some(AttestError::new(fault, check, detail))
+                });
+                Err(named.unwrap_or_else(|| AttestError::new(fault, "outside", text.clone())))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Answered, AttestError, AttestorKind, Fault};
+
+    fn ended(kind: AttestorKind, check: &'static str, detail: &str) -> AttestError {
+        let error = AttestError::new(Fault::Refused, check, detail);
+        let answered = Answered {
+            kind: kind.0,
+            policy: 0,
+            entry: 0,
+            at: 0,
+            result: Err((error.fault.into(), error.to_string())),
+        };
+        answered.answer().map(drop).err().unwrap_or(error)
+    }
+
+    #[test]
+    fn an_errand_that_ended_is_told_by_the_check_that_ended_it() {
+        let (dns, webhook) = (AttestorKind::HTTP_DNS, AttestorKind::EXTENSION);
+        let detail = "http://a.example.org: no address for this name";
+        let told = ended(dns, "name-not-found", detail);
+        assert_eq!(
+            (told.check, told.detail.as_str()),
+            ("name-not-found", detail)
+        );
+        assert_eq!(told.fault, Fault::Refused);
+        assert_eq!(
+            ended(webhook, "webhook-connect", "no connection").check,
+            "webhook-connect"
+        );
+        // What the method does not list has no mend, and keeps all its words.
+        let strange = ended(webhook, "name-not-found", detail);
+        assert_eq!(strange.check, "outside");
+        assert_eq!(strange.detail, format!("name-not-found: {detail}"));
     }
 }

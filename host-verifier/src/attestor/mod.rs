@@ -27,6 +27,7 @@ pub mod azure_imds;
 pub mod azure_msi;
 pub mod claims;
 pub mod custom_jwt;
+pub mod documented;
 pub mod elsewhere;
 pub mod errand;
 pub mod error;

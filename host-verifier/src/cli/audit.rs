@@ -15,6 +15,7 @@ use super::format::Format;
 use super::service::{Failure, block_on, finish, table};
 use super::stored::whole;
 use super::{audit_export, audit_rotate, mends};
+use crate::attestor::documented;
 use crate::attestor::tpm_quote::files::{Evidence, FilesError, Piece};
 use crate::audit::found::LATER;
 use crate::audit::kept::Said;
@@ -403,6 +404,36 @@ fn text(record: &Map<String, Value>) -> String {
 /// What to do about a step that failed: its detail begins with the check.
 fn mend(outcome: &str, method: &str, detail: &str) -> Option<String> {
     let kind = AttestorKind::from_name(method).filter(|_| outcome == "failed")?;
-    let (check, _) = detail.split_once(": ")?;
+    // Records of earlier releases have `outside` in front of the check.
+    let own = detail.strip_prefix("outside: ").unwrap_or(detail);
+    let known = own
+        .split_once(": ")
+        .filter(|(check, _)| documented::check(kind, check).is_some());
+    let (check, _) = known.or_else(|| detail.split_once(": "))?;
     Some(format!("hint: {check}: {}", mends::of(kind, check)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::mend;
+
+    #[test]
+    fn a_check_from_outside_is_mended_by_its_own_name() {
+        let expected =
+            "hint: name-not-found: add the record, or ask other resolvers: `outbound.resolvers`";
+        for detail in [
+            "name-not-found: http://a.example.org: no address for this name",
+            "outside: name-not-found: http://a.example.org: no address for this name",
+        ] {
+            let hint = mend("failed", "http_dns", detail);
+            assert_eq!(hint.as_deref(), Some(expected), "{detail}");
+        }
+        let other = mend(
+            "failed",
+            "http_dns",
+            "outside: http://a.example.org: who knows",
+        );
+        assert_eq!(other.as_deref(), Some("hint: outside: the log says what"));
+        assert_eq!(mend("ok", "http_dns", "name-not-found: x"), None);
+    }
 }
