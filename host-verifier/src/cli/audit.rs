@@ -242,7 +242,8 @@ pub(super) fn evidence_of(
             files.splice(0..0, quote.map(|(name, bytes)| (name.to_owned(), bytes)));
             Some(hex::encode(evidence.nonce))
         }
-        Err(FilesError::NoQuote) if !files.is_empty() => None,
+        // What its methods sent stands in the record, which can be judged again as a whole.
+        Err(FilesError::NoQuote) => None,
         Err(error) => return Err(Failure::failed(error.to_string())),
     };
     Ok(EvidenceFiles { nonce, files })
@@ -414,8 +415,27 @@ fn mend(outcome: &str, method: &str, detail: &str) -> Option<String> {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 mod tests {
-    use super::mend;
+    use super::{extract, mend};
+
+    #[test]
+    fn a_login_without_a_quote_is_its_record() {
+        let record = serde_json::json!({
+            "login_id": "00", "time": "2026-11-22T12:00:00Z", "steps": [],
+            "evidence": [{"from": "agent", "kind": "blob 0", "base64": "AAAA"}],
+        });
+        let record = record.as_object().unwrap();
+        let out = tempfile::tempdir().unwrap();
+        let written = extract(record, out.path(), None).map_err(drop).unwrap();
+        assert_eq!(
+            (written.nonce, written.files),
+            (None, vec!["record.json".to_owned()])
+        );
+        let kept = std::fs::read(out.path().join("record.json")).unwrap();
+        let kept: serde_json::Value = serde_json::from_slice(&kept).unwrap();
+        assert_eq!(kept.as_object(), Some(record));
+    }
 
     #[test]
     fn a_check_from_outside_is_mended_by_its_own_name() {
