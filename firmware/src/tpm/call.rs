@@ -197,11 +197,14 @@ impl<T: TpmTransport> Tpm<T> {
         self.secure.clear();
     }
 
-    /// Counts an error, and forgets what a reset of the TPM took away.
+    /// Counts an error, and forgets what a reset of the TPM took away. Anybody on the bus can say that there was one, so a
+    /// session is lost by it and not gone: nothing crosses unguarded because of what was said.
     pub(super) fn failed(&mut self, error: TpmError) -> TpmError {
         self.errors.count(error.code());
         if error == TpmError::Reset {
-            self.forget_all();
+            self.live.clear();
+            #[cfg(feature = "secure-bus")]
+            self.secure.lose(error);
         }
         error
     }

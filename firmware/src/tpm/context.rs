@@ -45,7 +45,7 @@ impl<T: TpmTransport> Tpm<T> {
     /// many. Persistent objects stay.
     ///
     /// # Errors
-    /// As [`handles`](Self::handles). One that can't be flushed is left where it is.
+    /// As [`handles`](Self::handles); [`TpmError::Reset`] when the TPM says that it was. One that can't be flushed is left where it is.
     pub fn flush_stale(&mut self) -> Result<u16, TpmError> {
         // In a capability list the first kind of session means "loaded", whatever the kind of the
         // handles in it, and the second means "saved".
@@ -64,6 +64,8 @@ impl<T: TpmTransport> Tpm<T> {
                 };
                 match self.flush(handle) {
                     Ok(()) => flushed += 1,
+                    // Nothing is left to look at, and whoever waits for room waits for nothing.
+                    Err(TpmError::Reset) => return Err(TpmError::Reset),
                     // What can't be flushed is passed over, so that this ends.
                     Err(_) => next = Handle(handle.0.saturating_add(1)),
                 }

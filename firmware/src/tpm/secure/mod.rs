@@ -96,6 +96,16 @@ impl Secure {
         *self = Self::new();
     }
 
+    /// Forgets the session's secrets and every Name. A session that was there stays as one that fails everything, until
+    /// another is begun.
+    pub(super) fn lose(&mut self, error: TpmError) {
+        let was_there = self.is_there();
+        self.clear();
+        if was_there {
+            self.state = State::Broken(error);
+        }
+    }
+
     /// What guards a command; nothing where none is needed or there is no session.
     pub(super) fn guard(&self, op: Op) -> Result<Option<Guard>, TpmError> {
         match self.state {
@@ -198,10 +208,15 @@ impl<T: TpmTransport> Tpm<T> {
     /// As [`flush`](Self::flush).
     pub fn unprotect(&mut self) -> Result<(), TpmError> {
         let handle = self.secure.handle;
-        if self.secure.state == State::Absent {
-            return Ok(());
+        match self.secure.state {
+            State::Absent => Ok(()),
+            // It went with all else, or will with the next start.
+            State::Broken(TpmError::Reset) => {
+                self.secure.clear();
+                Ok(())
+            }
+            State::Standing | State::Broken(_) => self.flush(handle),
         }
-        self.flush(handle)
     }
 
     /// The authorization value that goes into the guard's keys: that of the first entity, where the command has an
@@ -274,6 +289,10 @@ impl<T: TpmTransport> Tpm<T> {
     /// Verifies the HMAC of the response at hand, rolls the nonces and decrypts what is hidden. `None` when it is not the
     /// TPM's answer to this command.
     fn verify(&mut self) -> Option<()> {
+        // What came between command and response may have ended the session, and its secrets are no secrets then.
+        if self.secure.state != State::Standing {
+            return None;
+        }
         let auth = self.auth();
         let (params, acknowledgement) = self.exchange.acknowledged()?;
         let Acknowledgement {

@@ -35,12 +35,16 @@ enum Deed {
     Lose,
     /// The TPM seems to ask for the command again, once.
     Retry,
+    /// The TPM seems to have no room for it, then to have something stale in it, and then, as that is flushed, to have been
+    /// reset.
+    Forget,
 }
 
 #[derive(Default)]
 struct Liar {
     deed: Option<(u32, Deed)>,
     seen: Vec<(u32, Vec<u8>)>,
+    begun: bool,
     done: bool,
 }
 
@@ -53,7 +57,24 @@ impl Liar {
 
 impl Interposer for Liar {
     fn command(&mut self, mut command: Vec<u8>) -> Result<Vec<u8>, Vec<u8>> {
+        if self.begun && !self.done {
+            match code(&command) {
+                GET_CAPABILITY => {
+                    let one_stale_object = [0, 0, 0, 0, 1, 0, 0, 0, 1, 0x80, 0, 0, 9];
+                    return Err(response(0x8001, 0, &one_stale_object));
+                }
+                FLUSH_CONTEXT => {
+                    self.done = true;
+                    return Err(response(0x8001, INITIALIZE, &[]));
+                }
+                _ => {}
+            }
+        }
         match self.due(&command) {
+            Some(Deed::Forget) if !self.begun => {
+                self.begun = true;
+                Err(response(0x8001, OBJECT_MEMORY, &[]))
+            }
             Some(Deed::FlipInCommand(at)) => {
                 self.done = true;
                 command[at] ^= 1 << (at % 8);
@@ -102,6 +123,11 @@ impl Interposer for Liar {
     }
 }
 
+/// TPM_RC_INITIALIZE: what a TPM says after a reset.
+const INITIALIZE: u32 = 0x100;
+/// TPM_RC_OBJECT_MEMORY.
+const OBJECT_MEMORY: u32 = 0x902;
+
 struct Scene {
     bus: Bus,
     liar: Rc<RefCell<Liar>>,
@@ -111,6 +137,8 @@ struct Scene {
     ak: Ak,
 }
 
+const GET_CAPABILITY: u32 = 0x17A;
+const FLUSH_CONTEXT: u32 = 0x165;
 const GET_RANDOM: u32 = 0x17B;
 const CREATE_PRIMARY: u32 = 0x131;
 const QUOTE: u32 = 0x158;
@@ -266,6 +294,42 @@ fn a_measurement_that_is_swallowed_is_not_believed() {
         assert_eq!(scene.run(PCR_EXTEND), Err(TpmError::Forged));
         scene.mend();
     }
+}
+
+/// No error has an HMAC, so anybody can say that the TPM was reset. The session is not given up for it.
+#[test]
+fn a_reset_that_somebody_tells_of_leaves_nothing_unguarded() {
+    let mut scene = Scene::new();
+    let told = response(0x8001, INITIALIZE, &[]);
+    scene.plan(FLUSH_CONTEXT, Deed::Swallow(told));
+    assert_eq!(scene.tpm.flush(scene.ak.handle()), Err(TpmError::Reset));
+    assert!(scene.tpm.is_protected());
+    let sent = scene.bus.sent();
+    for code in [GET_RANDOM, PCR_READ, PCR_EXTEND, CREATE_PRIMARY, CLOCK] {
+        assert_eq!(scene.run(code), Err(TpmError::Reset), "{code:x}");
+    }
+    assert_eq!(scene.bus.sent(), sent, "not even without a session");
+    scene
+        .tpm
+        .protect(scene.ek.handle(), &scene.ek_public)
+        .unwrap();
+    scene.run(PCR_EXTEND).unwrap();
+}
+
+/// A command that was sealed, and waits while room is made for it, is not sent again without the session that it was sealed
+/// in; and no answer to it is believed, which a session without secrets would let anybody make.
+#[test]
+fn a_session_that_ends_while_room_is_made_ends_the_command_too() {
+    let mut scene = Scene::new();
+    let before = scene.pcr_16();
+    scene.plan(PCR_EXTEND, Deed::Forget);
+    assert_eq!(scene.run(PCR_EXTEND), Err(TpmError::Reset));
+    assert!(scene.liar.borrow().done);
+    assert_eq!(scene.pcr_16(), before);
+    assert!(scene.tpm.is_protected());
+    let sent = scene.bus.sent();
+    assert_eq!(scene.run(CLOCK), Err(TpmError::Reset));
+    assert_eq!(scene.bus.sent(), sent);
 }
 
 #[test]

@@ -199,8 +199,7 @@ fn an_issuance_policy_says_what_it_checked_and_what_it_needs() {
          when tpm_ek.manufacturer is IFX or STM: pathTemplate /n/{{tpm_ek.public_hash}}: needs tpm_ek.public_hash\n  \
          when linux.user.name is build: pathTemplate /builders: needs no attribute\n"
     );
-    let warning =
-        "d.yaml:10:30: /builders names no attribute\nhint: every node gets the same ID";
+    let warning = "d.yaml:10:30: /builders names no attribute\nhint: every node gets the same ID";
     assert!(run.stderr.contains(warning), "{warning}\n{}", run.stderr);
 }
 
