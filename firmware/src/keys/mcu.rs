@@ -8,8 +8,8 @@ use crate::entropy::Drbg;
 /// What the key is made for, so that the device's secret serves other purposes as well.
 const LABEL: &[u8] = b"assay/mcu-key/v1";
 
-/// A key that signs for this microcontroller and no other. A board with a key store of its own (a secure element, a fused
-/// key) implements it there; for others there is [`DerivedKey`].
+/// A key that signs for this microcontroller and no other. [`DerivedKey`] is the one that the agent uses; a key store of a
+/// board's own (a secure element, a fused key) would be another.
 pub trait McuKey {
     /// The public half, an uncompressed SEC1 P-256 point; `None` when there is no key now.
     fn public(&mut self) -> Option<[u8; 65]>;
