@@ -144,6 +144,18 @@ fn what_is_wrong_is_told_with_its_place() {
     }
 }
 
+/// `--config assayd.yaml` is a relative name, and policies are built with another folder at hand.
+#[test]
+fn files_beside_a_configuration_that_is_named_relatively_are_found_from_anywhere() {
+    let text = "trustDomain: a.example\ndataDir: d\nclouds: {aws: {certificates: [regions.md]}}\n";
+    for folder in ["", "conf"] {
+        let config = Config::parse("assayd.yaml", text, Path::new(folder)).unwrap();
+        let here = std::env::current_dir().unwrap().join(folder);
+        let expected = [here.join("regions.md")];
+        assert_eq!(config.clouds.aws.certificates, expected, "{folder:?}");
+    }
+}
+
 /// What the example has commented out is right all the same, its alternatives too.
 #[test]
 fn the_example_is_right_without_its_number_signs() {

@@ -35,6 +35,10 @@ pub(super) fn check(
     source: &Source,
     base: &Path,
 ) -> Result<Clouds, DocumentError> {
+    // Policies come from elsewhere and are built later, so what the operator's file names is named for good. A folder that is
+    // not known any more stays as it is, and its files are not found.
+    let absolute = std::path::absolute(Path::new(".").join(base));
+    let base = absolute.as_deref().unwrap_or(base);
     Ok(Clouds {
         aws: aws::check(report, &source.aws, base)?,
         gcp: gcp::check(report, &source.gcp, base)?,
