@@ -96,7 +96,7 @@ impl Pages {
     /// Unlocks, does `work`, and locks again.
     ///
     /// The data cache is off meanwhile, and empty afterwards: it does not follow an erasure (RM0351 3.3.4), and may be
-    /// corrupted by reads of one bank while the other is written (errata ES0250, "Data cache might be corrupted during
+    /// corrupted by reads of one bank while the other is written (the chip's errata, "Data cache might be corrupted during
     /// Flash memory read-while-write operation").
     fn change(
         &mut self,

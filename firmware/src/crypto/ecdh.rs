@@ -211,7 +211,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(8))]
+        #![proptest_config(ProptestConfig::with_cases(24))]
 
         #[test]
         fn agrees_with_the_crates_of_both_curves(scalar: [u8; 32], other: [u8; 32], wide: [u8; 16]) {
