@@ -10,7 +10,9 @@ use serde::Serialize;
 use super::{Source, block_on};
 use crate::client::{Granted, LoginError, Verifiers, log_in};
 use crate::config::Outputs;
+use crate::doctor;
 use crate::evidence::Trouble;
+use crate::finding::Finding;
 use crate::setup::Setup;
 use crate::svid::store;
 
@@ -65,12 +67,17 @@ fn attempt(options: &Options) -> Result<LoggedIn, Failure> {
         (_, false) => None,
     };
     let mut evidence = Setup::of(&mut config)?.evidence();
+    // Failed at the login itself: what is wrong with the machine is looked at then.
+    let mut refused = false;
     let verifiers = Verifiers::new(&config.servers, &config.roots);
     let verifiers =
         verifiers.map_err(|error| Failure::usage(error.to_string()).hint(error.hint()))?;
     let logged_in = block_on(async {
         let granted = log_in(&config.record(), &verifiers, &mut evidence).await;
-        let granted = granted.map_err(|error| failed(&error, &evidence.take_troubles()))?;
+        let granted = granted.map_err(|error| {
+            refused = true;
+            failed(&error, &evidence.take_troubles())
+        })?;
         let written = match outputs {
             None => Vec::new(),
             Some(outputs) => write(&outputs, &verifiers, &granted).await?,
@@ -99,7 +106,36 @@ fn attempt(options: &Options) -> Result<LoggedIn, Failure> {
     });
     // Nobody renews this session, and only a resource manager would take its keys out of the TPM.
     evidence.end();
-    logged_in
+    // A TPM may have one user at a time, and doctor asks it.
+    drop(evidence);
+    logged_in.map_err(|failure| match refused {
+        true => examined(failure, &options.source),
+        false => failure,
+    })
+}
+
+/// With what `assay agent doctor` finds, but for what the failure itself says.
+fn examined(failure: Failure, source: &Source) -> Failure {
+    let overrides = source.overrides();
+    let found = block_on(async { Ok(doctor::of_a_login(&source.config, &overrides).await) });
+    let mut found = found.unwrap_or_default();
+    found.retain(|finding| !failure.message().contains(&finding.seen));
+    let lines = found.iter().map(|finding| {
+        let Finding {
+            level,
+            subject,
+            seen,
+            mend,
+        } = finding;
+        let mend = mend.iter().map(|mend| format!(" ({mend})"));
+        let mend: String = mend.collect();
+        format!("doctor: {}: {subject}: {seen}{mend}", level.word())
+    });
+    let lines = lines.collect();
+    match serde_json::to_value(&found) {
+        Ok(json) => failure.beside("findings", json, lines),
+        Err(_) => failure,
+    }
 }
 
 async fn write(

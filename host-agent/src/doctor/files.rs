@@ -8,15 +8,23 @@ use rustix::fs::{Access, access};
 use crate::config::{Config, Outputs};
 use crate::finding::Finding;
 
+/// The subjects of this file, which no login depends on.
+pub(super) const SUBJECTS: [&str; 4] = [USER, OUTPUT, SOCKET, KEY];
+
+const USER: &str = "user";
+const OUTPUT: &str = "output";
+const SOCKET: &str = "workload socket";
+const KEY: &str = "svid key";
+
 /// Not root: what an agent may do by mistake, root may do to everything.
 pub(super) fn user() -> Vec<Finding> {
     match rustix::process::geteuid().as_raw() {
         0 => vec![Finding::warn(
-            "user",
+            USER,
             "root",
             "run the agent as a user of its own; the unit of the package does",
         )],
-        uid => vec![Finding::ok("user", format!("uid {uid}"))],
+        uid => vec![Finding::ok(USER, format!("uid {uid}"))],
     }
 }
 
@@ -24,12 +32,12 @@ pub(super) fn user() -> Vec<Finding> {
 pub(super) fn outputs(config: &Config) -> Vec<Finding> {
     let mut findings = Vec::new();
     if let Some(outputs) = &config.outputs {
-        findings.push(writable("output", &outputs.directory));
+        findings.push(writable(OUTPUT, &outputs.directory));
         findings.extend(key(outputs));
     }
     if let Some(api) = &config.workload_api {
         let directory = api.socket.parent().unwrap_or(Path::new("/"));
-        findings.push(writable("workload socket", directory));
+        findings.push(writable(SOCKET, directory));
     }
     findings
 }
@@ -63,9 +71,9 @@ fn key(outputs: &Outputs) -> Option<Finding> {
     let mode = path.metadata().ok()?.mode() & 0o777;
     let shown = format!("{} has mode {mode:04o}", path.display());
     Some(match mode & 0o007 {
-        0 => Finding::ok("svid key", shown),
+        0 => Finding::ok(KEY, shown),
         _ => Finding::fail(
-            "svid key",
+            KEY,
             format!("{shown}: everybody may read it"),
             "remove the file; the agent writes a new key at its next login",
         ),

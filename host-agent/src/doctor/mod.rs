@@ -13,7 +13,7 @@ use std::path::Path;
 use assay_host::document::DocumentError;
 
 use crate::config::{Config, Overrides};
-use crate::finding::Finding;
+use crate::finding::{Finding, Level};
 use crate::setup::Setup;
 use crate::tpm::TpmPlace;
 
@@ -65,6 +65,16 @@ pub async fn examine(path: &Path, overrides: &Overrides) -> Vec<Finding> {
     }
     findings.extend(files::outputs(&config));
     findings.extend(network::examine(&config).await);
+    findings
+}
+
+/// What of this machine may have kept a login from succeeding: everything that is not as it should be, but for what no login
+/// asks for (who runs the agent, where it writes).
+pub(crate) async fn of_a_login(path: &Path, overrides: &Overrides) -> Vec<Finding> {
+    let mut findings = examine(path, overrides).await;
+    findings.retain(|finding| {
+        finding.level > Level::Ok && !files::SUBJECTS.contains(&finding.subject.as_str())
+    });
     findings
 }
 

@@ -15,6 +15,15 @@ pub struct Failure {
     status: u8,
     message: String,
     hint: Option<String>,
+    beside: Option<Beside>,
+}
+
+/// What else was found out, when it had failed.
+#[derive(Debug)]
+struct Beside {
+    name: &'static str,
+    json: serde_json::Value,
+    lines: Vec<String>,
 }
 
 impl Failure {
@@ -25,6 +34,7 @@ impl Failure {
             status: 1,
             message: message.into(),
             hint: None,
+            beside: None,
         }
     }
 
@@ -60,6 +70,15 @@ impl Failure {
             ..self
         }
     }
+
+    /// With what else was found out: a member `name` of the JSON object, and a line each for people.
+    #[must_use]
+    pub fn beside(self, name: &'static str, json: serde_json::Value, lines: Vec<String>) -> Self {
+        Self {
+            beside: Some(Beside { name, json, lines }),
+            ..self
+        }
+    }
 }
 
 impl From<DocumentError> for Failure {
@@ -92,14 +111,21 @@ pub fn finish<T: Serialize>(
             status,
             message,
             hint,
+            beside,
         }) => {
             if format.json() {
-                let object = serde_json::json!({"error": message, "hint": hint});
+                let mut object = serde_json::json!({"error": message, "hint": hint});
+                if let (Some(object), Some(beside)) = (object.as_object_mut(), &beside) {
+                    object.insert(beside.name.to_owned(), beside.json.clone());
+                }
                 say(&format!("{object:#}"));
             }
             eprintln!("error: {message}");
             if let Some(hint) = hint {
                 eprintln!("hint: {hint}");
+            }
+            for line in beside.iter().flat_map(|beside| &beside.lines) {
+                eprintln!("{line}");
             }
             ExitCode::from(status)
         }
