@@ -1,27 +1,27 @@
 //! The course of one login: what the state machine asks for is done here, and what it finds out is told to the log, the
 //! event stream and the audit trail. Links and HTTP requests come and go; this is the same for both.
+//!
+//! * `resumed`: sealed, and taken up again. `told`: what comes of it, for those who look on.
+
+mod resumed;
+mod told;
 
 use std::time::Duration;
 
-use assay_common::policy::AttestorKind;
-use assay_common::protocol::envelope::MAX_STATE;
-use assay_common::protocol::{AgentMessage, DenyCode, decode};
 use jiff::Timestamp;
 
 use super::Server;
-use crate::audit::{IssuedSvid, Record, Trail};
+use crate::audit::{IssuedSvid, Trail};
 use crate::blobs::Blobs;
 use crate::clock::Moment;
 use crate::login::piece::Piece;
-use crate::login::resume::{Answered, Resumed, Round, Said, Saved};
+use crate::login::resume::{Answered, Round, Said};
 use crate::login::{
-    AwaitAnswers, AwaitCommit, AwaitHello, AwaitProofs, AwaitSvid, Denied, Env, Granted, LoginId,
-    Next, Step, Turn,
+    AwaitAnswers, AwaitCommit, AwaitHello, AwaitProofs, AwaitSvid, Denied, Env, Granted, Next,
+    Step, Turn,
 };
 use crate::store::{Commit, StoreError};
-use crate::telemetry::events::Body;
-use crate::telemetry::metrics::{Held, LoginEnd, Occasion, SessionChange, Tally};
-use crate::telemetry::{Event, names};
+use crate::telemetry::metrics::{Held, Occasion, Tally};
 
 /// How long the questions outside of one turn may take together: an agent gives up on its request after 30 s, and must hear
 /// of it before.
@@ -93,100 +93,6 @@ impl Course {
                 rounds: Vec::new(),
             },
         }
-    }
-
-    /// Takes up a login that another verifier began, or this one before it was restarted, with the answer to the challenge
-    /// that it waits with.
-    ///
-    /// The challenge is taken before anything is judged again: a state that was used before costs one look into the store.
-    pub(crate) async fn resume(
-        server: Server,
-        link: &str,
-        saved: &Saved,
-        message: &[u8],
-        blobs: &Blobs,
-    ) -> (Self, Answer) {
-        let said = saved.said();
-        let mut course = Self::new(server, link, &said.hello);
-        let answer = course.taken_up(saved, said, message, blobs).await;
-        (course, answer)
-    }
-
-    async fn taken_up(
-        &mut self,
-        saved: &Saved,
-        said: Said,
-        message: &[u8],
-        blobs: &Blobs,
-    ) -> Answer {
-        let id = saved.login_id();
-        let timeout = self.server.verifier.current().login_timeout;
-        if let Err(denied) = saved.left(timeout, &self.server.clock.now()) {
-            return self.denied(denied).await;
-        }
-        let taken = match saved.challenge_digest() {
-            None => Err(Saved::damaged(id)),
-            Some(digest) => self
-                .take(said.began, digest)
-                .await
-                .map_err(|error| Denied::new(Some(id), DenyCode::UNAVAILABLE, error.to_string())),
-        };
-        match taken {
-            Ok(true) => {}
-            Ok(false) => {
-                self.trail.proved(message.into(), &named(message, blobs));
-                return self.replayed(Denied::already_answered(id)).await;
-            }
-            Err(denied) => return self.denied(denied).await,
-        }
-        for round in &said.rounds {
-            self.trail.asked(round.challenge.clone());
-            if let Some(answer) = &round.answer {
-                self.trail.proved(answer.proofs.clone(), &answer.blobs);
-                for answered in &answer.outside {
-                    self.trail.answered(answered);
-                }
-            }
-        }
-        self.said = said;
-        match self.reopen(saved).await {
-            Ok(state) => {
-                let metrics = &self.server.metrics;
-                self.held.get_or_insert_with(|| metrics.login_in_flight());
-                self.judge(state, message, blobs).await
-            }
-            Err(denied) => self.denied(denied).await,
-        }
-    }
-
-    async fn reopen(&self, saved: &Saved) -> Result<Box<AwaitProofs>, Denied> {
-        let env = Env {
-            now: self.server.clock.now(),
-            random: self.server.random.as_ref(),
-        };
-        let verifier = self.server.verifier.current();
-        let ek_hash = match saved.resume(verifier.clone(), &env, None)? {
-            Resumed::Ready(state) => return Ok(state),
-            Resumed::NeedsNode(ek_hash) => ek_hash,
-        };
-        let node = self.server.store.node(&ek_hash).await;
-        let unavailable = |what: &dyn core::fmt::Display| {
-            Denied::new(None, DenyCode::UNAVAILABLE, what.to_string())
-        };
-        let node = node.map_err(|error| unavailable(&error))?;
-        match saved.resume(verifier.clone(), &env, Some(node))? {
-            Resumed::Ready(state) => Ok(state),
-            Resumed::NeedsNode(_) => Err(unavailable(&"the login's node")),
-        }
-    }
-
-    /// The login as it waits now, sealed. `None` when the library fails, or more was said than a state can hold.
-    pub(crate) fn sealed(&self, state: &AwaitProofs) -> Option<Vec<u8>> {
-        let now = self.server.clock.now();
-        let saved = Saved::of(state, &self.said, &now);
-        let sealed = self.server.state_keys.seal(&saved).ok()?;
-        // What the agent could not bring back is no state.
-        (sealed.len() <= MAX_STATE).then_some(sealed)
     }
 
     /// Judges the hello.
@@ -399,170 +305,6 @@ impl Course {
             Err(error) => Err(Box::new(state.unavailable(&error))),
         }
     }
-
-    /// Also for a hello that is refused: what was offered is what explains the refusal.
-    fn log_started(&self, turn: &Turn, message: &[u8]) {
-        let Ok(AgentMessage::Hello(hello)) = decode(message) else {
-            return;
-        };
-        let id = match &turn.next {
-            Next::Ask(_, state) => Some(state.login_id()),
-            Next::Denied(denied) => denied.login_id,
-            Next::Recall(_) | Next::Inquire(_) | Next::Commit(_) => None,
-        };
-        let methods = hello
-            .methods
-            .iter()
-            .map(|number| AttestorKind(*number).to_string());
-        tracing::info!(
-            login_id = id.map(|id| id.to_string()),
-            link = self.link,
-            cluster = hello.cluster,
-            board = hello.untrusted_board,
-            version = hello.untrusted_version,
-            providedMethods = json(&methods.collect::<Vec<_>>()),
-            "{}",
-            names::LOGIN_STARTED
-        );
-    }
-
-    /// Recorded first: a session that the audit trail does not know is told to nobody. It is in the store, its secret is
-    /// nowhere, and it ends by itself.
-    async fn granted(&mut self, granted: Granted, svid: Option<IssuedSvid>) -> Answer {
-        let now = self.server.clock.now().wall;
-        let beside = self.server.beside(&granted.session).await;
-        let record = Record::granted(now, &self.link, &granted, &self.trail).with_svid(svid);
-        let record = self.server.sealed(record.beside(beside));
-        if let Err(error) = self.server.record(&record).await {
-            let id = Some(granted.login_id);
-            let denied = Denied::new(id, DenyCode::UNAVAILABLE, error.to_string());
-            return self.denied(denied).await;
-        }
-        let session = &granted.session;
-        let attributes: Vec<_> = session.attributes.iter().map(ToString::to_string).collect();
-        tracing::info!(
-            login_id = %granted.login_id,
-            link = self.link,
-            policy = session.policy,
-            agentAttestationAttributes = json(&attributes),
-            "{}",
-            names::AUTHORIZED
-        );
-        tracing::info!(
-            login_id = %granted.login_id,
-            link = self.link,
-            session_id = %session.id,
-            spiffe_id = session.spiffe_id,
-            expires_at = %session.expires_at,
-            "{}",
-            names::CONNECTED
-        );
-        if beside > 0 {
-            tracing::warn!(
-                login_id = %granted.login_id,
-                link = self.link,
-                session_id = %session.id,
-                spiffe_id = session.spiffe_id,
-                live_beside = beside,
-                "{}",
-                names::LIVE_BESIDE
-            );
-            self.server.metrics.session(SessionChange::Beside);
-        }
-        self.event(Some(granted.login_id), || Body::granted(session));
-        self.server.metrics.session(SessionChange::Granted);
-        self.ended(LoginEnd::Granted, Some(self.began), self.worked());
-        Answer::Granted(granted.message)
-    }
-
-    /// Recorded first, too; but where that fails nothing is gained by not refusing.
-    pub(crate) async fn denied(&mut self, denied: Denied) -> Answer {
-        let now = self.server.clock.now().wall;
-        if let Some(record) = Record::denied(now, &self.link, &denied, &self.trail) {
-            self.server.record_refusal(record).await;
-        }
-        let explanation = denied.explanation.as_ref().map(|e| json(&e.policies));
-        tracing::warn!(
-            login_id = denied.login_id.map(|id| id.to_string()),
-            link = self.link,
-            code = %denied.code,
-            detail = denied.detail,
-            explanation,
-            "{}",
-            names::DENIED
-        );
-        let body = || Body::denied(denied.code.to_string(), denied.detail.clone());
-        self.event(denied.login_id, body);
-        let began = denied.login_id.map(|_| self.began);
-        self.ended(LoginEnd::Denied(denied.code), began, self.worked());
-        Answer::Denied(denied)
-    }
-
-    /// An answer to a challenge that was answered before. Whoever sent it has seen the line, and that is all that is
-    /// known: the login went its own way, and neither its record nor its events are touched.
-    async fn replayed(&mut self, denied: Denied) -> Answer {
-        let now = self.server.clock.now().wall;
-        if let Some(record) = Record::denied(now, &self.link, &denied, &self.trail) {
-            self.server.record_refusal(record.replayed()).await;
-        }
-        tracing::warn!(
-            untrusted_login_id = denied.login_id.map(|id| id.to_string()),
-            link = self.link,
-            code = %denied.code,
-            detail = denied.detail,
-            "{}",
-            names::REPLAYED
-        );
-        let body = || Body::denied(denied.code.to_string(), denied.detail.clone());
-        self.event(None, body);
-        // How long the login took is not known of what is played back.
-        self.ended(LoginEnd::Denied(denied.code), None, self.worked());
-        Answer::Denied(denied)
-    }
-
-    /// What was worked on it, until now.
-    fn worked(&self) -> Duration {
-        let (before, turn_began) = self.worked;
-        let now = self.server.clock.now().monotonic;
-        before + now.saturating_sub(turn_began)
-    }
-
-    fn ended(&mut self, end: LoginEnd, began: Option<Moment>, worked: Duration) {
-        let now = self.server.clock.now().monotonic;
-        let took = began.map(|began| now.saturating_sub(began.monotonic));
-        self.tally.count(&self.server.metrics);
-        self.server.metrics.login_ended(end, took, worked);
-    }
-
-    /// Ends a login without a result.
-    pub(crate) fn abandon(&mut self, id: LoginId, why: &str) {
-        tracing::info!(login_id = %id, link = self.link, why, "{}", names::ABANDONED);
-        self.event(Some(id), || Body::denied("abandoned", why));
-        self.ended(LoginEnd::Abandoned, Some(self.began), self.worked.0);
-    }
-
-    fn steps(&mut self, id: Option<LoginId>, steps: Vec<Step>) {
-        self.trail.found(&steps);
-        self.tally.see(&steps);
-        for step in steps {
-            self.event(id, || Body::Step(step));
-        }
-    }
-
-    fn event(&self, id: Option<LoginId>, body: impl FnOnce() -> Body) {
-        if !self.server.events.is_read() {
-            return;
-        }
-        let now = self.server.clock.now();
-        let elapsed = now.monotonic.saturating_sub(self.began.monotonic);
-        self.server.events.send(Event {
-            time: now.wall,
-            login_id: id.map(|id| id.to_string()),
-            link: self.link.clone(),
-            elapsed_ms: Some(millis(elapsed)),
-            body: body(),
-        });
-    }
 }
 
 /// What the store remembers a challenge by: the second in which its login began, which every verifier reads out of the sealed
@@ -573,14 +315,6 @@ fn in_order_of_time(began: Timestamp, mut digest: [u8; 32]) -> [u8; 32] {
         *time = crate::session::second(began);
     }
     digest
-}
-
-fn json(value: &impl serde::Serialize) -> String {
-    serde_json::to_string(value).unwrap_or_default()
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The long fields that a message names, of those that came.
