@@ -7,7 +7,7 @@ use super::MethodConfig;
 
 macro_rules! methods {
     ($($kind:ident => $module:ident;)*) => {
-        /// Every method that has an attestor.
+        /// Every method that has an attestor: all that have a name, which the assertion below holds.
         pub const BUILT: &[AttestorKind] = &[$(AttestorKind::$kind),*];
 
         /// Reads a policy's `config:` for `kind`, so that errors carry their place in the document.
@@ -73,6 +73,18 @@ macro_rules! methods {
         }
     };
 }
+
+// A policy may name whatever has a name, and finds an attestor for it.
+const _: () = {
+    let mut all = AttestorKind::ALL;
+    while let [kind, rest @ ..] = all {
+        assert!(
+            document(*kind).is_some(),
+            "a named method has no line below"
+        );
+        all = rest;
+    }
+};
 
 methods! {
     AWS_IID => aws_iid;

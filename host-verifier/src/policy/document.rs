@@ -23,13 +23,13 @@
 //!   rego: {file: all.rego}                 # and this one, for every policy
 //! ```
 //!
-//! What the fields mean is in [`super::rules`]. A document may name methods that are not built: [`PolicyDocument::check`]
-//! accepts it and says which, [`PolicyDocument::build`] refuses it.
+//! What the fields mean is in [`super::rules`]. [`PolicyDocument::check`] says what is in a document,
+//! [`PolicyDocument::build`] makes of it what decides.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use assay_common::policy::{AttestorKind, AttestorSet};
+use assay_common::policy::AttestorKind;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::Deserializer;
@@ -37,14 +37,12 @@ use serde_saphyr::Spanned;
 
 use super::entry::{PolicyEntry, Slot};
 use super::environment::EnvironmentName;
-use super::hints::{not_built, policy_error};
+use super::hints::policy_error;
 use super::rego::{MAX_TOGETHER, Module, RegoSettings};
-use super::what_if::StandIn;
 use super::{
     Entry, Environment, Lists, MAX_POLICIES, Policy, PolicyError, PolicySet, Rules, check_set,
     schema,
 };
-use crate::attestor::Attestor;
 use crate::document::{self, DocumentError, Files, Place};
 
 /// An `AgentAttestation` document, shape checked.
@@ -110,8 +108,6 @@ pub struct CheckedPolicy {
     pub environments: Vec<Environment>,
     /// Its methods by list.
     pub lists: Lists<AttestorKind>,
-    /// Methods in it that are not built, with the place of their names.
-    pub unbuilt: Vec<(AttestorKind, Place)>,
     /// The modules that narrow it.
     pub modules: Vec<Arc<Module>>,
     /// The place of its name.
@@ -128,7 +124,7 @@ impl PolicyDocument {
         document::parse(file, text)
     }
 
-    /// Checks the meaning. Methods that are not built are part of the answer, not an error.
+    /// Checks the meaning.
     ///
     /// # Errors
     ///
@@ -137,16 +133,12 @@ impl PolicyDocument {
         let slots = self.slots(file, Files::beside(base))?;
         let modules = self.modules(file, Files::beside(base))?;
         let entries = self.entries().zip(slots).zip(modules);
-        let policies = entries.map(|((entry, lists), modules)| {
-            let unbuilt = lists.entries().filter(|slot| slot.attestor.is_none());
-            CheckedPolicy {
-                name: entry.name.value.clone(),
-                environments: entry.environments().to_vec(),
-                unbuilt: unbuilt.map(|slot| (slot.kind, slot.at)).collect(),
-                lists: lists.map(|slot| slot.kind),
-                at: entry.name.referenced.into(),
-                modules,
-            }
+        let policies = entries.map(|((entry, lists), modules)| CheckedPolicy {
+            name: entry.name.value.clone(),
+            environments: entry.environments().to_vec(),
+            lists: lists.map(|slot| slot.kind),
+            at: entry.name.referenced.into(),
+            modules,
         });
         Ok(Checked {
             policies: policies.collect(),
@@ -158,7 +150,7 @@ impl PolicyDocument {
     ///
     /// # Errors
     ///
-    /// [`DocumentError`], also for a method that is not built.
+    /// [`DocumentError`].
     pub fn build(&self, file: &str, base: &Path) -> Result<PolicySet, DocumentError> {
         self.build_in(file, Files::beside(base))
     }
@@ -169,35 +161,11 @@ impl PolicyDocument {
     ///
     /// [`DocumentError`].
     pub fn build_in(&self, file: &str, files: Files<'_>) -> Result<PolicySet, DocumentError> {
-        self.policies(file, files, |slot| {
-            let attestor = slot.attestor.clone();
-            attestor.ok_or_else(|| not_built(file, slot.kind, slot.at))
-        })
-    }
-
-    /// As [`Self::build`], for decisions over claims that are only written down: methods that are not built refuse everything.
-    ///
-    /// # Errors
-    ///
-    /// [`DocumentError`].
-    pub fn rehearse(&self, file: &str, base: &Path) -> Result<PolicySet, DocumentError> {
-        self.policies(file, Files::beside(base), |slot| {
-            let attestor = slot.attestor.clone();
-            Ok(attestor.unwrap_or_else(|| Arc::new(StandIn(slot.kind))))
-        })
-    }
-
-    fn policies(
-        &self,
-        file: &str,
-        files: Files<'_>,
-        attestor: impl Fn(&Slot) -> Result<Arc<dyn Attestor>, DocumentError>,
-    ) -> Result<PolicySet, DocumentError> {
         let mut policies = Vec::new();
         let slots = self.slots(file, files)?;
         let modules = self.modules(file, files)?;
         for ((entry, slots), modules) in self.entries().zip(slots).zip(modules) {
-            let lists = slots.try_map(&attestor)?;
+            let lists = slots.map(|slot| slot.attestor.clone());
             let environments = entry.environments().to_vec();
             let policy = Policy::with_rules(entry.name.value.as_str(), &lists, environments);
             let policy = policy.map_err(|error| entry.error(file, &error))?;
@@ -207,7 +175,6 @@ impl PolicyDocument {
             .map_err(|error| self.error(file, &error))
     }
 
-    /// Everything that can be checked without leaving out what is not built.
     fn slots(&self, file: &str, files: Files<'_>) -> Result<Vec<Lists<Slot>>, DocumentError> {
         document::expect(file, &self.section, "section", "AgentAttestation")?;
         document::expect(file, &self.schema, "schema", "v1")?;
@@ -219,10 +186,7 @@ impl PolicyDocument {
             }
             let shape = slots.map(|slot| Entry {
                 kind: slot.kind,
-                stands_on: match &slot.attestor {
-                    Some(attestor) => attestor.stands_on(),
-                    None => AttestorSet::EMPTY,
-                },
+                stands_on: slot.attestor.stands_on(),
             });
             Rules::new(&entry.name.value, &shape).map_err(|error| entry.error(file, &error))?;
             all.push(slots);

@@ -16,7 +16,7 @@ use super::{
     CombinationError, Environment, Lists, MAX_COMBINATIONS, MAX_REQUIRED, PolicyError, schema,
 };
 use crate::attestor::Attestor;
-use crate::document::{DocumentError, Files, Place};
+use crate::document::{DocumentError, Files};
 
 type Entries = Spanned<Vec<Spanned<Requirement>>>;
 type Combination = Spanned<Vec<Spanned<Kind>>>;
@@ -55,11 +55,10 @@ pub(super) struct PolicyEntry {
     pub(super) rego: Option<Spanned<RegoSettings>>,
 }
 
-/// An entry on its way to an attestor; `None` for a method that is not built.
+/// An entry with its attestor.
 pub(super) struct Slot {
     pub(super) kind: AttestorKind,
-    pub(super) at: Place,
-    pub(super) attestor: Option<Arc<dyn Attestor>>,
+    pub(super) attestor: Arc<dyn Attestor>,
 }
 
 impl PolicyEntry {
@@ -129,12 +128,9 @@ impl Slot {
         one: &Spanned<Requirement>,
     ) -> Result<Self, DocumentError> {
         let kind = one.value.kind.value.0;
-        let config = one.value.config.as_ref();
-        let attestor = config.map(|config| config.build_in(files)).transpose();
         Ok(Self {
             kind,
-            at: one.value.kind.referenced.into(),
-            attestor: attestor.map_err(|error| {
+            attestor: one.value.config.build_in(files).map_err(|error| {
                 let mut document =
                     DocumentError::new(file, format!("{kind}: {error}")).at(one.referenced.into());
                 document.hint = Some(error.hint.unwrap_or_else(|| {

@@ -1,19 +1,7 @@
 //! What to do about a policy that cannot be used.
 
-use assay_common::policy::AttestorKind;
-
 use super::{CombinationError, PolicyError};
-use crate::attestor::registry;
 use crate::document::{DocumentError, Place};
-
-/// A method that this version knows by name only.
-pub(super) fn not_built(file: &str, kind: AttestorKind, at: Place) -> DocumentError {
-    let built: Vec<_> = registry::BUILT.iter().map(ToString::to_string).collect();
-    let message = format!("attestor type `{kind}` is not built yet");
-    DocumentError::new(file, message)
-        .at(at)
-        .hint(format!("this version has {}", built.join(", ")))
-}
 
 /// An error of a policy, with what to do about it.
 pub(super) fn policy_error(file: &str, error: &PolicyError, at: Place) -> DocumentError {

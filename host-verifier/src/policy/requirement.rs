@@ -1,8 +1,7 @@
 //! Reads one entry of `requiredAttestors` or `anyOf`.
 //!
 //! A method's `config` is read by the method itself while the document is read, so its errors carry a line and a
-//! column too. A method that this version only knows by name keeps its place; its settings are not looked at beyond
-//! being a mapping.
+//! column too.
 
 use core::fmt;
 
@@ -19,8 +18,8 @@ use crate::document::{HINT, nearest};
 pub(super) struct Requirement {
     /// The method, at its place.
     pub(super) kind: Spanned<Kind>,
-    /// Its settings; `None` for a method that is not built.
-    pub(super) config: Option<Box<dyn MethodConfig>>,
+    /// Its settings.
+    pub(super) config: Box<dyn MethodConfig>,
 }
 
 impl<'de> Deserialize<'de> for Requirement {
@@ -66,11 +65,9 @@ impl<'de> Visitor<'de> for RequirementVisitor {
                 .visit_some(value)
                 .map_err(de::Error::custom)?;
         }
-        if config.is_none() && registry::BUILT.contains(&method) {
-            let default = registry::default_config(method)
-                .ok_or_else(|| de::Error::custom(format_args!("{method} needs a `config`")))?;
-            config = Some(default);
-        }
+        let config = config.or_else(|| registry::default_config(method));
+        let config =
+            config.ok_or_else(|| de::Error::custom(format_args!("{method} needs a `config`")))?;
         Ok(Requirement { kind, config })
     }
 }
@@ -102,30 +99,11 @@ impl<'de> Visitor<'de> for ConfigSeed {
     }
 
     fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        if !registry::BUILT.contains(&self.0) {
-            return deserializer.deserialize_any(Settings).map(|()| None);
-        }
         registry::deserialize_config(self.0, deserializer).map(Some)
     }
 }
 
-/// The settings of a method that is not built: any mapping.
-struct Settings;
-
-impl<'de> Visitor<'de> for Settings {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a mapping of settings")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(())
-    }
-}
-
-/// A method's type identifier: one that is known, built or not.
+/// A method's type identifier: one that is known.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Kind(pub(crate) AttestorKind);
 

@@ -12,11 +12,9 @@
 //! }
 //! ```
 
-use assay_common::policy::AttestorKind;
-
 use super::engine::Outcomes;
 use super::proof::Proof;
-use crate::attestor::{AttestError, Attestor, Claims, Fault, Judged, LoginContext};
+use crate::attestor::Claims;
 
 /// Claims that nobody proved.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,30 +39,5 @@ impl Outcomes<Assumed> {
     #[must_use]
     pub fn assumed() -> Self {
         Self::empty()
-    }
-}
-
-/// Stands where a method is not built: it asks for nothing, and whatever comes is refused.
-#[derive(Debug)]
-pub(super) struct StandIn(pub(super) AttestorKind);
-
-impl StandIn {
-    fn not_built(&self) -> AttestError {
-        let detail = format!("attestor type `{}` is not built yet", self.0);
-        AttestError::new(Fault::Misconfigured, "not-built", detail)
-    }
-}
-
-impl Attestor for StandIn {
-    fn kind(&self) -> AttestorKind {
-        self.0
-    }
-
-    fn request(&self, _: Option<&[u8]>) -> Result<Vec<u8>, AttestError> {
-        Err(self.not_built())
-    }
-
-    fn judge(&self, _: &LoginContext<'_>, _: &[u8]) -> Result<Judged, AttestError> {
-        Err(self.not_built())
     }
 }

@@ -11,7 +11,7 @@ use crate::attestor::registry;
 use crate::cli::format::Format;
 use crate::cli::report::say;
 use crate::config::Config;
-use crate::document::{self, DocumentError, Place, nearest, visible};
+use crate::document::{self, DocumentError, nearest, visible};
 use crate::policy::fit::Misfit;
 use crate::policy::issuance::{Issuance, Template};
 use crate::policy::{
@@ -147,7 +147,6 @@ fn check(path: &Path, no_files: bool, verdict: &mut Verdict) -> Result<(), Docum
                 agent.cluster,
                 offers.join(", ")
             ));
-            not_built(verdict, &agent.offers);
         }
         Section::Service => {
             verdict.section = Some("assayd configuration");
@@ -175,12 +174,6 @@ fn attestation(checked: &Checked, verdict: &mut Verdict) {
     for policy in &checked.policies {
         verdict.checked.push(described(policy));
     }
-    let unbuilt: Vec<_> = checked
-        .policies
-        .iter()
-        .flat_map(|policy| policy.unbuilt.iter().copied())
-        .collect();
-    not_built(verdict, &unbuilt);
 }
 
 /// A policy in words.
@@ -244,13 +237,9 @@ fn issues(file: &str, issuance: &Issuance, verdict: &mut Verdict) -> Result<(), 
             });
         }
     }
-    let mut unbuilt = Vec::new();
     for template in templates() {
         for attribute in template.path.attributes() {
             match origin(attribute) {
-                Origin::Method(kind) if !registry::BUILT.contains(&kind) => {
-                    unbuilt.push((kind, template.at));
-                }
                 Origin::Method(kind) if registry::may_give(kind, attribute) == Some(false) => {
                     let message = format!("pathTemplate: `{kind}` gives no `{attribute}`");
                     return Err(DocumentError::new(file, message).at(template.at).hint(
@@ -268,7 +257,6 @@ fn issues(file: &str, issuance: &Issuance, verdict: &mut Verdict) -> Result<(), 
             }
         }
     }
-    not_built(verdict, &unbuilt);
     Ok(())
 }
 
@@ -297,23 +285,5 @@ fn origin(attribute: &str) -> Origin {
             let names = AttestorKind::ALL.iter().filter_map(|kind| kind.name());
             Origin::Unknown(nearest(first, names))
         }
-    }
-}
-
-/// One warning per method that this version only knows by name.
-fn not_built(verdict: &mut Verdict, methods: &[(AttestorKind, Place)]) {
-    let mut told = assay_common::policy::AttestorSet::EMPTY;
-    for (kind, at) in methods {
-        if told.contains(*kind) || registry::BUILT.contains(kind) {
-            continue;
-        }
-        told = told.with(*kind);
-        verdict.warnings.push(Finding {
-            file: None,
-            line: at.line,
-            column: at.column,
-            message: format!("attestor type `{kind}` is not built yet"),
-            hint: Some("its settings were not checked, and assayd refuses to serve it".to_owned()),
-        });
     }
 }

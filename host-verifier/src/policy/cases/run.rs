@@ -59,7 +59,7 @@ impl Run<'_> {
         })?;
         let shown = path.display().to_string();
         let beside = path.parent().unwrap_or(Path::new(""));
-        let mut set = PolicyDocument::parse(&shown, &text)?.rehearse(&shown, beside)?;
+        let mut set = PolicyDocument::parse(&shown, &text)?.build(&shown, beside)?;
         if let Some(name) = &self.case.environment {
             let at = name.referenced.into();
             let environment = Environment::from_name(&name.value).ok_or_else(|| {

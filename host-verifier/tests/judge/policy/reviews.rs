@@ -25,7 +25,7 @@ fn a_policy_without_a_fresh_proof_is_told_and_one_with_it_is_not() {
             "section: AgentAttestation\nschema: v1\nspec:\n  policies:\n    - name: only\n      {policy}\n"
         );
         let document = PolicyDocument::parse("p.yaml", &text).unwrap();
-        let set = document.rehearse("p.yaml", Path::new("")).unwrap();
+        let set = document.build("p.yaml", Path::new("")).unwrap();
         let remarks = review(&document, &set);
         let fresh: Vec<_> = remarks
             .iter()
