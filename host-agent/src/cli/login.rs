@@ -67,15 +67,15 @@ fn attempt(options: &Options) -> Result<LoggedIn, Failure> {
         (_, false) => None,
     };
     let mut evidence = Setup::of(&mut config)?.evidence();
-    // Failed at the login itself: what is wrong with the machine is looked at then.
-    let mut refused = false;
+    // Set where the login itself fails: whether a verifier was reached.
+    let mut reached = None;
     let verifiers = Verifiers::new(&config.servers, &config.roots);
     let verifiers =
         verifiers.map_err(|error| Failure::usage(error.to_string()).hint(error.hint()))?;
     let logged_in = block_on(async {
         let granted = log_in(&config.record(), &verifiers, &mut evidence).await;
         let granted = granted.map_err(|error| {
-            refused = true;
+            reached = Some(!matches!(error, LoginError::Unreachable(_)));
             failed(&error, &evidence.take_troubles())
         })?;
         let written = match outputs {
@@ -108,16 +108,17 @@ fn attempt(options: &Options) -> Result<LoggedIn, Failure> {
     evidence.end();
     // A TPM may have one user at a time, and doctor asks it.
     drop(evidence);
-    logged_in.map_err(|failure| match refused {
-        true => examined(failure, &options.source),
-        false => failure,
+    logged_in.map_err(|failure| match reached {
+        Some(reached) => examined(failure, &options.source, reached),
+        None => failure,
     })
 }
 
 /// With what `assay agent doctor` finds, but for what the failure itself says.
-fn examined(failure: Failure, source: &Source) -> Failure {
+fn examined(failure: Failure, source: &Source, is_reached: bool) -> Failure {
     let overrides = source.overrides();
-    let found = block_on(async { Ok(doctor::of_a_login(&source.config, &overrides).await) });
+    let found =
+        block_on(async { Ok(doctor::of_a_login(&source.config, &overrides, is_reached).await) });
     let mut found = found.unwrap_or_default();
     found.retain(|finding| !failure.message().contains(&finding.seen));
     let lines = found.iter().map(|finding| {

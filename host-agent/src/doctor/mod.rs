@@ -26,6 +26,15 @@ pub(crate) const HOW_TO_BEGIN: &str = "write it, or name another with --config: 
 
 /// Looks at everything.
 pub async fn examine(path: &Path, overrides: &Overrides) -> Vec<Finding> {
+    let (mut findings, config) = examine_machine(path, overrides);
+    if let Some(config) = config {
+        findings.extend(network::examine(&config).await);
+    }
+    findings
+}
+
+/// What there is on the machine itself, and its configuration, if it can be read.
+fn examine_machine(path: &Path, overrides: &Overrides) -> (Vec<Finding>, Option<Config>) {
     let mut findings = Vec::new();
     let mut config = match Config::read(path, overrides) {
         Ok(config) => {
@@ -46,7 +55,7 @@ pub async fn examine(path: &Path, overrides: &Overrides) -> Vec<Finding> {
             findings.extend(files::user());
             // Without one, what every node may have is looked at.
             findings.extend(tpm::chance(&TpmPlace::default()));
-            return findings;
+            return (findings, None);
         }
     };
     findings.extend(files::user());
@@ -64,14 +73,21 @@ pub async fn examine(path: &Path, overrides: &Overrides) -> Vec<Finding> {
         Err(error) => findings.push(unconfigured(path, &error)),
     }
     findings.extend(files::outputs(&config));
-    findings.extend(network::examine(&config).await);
-    findings
+    (findings, Some(config))
 }
 
 /// What of this machine may have kept a login from succeeding: everything that is not as it should be, but for what no login
-/// asks for (who runs the agent, where it writes).
-pub(crate) async fn of_a_login(path: &Path, overrides: &Overrides) -> Vec<Finding> {
-    let mut findings = examine(path, overrides).await;
+/// asks for (who runs the agent, where it writes). Where no verifier was reached, the login has said why of each, and none is
+/// waited for again.
+pub(crate) async fn of_a_login(
+    path: &Path,
+    overrides: &Overrides,
+    is_reached: bool,
+) -> Vec<Finding> {
+    let (mut findings, config) = examine_machine(path, overrides);
+    if let Some(config) = config.filter(|_| is_reached) {
+        findings.extend(network::examine(&config).await);
+    }
     findings.retain(|finding| {
         finding.level > Level::Ok && !files::SUBJECTS.contains(&finding.subject.as_str())
     });
