@@ -25,7 +25,7 @@ use crate::tpm::pcr::PcrIndex;
 
 pub use event::{Boot, Event, Image, Witness};
 pub use log::{EventLog, Log, LogError, MAX_LOG, MAX_RECORDS, Reason, Record};
-pub use replay::{Measured, PcrBank, replay};
+pub use replay::{LastStep, Measured, PcrBank, last_step, replay};
 
 /// The PCR that images are extended into, in the order in which they are handed over to.
 pub const IMAGE_PCR: PcrIndex = PcrIndex::known::<8>();

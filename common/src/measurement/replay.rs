@@ -119,3 +119,57 @@ pub fn replay(log: &Log<'_>, bank: PcrBank) -> Result<Measured, LogError> {
     }
     Ok(measured)
 }
+
+/// What the last record of a log does to its PCR, in one bank.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastStep<'a> {
+    /// What it was extended into.
+    pub pcr: PcrIndex,
+    /// What was extended.
+    pub digest: &'a [u8],
+    before: [u8; MAX_DIGEST],
+    after: [u8; MAX_DIGEST],
+    len: usize,
+}
+
+impl LastStep<'_> {
+    /// The PCR's value without the record.
+    #[must_use]
+    pub fn before(&self) -> &[u8] {
+        self.before.get(..self.len).unwrap_or(&[])
+    }
+
+    /// Its value with the record.
+    #[must_use]
+    pub fn after(&self) -> &[u8] {
+        self.after.get(..self.len).unwrap_or(&[])
+    }
+}
+
+/// The step of a log's last record, for whoever extended it and did not hear whether it was done. A record before it that has
+/// no digest for this bank was not extended into it.
+///
+/// `None` for a log without records, and for a last record that is not of this bank.
+#[must_use]
+pub fn last_step<'a>(log: &Log<'a>, bank: PcrBank) -> Option<LastStep<'a>> {
+    let last = log.records().last()?;
+    let digest = last.digest(bank.alg())?;
+    let mut before = [0; MAX_DIGEST];
+    for record in log.records() {
+        if record.pcr == last.pcr
+            && record.number != last.number
+            && let Some(digest) = record.digest(bank.alg())
+        {
+            bank.extend(&mut before, digest);
+        }
+    }
+    let mut after = before;
+    bank.extend(&mut after, digest);
+    Some(LastStep {
+        pcr: last.pcr,
+        digest,
+        before,
+        after,
+        len: bank.digest_len(),
+    })
+}

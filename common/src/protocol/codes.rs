@@ -121,8 +121,8 @@ codes! {
         LINK = 26, "link";
         /// A method of a host has no proof; the host's own log says which and why.
         METHOD = 27, "method";
-        /// The TPM was reset and the node was not: what the node booted is not in the PCRs any more. Both are to be started
-        /// together; a board that can does.
+        /// What the node booted is not what the PCRs hold: the TPM was reset and the node was not (detail 0), or somebody else
+        /// has extended the PCR that the detail names. Both are to be started together; a board that can does.
         MEASUREMENT_LOST = 28, "measurement-lost";
     }
 }

@@ -1,6 +1,8 @@
 //! What a node writes a verifier reads, and no bytes make the reader panic.
 
-use assay_common::measurement::{Boot, Event, EventLog, Image, Log, PcrBank, Witness, replay};
+use assay_common::measurement::{
+    Boot, Event, EventLog, Image, Log, PcrBank, Witness, last_step, replay,
+};
 use assay_common::tpm::alg::AlgId;
 use assay_common::tpm::pcr::PcrIndex;
 use proptest::collection::vec;
@@ -83,6 +85,32 @@ proptest! {
         prop_assert!(measured.touched().iter().map(PcrIndex::get).eq(touched));
         let resumed = EventLog::<4096>::resume(written.bytes()).unwrap();
         prop_assert_eq!(resumed.bytes(), written.bytes());
+    }
+
+    #[test]
+    fn the_last_step_leads_from_the_log_without_its_last_record_to_all_of_it(
+        events in vec((event(), 0u8..3), 0..6),
+        with_sha384 in any::<bool>(),
+    ) {
+        let (mut written, mut before) = (EventLog::<4096>::new(), EventLog::<4096>::new());
+        for (event, pcr) in &events {
+            before = written.clone();
+            let pcr = PcrIndex::new(*pcr).unwrap();
+            written.append(pcr, &event.event(), with_sha384).unwrap();
+        }
+        let log = Log::parse(written.bytes()).unwrap();
+        for bank in [PcrBank::Sha256, PcrBank::Sha384] {
+            let step = last_step(&log, bank);
+            let has_bank = bank == PcrBank::Sha256 || with_sha384;
+            prop_assert_eq!(step.is_some(), has_bank && !events.is_empty());
+            let Some(step) = step else { continue };
+            let before = replay(&Log::parse(before.bytes()).unwrap(), bank).unwrap();
+            let after = replay(&log, bank).unwrap();
+            prop_assert_eq!(Some(step.pcr.get()), events.last().map(|(_, pcr)| *pcr));
+            prop_assert_eq!(step.before(), before.value(step.pcr));
+            prop_assert_eq!(step.after(), after.value(step.pcr));
+            prop_assert_eq!(log.records().last().unwrap().digest(bank.alg()), Some(step.digest));
+        }
     }
 
     #[test]

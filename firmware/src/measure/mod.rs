@@ -12,6 +12,12 @@
 //! processor starts again, together with its TPM. The verifier sees the same from its side: the log's
 //! boot record, and the boot counter in it against resetCount.
 //!
+//! # An answer that does not come
+//!
+//! Whether an extension was made whose answer was lost, or was not the TPM's, the PCR knows. The next login reads it,
+//! through a session of its own: as it was before, and the extension is made; as it is afterwards, and the measurement goes
+//! on. With any other value somebody else has extended it: the measurement is lost, until both start again.
+//!
 //! # What it does not show
 //!
 //! What ran before the measurement: a boot ROM, a boot loader that measures nothing. An image that was exchanged as a whole
@@ -20,7 +26,8 @@
 mod witness;
 
 use assay_common::measurement::{
-    BOOT_PCR, Boot, Event, EventLog, IMAGE_PCR, Image, LogError, log::Digests,
+    BOOT_PCR, Boot, Event, EventLog, IMAGE_PCR, Image, Log, LogError, PcrBank, last_step,
+    log::Digests,
 };
 use assay_common::tpm::alg::AlgId;
 use assay_common::tpm::pcr::{PcrIndex, PcrSelection};
@@ -50,6 +57,8 @@ pub enum MeasureError {
     Tpm(TpmError),
     /// The TPM was reset, and this processor was not: what was measured is gone.
     Reset,
+    /// Neither what this PCR held before the last measurement, nor what it would hold after it: somebody else has extended it.
+    Foreign(PcrIndex),
 }
 
 impl core::fmt::Display for MeasureError {
@@ -57,6 +66,9 @@ impl core::fmt::Display for MeasureError {
         match self {
             Self::Tpm(error) => core::fmt::Display::fmt(error, f),
             Self::Reset => f.write_str("the TPM was reset, and the node was not"),
+            Self::Foreign(index) => {
+                write!(f, "PCR {index} holds what the node did not measure")
+            }
         }
     }
 }
@@ -69,18 +81,20 @@ impl From<TpmError> for MeasureError {
     }
 }
 
-/// How far a boot's measurement got. What was begun is not begun again: an extension that failed may have happened.
+/// How far a boot's measurement got. What was begun is not begun again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// Nothing was extended.
     Fresh,
+    /// Not all was; the TPM was found so. What the last record of the log says may have been extended, into all banks or some.
+    Extending(At),
     /// All was; the TPM was found so.
     Measured(At),
-    /// The PCRs hold what this log does not say, so that it is of no use: the TPM was not reset with this processor, or an
-    /// extension failed half-way.
+    /// The PCRs hold what this log does not say, so that it is of no use: the TPM was not reset with this processor, or the
+    /// log has no room.
     Unlogged(At),
-    /// The TPM was reset.
-    Lost,
+    /// The TPM was reset, or this PCR was extended by somebody else.
+    Lost(Option<PcrIndex>),
 }
 
 /// The measurement of this start of the processor.
@@ -90,6 +104,8 @@ pub struct MeasuredBoot<'i> {
     /// This boot's number, where the board counts.
     boots: Option<u32>,
     log: EventLog<LOG_LEN>,
+    /// How many of this boot's own records are in it.
+    written: u8,
     state: State,
 }
 
@@ -102,6 +118,7 @@ impl<'i> MeasuredBoot<'i> {
             image,
             boots,
             log: EventLog::new(),
+            written: 0,
             state: State::Fresh,
         }
     }
@@ -123,11 +140,12 @@ impl<'i> MeasuredBoot<'i> {
         matches!(self.state, State::Measured(_)).then(|| self.log.bytes())
     }
 
-    /// Before a login: measures if this boot was not measured yet, else looks whether the TPM still is as it was then.
-    /// `start` is how the TPM was found.
+    /// Before a login: measures if this boot was not measured yet, goes on where that was cut short, else looks whether the TPM
+    /// still is as it was then. `start` is how the TPM was found.
     ///
     /// # Errors
-    /// [`MeasureError::Reset`], from then on each time.
+    /// [`MeasureError::Reset`] and [`MeasureError::Foreign`], from then on each time. After [`MeasureError::Tpm`] the next login
+    /// goes on.
     pub fn at_login<T: TpmTransport>(
         &mut self,
         tpm: &mut Tpm<T>,
@@ -135,6 +153,11 @@ impl<'i> MeasuredBoot<'i> {
     ) -> Result<(), MeasureError> {
         match self.state {
             State::Fresh => self.measure(tpm, start),
+            State::Extending(at) => {
+                self.check(tpm)?;
+                self.settle(tpm)?;
+                self.extend_rest(tpm, at)
+            }
             _ => self.check(tpm),
         }
     }
@@ -145,11 +168,16 @@ impl<'i> MeasuredBoot<'i> {
     /// As [`at_login`](Self::at_login).
     pub fn check<T: TpmTransport>(&mut self, tpm: &mut Tpm<T>) -> Result<(), MeasureError> {
         match self.state {
-            State::Measured(at) | State::Unlogged(at) if At::read(tpm)? == at => Ok(()),
             State::Fresh => Ok(()),
+            State::Lost(Some(index)) => Err(MeasureError::Foreign(index)),
+            State::Extending(at) | State::Measured(at) | State::Unlogged(at)
+                if At::read(tpm)? == at =>
+            {
+                Ok(())
+            }
             _ => {
                 warning!("the TPM was reset without the node");
-                self.state = State::Lost;
+                self.state = State::Lost(None);
                 Err(MeasureError::Reset)
             }
         }
@@ -163,46 +191,98 @@ impl<'i> MeasuredBoot<'i> {
         start: Start,
     ) -> Result<(), MeasureError> {
         let at = At::read(tpm)?;
-        let with_sha384 = has_bank(tpm, AlgId::SHA384)?;
         // A boot loader that measured has started the TPM; else nobody may have.
         if self.log.is_empty() && start.already_started && !is_empty(tpm)? {
             warning!("PCRs hold what was measured before this boot: no log");
             self.state = State::Unlogged(at);
             return Ok(());
         }
-        // Until all is extended that the log says, and for ever if an extension fails: it may have happened.
-        self.state = State::Unlogged(at);
+        self.extend_rest(tpm, at)
+    }
+
+    /// Extends what this boot has not yet extended, the log ahead of it.
+    #[inline(never)]
+    fn extend_rest<T: TpmTransport>(
+        &mut self,
+        tpm: &mut Tpm<T>,
+        at: At,
+    ) -> Result<(), MeasureError> {
+        let with_sha384 = has_bank(tpm, AlgId::SHA384)?;
         let Measurable {
             name,
             version,
             bytes,
         } = self.image;
-        let image = Event::Image(Image::measure(name, version, bytes));
-        let boot = Event::Boot(Boot {
-            counter: self.boots,
-            reset_count: at.reset_count,
-            restart_count: at.restart_count,
-            witness: at.witness,
-        });
-        for (index, event) in [(IMAGE_PCR, image), (BOOT_PCR, boot)] {
+        loop {
+            let (index, event) = match self.written {
+                0 => {
+                    let image = Image::measure(name, version, bytes);
+                    (IMAGE_PCR, Event::Image(image))
+                }
+                1 => {
+                    let boot = Boot {
+                        counter: self.boots,
+                        reset_count: at.reset_count,
+                        restart_count: at.restart_count,
+                        witness: at.witness,
+                    };
+                    (BOOT_PCR, Event::Boot(boot))
+                }
+                _ => break,
+            };
             let Ok(digests) = self.log.append(index, &event, with_sha384) else {
                 warning!("no room in the event log, or an image without a proper name: no log");
+                self.state = State::Unlogged(at);
                 return Ok(());
             };
+            self.written += 1;
+            self.state = State::Extending(at);
             extend(tpm, index, &digests)?;
         }
         info!("measured {=usize} bytes", bytes.len());
         self.state = State::Measured(at);
         Ok(())
     }
+
+    /// After an extension of which it is not known whether it was made: has the PCR of the log's last record hold what the log
+    /// says, in each bank.
+    #[inline(never)]
+    fn settle<T: TpmTransport>(&mut self, tpm: &mut Tpm<T>) -> Result<(), MeasureError> {
+        // It is our own, so this is no error that happens.
+        let Ok(log) = Log::parse(self.log.bytes()) else {
+            return Ok(());
+        };
+        for bank in [PcrBank::Sha256, PcrBank::Sha384] {
+            let Some(step) = last_step(&log, bank) else {
+                continue;
+            };
+            let mut value = [0; 48];
+            let ask = [PcrSelection::new(bank.alg(), step.pcr.mask())];
+            let len = tpm.pcr_read(&ask, &mut value)?.len;
+            let held = value.get(..len).unwrap_or_default();
+            if held == step.before() {
+                tpm.pcr_extend(step.pcr, bank.alg(), step.digest)?;
+            } else if held != step.after() {
+                warning!("a PCR holds what was not measured: start node and TPM together");
+                self.state = State::Lost(Some(step.pcr));
+                return Err(MeasureError::Foreign(step.pcr));
+            }
+        }
+        Ok(())
+    }
 }
 
-/// Whether the TPM keeps a bank of this hash.
+/// Whether the TPM keeps a bank of this hash. A TPM that does says so by its values; that it does not it may say by an error,
+/// which has no HMAC, so then its list of banks decides, which has one.
 fn has_bank<T: TpmTransport>(tpm: &mut Tpm<T>, bank: AlgId) -> Result<bool, TpmError> {
     let mut value = [0; 64];
     match tpm.pcr_read(&[PcrSelection::new(bank, IMAGE_PCR.mask())], &mut value) {
         Ok(_) => Ok(true),
-        Err(TpmError::NoPcr) => Ok(false),
+        Err(TpmError::NoPcr) => {
+            let mut has = false;
+            tpm.pcr_banks(&mut |hash, pcrs| has |= hash == bank && pcrs.contains(IMAGE_PCR))?;
+            Ok(has)
+        }
         Err(error) => Err(error),
     }
 }

@@ -9,9 +9,12 @@ use core::task::{Context, Poll, Waker};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use anyhow::{Context as _, Result, bail};
+use assay_common::measurement::Image;
 use assay_common::protocol::{
     AgentMessage, DenyCode, FrameError, FrameKind, Renew, Trouble, decode,
 };
+use assay_firmware::measure::Measurable;
 use assay_host_verifier::blobs::Blobs;
 use assay_host_verifier::clock::{Moment, SystemClock};
 use assay_host_verifier::login::{
@@ -20,7 +23,10 @@ use assay_host_verifier::login::{
 use assay_host_verifier::outside::NoOutside;
 use assay_host_verifier::random::SecureRandom;
 use assay_host_verifier::server::World;
-use assay_host_verifier::store::{MemoryStore, NodeRecord, SessionRecord, check};
+use assay_host_verifier::store::{
+    ImageRecord, MeasuredBoot as _, MemoryStore, NodeRecord, SessionRecord, Store as _, check,
+};
+use jiff::Timestamp;
 
 use super::line::Peer;
 
@@ -54,6 +60,8 @@ pub struct LocalVerifier {
     away: bool,
     answered: BTreeSet<[u8; 32]>,
     nodes: BTreeMap<String, NodeRecord>,
+    /// Those that were evicted once, by EK: their boots are counted whether they are let in or not.
+    evicted: BTreeSet<String>,
     sessions: BTreeMap<[u8; 16], SessionRecord>,
     issue: Issue,
     /// What was found out, step by step.
@@ -85,6 +93,7 @@ impl LocalVerifier {
             away: false,
             answered: BTreeSet::new(),
             nodes: BTreeMap::new(),
+            evicted: BTreeSet::new(),
             sessions: BTreeMap::new(),
             issue: Box::new(|_| Vec::new()),
             register: Arc::default(),
@@ -144,6 +153,44 @@ impl LocalVerifier {
     /// What is known of the nodes that have logged in.
     pub fn nodes(&self) -> impl Iterator<Item = &NodeRecord> {
         self.nodes.values()
+    }
+
+    /// Forgets every node and its sessions, as `assay node evict` does: the next login is a node's first.
+    ///
+    /// # Errors
+    ///
+    /// Of the store.
+    pub fn evict(&mut self) -> Result<()> {
+        self.sessions.clear();
+        let nodes = core::mem::take(&mut self.nodes);
+        self.evicted.extend(nodes.into_keys());
+        for ek_hash in &self.evicted {
+            at_once(self.register.evict_node(ek_hash)).context("the store waits")??;
+        }
+        Ok(())
+    }
+
+    /// Registers an image, as `assay image register` does.
+    ///
+    /// # Errors
+    ///
+    /// When another has its digest.
+    pub fn register(&self, image: &Measurable<'_>) -> Result<()> {
+        let record = ImageRecord {
+            sha256: Image::measure(image.name, image.version, image.bytes).sha256,
+            name: image.name.to_owned(),
+            version: image.version.to_owned(),
+            len: u32::try_from(image.bytes.len())?,
+            build_id: String::new(),
+            registered_at: Timestamp::UNIX_EPOCH,
+            registered_by: "scenario".to_owned(),
+            revoked_at: None,
+        };
+        let registered = at_once(self.register.register_image(&record));
+        match registered.context("the register waits")?? {
+            true => Ok(()),
+            false => bail!("another image has this digest"),
+        }
     }
 
     /// Takes a message, as a service's conversation does.

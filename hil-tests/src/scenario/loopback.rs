@@ -63,7 +63,7 @@ pub struct Guards {
 }
 
 /// What a node of [`Guards::measures`] takes for its own image.
-const AGENT: Measurable<'static> = Measurable {
+pub const AGENT: Measurable<'static> = Measurable {
     name: "agent",
     version: "1.0.0",
     bytes: b"the agent",

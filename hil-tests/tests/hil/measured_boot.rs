@@ -8,11 +8,11 @@ use assay_firmware::measure::{Measurable, MeasuredBoot};
 use assay_hil_tests::manufacture::{EkKind, ManufacturedTpm, Recipe};
 use assay_hil_tests::scenario::local_verifier::Outcome;
 use assay_hil_tests::scenario::loopback::{Loopback, measured_policy};
-use assay_host_verifier::store::{ImageRecord, MeasuredBoot as _};
-use assay_spi_tpm::Config;
 use assay_spi_tpm::chip::Personality;
+use assay_spi_tpm::interposer::parts::{Command, made_up};
+use assay_spi_tpm::interposer::{Interposer, Script};
 use assay_spi_tpm::swtpm::{Mode, SwtpmBackend};
-use jiff::Timestamp;
+use assay_spi_tpm::{Config, TpmBackend};
 use tempfile::TempDir;
 
 use super::loopback::tpm;
@@ -34,26 +34,18 @@ fn loopback(tpm: &ManufacturedTpm, folder: &TempDir) -> Loopback {
     let process = tpm
         .start(&folder.path().join("run"), Mode::Sockets)
         .unwrap();
+    loopback_with(tpm, SwtpmBackend::new(process))
+}
+
+fn loopback_with(tpm: &ManufacturedTpm, backend: impl TpmBackend + 'static) -> Loopback {
     let mut yaml = measured_policy(&[&tpm.root_ca(), &tpm.intermediate_ca()], NAME);
     yaml.push_str("            resetWitness: require\n");
     let chip = Config::chip(Personality::SLB9672);
-    let loopback = Loopback::new(SwtpmBackend::new(process), chip, &yaml).unwrap();
-    let record = ImageRecord {
-        sha256: Image::measure(NAME, "1.2.3", GOOD).sha256,
-        name: NAME.to_owned(),
-        version: "1.2.3".to_owned(),
-        len: GOOD.len() as u32,
-        build_id: String::new(),
-        registered_at: Timestamp::UNIX_EPOCH,
-        registered_by: "test".to_owned(),
-        revoked_at: None,
-    };
-    let register = loopback
+    let loopback = Loopback::new(backend, chip, &yaml).unwrap();
+    loopback
         .line
-        .with_peer(|verifier| verifier.register.clone());
-    let runtime = tokio::runtime::Builder::new_current_thread();
-    let runtime = { runtime }.build().unwrap();
-    assert!(runtime.block_on(register.register_image(&record)).unwrap());
+        .with_peer(|verifier| verifier.register(&image(GOOD)))
+        .unwrap();
     loopback
 }
 
@@ -187,4 +179,92 @@ fn a_node_that_was_reset_without_its_tpm_has_no_log_for_what_the_tpm_holds() {
             assert!(told.contains(check), "{told}");
         }
     }
+}
+
+/// The n-th measurement of a boot reaches the TPM or does not, and what the node is told is not the TPM's answer.
+fn unheard(wanted: u32, is_made: bool) -> Script {
+    const PCR_EXTEND: u32 = 0x182;
+    let mut seen = 0;
+    Box::new(move |turn| {
+        if turn.code != PCR_EXTEND {
+            return turn.pass();
+        }
+        seen += 1;
+        if seen != wanted {
+            return turn.pass();
+        }
+        turn.strike("kept an answer from the node");
+        if is_made {
+            turn.pass()?;
+        }
+        Ok(made_up(turn.command, &[]))
+    })
+}
+
+#[test]
+fn a_node_that_did_not_hear_of_a_measurement_logs_in_with_a_whole_log_at_its_next_attempt() {
+    // Image and boot, into SHA-256 and SHA-384.
+    for wanted in 1..=4 {
+        for is_made in [true, false] {
+            let (folder, tpm) = tpm(&Recipe::with([EkKind::P256]));
+            let process = tpm
+                .start(&folder.path().join("run"), Mode::Sockets)
+                .unwrap();
+            let backend = Interposer::new(SwtpmBackend::new(process), unheard(wanted, is_made));
+            let journal = backend.journal();
+            let loopback = loopback_with(&tpm, backend);
+            let boot = MeasuredBoot::new(image(GOOD), Some(1));
+            let mut node = loopback.measuring_node(boot).unwrap();
+            let (failure, _) = node.attempt().unwrap_err();
+            let forged = failure.trouble().map(|trouble| trouble.code);
+            assert_eq!(forged, Some(TroubleCode::TPM_FORGED), "{wanted} {is_made}");
+            assert_eq!(journal.snapshot().strikes, 1);
+            // The same node and the same boot: neither it nor its TPM is started anew.
+            node.attempt().unwrap_or_else(|(failure, _)| {
+                panic!("{wanted} {is_made}: {failure}\n{}", refusal(&loopback))
+            });
+        }
+    }
+}
+
+/// Somebody else extends the PCR before the node has looked: nobody can say any more what it holds.
+#[test]
+fn a_node_that_finds_a_stranger_in_its_pcr_says_which_and_logs_in_no_more() {
+    let (folder, tpm) = tpm(&Recipe::with([EkKind::P256]));
+    let process = tpm
+        .start(&folder.path().join("run"), Mode::Sockets)
+        .unwrap();
+    let mut own = unheard(1, true);
+    let backend = Interposer::new(
+        SwtpmBackend::new(process),
+        Box::new(move |turn| {
+            let answer = own(turn)?;
+            // PCR 8 of the bank that the node will look at, by an empty password.
+            if turn.code == 0x182 {
+                let handle = [0, 0, 0, 8];
+                let digest = [&[0, 0, 0, 1, 0, 0x0B][..], &[0x0E; 32]].concat();
+                let theirs = Command {
+                    code: turn.code,
+                    handles: &handle,
+                    authorizations: None,
+                    parameters: &digest,
+                };
+                turn.ask(&theirs.stripped())?;
+            }
+            Ok(answer)
+        }),
+    );
+    let loopback = loopback_with(&tpm, backend);
+    let boot = MeasuredBoot::new(image(GOOD), Some(1));
+    let mut node = loopback.measuring_node(boot).unwrap();
+    node.attempt().unwrap_err();
+    for _ in 0..2 {
+        let (failure, _) = node.attempt().unwrap_err();
+        let stranger = EvidenceError {
+            detail: 8,
+            ..EvidenceError::new(TroubleCode::MEASUREMENT_LOST)
+        };
+        assert_eq!(failure, Failure::Evidence(stranger));
+    }
+    assert_eq!(loopback.line.with_peer(|verifier| verifier.granted()), 0);
 }

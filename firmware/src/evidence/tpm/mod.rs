@@ -82,6 +82,10 @@ impl ProofError {
         match error {
             MeasureError::Tpm(error) => Self::Tpm(error.into()),
             MeasureError::Reset => Self::new(TroubleCode::MEASUREMENT_LOST),
+            MeasureError::Foreign(index) => Self::Other(EvidenceError {
+                detail: index.get().into(),
+                ..EvidenceError::new(TroubleCode::MEASUREMENT_LOST)
+            }),
         }
     }
 }

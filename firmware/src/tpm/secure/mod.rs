@@ -14,7 +14,7 @@
 //! | command | |
 //! |---|---|
 //! | `TPM2_Startup`, `TPM2_Shutdown`, `TPM2_SelfTest`, `TPM2_GetTestResult` | before there is a session, or about a TPM without one |
-//! | `TPM2_GetCapability` | sizes, handles and names for logs: a lie makes commands fail that are guarded |
+//! | `TPM2_GetCapability`, but for PCR banks | sizes, handles and names for logs: a lie makes commands fail that are guarded |
 //! | `TPM2_StartAuthSession` | makes the session; the first HMAC proves it. A policy session authorizes what a guarded command asks |
 //! | `TPM2_PolicyOR` | left out or changed, the policy does not hold, and the guarded command says so |
 //! | `TPM2_NV_ReadPublic` | the HMAC would be over the Name that it tells; `TPM2_NV_Read` has that Name in its own |

@@ -2,7 +2,7 @@
 
 use assay_common::measurement::event::{self, Boot, Event, Image, Witness};
 use assay_common::measurement::log::{Digests, Log, LogError, MAX_LOG, Reason, Record};
-use assay_common::measurement::replay::{self, Measured, PcrBank};
+use assay_common::measurement::replay::{self, LastStep, Measured, PcrBank};
 
 use crate::Prover;
 use crate::macros::{derived, functions, methods, walks};
@@ -17,6 +17,7 @@ pub(crate) fn prove(prover: &mut impl Prover) {
         EventLog: append bytes is_empty new resume;
         Log: bytes is_empty len parse records;
         Record: content_type digest digests event;
+        LastStep: after before;
         Measured: touched value;
         PcrBank: alg digest_len of;
     }
@@ -31,12 +32,14 @@ pub(crate) fn prove(prover: &mut impl Prover) {
         LogError: Clone Debug Display Hash PartialEq;
         Reason: Clone Debug Display Hash PartialEq;
         Record: Clone Debug PartialEq;
+        LastStep: Clone Debug PartialEq;
         Measured: Clone Debug PartialEq;
         PcrBank: Clone Debug PartialEq;
     }
     functions! { prover;
         event::is_name,
         event::is_version,
+        replay::last_step,
         replay::replay,
     }
     walks! { prover;

@@ -21,10 +21,10 @@ pub(crate) fn prove(prover: &mut impl Prover) {
         Tpm: drbg is_protected protect unprotect;
     }
     methods! { prover;
-        Tpm: pcr_banks self_test_all;
+        Tpm: self_test_all;
         Tpm: activate_credential certify create_primary end_session errors evict_control flush flush_stale handles
-            last_command loaded new nv_chunk nv_read nv_read_public pcr_extend pcr_read policy_or policy_secret
-            properties quote random read_clock read_public repeats self_test shutdown sign sizes start
+            last_command loaded new nv_chunk nv_read nv_read_public pcr_banks pcr_extend pcr_read policy_or
+            policy_secret properties quote random read_clock read_public repeats self_test shutdown sign sizes start
             start_policy_session test_result traffic transport;
         Identity: firmware_version vendor_string;
         TpmError: code rc;
