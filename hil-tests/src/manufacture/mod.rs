@@ -120,6 +120,17 @@ impl ManufacturedTpm {
         self.folder.join(format!("ek-{}.pub", kind.name()))
     }
 
+    /// The Name of its EK of `kind`, whose name algorithm is SHA-256, as its maker's files have it.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn ek_name(&self, kind: EkKind) -> io::Result<Vec<u8>> {
+        let public = fs::read(self.ek_public(kind))?;
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &public);
+        Ok([&[0, 0x0B], digest.as_ref()].concat())
+    }
+
     /// What it was made from.
     #[must_use]
     pub fn recipe(&self) -> &Recipe {

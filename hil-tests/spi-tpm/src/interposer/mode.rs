@@ -50,6 +50,8 @@ pub enum Begin {
     SecondLogin,
     /// With the renewal of a session, after a login and a renewal that he only listened to.
     Renewal,
+    /// With the first command after power-on, and he goes on through the first renewal.
+    Session,
 }
 
 /// What the attacker would have if it worked.
@@ -67,6 +69,10 @@ pub enum Goal {
     Secret,
     /// The node's nonce before the node has said it.
     Nonce,
+    /// Commands in clear where the node had a session to guard them.
+    Clear,
+    /// A session for a node that measured into one of its TPM's banks and left the other to him.
+    FreeBank,
 }
 
 /// An attack.

@@ -87,7 +87,7 @@ impl Bench {
             tpm,
             other,
             verifier,
-            ek_name: ek_name(&first)?,
+            ek_name: first.ek_name(EkKind::P256)?,
             clean: None,
             _folder: folder,
         })
@@ -131,7 +131,9 @@ impl Bench {
         let (mut loopback, journal) = self.power_on(mode.script(), guards)?;
         let ear = Eavesdropper::on(&loopback.line, loopback.tpm.with(|model| model.clock()));
         loopback.leash.allow(ATTEMPT_LIMIT, BYTE_LIMIT);
-        journal.with(|journal| journal.armed = mode.begin == Begin::PowerOn);
+        journal.with(|journal| {
+            journal.armed = matches!(mode.begin, Begin::PowerOn | Begin::Session);
+        });
         let strike = |loopback: &Loopback| {
             journal.with(|journal| {
                 journal.next_run();
@@ -151,6 +153,17 @@ impl Bench {
                     before,
                     login(&mut node(&loopback)?, measurements(mode.goal)),
                 )
+            }
+            Begin::Session => {
+                let mut node = node(&loopback)?;
+                login(&mut node, GOOD).map_err(|failure| failed("in the attack", failure))?;
+                journal.with(|journal| {
+                    journal.renewing = true;
+                    journal.next_run();
+                });
+                let before = loopback.line.with_peer(|verifier| verifier.outcomes.len());
+                let renewed = node.attempt().map(drop);
+                (before, renewed.map_err(|(failure, _)| failure))
             }
             Begin::Renewal => {
                 let mut node = node(&loopback)?;
@@ -251,13 +264,6 @@ impl Bench {
         });
         Ok(loopback)
     }
-}
-
-/// The Name of a TPM's EK, as its maker's files have it.
-fn ek_name(tpm: &ManufacturedTpm) -> Result<Vec<u8>> {
-    let public = std::fs::read(tpm.ek_public(EkKind::P256))?;
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &public);
-    Ok([&[0, 0x0B], digest.as_ref()].concat())
 }
 
 /// EKs of `cas`, the image's PCR as a good image leaves it, those of settings and of firmware as a reset does.

@@ -3,6 +3,8 @@
 use anyhow::{Result, bail};
 use assay_common::protocol::DenyCode;
 use assay_firmware::agent::Failure;
+use assay_spi_tpm::interposer::measured::is_of_sha384;
+use assay_spi_tpm::interposer::parts::Command;
 use assay_spi_tpm::interposer::{Goal, Journal, Mode};
 
 use super::eavesdropper::Eavesdropper;
@@ -104,6 +106,12 @@ impl Ended<'_> {
             Goal::AnySession if granted => of("a session without the node's TPM"),
             Goal::TamperedImage if granted => of("a session for a tampered image"),
             Goal::HiddenSettings if granted => of("a session for a node with its debugger on"),
+            Goal::Clear if self.left_its_session() => {
+                of("commands in clear that a session guarded")
+            }
+            Goal::FreeBank if granted && !self.measured_into_sha384() => {
+                of("a session for a node that left him a bank")
+            }
             _ if granted => match Holder::of(self.loopback) {
                 Some(holder) if holder == *clean => None,
                 Some(holder) => Some(format!("a session as {}", holder.spiffe_id)),
@@ -111,6 +119,21 @@ impl Ended<'_> {
             },
             _ => None,
         }
+    }
+
+    /// Whether the node asked for something without a session that it had asked for through one.
+    fn left_its_session(&self) -> bool {
+        /// PCR_Read, Quote, ReadClock: of a guarded login each is guarded.
+        const GUARDED: [u32; 3] = [0x17E, 0x158, 0x181];
+        let is_clear =
+            |command: &[u8]| Command::parse(command).is_none_or(|parts| !parts.is_protected());
+        let mut exchanges = self.journal.exchanges.iter();
+        exchanges.any(|one| GUARDED.contains(&one.code) && is_clear(&one.command))
+    }
+
+    fn measured_into_sha384(&self) -> bool {
+        let mut exchanges = self.journal.exchanges.iter();
+        exchanges.any(|one| is_of_sha384(&one.command))
     }
 
     /// What the verifier said since the attack began: its first refusal, else its last word.

@@ -3,10 +3,11 @@
 use sha2::{Digest, Sha256};
 
 use super::common::{alter, alter_command, flip_last, listen, unwitnessed};
-use super::{PCR_EXTEND, STARTUP};
+use super::{GET_CAPABILITY, PCR_EXTEND, PCR_READ, STARTUP};
 use crate::interposer::mode::{Begin, Goal, Mode, Operation};
-use crate::interposer::parts::{Command, made_up};
+use crate::interposer::parts::{Command, Response, made_up};
 use crate::interposer::{Answer, Script, Stage, Turn};
+use crate::message::error_response;
 
 /// The digest of an image that the verifier's policy allows.
 pub const GOOD_IMAGE: [u8; 32] = [0x60; 32];
@@ -66,6 +67,14 @@ pub(in crate::interposer) const EXTEND: &[Mode] = &[
         },
     )
     .to(Goal::HiddenSettings),
+    Mode::new(
+        "hide-bank",
+        Stage::Extend,
+        Operation::Drop,
+        "says that the TPM has no SHA-384 bank, so that the node measures into SHA-256 alone",
+        hide_bank,
+    )
+    .to(Goal::FreeBank),
     Mode::new(
         "replay-extend",
         Stage::Extend,
@@ -137,6 +146,46 @@ pub(in crate::interposer) const EXTEND: &[Mode] = &[
 /// Whether an extension is of this PCR.
 fn is_of(turn: &Turn<'_>, pcr: u8) -> bool {
     Command::parse(turn.command).is_some_and(|parts| parts.handles == [0, 0, 0, pcr])
+}
+
+/// TPM_ALG_SHA384, as it stands in a selection.
+const SHA384: [u8; 2] = [0, 0x0C];
+
+/// Whether a command extends a bank of SHA-384.
+#[must_use]
+pub fn is_of_sha384(command: &[u8]) -> bool {
+    Command::parse(command).is_some_and(|parts| {
+        // TPML_DIGEST_VALUES: a count of one, then the hash.
+        parts.code == PCR_EXTEND && parts.parameters.get(4..6) == Some(&SHA384)
+    })
+}
+
+/// Readings of the bank end in the error of a hash that the TPM does not know, and the list of banks is one of SHA-256.
+fn hide_bank() -> Script {
+    /// TPM_RC_HASH, for the first parameter.
+    const UNKNOWN_HASH: u32 = 0x1C3;
+    /// TPM_CAP_PCRS.
+    const BANKS: [u8; 4] = [0, 0, 0, 5];
+    /// No more data; the capability; one bank of SHA-256 with 24 PCRs.
+    const SHA256_ALONE: [u8; 15] = [0, 0, 0, 0, 5, 0, 0, 0, 1, 0, 0x0B, 3, 0xFF, 0xFF, 0xFF];
+    Box::new(|turn| {
+        let (command, code) = (turn.command, turn.code);
+        let Some(parts) = Command::parse(command) else {
+            return turn.pass();
+        };
+        // TPML_PCR_SELECTION: a count, then the hash.
+        if code == PCR_READ && parts.parameters.get(4..6) == Some(&SHA384) {
+            turn.strike("said that the TPM does not know a hash");
+            return Ok(error_response(UNKNOWN_HASH));
+        }
+        let answer = turn.pass()?;
+        if code != GET_CAPABILITY || !parts.parameters.starts_with(&BANKS) {
+            return Ok(answer);
+        }
+        turn.strike("changed the list of banks");
+        let told = Response::parse(&answer, code).map(|parts| parts.with(&SHA256_ALONE));
+        Ok(told.unwrap_or(answer))
+    })
 }
 
 /// A command that extends the image's PCR by a good digest, with the empty password that a PCR has.

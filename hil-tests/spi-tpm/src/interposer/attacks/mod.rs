@@ -37,3 +37,4 @@ const PCR_EXTEND: u32 = 0x182;
 const PCR_READ: u32 = 0x17E;
 const QUOTE_CODE: u32 = 0x158;
 const READ_CLOCK: u32 = 0x181;
+const FLUSH_CONTEXT: u32 = 0x165;

@@ -1,9 +1,9 @@
 //! The session that protects what goes over the bus: its start, and what it is worth.
 
 use super::common::{alter, alter_command, flip_last, listen, replay, withhold};
-use super::{GET_RANDOM, START_AUTH_SESSION};
-use crate::interposer::mode::{Goal, Mode, Operation};
-use crate::interposer::parts::{Authorization, Command, ENCRYPT, NULL, sized, tpm2b};
+use super::{CREATE_PRIMARY, FLUSH_CONTEXT, GET_RANDOM, QUOTE_CODE, START_AUTH_SESSION};
+use crate::interposer::mode::{Begin, Goal, Mode, Operation};
+use crate::interposer::parts::{Authorization, Command, ENCRYPT, NULL, Response, sized, tpm2b};
 use crate::interposer::turn::dressed;
 use crate::interposer::{Script, Stage};
 use crate::message::error_response;
@@ -58,6 +58,15 @@ pub(in crate::interposer) const SESSION: &[Mode] = &[
             })
         },
     ),
+    Mode::new(
+        "forget-session",
+        Stage::Session,
+        Operation::Drop,
+        "says after a login that the TPM was reset, so that the node forgets its session and renews without",
+        forget,
+    )
+    .from(Begin::Session)
+    .to(Goal::Clear),
     Mode::new(
         "replay-session",
         Stage::Session,
@@ -134,6 +143,30 @@ fn unsalt() -> Script {
             }
             None => turn.pass(),
         }
+    })
+}
+
+/// A node unloads its EK when a login was granted, by a command that takes no session. Its answer is made up: an error has
+/// no HMAC, and this one says that the session is gone.
+fn forget() -> Script {
+    /// TPM_RC_INITIALIZE: what a TPM says until it is started.
+    const INITIALIZE: u32 = 0x100;
+    let mut ek = Vec::new();
+    let mut quoted = false;
+    Box::new(move |turn| {
+        let guards = Command::parse(turn.command).is_some_and(|parts| parts.is_protected());
+        quoted |= guards && turn.code == QUOTE_CODE;
+        if quoted && turn.code == FLUSH_CONTEXT && turn.command.ends_with(&ek) {
+            turn.strike("said that the TPM was reset");
+            return Ok(error_response(INITIALIZE));
+        }
+        let answer = turn.pass()?;
+        if turn.is(Stage::Ek, CREATE_PRIMARY) {
+            let made = Response::parse(&answer, CREATE_PRIMARY);
+            ek = made.map_or_else(Vec::new, |parts| parts.handle.to_vec());
+            quoted = false;
+        }
+        Ok(answer)
     })
 }
 
