@@ -8,13 +8,15 @@ use crate::entropy::Drbg;
 /// What the key is made for, so that the device's secret serves other purposes as well.
 const LABEL: &[u8] = b"assay/mcu-key/v1";
 
-/// A key that signs for this microcontroller and no other. [`DerivedKey`] is the one that the agent uses; a key store of a
-/// board's own (a secure element, a fused key) would be another.
+/// A key that signs for this microcontroller and no other. [`DerivedKey`] is the one that the agent makes of a record's secret;
+/// a board with a key store (a secure element, a fused key) gives its own to
+/// [`TpmEvidence::signing_with`](crate::evidence::tpm::TpmEvidence::signing_with).
 pub trait McuKey {
     /// The public half, an uncompressed SEC1 P-256 point; `None` when there is no key now.
     fn public(&mut self) -> Option<[u8; 65]>;
 
-    /// ECDSA over a SHA-256 digest: r and s. `None` when there is no key now.
+    /// ECDSA over a SHA-256 digest: r and s, 32 bytes each. `None` when there is no key now. Whatever takes longer than the
+    /// board's watchdog is patient kicks it.
     fn sign(&mut self, digest: &[u8; 32]) -> Option<[u8; 64]>;
 }
 

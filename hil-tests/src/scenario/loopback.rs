@@ -10,6 +10,7 @@ use assay_common::identity::{Pins, Provisioning};
 use assay_firmware::agent::Failure;
 use assay_firmware::bus::SpiTis;
 use assay_firmware::evidence::tpm::TpmEvidence;
+use assay_firmware::keys::McuKey;
 use assay_firmware::measure::{Measurable, MeasuredBoot};
 use assay_firmware::platform::{BoardInfo, Platform};
 use assay_firmware::run::{Granted, Node, Timing};
@@ -331,6 +332,24 @@ impl Loopback {
         self.node_with(|source| source.measuring(boot))
     }
 
+    /// As [`node`](Self::node), of one that this is the boot of with that number.
+    #[must_use]
+    pub fn booted(&self, number: u32) -> Option<LoopbackNode<'_>> {
+        self.node_of(number, |source| {
+            if self.guards.measures {
+                source.measuring(MeasuredBoot::new(AGENT, Some(number)))
+            } else {
+                source
+            }
+        })
+    }
+
+    /// As [`node`](Self::node), of one whose board keeps a key of its own.
+    #[must_use]
+    pub fn signing_node(&self, key: &'static mut (dyn McuKey + Send)) -> Option<LoopbackNode<'_>> {
+        self.node_with(|source| source.signing_with(key))
+    }
+
     /// The reset line of the TPM alone is pulled.
     pub fn reset_tpm_alone(&self) {
         self.tpm.with(|tpm| {
@@ -340,6 +359,10 @@ impl Loopback {
     }
 
     fn node_with(&self, with: impl FnOnce(Source) -> Source) -> Option<LoopbackNode<'_>> {
+        self.node_of(self.guards.boots, with)
+    }
+
+    fn node_of(&self, boots: u32, with: impl FnOnce(Source) -> Source) -> Option<LoopbackNode<'_>> {
         let bus = LeashedBus::new(self.tpm.bus(), self.leash.clone());
         let bus = SpiTis::new(bus, self.tpm.chip_select()).ok()?;
         let source = TpmEvidence::new(Tis::new(bus, self.watch.delay()));
@@ -353,7 +376,7 @@ impl Loopback {
             leash: self.leash.clone(),
             watch: self.watch.clone(),
             has_noise: self.guards.has_noise,
-            boots: self.guards.boots,
+            boots,
         };
         Some(Node::new(
             platform,

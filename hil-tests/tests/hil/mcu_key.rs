@@ -1,5 +1,8 @@
 //! A microcontroller's own signature, by the firmware: over the model and a software TPM, up to the session.
 
+use assay_firmware::agent::Failure;
+use assay_firmware::keys::{DerivedKey, McuKey};
+use assay_firmware::run::Granted;
 use assay_hil_tests::manufacture::{EkKind, ManufacturedTpm, Recipe, manufacture};
 use assay_hil_tests::scenario::local_verifier::Outcome;
 use assay_hil_tests::scenario::loopback::{Guards, Loopback, policy, verifier};
@@ -40,7 +43,10 @@ fn asking(tpm: &ManufacturedTpm, quote: bool, config: &str) -> String {
 
 /// Lets the board log in; gives the hashes of EK and microcontroller.
 fn enrol(loopback: &Loopback) -> (String, String) {
-    let outcome = loopback.login();
+    enrolled(loopback, loopback.login())
+}
+
+fn enrolled(loopback: &Loopback, outcome: Result<Granted, Failure>) -> (String, String) {
     loopback.line.with_peer(|verifier| {
         outcome.unwrap_or_else(|failure| panic!("{failure}: {:#?}", verifier.outcomes));
         let session = &verifier.last_granted().unwrap().session;
@@ -117,5 +123,65 @@ fn a_board_without_a_secret_has_no_signature_to_show() {
     let loopback = board(&tpm, &folder, &[], true);
     let failure = loopback.login().unwrap_err();
     assert!(failure.to_string().contains("no-policy"), "{failure}");
+    assert_eq!(loopback.line.with_peer(|verifier| verifier.granted()), 0);
+}
+
+/// A secure element, as far as the agent knows: a key that it cannot see.
+struct SecureElement {
+    key: DerivedKey,
+    is_there: bool,
+}
+
+impl SecureElement {
+    /// As a board has it: in a place of its own, for good.
+    fn soldered(is_there: bool) -> &'static mut Self {
+        Box::leak(Box::new(Self {
+            key: DerivedKey::of(b"what no record has"),
+            is_there,
+        }))
+    }
+}
+
+impl McuKey for SecureElement {
+    fn public(&mut self) -> Option<[u8; 65]> {
+        self.key.public().filter(|_| self.is_there)
+    }
+
+    fn sign(&mut self, digest: &[u8; 32]) -> Option<[u8; 64]> {
+        self.key.sign(digest).filter(|_| self.is_there)
+    }
+}
+
+#[test]
+fn a_boards_own_key_store_signs_in_the_place_of_the_records_secret() {
+    for secret in [&OWN[..], &[]] {
+        let (folder, tpm) = tpm(&Recipe::with([EkKind::P256]));
+        let loopback = board(&tpm, &folder, secret, true);
+        let mut node = loopback
+            .signing_node(SecureElement::soldered(true))
+            .unwrap();
+        let (_, hash) = enrolled(&loopback, node.login());
+        let public = SecureElement::soldered(true).public().unwrap();
+        // RFC 5480: what stands before a point of P-256 in a SubjectPublicKeyInfo.
+        let head = "3059301306072a8648ce3d020106082a8648ce3d030107034200";
+        let spki = [hex::decode(head).unwrap(), public.to_vec()].concat();
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &spki);
+        assert_eq!(hash, hex::encode(digest.as_ref()));
+    }
+}
+
+/// It does not fall back to a key that the verifier does not know.
+#[test]
+fn a_key_store_that_has_no_key_now_ends_the_login() {
+    let (folder, tpm) = tpm(&Recipe::with([EkKind::P256]));
+    let loopback = board(&tpm, &folder, &OWN, true);
+    let mut node = loopback
+        .signing_node(SecureElement::soldered(false))
+        .unwrap();
+    let failure = node.login().unwrap_err();
+    assert!(
+        failure.to_string().contains("unsupported-request"),
+        "{failure}"
+    );
     assert_eq!(loopback.line.with_peer(|verifier| verifier.granted()), 0);
 }

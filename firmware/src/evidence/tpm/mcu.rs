@@ -11,6 +11,15 @@ use crate::evidence::Request;
 use crate::keys::McuKey;
 use crate::tpm::TpmTransport;
 
+/// A board's own.
+pub(super) struct KeyStore(pub(super) &'static mut (dyn McuKey + Send));
+
+impl core::fmt::Debug for KeyStore {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("KeyStore")
+    }
+}
+
 impl<T: TpmTransport> TpmEvidence<T> {
     /// Signs this login and the quote in it, and writes a `McuKeyPayload`.
     // Apart from the caller, whose frame lies under the deepest stack of a login: a signature is as deep as its check.
@@ -20,8 +29,10 @@ impl<T: TpmTransport> TpmEvidence<T> {
         request: &Request<'_>,
         out: &mut MessageWriter<'_>,
     ) -> Result<(), ProofError> {
-        let Some(key) = &mut self.mcu_key else {
-            return Err(ProofError::new(TroubleCode::UNSUPPORTED_REQUEST));
+        let key: &mut dyn McuKey = match (&mut self.key_store, &mut self.mcu_key) {
+            (Some(KeyStore(key)), _) => *key,
+            (None, Some(key)) => key,
+            (None, None) => return Err(ProofError::new(TroubleCode::UNSUPPORTED_REQUEST)),
         };
         let nonce = proof_nonce(AttestorKind::MCU_KEY, request.transcript);
         let mut hash = Sha256::new();

@@ -26,7 +26,7 @@ use super::{EvidenceError, EvidenceSource, Own, Request};
 use crate::fmt::warning;
 use crate::keys::{Ak, Ek, KeyError, SvidKey};
 #[cfg(feature = "secure-bus")]
-use crate::keys::{DerivedKey, EkIndices, protect};
+use crate::keys::{DerivedKey, EkIndices, McuKey, protect};
 use crate::link::BlobSink;
 use crate::measure::{MeasureError, MeasuredBoot};
 use crate::tpm::{Start, Tpm, TpmError, TpmTransport};
@@ -49,6 +49,9 @@ pub struct TpmEvidence<T> {
     /// The microcontroller's own, if its record has a secret to make it of.
     #[cfg(feature = "secure-bus")]
     mcu_key: Option<DerivedKey>,
+    /// The one of its board's key store, which comes before it.
+    #[cfg(feature = "secure-bus")]
+    key_store: Option<mcu::KeyStore>,
     /// SHA-256 of the login's quote, zeros before there is one.
     #[cfg(feature = "secure-bus")]
     quoted: [u8; 32],
@@ -112,6 +115,8 @@ impl<T: TpmTransport> TpmEvidence<T> {
             #[cfg(feature = "secure-bus")]
             mcu_key: None,
             #[cfg(feature = "secure-bus")]
+            key_store: None,
+            #[cfg(feature = "secure-bus")]
             quoted: [0; 32],
             #[cfg(all(feature = "secure-bus", feature = "host"))]
             is_unguarded: false,
@@ -128,6 +133,17 @@ impl<T: TpmTransport> TpmEvidence<T> {
     pub fn measuring(self, boot: MeasuredBoot<'static>) -> Self {
         Self {
             boot: Some(boot),
+            ..self
+        }
+    }
+
+    /// With a key that the board keeps itself, in a secure element or in fuses: it signs for the microcontroller (`mcu_key`), and
+    /// no key is made of the record's secret, which goes on to be where the random numbers begin.
+    #[cfg(feature = "secure-bus")]
+    #[must_use]
+    pub fn signing_with(self, key: &'static mut (dyn McuKey + Send)) -> Self {
+        Self {
+            key_store: Some(mcu::KeyStore(key)),
             ..self
         }
     }
@@ -220,9 +236,10 @@ impl<T: TpmTransport> EvidenceSource for TpmEvidence<T> {
             .with(AttestorKind::TPM_QUOTE)
             .with(AttestorKind::SVID_KEY);
         #[cfg(feature = "secure-bus")]
-        let own = match &self.mcu_key {
-            Some(_) => own.with(AttestorKind::MCU_KEY),
-            None => own,
+        let own = if self.key_store.is_some() || self.mcu_key.is_some() {
+            own.with(AttestorKind::MCU_KEY)
+        } else {
+            own
         };
         #[cfg(feature = "host")]
         if self.devid.is_some() {
@@ -240,7 +257,8 @@ impl<T: TpmTransport> EvidenceSource for TpmEvidence<T> {
             let inputs = [own.pins.secret, own.noise, &boots, &attempts, &now_us];
             self.tpm.drbg().stir(&inputs);
             let secret = own.pins.secret;
-            self.mcu_key = (!secret.is_empty()).then(|| DerivedKey::of(secret));
+            let derives = self.key_store.is_none() && !secret.is_empty();
+            self.mcu_key = derives.then(|| DerivedKey::of(secret));
             self.quoted = [0; 32];
         }
     }

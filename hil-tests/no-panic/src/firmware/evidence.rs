@@ -14,6 +14,10 @@ type TpmEvidence = Generic<Driver>;
 
 /// Every public function of `assay_firmware::evidence`.
 pub(crate) fn prove(prover: &mut impl Prover) {
+    #[cfg(feature = "secure-bus")]
+    methods! { prover;
+        TpmEvidence: signing_with;
+    }
     methods! { prover;
         EvidenceError: new trouble;
             TpmEvidence: measuring new sign_as_svid start tpm;
