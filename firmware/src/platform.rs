@@ -12,8 +12,8 @@ pub trait Platform {
     /// while it hangs.
     fn kick_watchdog(&mut self);
 
-    /// Noise nobody can foresee, from a source that the board has: fills the front of `out`, returns how many bytes. Takes a
-    /// millisecond at most, and gives nothing when the source is not ready by then or finds itself broken. A board without one
+    /// Noise nobody can foresee, from a source that the board has: fills the front of `out`, returns how many bytes. Takes ten
+    /// milliseconds at most, and gives nothing when the source is not ready by then or finds itself broken. A board without one
     /// gives nothing, as this does as it is.
     ///
     /// What is given counts in full, so a source that is not worth eight bits a byte gives fewer bytes than it was read for.

@@ -59,6 +59,10 @@ impl Platform for Bench {
         self.timer.kick_watchdog();
     }
 
+    fn noise(&mut self, out: &mut [u8; 32]) -> usize {
+        self.timer.noise(out)
+    }
+
     fn restart(&mut self) {
         self.timer.restart();
     }

@@ -55,6 +55,15 @@ pub struct Pins<'a> {
     pub secret: &'a [u8],
 }
 
+impl Pins<'_> {
+    /// Whether only a board with a source of noise can hold to them: they name a TPM and give no secret. Everything that the
+    /// secrets of a session with that TPM were then made of, whoever is on the bus would know.
+    #[must_use]
+    pub const fn need_noise(&self) -> bool {
+        !self.ek_name.is_empty() && self.secret.is_empty()
+    }
+}
+
 impl core::fmt::Debug for Pins<'_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Pins")
@@ -77,6 +86,8 @@ pub enum ProvisioningError {
     Invalid = 3,
     /// The buffer for a new record is too small.
     NoSpace = 4,
+    /// It names a TPM and gives no secret, and the board has no noise ([`Pins::need_noise`]).
+    NoSecret = 5,
 }
 
 impl core::fmt::Display for ProvisioningError {
@@ -86,6 +97,9 @@ impl core::fmt::Display for ProvisioningError {
             Self::Damaged => "provisioning record cut short or damaged",
             Self::Invalid => "provisioning record with an illegal field",
             Self::NoSpace => "provisioning record longer than its buffer",
+            Self::NoSecret => {
+                "provisioning record names a TPM without a secret, and the board has no noise"
+            }
         })
     }
 }

@@ -49,6 +49,10 @@ impl<P: Platform, S, B> Platform for Desk<P, S, B> {
         self.platform.kick_watchdog();
     }
 
+    fn noise(&mut self, out: &mut [u8; 32]) -> usize {
+        self.platform.noise(out)
+    }
+
     fn restart(&mut self) {
         self.platform.restart();
     }

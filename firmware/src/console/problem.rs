@@ -82,6 +82,9 @@ impl Problem {
             Self::Paste(PasteError::TooLong) => "no record is so long: was a line lost?",
             Self::Paste(_) => "nothing was written; begin again with `provision`",
             Self::GivenUp => "nothing was written",
+            Self::Record(ProvisioningError::NoSecret) => {
+                "make the record with `assay provision record --new-secret`, a new one for each board"
+            }
             Self::Record(_) | Self::RecordKey => {
                 "nothing was written; make the record with `assay provision record`"
             }

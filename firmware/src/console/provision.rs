@@ -48,6 +48,7 @@ impl<H: Board> Console<H> {
         let record = paste.bytes();
         agent::Opening::new(record)?;
         let (provisioning, pins) = Provisioning::read_pinned(record).map_err(Problem::Record)?;
+        self.can_hold_to(&pins)?;
         let mut there = [0; MAX_RECORD];
         self.board.read_record(&mut there);
         let is_there = there.get(..record.len()) == Some(record);

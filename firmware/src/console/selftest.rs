@@ -1,6 +1,8 @@
 //! `selftest`: one answer to "is this board fit to log in?".
 
 use assay_common::identity::provisioning::MAX_RECORD;
+use assay_common::identity::{Pins, ProvisioningError};
+use zeroize::Zeroize;
 
 use super::problem::Problem;
 use super::{Board, Console};
@@ -54,7 +56,18 @@ impl<H: Board> Console<H> {
     fn record_is_whole(&mut self) -> Result<(), Problem> {
         let mut record = [0; MAX_RECORD];
         self.board.read_record(&mut record);
-        agent::Opening::new(&record)?;
+        let pins = agent::Opening::new(&record)?.pins();
+        self.can_hold_to(&pins)
+    }
+
+    /// Whether the agent would log in by these pins: see [`Pins::need_noise`].
+    pub(super) fn can_hold_to(&mut self, pins: &Pins<'_>) -> Result<(), Problem> {
+        let mut noise = [0; 32];
+        let len = self.board.noise(&mut noise);
+        noise.zeroize();
+        if len == 0 && pins.need_noise() {
+            return Err(Problem::Record(ProvisioningError::NoSecret));
+        }
         Ok(())
     }
 }

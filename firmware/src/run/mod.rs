@@ -11,7 +11,7 @@
 mod session;
 mod timing;
 
-use assay_common::identity::Pins;
+use assay_common::identity::{Pins, ProvisioningError};
 use assay_common::protocol::{
     AgentMessage, DenyCode, FrameKind, MAX_AGENT_MESSAGE, MessageWriter, TroubleCode, WriteFields,
 };
@@ -205,19 +205,23 @@ where
     ///
     /// # Errors
     ///
-    /// [`Failure`] when there is no record, or the source cannot be used now.
+    /// [`Failure`] when there is no record, or one that this board cannot hold to, or the source cannot be used now.
     pub fn wake(&mut self) -> Result<Opening<'r>, Failure> {
         let opening = Opening::new(self.record)?;
-        self.prepare(opening.pins());
+        self.prepare(opening.pins())?;
         self.source.begin()?;
         Ok(opening)
     }
 
     // Apart from the caller, whose frame lies under the deepest stack of a login.
     #[inline(never)]
-    fn prepare(&mut self, pins: Pins<'_>) {
+    fn prepare(&mut self, pins: Pins<'_>) -> Result<(), Failure> {
         let mut noise = [0; 32];
         let len = self.platform.noise(&mut noise);
+        // A pin promises a bus that is guarded, and nothing here would be a secret of it.
+        if len == 0 && pins.need_noise() {
+            return Err(Failure::NotProvisioned(ProvisioningError::NoSecret));
+        }
         let boots = self.platform.boots();
         self.source.prepare(&Own {
             pins,
@@ -225,6 +229,7 @@ where
             counts: [boots.into(), self.attempt.into(), self.platform.now_us()],
         });
         noise.zeroize();
+        Ok(())
     }
 
     /// One renewal of the session, in one round trip.

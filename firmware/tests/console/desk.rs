@@ -62,6 +62,7 @@ pub struct Knobs {
     pub record_writes: u32,
     pub settings: Option<BTreeMap<u8, Vec<u8>>>,
     pub settings_fault: Option<SettingsError>,
+    pub has_noise: bool,
     pub kicks: u32,
     pub resets: u32,
 }
@@ -83,6 +84,14 @@ impl Platform for Bench {
 
     fn kick_watchdog(&mut self) {
         self.knobs.borrow_mut().kicks += 1;
+    }
+
+    fn noise(&mut self, out: &mut [u8; 32]) -> usize {
+        if self.knobs.borrow().has_noise {
+            out.len()
+        } else {
+            0
+        }
     }
 }
 
@@ -180,6 +189,7 @@ impl Desk {
                 7u32.to_be_bytes().to_vec(),
             )])),
             settings_fault: None,
+            has_noise: false,
             kicks: 0,
             resets: 0,
         }));

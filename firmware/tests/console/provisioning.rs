@@ -35,8 +35,11 @@ pub fn record(cluster: &str) -> Vec<u8> {
 
 /// A record of the second form, its Name as hex, and its secret as hex.
 pub fn pinned_record() -> (Vec<u8>, String, String) {
-    let name = [&[0x00, 0x0B][..], &[0x5A; 32]].concat();
-    let secret = [0xC3; 32];
+    let (name, secret) = ([&[0x00, 0x0B][..], &[0x5A; 32]].concat(), [0xC3; 32]);
+    (pinned(&name, &secret), hex(&name), hex(&secret))
+}
+
+fn pinned(name: &[u8], secret: &[u8]) -> Vec<u8> {
     let key = key();
     let record = Provisioning {
         cluster: "lab",
@@ -44,12 +47,12 @@ pub fn pinned_record() -> (Vec<u8>, String, String) {
         verifier_key: &key,
     };
     let pins = Pins {
-        ek_name: &name,
-        secret: &secret,
+        ek_name: name,
+        secret,
     };
     let mut out = [0; MAX_RECORD];
     let len = record.write_pinned(&pins, &mut out).unwrap();
-    (out[..len].to_vec(), hex(&name), hex(&secret))
+    out[..len].to_vec()
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -241,4 +244,33 @@ fn a_flash_that_does_not_hold_what_was_written_is_noticed() {
         said.contains("error: the flash does not hold what was written\n"),
         "{said}"
     );
+}
+
+/// The agent would not log in by it: whoever is on the bus to the pinned TPM would know all that a session's secrets are made of.
+#[test]
+fn a_pin_without_a_secret_is_for_boards_with_noise() {
+    let name = [&[0x00, 0x0B][..], &[0x5A; 32]].concat();
+    let record = pinned(&name, &[]);
+    let mut desk = desk();
+    let said = pasted(&mut desk, "provision", &hex(&record), 80);
+    assert!(said.contains("and the board has no noise"), "{said}");
+    assert!(said.contains("--new-secret"), "{said}");
+    assert_eq!(desk.knobs.borrow().record_writes, 0);
+
+    // One that a programmer wrote.
+    desk.knobs.borrow_mut().record = record.clone();
+    let said = desk.asks("selftest");
+    assert!(said.contains("and the board has no noise"), "{said}");
+    desk.knobs.borrow_mut().has_noise = true;
+    let said = desk.asks("selftest");
+    assert!(said.contains("record          ok"), "{said}");
+    desk.knobs.borrow_mut().record = Vec::new();
+    let said = pasted(&mut desk, "provision", &hex(&record), 80);
+    assert!(said.contains("written"), "{said}");
+
+    // With a secret any board will do.
+    desk.knobs.borrow_mut().has_noise = false;
+    let (record, ..) = pinned_record();
+    let said = pasted(&mut desk, "provision force", &hex(&record), 80);
+    assert!(said.contains("written"), "{said}");
 }

@@ -133,12 +133,13 @@ fn without_a_pinned_key_another_genuine_tpm_is_taken_for_the_nodes_own() {
 fn a_node_with_nothing_of_its_own_has_no_secrets_from_who_listens() {
     let mut bench = Bench::new().unwrap();
     let full = bench.guards();
-    for (secret, has_noise, is_known) in [
-        (Vec::new(), false, true),
-        (full.secret.clone(), false, false),
-        (Vec::new(), true, false),
+    for (ek_name, secret, has_noise, is_known) in [
+        (Vec::new(), Vec::new(), false, true),
+        (full.ek_name.clone(), full.secret.clone(), false, false),
+        (full.ek_name.clone(), Vec::new(), true, false),
     ] {
         let guards = Guards {
+            ek_name,
             secret,
             has_noise,
             ..full.clone()
@@ -149,6 +150,21 @@ fn a_node_with_nothing_of_its_own_has_no_secrets_from_who_listens() {
             "{guards:?}"
         );
     }
+}
+
+/// With a pin the first of them does not log in: a record that promises a guarded bus is not taken where there would be none.
+#[test]
+fn a_pinned_node_with_nothing_of_its_own_does_not_log_in() {
+    let mut bench = Bench::new().unwrap();
+    let guards = Guards {
+        secret: Vec::new(),
+        has_noise: false,
+        ..bench.guards()
+    };
+    let error = twin_has_session(&mut bench, &guards)
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("and the board has no noise"), "{error}");
 }
 
 /// A limit: two boots with the same secrets have the same session, and what the TPM said in one fits the other. Noise is

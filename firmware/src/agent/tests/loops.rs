@@ -83,6 +83,8 @@ pub(super) struct Clock {
     kicks: Rc<RefCell<u32>>,
     /// When the board was told to restart, ms.
     restarts: Rc<RefCell<Vec<u64>>>,
+    /// Bytes of noise that the board has.
+    noise: Rc<RefCell<usize>>,
 }
 
 impl Platform for Clock {
@@ -98,6 +100,10 @@ impl Platform for Clock {
         *self.kicks.borrow_mut() += 1;
     }
 
+    fn noise(&mut self, _: &mut [u8; 32]) -> usize {
+        *self.noise.borrow()
+    }
+
     fn restart(&mut self) {
         self.restarts.borrow_mut().push(*self.us.borrow() / 1_000);
     }
@@ -108,6 +114,7 @@ pub(super) struct Setup {
     kicks: Rc<RefCell<u32>>,
     us: Rc<RefCell<u64>>,
     pub(super) restarts: Rc<RefCell<Vec<u64>>>,
+    pub(super) noise: Rc<RefCell<usize>>,
 }
 
 impl Setup {
@@ -142,10 +149,12 @@ pub(super) fn observed<'r, O: Observer>(
     let kicks = Rc::new(RefCell::new(0));
     let restarts = Rc::<RefCell<Vec<u64>>>::default();
     let us = Rc::<RefCell<u64>>::default();
+    let noise = Rc::<RefCell<usize>>::default();
     let clock = Clock {
         us: us.clone(),
         kicks: kicks.clone(),
         restarts: restarts.clone(),
+        noise: noise.clone(),
     };
     let node = Node::observed(
         clock,
@@ -161,6 +170,7 @@ pub(super) fn observed<'r, O: Observer>(
         kicks,
         us,
         restarts,
+        noise,
     };
     (setup, node)
 }

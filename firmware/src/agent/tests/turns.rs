@@ -1,12 +1,13 @@
 //! Login after login: what lies between them, and who learns of them.
 
+use assay_common::identity::{Pins, ProvisioningError};
 use assay_common::protocol::{
     AgentMessage, Denied, DenyCode, FrameKind, TroubleCode, VerifierMessage, decode,
 };
 
 use super::loops::{GRANTED, frame, granting, node, observed};
-use super::verifier::{Source, message, record};
-use crate::agent::Session;
+use super::verifier::{Source, message, pinned_record, record};
+use crate::agent::{Failure, Session};
 use crate::evidence::EvidenceError;
 
 #[test]
@@ -147,4 +148,33 @@ fn a_login_in_between_begins_the_count_of_attempts_without_a_tpm_anew() {
         node.turn();
     }
     assert_eq!(setup.restarts.take(), []);
+}
+
+/// A pin promises a guarded bus. Without noise and without a secret, whoever is on that bus knows all that the session's
+/// secrets are made of; so there is no login, and the TPM is not asked for anything.
+#[test]
+fn a_pinned_tpm_is_for_boards_that_have_a_secret_or_noise() {
+    let (mut ek_name, secret) = ([0x0B; 34], [0x5E; 32]);
+    // TPM_ALG_SHA256, 0x000B.
+    ek_name[0] = 0;
+    let pinned = |secret| {
+        let ek_name = &ek_name;
+        pinned_record(1, &Pins { ek_name, secret })
+    };
+    for (record, noise, is_refused) in [
+        (pinned(&[]), 0, true),
+        (pinned(&[]), 32, false),
+        (pinned(&secret), 0, false),
+        (record(1), 0, false),
+    ] {
+        let (setup, mut node) = node(&record, Source::default(), granting(b""));
+        *setup.noise.borrow_mut() = noise;
+        let result = node.attempt();
+        let refused = Failure::NotProvisioned(ProvisioningError::NoSecret);
+        assert_eq!(
+            result.err().map(|(failure, _)| failure),
+            is_refused.then_some(refused)
+        );
+        assert_eq!(node.source_mut().begun == 0, is_refused);
+    }
 }

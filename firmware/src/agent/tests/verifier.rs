@@ -1,6 +1,6 @@
 //! A verifier and an evidence source for tests: the protocol's rules, and the means to break each.
 
-use assay_common::identity::Provisioning;
+use assay_common::identity::{Pins, Provisioning};
 use assay_common::login::{
     Direction, LoginKeys, RenewDigest, Transcript, challenge_message, renewal_message,
 };
@@ -29,6 +29,11 @@ pub(super) fn key(seed: u8) -> SigningKey {
 }
 
 pub(super) fn record(seed: u8) -> Vec<u8> {
+    pinned_record(seed, &Pins::default())
+}
+
+/// One that ties the node to something.
+pub(super) fn pinned_record(seed: u8, pins: &Pins<'_>) -> Vec<u8> {
     let point = key(seed).verifying_key().to_sec1_point(false);
     let record = Provisioning {
         cluster: "lab",
@@ -36,7 +41,7 @@ pub(super) fn record(seed: u8) -> Vec<u8> {
         verifier_key: point.as_bytes(),
     };
     let mut out = vec![0; 512];
-    let len = record.write(&mut out).unwrap();
+    let len = record.write_pinned(pins, &mut out).unwrap();
     out.truncate(len);
     out
 }
