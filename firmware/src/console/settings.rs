@@ -31,7 +31,6 @@ impl<H: Board> Console<H> {
         match (word, value) {
             ("", _) => {
                 self.number("starts", Setting::Boots)?;
-                self.number("TPM resets", Setting::TpmResets)?;
                 self.label();
                 Ok(())
             }

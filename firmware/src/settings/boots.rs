@@ -17,22 +17,4 @@ impl<F: NorFlash> Settings<F> {
         self.set(Setting::Boots, &boots.to_be_bytes())?;
         Ok(boots)
     }
-
-    /// What the TPM's resetCount was at the last start, `None` before the first.
-    ///
-    /// # Errors
-    ///
-    /// [`SettingsError`].
-    pub fn tpm_resets(&mut self) -> Result<Option<u32>, SettingsError> {
-        self.number(Setting::TpmResets)
-    }
-
-    /// Keeps the TPM's resetCount of this start for the next one.
-    ///
-    /// # Errors
-    ///
-    /// [`SettingsError`].
-    pub fn keep_tpm_resets(&mut self, resets: u32) -> Result<(), SettingsError> {
-        self.set(Setting::TpmResets, &resets.to_be_bytes())
-    }
 }

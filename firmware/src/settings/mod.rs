@@ -28,15 +28,14 @@ pub const MAX_VALUE: usize = 64;
 /// The key, the value, and what rounds them up to the widest word that a flash writes.
 const BUFFER: usize = MAX_VALUE + 32;
 
-/// What is kept. The numbers are in the flash: a number is never given a second meaning.
+/// What is kept. The numbers are in the flash: a number is never given a second meaning. 2 stood for the TPM's
+/// resetCount, which no image has written, and is not given again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[repr(u8)]
 pub enum Setting {
     /// How often this board has started, u32 be.
     Boots = 1,
-    /// The TPM's resetCount at the last start, u32 be.
-    TpmResets = 2,
     /// What the operator calls this board, UTF-8.
     Label = 3,
 }

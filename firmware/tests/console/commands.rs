@@ -167,7 +167,7 @@ fn a_label_is_kept_shown_and_bounded() {
     );
     assert_eq!(
         desk.asks("settings"),
-        "starts          7\nTPM resets      none\nlabel           rack 7, slot 2\n"
+        "starts          7\nlabel           rack 7, slot 2\n"
     );
     assert!(
         desk.asks("info")

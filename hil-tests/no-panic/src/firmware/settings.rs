@@ -20,7 +20,7 @@ pub(crate) fn prove(prover: &mut impl Prover) {
 /// The log in the flash, which is left out of the proof.
 pub(crate) fn prove_log(prover: &mut impl Prover) {
     methods! { prover;
-        Settings: count_boot erase get keep_tpm_resets new set tpm_resets;
+        Settings: count_boot erase get new set;
     }
     functions! { prover;
         <Settings as SettingsStore>::get,
