@@ -16,6 +16,7 @@ mod serial;
 mod spi;
 mod watchdog;
 
+use assay_board_support::boots::Counting;
 use assay_board_support::cortex_m::systick;
 use assay_board_support::{image, provisioning};
 use assay_firmware::bus::SpiTis;
@@ -41,7 +42,8 @@ const BOARD: BoardInfo = BoardInfo {
 /// Time on this board.
 pub(crate) type Timer = systick::Timer<CORE_HZ, Independent>;
 /// The agent over this board's parts.
-type Agent = Node<'static, Timer, Link, TpmEvidence<Tis<SpiTis<TpmBus, TpmChipSelect>, Timer>>>;
+type Agent =
+    Node<'static, Counting<Timer>, Link, TpmEvidence<Tis<SpiTis<TpmBus, TpmChipSelect>, Timer>>>;
 
 #[entry]
 fn main() -> ! {
@@ -58,9 +60,9 @@ fn agent() -> Agent {
     };
     let mut board = pins::take(chip);
     let timer = Timer::start(core.SYST);
-    let boots = flash::settings(board.flash).and_then(|mut settings| settings.count_boot());
+    let platform = Counting::start(timer, flash::settings(board.flash));
     #[cfg(feature = "defmt")]
-    defmt::info!("boot {}", boots);
+    defmt::info!("boot {}", platform.number());
     let link = Link::new(board.usart, timer, &mut board.rcc);
     let Ok(bus) = SpiTis::new(TpmBus::new(board.spi, &mut board.rcc), board.chip_select) else {
         unreachable!("an output pin of this chip cannot fail")
@@ -70,9 +72,8 @@ fn agent() -> Agent {
         version: BOARD.version,
         bytes: image::region(),
     };
-    // Counted before the TPM is started: so this number never rises by less than the TPM's resetCount.
-    let boot = MeasuredBoot::new(image, boots.ok());
+    let boot = MeasuredBoot::new(image, platform.number());
     let source = TpmEvidence::new(Tis::new(bus, timer)).measuring(boot);
     let record = provisioning::region();
-    Node::new(timer, link, source, record, BOARD, Timing::default())
+    Node::new(platform, link, source, record, BOARD, Timing::default())
 }

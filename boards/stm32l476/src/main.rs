@@ -15,6 +15,8 @@ mod serial;
 mod spi;
 mod watchdog;
 
+#[cfg(not(feature = "console"))]
+use assay_board_support::boots::Counting;
 use assay_board_support::byte_spi::ByteBus;
 use assay_board_support::cortex_m::systick;
 #[cfg(feature = "console")]
@@ -62,7 +64,7 @@ type Link = Line<LinkUsart, Timer>;
 type Registers = SpiTis<ByteBus<TpmSpi>, TpmChipSelect>;
 /// What the board is for: the agent over its parts.
 #[cfg(not(feature = "console"))]
-type Image = Node<'static, Timer, Link, TpmEvidence<Tis<Registers, Timer>>>;
+type Image = Node<'static, Counting<Timer>, Link, TpmEvidence<Tis<Registers, Timer>>>;
 /// What the board is for while it is on a desk.
 #[cfg(feature = "console")]
 type Image = Console<Desk<Timer, Link, Registers>>;
@@ -97,17 +99,16 @@ fn image() -> Image {
     );
     #[cfg(not(feature = "console"))]
     {
-        let boots = flash::settings(chip.FLASH).and_then(|mut settings| settings.count_boot());
+        let platform = Counting::start(timer, flash::settings(chip.FLASH));
         #[cfg(feature = "defmt")]
-        defmt::info!("boot {}", boots);
+        defmt::info!("boot {}", platform.number());
         let image = Measurable {
             name: BOARD.name,
             version: BOARD.version,
             bytes: image_region(),
         };
-        // Counted before the TPM is started: so this number never rises by less than the TPM's resetCount.
-        let boot = MeasuredBoot::new(image, boots.ok());
+        let boot = MeasuredBoot::new(image, platform.number());
         let source = TpmEvidence::new(Tis::new(bus, timer)).measuring(boot);
-        Node::new(timer, link, source, record, BOARD, Timing::default())
+        Node::new(platform, link, source, record, BOARD, Timing::default())
     }
 }

@@ -8,6 +8,7 @@
 //! | `polled_spi` | asynchronous images (feature `embassy`) | embedded-hal-async's bus over a polled one |
 //! | [`provisioning`] | every board | the memory region with the node's record, from linker symbols |
 //! | [`settings`] | boards that keep settings | the memory region with them, from linker symbols |
+//! | [`boots`] | boards that keep settings | the count of boots, into secrets and measurements |
 //! | [`noise`] | boards with a random number generator | its words, and the check that it does not repeat itself |
 //! | [`image`] | boards that measure themselves | the image that runs, from linker symbols |
 //! | [`last_words`] | every board | the panic frame of a fault |
@@ -23,6 +24,7 @@
 
 #![cfg_attr(not(test), no_std)]
 
+pub mod boots;
 pub mod byte_spi;
 #[cfg(target_arch = "arm")]
 pub mod cortex_m;
