@@ -15,7 +15,7 @@ use cortex_m::peripheral::{NVIC, SCB};
 use nrf_pac::timer::vals::Bitmode;
 use nrf_pac::{CLOCK, Interrupt, TIMER0};
 
-use crate::{pins, watchdog};
+use crate::{noise, pins, watchdog};
 
 /// 16 MHz divided by 2 to the power of this is 1 MHz.
 const PRESCALER: u8 = 4;
@@ -108,5 +108,9 @@ impl Clock for Micros {
         let from = counter();
         while counter().wrapping_sub(from) < watchdog::SUPERVISED_MS * 1_000 {}
         SCB::sys_reset()
+    }
+
+    fn noise(self, out: &mut [u8; 32]) -> usize {
+        noise::read(out, self)
     }
 }

@@ -17,6 +17,7 @@ mod boot;
 mod clock;
 #[cfg(feature = "defmt")]
 mod log;
+mod noise;
 mod pins;
 mod serial;
 mod spi;
@@ -26,6 +27,8 @@ mod watchdog;
 use assay_board_support::byte_spi::ByteBus;
 #[cfg(feature = "console")]
 use assay_board_support::desk::Desk;
+#[cfg(not(feature = "console"))]
+use assay_board_support::image::region as image_region;
 use assay_board_support::line::Line;
 use assay_board_support::provisioning;
 use assay_board_support::timer::Timer;
@@ -34,6 +37,8 @@ use assay_firmware::bus::SpiTis;
 use assay_firmware::console::Console;
 #[cfg(not(feature = "console"))]
 use assay_firmware::evidence::tpm::TpmEvidence;
+#[cfg(not(feature = "console"))]
+use assay_firmware::measure::{Measurable, MeasuredBoot};
 use assay_firmware::platform::BoardInfo;
 #[cfg(not(feature = "console"))]
 use assay_firmware::run::{Node, Timing};
@@ -91,12 +96,15 @@ fn image() -> Image {
         timer,
     );
     #[cfg(not(feature = "console"))]
-    Node::new(
-        timer,
-        link,
-        TpmEvidence::new(Tis::new(bus, timer)),
-        record,
-        BOARD,
-        Timing::default(),
-    )
+    {
+        let image = Measurable {
+            name: BOARD.name,
+            version: BOARD.version,
+            bytes: image_region(),
+        };
+        // No settings are kept in this board's flash, so nothing counts its boots.
+        let boot = MeasuredBoot::new(image, None);
+        let source = TpmEvidence::new(Tis::new(bus, timer)).measuring(boot);
+        Node::new(timer, link, source, record, BOARD, Timing::default())
+    }
 }

@@ -5,7 +5,7 @@
 use assay_board_support::timer::Clock;
 use rp235x_pac::{Interrupt, RESETS, TIMER0, timer0};
 
-use crate::{arch, pins, watchdog};
+use crate::{arch, noise, pins, watchdog};
 
 /// A sleep ends after a millisecond at the latest.
 const LONGEST_SLEEP_US: u32 = 1_000;
@@ -84,5 +84,9 @@ impl Clock for Micros {
         loop {
             core::hint::spin_loop();
         }
+    }
+
+    fn noise(self, out: &mut [u8; 32]) -> usize {
+        noise::read(out, self)
     }
 }

@@ -18,6 +18,12 @@ pub trait Clock: Copy {
 
     /// [`Platform::restart`].
     fn restart(self);
+
+    /// [`Platform::noise`], of a board that has a source.
+    fn noise(self, out: &mut [u8; 32]) -> usize {
+        let _ = out;
+        0
+    }
 }
 
 /// What the driver and the run loop take.
@@ -70,6 +76,10 @@ impl<C: Clock> Platform for Timer<C> {
     fn restart(&mut self) {
         self.0.restart();
     }
+
+    fn noise(&mut self, out: &mut [u8; 32]) -> usize {
+        self.0.noise(out)
+    }
 }
 
 #[cfg(test)]
@@ -108,6 +118,11 @@ mod tests {
         fn restart(self) {
             add(&self.restarts, 1);
         }
+
+        fn noise(self, out: &mut [u8; 32]) -> usize {
+            out.fill(7);
+            9
+        }
     }
 
     #[test]
@@ -137,5 +152,7 @@ mod tests {
         assert_eq!((counts.kicks.get(), counts.restarts.get()), (3, 0));
         timer.restart();
         assert_eq!(counts.restarts.get(), 1);
+        let mut noise = [0; 32];
+        assert_eq!((timer.noise(&mut noise), noise), (9, [7; 32]));
     }
 }

@@ -1,0 +1,40 @@
+//! The random number generator: thermal noise, and the chip's own correction of its bias (data sheet, RNG).
+
+use assay_board_support::noise::{self, Sample};
+use assay_board_support::timer::Clock;
+use nrf_pac::RNG;
+
+use crate::time::Micros;
+
+/// A corrected byte takes 120 µs as a rule, and no time is promised; 36 are needed.
+const LONGEST_US: u64 = 10_000;
+
+/// Fills `out`; 0 when there is no noise.
+pub(crate) fn read(out: &mut [u8; 32], clock: Micros) -> usize {
+    let end = clock.now_us() + LONGEST_US;
+    RNG.config().write(|w| w.set_dercen(true));
+    RNG.events_valrdy().write_value(0);
+    RNG.tasks_start().write_value(1);
+    let filled = noise::fill(out, || match word(clock, end) {
+        Some(word) => Sample::Word(word),
+        None => Sample::Fault,
+    });
+    RNG.tasks_stop().write_value(1);
+    filled
+}
+
+/// The next four bytes; `None` when they are not there by `end`.
+fn word(clock: Micros, end: u64) -> Option<u32> {
+    let mut word = [0; 4];
+    for byte in &mut word {
+        while RNG.events_valrdy().read() == 0 {
+            if clock.now_us() >= end {
+                return None;
+            }
+        }
+        *byte = RNG.value().read().value();
+        // After the byte was read: a byte that came in between is left out, where the other way round it would come twice.
+        RNG.events_valrdy().write_value(0);
+    }
+    Some(u32::from_le_bytes(word))
+}
