@@ -68,15 +68,19 @@ pub fn build_with(board: &Board, profile: Profile, features: &[String]) -> Resul
     )
 }
 
-/// Builds a board's bring-up image and returns its ELF.
+/// Builds a board's bring-up image and returns its ELF: a binary of its own, or the board's own binary with the feature `console`.
 ///
 /// # Errors
 ///
 /// When the board has none, or the build fails; cargo's own output has gone to stderr.
 pub fn build_bringup(board: &Board, profile: Profile) -> Result<PathBuf> {
+    let console = "console".to_owned();
+    if !board.manifest.bringup && board.manifest.features.contains(&console) {
+        return build_with(board, profile, &[console]);
+    }
     if !board.manifest.bringup {
         bail!(
-            "boards/{} has no bring-up image (`bringup` in its manifest)",
+            "boards/{} has no bring-up image (neither `bringup` nor the feature `console` in its manifest)",
             board.name
         );
     }

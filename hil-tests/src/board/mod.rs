@@ -49,7 +49,8 @@ pub struct Manifest {
     /// Features that the lints must cover, each by itself.
     #[serde(default)]
     pub features: Vec<String>,
-    /// Whether it has a bring-up image: a binary of the package's name and `-bringup`, built with the feature `console`.
+    /// Whether its bring-up image is a binary of its own: of the package's name and `-bringup`, built with the feature `console`.
+    /// Else it is the board's own binary with that feature, where it has one.
     #[serde(default)]
     pub bringup: bool,
     /// The image with the asynchronous driver, a binary of the package's name and `-embassy`, built with the feature

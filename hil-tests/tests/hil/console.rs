@@ -214,6 +214,32 @@ fn a_board_without_flash_shows_its_record_and_says_how_it_is_written() {
     drop(seat.folder);
 }
 
+/// The rungs of docs/boards/porting.md, step 6, on the board that it copies: the same parts, and its own binary with the feature.
+#[test]
+fn the_rungs_of_the_porting_guide_hold_on_the_board_that_it_begins_with() {
+    let overlay = with_faults("miso-stuck-high@any/any/always");
+    let mut unplugged = Seat::at("stm32l476", overlay, None);
+    let said = unplugged.asks("tpm probe");
+    assert!(
+        said.contains("MISO stays high, every byte reads 0xFF"),
+        "{said}"
+    );
+    drop(unplugged);
+
+    let record = nobodys_record().unwrap();
+    let mut seat = Seat::at("stm32l476", OverlayOptions::default(), Some(&record));
+    let info = seat.asks("info");
+    for row in ["board           stm32l476\n", "record          whole\n"] {
+        assert!(info.contains(row), "no `{row}` in\n{info}");
+    }
+    is_a_whole_probe(&seat.asks("tpm probe"));
+    assert_eq!(seat.asks("tpm selftest"), "self-test       passed\n");
+    let fit = seat.asks("selftest");
+    assert!(fit.ends_with("fit to log in\n"), "{fit}");
+    let said = paste(&mut seat, "provision force", &hex::encode(&record));
+    assert!(said.contains("this record is there already"), "{said}");
+}
+
 #[test]
 fn wrong_input_over_long_lines_and_noise_leave_the_console_as_it_was() {
     let mut seat = stm32(OverlayOptions::default());
