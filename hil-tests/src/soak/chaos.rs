@@ -8,7 +8,7 @@ use super::{no_faults, one_of};
 use crate::scenario::loopback::Loopback;
 
 /// Commands of a login, to hit one of them.
-const COMMANDS: [u32; 14] = [
+const COMMANDS: [u32; 16] = [
     0x144, // Startup
     0x17A, // GetCapability
     0x17B, // GetRandom
@@ -22,6 +22,8 @@ const COMMANDS: [u32; 14] = [
     0x17E, // PCR_Read
     0x158, // Quote
     0x148, // Certify
+    0x181, // ReadClock
+    0x182, // PCR_Extend
     0x165, // FlushContext
 ];
 
@@ -40,13 +42,18 @@ pub(super) enum Disturbance {
     Away,
     /// The TPM loses its power between two logins.
     Power,
-    /// The microcontroller starts anew; its TPM does not.
+    /// The board starts anew.
     Board,
 }
 
 impl Chaos {
     pub(super) fn new(seed: u64) -> Self {
         Self(SplitMix::new(seed))
+    }
+
+    /// For what else is drawn: where the power goes in a boot.
+    pub(super) const fn random(&mut self) -> &mut SplitMix {
+        &mut self.0
     }
 
     /// Of a hundred logins thirty are left alone.

@@ -8,19 +8,28 @@
 //! * the TPM holds what a session needs and nothing else: counted in the TPM, past the driver that is under test;
 //! * nothing is written to the TPM's NV: its indices and persistent objects stay what they were;
 //! * a login costs as much at the end as it did at the beginning;
-//! * the watchdog is kicked in time.
+//! * the watchdog is kicked in time;
+//! * no boot has the number of another.
+//!
+//! The node has what a node in the field has, unless a [`Part`] is left out: it renews its sessions, it is tied to its TPM, it
+//! measures what it boots, and its power goes while it counts its boots. A node that measures and whose TPM was reset alone
+//! says so; then the board restarts with its TPM, and an operator evicts the node, as the verifier asks for.
 //!
 //! The same seed gives the same faults.
 
 mod chaos;
+mod flash;
 mod tpm;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use assay_host_verifier::login::ChallengeKey;
+use assay_common::protocol::TroubleCode;
+use assay_firmware::agent::Failure;
+use assay_host_verifier::login::{ChallengeKey, Verifier};
 use assay_spi_tpm::chip::Personality;
 use assay_spi_tpm::random::SplitMix;
 use assay_spi_tpm::swtpm::{Mode, SwtpmBackend};
@@ -28,36 +37,91 @@ use assay_spi_tpm::{Config, FaultPlan, SpiTpm};
 use serde::Serialize;
 
 use self::chaos::Chaos;
+use self::flash::BoardFlash;
 use self::tpm::{Census, Counted};
-use crate::manufacture::{EkKind, Recipe, cache};
-use crate::scenario::loopback::{Loopback, LoopbackNode, Sessions, policy, verifier_with};
+use crate::manufacture::{EkKind, ManufacturedTpm, Recipe, cache};
+use crate::scenario::local_verifier::{LocalVerifier, Outcome};
+use crate::scenario::loopback::{
+    AGENT, Guards, Loopback, LoopbackNode, Sessions, measured_policy, policy, verifier_with,
+};
 
 /// How soon a node logs in again when nothing is wrong any more.
 const ATTEMPTS: u32 = 8;
-/// Length of a session: a login every 4 s is 10,000 in half a day.
+/// Length of a session: one every 4 s is 10,000 in half a day.
 const SESSION: Duration = Duration::from_secs(4);
+/// How long sessions that are renewed go on until the node has to log in anew.
+const REATTEST: Duration = Duration::from_secs(8);
 /// How long a watchdog may wait for its kick. The shortest period of the boards is 5.4 s; a busy processor leaves a tenth.
 pub const WATCHDOG: Duration = Duration::from_millis(500);
 /// Logins without a fault whose costs are compared.
 const SAMPLE: usize = 20;
 
+/// What a node in the field has and does; a soak may leave some of it out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Part {
+    /// Its sessions are renewed.
+    Renewal,
+    /// Its record names its TPM, and has a secret; its board has noise.
+    Pin,
+    /// It measures what it boots, and the verifier wants the log and the witness. The TPM's reset is the board's.
+    MeasuredBoot,
+    /// The power goes while it counts its boots.
+    PowerCuts,
+}
+
+impl Part {
+    /// Every part.
+    pub const ALL: [Self; 4] = [
+        Self::Renewal,
+        Self::Pin,
+        Self::MeasuredBoot,
+        Self::PowerCuts,
+    ];
+
+    /// Its name on a command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Renewal => "renewal",
+            Self::Pin => "pin",
+            Self::MeasuredBoot => "measured-boot",
+            Self::PowerCuts => "power-cuts",
+        }
+    }
+}
+
 /// What to run.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Soak {
     /// Logins that must succeed.
     pub logins: u64,
     /// Where the random numbers begin.
     pub seed: u64,
+    /// What the node has and does.
+    pub parts: Vec<Part>,
 }
 
 /// What came of it.
 #[derive(Debug, Clone, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
+    /// What the node had and did.
+    pub parts: Vec<Part>,
     /// Logins that were granted.
     pub logins: u64,
-    /// Logins that were tried.
+    /// Sessions that were renewed.
+    pub renewals: u64,
+    /// Logins and renewals that were tried.
     pub attempts: u64,
+    /// Starts of the board, and how many of them a loss of power cut short.
+    pub boots: u64,
+    /// See `boots`.
+    pub power_cuts: u64,
+    /// Restarts that the node asked for, since its TPM was reset without it; and nodes that the operator evicted for it.
+    pub restarts: u64,
+    /// See `restarts`.
+    pub evictions: u64,
     /// What failed attempts ended with, and how often.
     pub failures: BTreeMap<String, u64>,
     /// What was done to the node, and how often it showed.
@@ -86,19 +150,72 @@ impl Soak {
         let tpm = cache::copy(&Recipe::with([EkKind::P256]), &folder.join("made"))?;
         let process = tpm.start(&folder.join("run"), Mode::Sockets)?;
         let counted = Counted::new(SwtpmBackend::new(process));
-        let policy = policy(&[&tpm.root_ca(), &tpm.intermediate_ca()], true);
-        let verifier = verifier_with(&policy, ChallengeKey::generate()?, SESSION, Sessions::Login)?;
         let model = SpiTpm::new(counted.clone(), Config::chip(Personality::SLB9672));
-        let loopback = Loopback::with_verifier(model, verifier)?;
+        let mut loopback = Loopback::with_verifier(model, Arc::new(self.verifier(&tpm)?))?;
+        loopback.guard(self.guards(&tpm)?)?;
+        loopback.line.with_peer(|verifier| {
+            verifier.issue_by(Box::new(|order| order.key.spki_der().to_vec()));
+            verifier.register(&AGENT)
+        })?;
         let mut bench = Bench {
             node: loopback.node().context("the model's pins")?,
             loopback: &loopback,
             counted: &counted,
             chaos: Chaos::new(self.seed),
-            report: Report::default(),
+            flash: BoardFlash::new(),
+            has_power_cuts: self.has(Part::PowerCuts),
+            shares_reset: self.has(Part::MeasuredBoot),
+            report: Report {
+                parts: self.parts.clone(),
+                ..Report::default()
+            },
             clean: Vec::new(),
         };
         bench.run(self.logins, tell)
+    }
+
+    fn has(&self, part: Part) -> bool {
+        self.parts.contains(&part)
+    }
+
+    fn verifier(&self, tpm: &ManufacturedTpm) -> Result<Verifier> {
+        let (root, intermediate) = (tpm.root_ca(), tpm.intermediate_ca());
+        let cas = [root.as_path(), intermediate.as_path()];
+        let policy = if self.has(Part::MeasuredBoot) {
+            let mut measured = measured_policy(&cas, AGENT.name);
+            measured.push_str("            resetWitness: require\n");
+            measured
+        } else {
+            policy(&cas, true)
+        };
+        let sessions = if self.has(Part::Renewal) {
+            Sessions::Renewal
+        } else {
+            Sessions::Login
+        };
+        let made = verifier_with(&policy, ChallengeKey::generate()?, SESSION, sessions)?;
+        let made = Arc::into_inner(made).context("somebody has the verifier already")?;
+        Ok(Verifier {
+            reattest_after: made.reattest_after.min(REATTEST),
+            ..made
+        })
+    }
+
+    fn guards(&self, tpm: &ManufacturedTpm) -> Result<Guards> {
+        let pin = if self.has(Part::Pin) {
+            Guards {
+                ek_name: tpm.ek_name(EkKind::P256)?,
+                secret: vec![0x5E; 32],
+                has_noise: true,
+                ..Guards::default()
+            }
+        } else {
+            Guards::default()
+        };
+        Ok(Guards {
+            measures: self.has(Part::MeasuredBoot),
+            ..pin
+        })
     }
 }
 
@@ -107,13 +224,26 @@ struct Bench<'l> {
     node: LoopbackNode<'l>,
     counted: &'l Counted<SwtpmBackend>,
     chaos: Chaos,
+    flash: BoardFlash,
+    has_power_cuts: bool,
+    /// Whether the TPM's reset line is the board's.
+    shares_reset: bool,
     report: Report,
     /// SPI bytes of the logins without a fault.
     clean: Vec<u64>,
 }
 
+/// What an attempt came to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Login,
+    Renewal,
+    Failure(Failure),
+}
+
 impl Bench<'_> {
     fn run(&mut self, logins: u64, tell: &mut dyn FnMut(&Report)) -> Result<Report> {
+        self.start()?;
         // The first login finds the TPM and learns how the chip behaves.
         self.recover(0)?;
         let lasting = self.counted.census()?.lasting();
@@ -121,15 +251,18 @@ impl Bench<'_> {
             let disturbance = self.chaos.draw();
             let name = disturbance.name();
             if disturbance.is_none() {
-                let before = self.bytes();
-                if self.attempt() {
-                    let bytes = self.bytes().saturating_sub(before);
-                    self.clean.push(bytes);
-                } else {
-                    bail!(
+                let (before, said) = (self.bytes(), self.said());
+                match self.attempt() {
+                    // A renewal that was refused first, for the time that the last disturbance took, costs more.
+                    End::Login if self.said() == said + 1 => {
+                        let bytes = self.bytes().saturating_sub(before);
+                        self.clean.push(bytes);
+                    }
+                    End::Login | End::Renewal => {}
+                    End::Failure(_) => bail!(
                         "a login failed that nobody disturbed: {:?}",
                         self.report.failures
-                    );
+                    ),
                 }
             } else {
                 self.disturb(&disturbance)?;
@@ -152,8 +285,7 @@ impl Bench<'_> {
 
     fn disturb(&mut self, disturbance: &chaos::Disturbance) -> Result<()> {
         if disturbance.resets_the_board() {
-            // Whatever was under way stays in the TPM, as it would.
-            self.node = self.loopback.node().context("pins")?;
+            self.start()?;
         }
         disturbance.begin(self.loopback);
         self.attempt();
@@ -168,38 +300,98 @@ impl Bench<'_> {
         self.recover(1)
     }
 
-    /// Logs in when nothing is wrong, though something was.
+    /// The board starts. Its TPM starts with it where it is wired so; else whatever was under way stays in the TPM.
+    fn start(&mut self) -> Result<()> {
+        if self.shares_reset {
+            self.loopback.reset_tpm_alone();
+        }
+        let random = self.has_power_cuts.then(|| self.chaos.random());
+        let number = self.flash.boot(random)?;
+        self.report.boots += 1;
+        self.report.power_cuts = self.flash.cuts;
+        self.node = self.loopback.booted(number).context("pins")?;
+        Ok(())
+    }
+
+    /// Logs in or renews when nothing is wrong, though something was.
     fn recover(&mut self, least: u32) -> Result<()> {
         for attempt in least..ATTEMPTS {
-            if self.attempt() {
-                self.report.longest_recovery = self.report.longest_recovery.max(attempt);
-                return Ok(());
+            let steps = self.steps();
+            match self.attempt() {
+                End::Login | End::Renewal => {
+                    self.report.longest_recovery = self.report.longest_recovery.max(attempt);
+                    return Ok(());
+                }
+                // The agent's loop asks for it after six of them, which is the same in time.
+                End::Failure(failure) if is_lost(failure) => {
+                    self.report.restarts += 1;
+                    self.start()?;
+                }
+                // Two resets of the TPM for one boot: the verifier wants somebody to look.
+                End::Failure(Failure::Denied { .. }) if self.saw(steps, "reset-witness") => {
+                    self.report.evictions += 1;
+                    self.loopback.line.with_peer(LocalVerifier::evict)?;
+                }
+                End::Failure(_) => {}
             }
         }
         bail!(
-            "no login in {ATTEMPTS} attempts: {:?}",
-            self.report.failures
+            "no login in {ATTEMPTS} attempts: {:?}; the verifier said last: {:?}",
+            self.report.failures,
+            self.loopback
+                .line
+                .with_peer(|verifier| verifier.outcomes.last().map(|one| format!("{one:?}")))
         )
     }
 
     /// One attempt, and the rest that it earns.
-    fn attempt(&mut self) -> bool {
+    fn attempt(&mut self) -> End {
         self.report.attempts += 1;
-        let result = self.node.attempt();
-        let wait_ms = match result {
+        let (end, wait_ms) = match self.node.attempt() {
             Ok(granted) => {
-                self.report.logins += 1;
-                granted.rest_ms()
+                let renewed = self.loopback.line.with_peer(|verifier| {
+                    matches!(verifier.outcomes.last(), Some(Outcome::Renewed(_)))
+                });
+                let end = if renewed {
+                    self.report.renewals += 1;
+                    End::Renewal
+                } else {
+                    self.report.logins += 1;
+                    End::Login
+                };
+                (end, granted.rest_ms())
             }
             Err((failure, wait_ms)) => {
                 *self.report.failures.entry(failure.to_string()).or_default() += 1;
-                wait_ms
+                (End::Failure(failure), wait_ms)
             }
         };
         self.loopback.wait(Duration::from_millis(wait_ms.into()));
         // The rest kicks as well; its steps are not gone through one by one here.
         self.loopback.watch.restart();
-        result.is_ok()
+        end
+    }
+
+    /// What the verifier has said so far.
+    fn said(&self) -> usize {
+        self.loopback
+            .line
+            .with_peer(|verifier| verifier.outcomes.len())
+    }
+
+    /// What it has found out so far.
+    fn steps(&self) -> usize {
+        self.loopback
+            .line
+            .with_peer(|verifier| verifier.steps.len())
+    }
+
+    /// Whether a check is among what the verifier found out since.
+    fn saw(&self, since: usize, check: &str) -> bool {
+        self.loopback.line.with_peer(|verifier| {
+            let mut new = verifier.steps.iter().skip(since);
+            new.any(|step| format!("{step:?}").contains(check))
+        })
     }
 
     /// What is in the TPM now, which was just used.
@@ -237,6 +429,12 @@ impl Bench<'_> {
         self.report.virtual_seconds = self.loopback.elapsed().as_secs();
         Ok(self.report.clone())
     }
+}
+
+/// Whether a node says that its TPM was reset without it.
+fn is_lost(failure: Failure) -> bool {
+    let trouble = failure.trouble();
+    trouble.is_some_and(|trouble| trouble.code == TroubleCode::MEASUREMENT_LOST)
 }
 
 /// No fault.

@@ -3,7 +3,32 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use assay_hil_tests::soak::{Report, Soak};
+use assay_hil_tests::soak::{Part, Report, Soak};
+use clap::ValueEnum;
+use clap::builder::PossibleValue;
+
+/// A part, on the command line.
+#[derive(Debug, Clone, Copy)]
+struct Named(Part);
+
+impl ValueEnum for Named {
+    fn value_variants<'a>() -> &'a [Self] {
+        const ALL: [Named; Part::ALL.len()] = {
+            let [renewal, pin, measured_boot, power_cuts] = Part::ALL;
+            [
+                Named(renewal),
+                Named(pin),
+                Named(measured_boot),
+                Named(power_cuts),
+            ]
+        };
+        &ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.0.name()))
+    }
+}
 
 /// Run a soak.
 #[derive(clap::Args)]
@@ -14,6 +39,9 @@ pub(crate) struct Args {
     /// Where the random numbers begin; the same seed gives the same faults
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// What the node does without, of what one in the field has; it has all of it unless it is told otherwise
+    #[arg(long, value_delimiter = ',')]
+    without: Vec<Named>,
     /// One JSON document instead of the table
     #[arg(long)]
     json: bool,
@@ -24,6 +52,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let soak = Soak {
         logins: args.logins,
         seed: args.seed,
+        parts: Part::ALL
+            .into_iter()
+            .filter(|part| !args.without.iter().any(|Named(without)| without == part))
+            .collect(),
     };
     let (started, mut told) = (Instant::now(), Instant::now());
     let report = soak.run(folder.path(), &mut |report| {
@@ -50,9 +82,19 @@ fn print(report: &Report, took: Duration) {
         "{hours} h {minutes} min of a node's life in {} s",
         took.as_secs()
     );
+    let parts: Vec<_> = report.parts.iter().map(|part| part.name()).collect();
+    println!("with {}", parts.join(", "));
     let showed: u64 = report.disturbances.values().sum();
     for (what, number) in [
         ("logins", report.logins),
+        ("renewals", report.renewals),
+        ("starts of the board", report.boots),
+        ("starts that a loss of power cut short", report.power_cuts),
+        ("restarts for a TPM that was reset alone", report.restarts),
+        (
+            "evictions that the verifier wanted for it",
+            report.evictions,
+        ),
         ("attempts", report.attempts),
         ("disturbances that showed", showed),
         (
