@@ -2,14 +2,14 @@
 //!
 //! A template names attributes, and a login by a policy whose attestors never give one of them is denied. That is known
 //! before anything is put in force, and told then: a template that no policy can fill is an error, one that some cannot
-//! fill a warning.
+//! fill a warning, and so is an attribute that is not good for a path.
 
 use assay_common::policy::AttestorKind;
 
 use crate::document::{Place, nearest};
 use crate::session::PathTemplate;
 
-use super::{Issuance, Policy, PolicySet};
+use super::{Issuance, Policy, PolicySet, nameable};
 
 /// Something about a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +49,8 @@ pub fn template(policies: &PolicySet, template: &PathTemplate, at: Place) -> Fit
     let all: Vec<_> = all.iter().collect();
     fit.hold(&all, &named, at);
     fit.share(&all, &named, at);
+    fit.warnings
+        .extend(nameable::warnings(template.attributes(), at));
     fit
 }
 
@@ -59,6 +61,8 @@ pub fn issuance(policies: &PolicySet, issuance: &Issuance) -> Fit {
     let mut fit = template(policies, &base.path, base.at);
     let all = Given::of(policies);
     for (when, own) in &issuance.overrides {
+        fit.warnings
+            .extend(nameable::warnings(own.path.attributes(), own.at));
         let fits = |given: &&Given<'_>| when.0.iter().all(|(name, _)| gives(&given.names, name));
         let some: Vec<_> = all.iter().filter(fits).collect();
         if some.is_empty() {
@@ -107,7 +111,7 @@ impl<'a> Given<'a> {
 const fn own_names(kind: AttestorKind) -> &'static [&'static str] {
     match kind {
         AttestorKind::AWS_IID => &["aws_iid.ec2.instance.id"],
-        AttestorKind::AWS_TOKEN => &["aws_token.ec2.instance.arn"],
+        AttestorKind::AWS_TOKEN => &["aws_token.ec2.instance.id"],
         AttestorKind::AZURE_IMDS => &["azure_imds.vm.id"],
         AttestorKind::AZURE_MSI => &["azure_msi.identity.principal_id"],
         AttestorKind::GCP_IIT => &["gcp_iit.instance_id"],

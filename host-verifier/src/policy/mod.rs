@@ -13,6 +13,7 @@ pub mod environment;
 pub mod explain;
 pub mod fit;
 pub mod issuance;
+pub mod nameable;
 pub mod narrow;
 pub mod proof;
 pub mod rego;

@@ -25,7 +25,7 @@ const MAX_VALUE: usize = 2048;
 const MOST: usize = 64;
 
 /// The attributes that have one name.
-pub(super) const NAMES: [&str; 8] = [
+pub(super) const NAMES: [&str; 9] = [
     ACCOUNT,
     ORGANIZATION,
     PATH,
@@ -33,6 +33,7 @@ pub(super) const NAMES: [&str; 8] = [
     USER,
     PRINCIPAL,
     INSTANCE,
+    INSTANCE_ID,
     FUNCTION,
 ];
 const ACCOUNT: &str = "aws_token.account.id";
@@ -42,6 +43,8 @@ const REGION: &str = "aws_token.source_region";
 const USER: &str = "aws_token.identity_store_user_id";
 const PRINCIPAL: &str = "aws_token.principal_arn";
 const INSTANCE: &str = "aws_token.ec2.instance.arn";
+/// The same instance, in a form that a SPIFFE path may have.
+const INSTANCE_ID: &str = "aws_token.ec2.instance.id";
 const FUNCTION: &str = "aws_token.lambda.function.arn";
 /// What the attributes of tags begin with.
 pub(super) const TAGS: [&str; 2] = ["aws_token.principal_tags.", "aws_token.request_tags."];
@@ -152,7 +155,8 @@ pub(super) fn claims(rules: &Rules, token: &jwt::Claims<'_>) -> Result<Claims, A
         return Err(refused("principal-tag", detail));
     }
     let instance = sts.text("ec2_source_instance_arn")?;
-    if settings.require_instance && !instance.is_some_and(|arn| is_instance_of(arn, account)) {
+    let instance_id = instance.and_then(|arn| instance_of(arn, account));
+    if settings.require_instance && instance_id.is_none() {
         let detail = "the token's credentials were delivered to no EC2 instance of its account";
         return Err(refused("no-source-instance", detail));
     }
@@ -164,6 +168,7 @@ pub(super) fn claims(rules: &Rules, token: &jwt::Claims<'_>) -> Result<Claims, A
         (USER, sts.text("identity_store_user_id")?),
         (PRINCIPAL, Some(principal)),
         (INSTANCE, instance),
+        (INSTANCE_ID, instance_id),
         (FUNCTION, function),
     ];
     let (units, request_tags) = (sts.path()?, sts.tags(REQUEST_TAGS)?);
@@ -224,12 +229,12 @@ fn principal<'a>(token: &'a jwt::Claims<'_>, account: &str) -> Result<&'a str, A
     }
 }
 
-/// Whether an ARN is of an instance in this account.
-fn is_instance_of(text: &str, account: &str) -> bool {
-    arn(text).is_some_and(|arn| {
-        let instance = arn.resource.strip_prefix("instance/i-");
-        arn.service == "ec2" && arn.account == account && instance.is_some_and(|id| !id.is_empty())
-    })
+/// The ID of the instance that an ARN is of, where that is one of this account.
+fn instance_of<'a>(text: &'a str, account: &str) -> Option<&'a str> {
+    let arn = arn(text).filter(|arn| arn.service == "ec2" && arn.account == account)?;
+    let id = arn.resource.strip_prefix("instance/")?;
+    let number = id.strip_prefix("i-")?;
+    (!number.is_empty()).then_some(id)
 }
 
 /// The parts of an ARN that are looked at.

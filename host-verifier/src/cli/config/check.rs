@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::document::{self, DocumentError, nearest, visible};
 use crate::policy::fit::Misfit;
 use crate::policy::issuance::{Issuance, Template};
+use crate::policy::nameable;
 use crate::policy::{
     AgentDocument, Checked, CheckedPolicy, IssuanceDocument, PolicyDocument, Section,
 };
@@ -236,6 +237,11 @@ fn issues(file: &str, issuance: &Issuance, verdict: &mut Verdict) -> Result<(), 
                 ),
             });
         }
+    }
+    for template in templates() {
+        let attributes = template.path.attributes();
+        let told = nameable::warnings(attributes, template.at);
+        verdict.warnings.extend(told.map(Finding::from));
     }
     for template in templates() {
         for attribute in template.path.attributes() {

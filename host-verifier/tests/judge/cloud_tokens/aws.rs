@@ -104,6 +104,7 @@ fn attributes_are_named_as_the_documents_of_the_method_name_them() {
             r#"aws_token:aws_token.source_region="eu-west-1""#,
             &format!("aws_token:aws_token.principal_arn={ROLE:?}"),
             &format!("aws_token:aws_token.ec2.instance.arn={INSTANCE:?}"),
+            r#"aws_token:aws_token.ec2.instance.id="i-0abc123def4567890""#,
             r#"aws_token:aws_token.ou_path="o-a1b2c3d4e5/r-ab12/ou-ab12-11111111/""#,
             r#"aws_token:aws_token.principal_tags.Environment="production""#,
             r#"aws_token:aws_token.principal_tags.Team="platform""#,
@@ -336,6 +337,11 @@ fn an_instance_of_the_account_is_required_where_the_policy_says_so() {
         ));
         assert_eq!(told, "no-source-instance", "{other}");
     }
+    // Where none is required such a token counts, and names no instance by its ID.
+    let volume = "arn:aws:ec2:eu-west-1:123456789012:volume/i-0abc123def4567890";
+    let claims = with(json!({}), &sts("ec2_source_instance_arn", json!(volume))).unwrap();
+    let has = |name: &str| claims.attributes.iter().any(|one| one.name == name);
+    assert!(has("aws_token.ec2.instance.arn") && !has("aws_token.ec2.instance.id"));
 }
 
 /// A token of another account's issuer that the policy names too is judged by that issuer's key, and by no other.
