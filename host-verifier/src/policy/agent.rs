@@ -1,5 +1,5 @@
-//! Reads the part of an agent's settings that a policy depends on: its cluster, and what it offers. The rest is the agent's
-//! own affair, and so are the settings of its methods: `assay agent doctor` reads them.
+//! Reads the part of an agent's settings that a policy depends on: its cluster, and what it offers, with the names of its
+//! methods' settings. The rest is the agent's own affair, and so are the values: `assay agent doctor` reads them.
 //!
 //! ```yaml
 //! agent:
@@ -11,13 +11,16 @@
 
 use assay_common::identity::ClusterName;
 use assay_common::policy::{AttestorKind, AttestorSet};
+use core::fmt;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_saphyr::Spanned;
 
 use super::requirement::Kind;
-use crate::document::{self, DocumentError, Place};
+use crate::attestor::documented::{AgentSetting, agent_settings};
+use crate::document::{self, DocumentError, Place, nearest};
 
 /// An agent's settings, shape checked.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -60,9 +63,37 @@ struct Offer {
     #[schemars(with = "super::schema::Method")]
     r#type: Spanned<Kind>,
     /// The method's settings.
-    #[serde(rename = "config")]
     #[schemars(with = "Option<std::collections::BTreeMap<String, serde_json::Value>>")]
-    _config: Option<IgnoredAny>,
+    config: Option<Names>,
+}
+
+/// The names of a method's settings, at their places; the values are the agent's to read.
+#[derive(Debug)]
+struct Names(Vec<Spanned<String>>);
+
+impl<'de> Deserialize<'de> for Names {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Keys;
+
+        impl<'de> Visitor<'de> for Keys {
+            type Value = Names;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a mapping with the method's settings")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Names, A::Error> {
+                let mut names = Vec::new();
+                while let Some(name) = map.next_key()? {
+                    let IgnoredAny = map.next_value()?;
+                    names.push(name);
+                }
+                Ok(Names(names))
+            }
+        }
+
+        deserializer.deserialize_map(Keys)
+    }
 }
 
 /// Settings that are right.
@@ -125,7 +156,11 @@ impl AgentDocument {
         }
         let mut seen = AttestorSet::EMPTY;
         let mut offers = Vec::new();
-        for Offer { r#type: offer, .. } in attestors.value {
+        for Offer {
+            r#type: offer,
+            config,
+        } in attestors.value
+        {
             let (kind, at) = (offer.value.0, offer.referenced.into());
             if seen.contains(kind) {
                 return Err(
@@ -133,11 +168,58 @@ impl AgentDocument {
                 );
             }
             seen = seen.with(kind);
+            check_settings(
+                file,
+                (kind, at),
+                &config.map_or_else(Vec::new, |names| names.0),
+            )?;
             offers.push((kind, at));
         }
         Ok(AgentSettings {
             cluster: cluster.value,
             offers,
         })
+    }
+}
+
+/// Holds the names of a method's settings against those that the agent has. One without a document is not known here.
+fn check_settings(
+    file: &str,
+    (kind, at): (AttestorKind, Place),
+    names: &[Spanned<String>],
+) -> Result<(), DocumentError> {
+    let Some(known) = agent_settings(kind) else {
+        return Ok(());
+    };
+    let all = || known.iter().map(|setting| setting.name);
+    let is_known = |name: &Spanned<String>| all().any(|known| known == name.value);
+    if let Some(unknown) = names.iter().find(|name| !is_known(name)) {
+        let near = nearest(&unknown.value, all());
+        let list = all().map(|name| format!("`{name}`")).collect::<Vec<_>>();
+        let hint = match (near, list.as_slice()) {
+            (Some(near), _) => format!("did you mean `{near}`?"),
+            (None, []) => {
+                "this method has no settings: which TPM it is stands in `agent.tpm`".to_owned()
+            }
+            (None, list) => format!("known here: {}", list.join(", ")),
+        };
+        let message = format!(
+            "unknown field `{}` in the settings of {kind}",
+            unknown.value
+        );
+        return Err(DocumentError::new(file, message)
+            .at(unknown.referenced.into())
+            .hint(hint));
+    }
+    let is_given = |setting: &AgentSetting| names.iter().any(|name| name.value == setting.name);
+    let mut required = known.iter().filter(|setting| setting.is_required);
+    match required.find(|setting| !is_given(setting)) {
+        None => Ok(()),
+        Some(AgentSetting { name, .. }) => {
+            let message = format!("{kind} needs `{name}` in its `config`");
+            let hint =
+                format!("docs/methods/{kind}.md, \"Agent configuration\", says what belongs there");
+            Err(DocumentError::new(file, message).at(at).hint(hint))
+        }
     }
 }

@@ -231,6 +231,50 @@ fn a_service_is_told_of_instances_that_share_a_name() {
     }
 }
 
+/// What is filled in is never escaped: a value that is not legal in a path denies the login.
+#[test]
+fn a_template_is_told_of_attributes_that_are_not_good_for_a_path() {
+    let cases = [
+        (
+            "aws_token.principal_arn",
+            Some("no value of it may stand in a SPIFFE path"),
+        ),
+        (
+            "gcp_iit.service_account.email",
+            Some("no value of it may stand"),
+        ),
+        (
+            "aws_token.request_tags.rack",
+            Some("whoever logs in chooses it"),
+        ),
+        ("k8s_psat.agent_pod_uid", Some("it does not stay the same")),
+        ("aws_token.ec2.instance.id", None),
+        ("tpm_ek.public_hash", None),
+    ];
+    for (name, told) in cases {
+        let issuance = format!(
+            "section: SVIDIssuancePolicy\nschema: v1\nspec:\n  policy: {{pathTemplate: \"/n/{{{{{name}}}}}\"}}\n"
+        );
+        let run = check_text(issuance, &[]);
+        assert_eq!(run.status, 0, "{}", run.stderr);
+        match told {
+            None => assert_eq!(run.stderr, "", "{name}"),
+            Some(told) => {
+                let told = format!("warning: d.yaml:4:26: pathTemplate: `{name}`: {told}");
+                assert!(run.stderr.contains(&told), "{name}: {}", run.stderr);
+                assert!(run.stderr.contains("hint: "), "{}", run.stderr);
+            }
+        }
+    }
+    let service = "trustDomain: example.org\ndataDir: data\nlisteners:\n  unix: [{path: a.sock}]\nclusters:\n  lab:\n    \
+         section: AgentAttestation\n    schema: v1\n    spec:\n      policies:\n        - name: gcp\n          requiredAttestors:\n            \
+         - {type: gcp_iit, config: {allowedProjectIDs: [prod]}}\nsession:\n  pathTemplate: \"/n/{{gcp_iit.service_account.email}}\"\n";
+    let run = check_text(service, &[]);
+    assert_eq!(run.status, 0, "{}", run.stderr);
+    let told = "cluster `lab`: pathTemplate: `gcp_iit.service_account.email`: no value";
+    assert!(run.stderr.contains(told), "{}", run.stderr);
+}
+
 /// The service is behind the policy here, so what its operator lists is known.
 #[test]
 fn a_service_is_told_of_issuers_that_its_operator_does_not_list() {
@@ -302,6 +346,59 @@ fn an_agents_settings_name_one_cluster_and_each_method_once() {
         let run = check_text(text.replacen(from, to, 1), &[]);
         assert_eq!(run.status, 2);
         assert!(run.stderr.contains(message), "{}", run.stderr);
+    }
+}
+
+/// The values are the agent's to read; the names are in the documents of the methods, which the agent's tests hold it against.
+#[test]
+fn an_agents_method_has_the_settings_of_its_document_and_no_others() {
+    let offer = |offer: &str| {
+        let text =
+            format!("agent:\n  auth:\n    clusterId: lab\n    attestors:\n      - {offer}\n");
+        check_text(text, &[])
+    };
+    for good in [
+        "{type: aws_iid, config: {maxRetries: 3, retryDelay: 1s}}",
+        "{config: {cluster: east}, type: k8s_psat}",
+        "{type: aws_iid, config: {}}",
+        "{type: aws_iid, config: }",
+        "{type: aws_iid}",
+        "{type: tpm_ek, config: {}}",
+    ] {
+        let run = offer(good);
+        assert_eq!(run.status, 0, "{good}: {}", run.stderr);
+    }
+    for (wrong, message, hint) in [
+        (
+            "{type: aws_iid, config: {maxRetrys: 3}}",
+            "5:34: unknown field `maxRetrys` in the settings of aws_iid",
+            "did you mean `maxRetries`?",
+        ),
+        (
+            "{config: {issuerURL: a}, type: azure_msi}",
+            "unknown field `issuerURL` in the settings of azure_msi",
+            "known here: `audience`, `tenantId`",
+        ),
+        (
+            "{type: tpm_quote, config: {pcrs: [0]}}",
+            "unknown field `pcrs` in the settings of tpm_quote",
+            "agent.tpm",
+        ),
+        (
+            "{type: x509pop, config: {privateKeyPath: a}}",
+            "x509pop needs `certificatePath` in its `config`",
+            "docs/methods/x509pop.md",
+        ),
+        (
+            "{type: k8s_psat}",
+            "k8s_psat needs `cluster` in its `config`",
+            "docs/methods/k8s_psat.md",
+        ),
+    ] {
+        let run = offer(wrong);
+        assert_eq!(run.status, 2, "{wrong}: {}", run.stdout);
+        assert!(run.stderr.contains(message), "{wrong}: {}", run.stderr);
+        assert!(run.stderr.contains(hint), "{wrong}: {}", run.stderr);
     }
 }
 
