@@ -23,6 +23,9 @@ mod attestors;
 #[cfg(test)]
 #[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 mod example;
+#[cfg(test)]
+#[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+mod imported;
 mod model;
 mod outputs;
 #[cfg(test)]

@@ -25,6 +25,7 @@ pub use api::{
 };
 pub use audit::{AuditFiles, Keep};
 pub use datastore::{Datastore, Password, PostgresServer, PostgresSettings, TlsMode};
+pub(crate) use svid::{CA_TTL, JWT_TTL, X509_TTL};
 pub use svid::{KeyManagerConfig, SvidConfig, UpstreamConfig};
 
 use crate::cloud::Clouds;

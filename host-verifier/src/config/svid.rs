@@ -21,9 +21,10 @@ use crate::svid::keys::KeyType;
 const KEYS_DIR: &str = "svid-keys";
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
-const CA_TTL: (Duration, Duration) = (HOUR, Duration::from_secs(5 * 366 * 24 * 3600));
-const X509_TTL: (Duration, Duration) = (MINUTE, Duration::from_secs(30 * 24 * 3600));
-const JWT_TTL: (Duration, Duration) = (Duration::from_secs(10), jwt::MAX_TTL);
+/// What `ca.ttl`, `svid.x509Ttl` and `svid.jwtTtl` may be.
+pub(crate) const CA_TTL: (Duration, Duration) = (HOUR, Duration::from_secs(5 * 366 * 24 * 3600));
+pub(crate) const X509_TTL: (Duration, Duration) = (MINUTE, Duration::from_secs(30 * 24 * 3600));
+pub(crate) const JWT_TTL: (Duration, Duration) = (Duration::from_secs(10), jwt::MAX_TTL);
 /// RFC 5280 appendix A: ub-common-name, ub-organization-name.
 const MAX_NAME: usize = 64;
 const MAX_ISSUER: usize = 1024;

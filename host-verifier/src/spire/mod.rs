@@ -5,16 +5,22 @@
 //! * [`hcl`]: reading it.
 //! * `settings`: a block whose settings are taken out one by one; what is left is listed by `reasons`.
 //! * `server`, `agent`, `methods`: what each block becomes.
+//! * `authorities`, `datastore`: parts of the server's. `spans`: spans of time within our limits.
+//! * `paths`: which SPIFFE IDs nodes get.
 //! * `out`: YAML.
 
 mod agent;
+mod authorities;
+mod datastore;
 pub mod files;
 pub mod hcl;
 mod methods;
 mod out;
+mod paths;
 mod reasons;
 mod server;
 mod settings;
+mod spans;
 
 use serde::Serialize;
 
@@ -138,6 +144,14 @@ fn prefix(part: &Part) -> String {
 }
 
 impl Import {
+    /// Says something, once.
+    fn note(&mut self, text: impl Into<String>) {
+        let text = text.into();
+        if !self.notes.contains(&text) {
+            self.notes.push(text);
+        }
+    }
+
     fn document(&mut self, name: &'static str, head: &str, node: &Node) {
         let text = format!("{head}{}", node.yaml());
         self.documents.push(Document { name, text });

@@ -52,6 +52,46 @@ impl Node {
         }
     }
 
+    /// What is at a path of keys.
+    #[must_use]
+    pub(super) fn at(&self, path: &[&str]) -> Option<&Self> {
+        let [first, rest @ ..] = path else {
+            return Some(self);
+        };
+        let Self::Map(members) = self else {
+            return None;
+        };
+        let (_, member) = members.iter().find(|(key, _)| key == first)?;
+        member.at(rest)
+    }
+
+    /// Puts a value behind the others of the list at a path.
+    pub(super) fn push(&mut self, path: &[&str], value: Self) {
+        let mut items = match self.at(path) {
+            Some(Self::List(items)) => items.clone(),
+            _ => Vec::new(),
+        };
+        items.push(value);
+        self.put(path, Self::List(items));
+    }
+
+    /// A list of texts.
+    #[must_use]
+    pub(super) fn texts<T: Into<String>>(all: impl IntoIterator<Item = T>) -> Self {
+        let all = all.into_iter().map(|text| Self::Text(text.into()));
+        Self::List(all.collect())
+    }
+
+    /// The text, and the texts of a list.
+    #[must_use]
+    pub(super) fn all_texts(&self) -> Vec<String> {
+        match self {
+            Self::Text(text) => vec![text.clone()],
+            Self::List(items) => items.iter().flat_map(Self::all_texts).collect(),
+            Self::Plain(_) | Self::Map(_) => Vec::new(),
+        }
+    }
+
     /// The document.
     #[must_use]
     pub(super) fn yaml(&self) -> String {

@@ -1,14 +1,18 @@
 //! A server's configuration: `assayd.yaml`, and the policies of its node attestors.
 
+use std::net::SocketAddr;
+
 use super::Import;
 use super::files::Part;
 use super::hcl::Value;
 use super::methods::{self, Method};
 use super::out::Node;
 use super::settings::{Settings, node_of, texts};
+use super::{authorities, datastore, paths};
 
 const SERVICE: &str = "assayd.yaml";
 const POLICIES: &str = "attestation.yaml";
+const ISSUANCE: &str = "issuance.yaml";
 
 pub(super) fn import(mut server: Settings, root: &mut Settings, part: &Part, import: &mut Import) {
     let mut service = Node::map();
@@ -21,6 +25,9 @@ pub(super) fn import(mut server: Settings, root: &mut Settings, part: &Part, imp
     });
     let mut found = Vec::new();
     for (kind, name, mut data) in plugins.take().unwrap_or_default() {
+        if !data.is_enabled(import) {
+            continue;
+        }
         match (kind.as_str(), name.as_str()) {
             ("NodeAttestor", _) => {
                 let entries = methods::entries(&name, &mut data, &mut service, part, import);
@@ -28,7 +35,7 @@ pub(super) fn import(mut server: Settings, root: &mut Settings, part: &Part, imp
                     found.push((name, entries));
                 }
             }
-            ("DataStore", "sql") => datastore(&mut data, &mut service, import),
+            ("DataStore", "sql") => datastore::import(&mut data, &mut service, import),
             ("KeyManager", "memory") => {
                 service.put(&["keyManager"], Node::Text("memory".to_owned()));
             }
@@ -47,33 +54,22 @@ pub(super) fn import(mut server: Settings, root: &mut Settings, part: &Part, imp
         data.finish(import);
     }
     let experimental = server.block("experimental");
-    let combined = policies(experimental, &found, import);
-    if let [(_, entries)] = found.as_slice()
-        && let Some(template) = entries.iter().find_map(|entry| entry.template)
-    {
-        let template = Node::Text(template.to_owned());
-        service.put(&["session", "pathTemplate"], template);
-    } else if !found.is_empty() {
-        let note = "session.pathTemplate names nodes by what one method says; choose one that every policy's methods give, or write an SVIDIssuancePolicy";
-        import.notes.push(note.to_owned());
-    }
-    authorities(&mut server, &mut service, import);
+    let (policies, is_combined) = policies(experimental, &found, import);
+    let issuance = paths::import(&found, is_combined, &mut service, import);
+    authorities::import(&mut server, &mut service, import);
+    address(&mut server, import);
     endpoints(root, &mut service, import);
     server.finish(import);
     if !server_says(&service, "dataDir") {
         service.put(&["dataDir"], Node::Text("/var/lib/assay".to_owned()));
-        import
-            .notes
-            .push("dataDir was not said: /var/lib/assay".to_owned());
+        import.note("dataDir was not said: /var/lib/assay");
     }
     if !server_says(&service, "trustDomain") {
-        import
-            .notes
-            .push("trustDomain was not said, and assayd.yaml needs it".to_owned());
+        import.note("trustDomain was not said, and assayd.yaml needs it");
     }
     let head = "# Imported from SPIRE's server configuration. Agents log in over `listeners.api`, which needs a certificate.\n";
     import.document(SERVICE, head, &service);
-    if let Some(policies) = combined {
+    if let Some(policies) = policies {
         let mut document = Node::map();
         document.put(&["section"], Node::Text("AgentAttestation".to_owned()));
         document.put(&["schema"], Node::Text("v1".to_owned()));
@@ -81,18 +77,22 @@ pub(super) fn import(mut server: Settings, root: &mut Settings, part: &Part, imp
         let head = "# Imported from SPIRE's node attestors. `assay config set cluster --id ID attestation.yaml` puts it in force.\n";
         import.document(POLICIES, head, &document);
     }
+    if let Some(document) = issuance {
+        let head = "# Imported: each method's nodes keep the paths that SPIRE gives them. Set it together with attestation.yaml:\n# `assay config set cluster --id ID attestation.yaml issuance.yaml`.\n";
+        import.document(ISSUANCE, head, &document);
+    }
 }
 
 fn server_says(service: &Node, key: &str) -> bool {
     matches!(service, Node::Map(members) if members.iter().any(|(own, _)| own == key))
 }
 
-/// One policy for each node attestor, of which any is enough; or one in which several are combined.
+/// One policy for each node attestor, of which any is enough; or one in which several are combined, and whether it is so.
 fn policies(
     experimental: Option<Settings>,
     found: &[(String, Vec<Method>)],
     import: &mut Import,
-) -> Option<Vec<Node>> {
+) -> (Option<Vec<Node>>, bool) {
     let mut experimental = experimental;
     let combinations = experimental
         .as_mut()
@@ -105,7 +105,7 @@ fn policies(
         block.finish(import);
     }
     if found.is_empty() {
-        return None;
+        return (None, false);
     }
     let entry = |method: &Method| {
         let mut node = Node::map();
@@ -123,7 +123,7 @@ fn policies(
             policy.put(&["requiredAttestors"], entries);
             policy
         });
-        return Some(policies.collect());
+        return (Some(policies.collect()), false);
     }
     let mut policy = Node::map();
     policy.put(&["name"], Node::Text("combined".to_owned()));
@@ -149,7 +149,7 @@ fn policies(
                 let kinds = kinds.map(|method| Node::Text(method.kind.to_owned()));
                 lists.push(Node::List(kinds.collect()));
             }
-            None => import.notes.push(format!(
+            None => import.note(format!(
                 "the combination {} is left out: a NodeAttestor of it is not configured, so it could not come about",
                 combination.join(" and ")
             )),
@@ -158,7 +158,7 @@ fn policies(
     if !lists.is_empty() {
         policy.put(&["requiredAttestorCombinations"], Node::List(lists));
     }
-    Some(vec![policy])
+    (Some(vec![policy]), true)
 }
 
 /// Combinations, and how many methods at least.
@@ -181,39 +181,10 @@ fn combined(block: &mut Settings, import: &mut Import) -> Option<Combined> {
     Some((wanted, min))
 }
 
-fn authorities(server: &mut Settings, service: &mut Node, import: &mut Import) {
-    if let Some(mut subject) = server.block("ca_subject") {
-        for (key, own) in [
-            ("country", "country"),
-            ("organization", "organization"),
-            ("common_name", "commonName"),
-        ] {
-            let to = format!("ca.subject.{own}");
-            // SPIRE's are lists; ours has one of each.
-            if let Some(value) = subject.take(key, &to, import) {
-                let mut all = texts(&value).into_iter();
-                if let Some(first) = all.next() {
-                    service.put(&["ca", "subject", own], Node::Text(first));
-                }
-                if all.next().is_some() {
-                    import.notes.push(format!("{to} is the first of several"));
-                }
-            }
-        }
-        subject.finish(import);
-    }
-    for key in ["default_svid_ttl", "default_x509_svid_ttl"] {
-        server.carry(key, &["svid", "x509Ttl"], service, import);
-    }
-    server.carry("default_jwt_svid_ttl", &["svid", "jwtTtl"], service, import);
-    server.carry("ca_ttl", &["ca", "ttl"], service, import);
-    server.carry("jwt_issuer", &["svid", "jwtIssuer"], service, import);
+/// Where agents and operators come to needs a certificate, which SPIRE's configuration does not have.
+fn address(server: &mut Settings, import: &mut Import) {
     let (address, port) = (server.peek("bind_address"), server.peek("bind_port"));
-    let address = format!(
-        "{}:{}",
-        address.unwrap_or("0.0.0.0"),
-        port.unwrap_or("8081")
-    );
+    let address = socket(address.unwrap_or("0.0.0.0"), port.unwrap_or("8081"));
     let instead = format!(
         "listeners: {{api: {{address: \"{address}\", tls: {{certificate: server.crt, key: server.key}}}}}}"
     );
@@ -242,7 +213,7 @@ fn endpoints(root: &mut Settings, service: &mut Node, import: &mut Import) {
     }
 }
 
-/// An address of two settings.
+/// An address of two settings: `bind_address` and `bind_port`, or `host` and `port`, as SPIRE's telemetry has them.
 pub(super) fn listener(
     block: &mut Settings,
     to: &[&str],
@@ -251,65 +222,33 @@ pub(super) fn listener(
     import: &mut Import,
 ) {
     let name = to.join(".");
-    let mut part = |key: &str, default: &str| {
-        let value = block.take(key, &name, import);
-        value.map_or_else(|| default.to_owned(), |value| texts(&value).concat())
+    let [host_key, port_key] = match block.has("host") || block.has("port") {
+        true => ["host", "port"],
+        false => ["bind_address", "bind_port"],
     };
-    let (host, port) = (part("bind_address", "localhost"), part("bind_port", port));
-    let host = match host.as_str() {
-        "localhost" => "127.0.0.1",
-        other => other,
-    };
-    node.put(to, Node::Text(format!("{host}:{port}")));
+    let host = block.peek(host_key).unwrap_or("localhost");
+    let port = block.peek(port_key).unwrap_or(port);
+    let address = socket(host, port);
+    if address.parse::<SocketAddr>().is_err() {
+        let reason = format!("`{address}` is no address with a port");
+        let instead = format!("{name}: 127.0.0.1:8080");
+        block.leave(host_key, &reason, &instead, import);
+        block.leave(port_key, &reason, &instead, import);
+        return;
+    }
+    block.take(host_key, &name, import);
+    block.take(port_key, &name, import);
+    node.put(to, Node::Text(address));
 }
 
-/// `database_type` and `connection_string`, as libpq writes it.
-fn datastore(data: &mut Settings, service: &mut Node, import: &mut Import) {
-    if data.peek("database_type") != Some("postgres") {
-        return;
+/// An address with its port.
+pub(super) fn socket(host: &str, port: &str) -> String {
+    match host {
+        "localhost" => format!("127.0.0.1:{port}"),
+        "" => format!("0.0.0.0:{port}"),
+        v6 if v6.contains(':') && !v6.starts_with('[') => format!("[{v6}]:{port}"),
+        other => format!("{other}:{port}"),
     }
-    let Some(string) = data.peek("connection_string").map(ToOwned::to_owned) else {
-        return;
-    };
-    let mut words = std::collections::BTreeMap::new();
-    for word in string.split_whitespace() {
-        if let Some((key, value)) = word.split_once('=') {
-            words.insert(key, value);
-        }
-    }
-    let word = |key: &str| words.get(key).copied();
-    let (Some(host), Some(user), Some(name)) = (word("host"), word("user"), word("dbname")) else {
-        return;
-    };
-    let plain = |text: &str| {
-        let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-        text.chars().all(legal)
-    };
-    if ![host, user, name].into_iter().all(plain) {
-        return;
-    }
-    let mut url = format!("postgres://{user}@{host}");
-    if let Some(port) = word("port") {
-        url.push_str(&format!(":{port}"));
-    }
-    url.push_str(&format!("/{name}"));
-    if let Some(mode) = word("sslmode") {
-        url.push_str(&format!("?sslmode={mode}"));
-    }
-    if word("password").is_some() {
-        let note = "the password of the connection string is left out: write it into a file, and name that as datastore.postgres.passwordFile";
-        import.notes.push(note.to_owned());
-    }
-    let to = "datastore.postgres.url";
-    data.take("database_type", "datastore.postgres", import);
-    data.take("connection_string", to, import);
-    service.put(&["datastore", "postgres", "url"], Node::Text(url));
-    data.carry(
-        "max_open_connections",
-        &["datastore", "postgres", "maxConnections"],
-        service,
-        import,
-    );
 }
 
 /// A map's values, as YAML has them.

@@ -72,6 +72,56 @@ impl Settings {
         }
     }
 
+    /// Takes a map of blocks out, each with its key: `tenants = { "ID" = { … } }`, or `tenants "ID" { … }`. Whatever else the
+    /// map has is listed.
+    pub(super) fn keyed(&mut self, key: &str, import: &mut Import) -> Vec<Member> {
+        let mut members = Vec::new();
+        let mut rest = Vec::new();
+        for entry in core::mem::take(&mut self.entries) {
+            let Entry { names, value, line } = entry;
+            match (names.as_slice(), value) {
+                // An empty one has nothing to take: it stays, and is listed.
+                ([name], Value::Object(inner)) if name == key && !inner.is_empty() => {
+                    let map = self.within(self.named(&names), inner);
+                    members.extend(map.members(import));
+                }
+                ([name, label], Value::Object(inner)) if name == key => {
+                    let path = self.named(core::slice::from_ref(name));
+                    members.push(self.member(&path, label, line, inner));
+                }
+                (_, value) => rest.push(Entry { names, value, line }),
+            }
+        }
+        self.entries = rest;
+        members
+    }
+
+    fn members(mut self, import: &mut Import) -> Vec<Member> {
+        let mut members = Vec::new();
+        for entry in core::mem::take(&mut self.entries) {
+            match (entry.names.as_slice(), entry.value) {
+                ([key], Value::Object(inner)) => {
+                    members.push(self.member(&self.path, key, entry.line, inner));
+                }
+                (_, value) => {
+                    let Entry { names, line, .. } = entry;
+                    self.entries.push(Entry { names, value, line });
+                }
+            }
+        }
+        self.finish(import);
+        members
+    }
+
+    fn member(&self, map: &str, key: &str, line: usize, inner: Vec<Entry>) -> Member {
+        let path = format!("{map}.{key}");
+        Member {
+            key: key.to_owned(),
+            at: self.at(line),
+            settings: self.within(path, inner),
+        }
+    }
+
     /// Takes the plugins out, each by its kind and name, with what is in its `plugin_data`.
     pub(super) fn plugins(&mut self) -> Vec<(String, String, Self)> {
         let mut plugins = Vec::new();
@@ -105,6 +155,12 @@ impl Settings {
     pub(super) fn is(&self, key: &str, value: &Value) -> bool {
         let is = |entry: &Entry| entry.names == [key] && entry.value == *value;
         self.entries.iter().any(is)
+    }
+
+    /// A setting, which stays.
+    pub(super) fn get(&self, key: &str) -> Option<&Value> {
+        let entry = self.entries.iter().find(|entry| entry.names == [key])?;
+        Some(&entry.value)
     }
 
     /// The text of a setting, which stays.
@@ -146,6 +202,34 @@ impl Settings {
         }
     }
 
+    /// Lists whatever is left, for one reason.
+    pub(super) fn leave_all(&mut self, reason: &str, instead: &str, import: &mut Import) {
+        let mut keys: Vec<String> = Vec::new();
+        for entry in &self.entries {
+            if let [key] = entry.names.as_slice() {
+                keys.push(key.clone());
+            }
+        }
+        for key in keys {
+            self.leave(&key, reason, instead, import);
+        }
+    }
+
+    /// Whether a plugin is in use. One that is switched off (`enabled = false`) is listed, and nothing of it counts.
+    pub(super) fn is_enabled(&mut self, import: &mut Import) -> bool {
+        const ENABLED: &str = "enabled";
+        let off = self.is(ENABLED, &Value::Bool(false))
+            || self.peek(ENABLED).is_some_and(|text| text == "false");
+        if off {
+            let reason = "the plugin is switched off there, so nothing of it is carried over";
+            self.leave(ENABLED, reason, "", import);
+            self.entries.clear();
+            return false;
+        }
+        self.take(ENABLED, "a plugin that is carried over is in use", import);
+        true
+    }
+
     /// Lists whatever is left.
     pub(super) fn finish(self, import: &mut Import) {
         for entry in &self.entries {
@@ -173,6 +257,39 @@ impl Settings {
             reason: reason.to_owned(),
             instead: (!instead.is_empty()).then(|| instead.to_owned()),
         });
+    }
+}
+
+/// A block of a map, by its key.
+#[derive(Debug, Clone)]
+pub(super) struct Member {
+    /// The key.
+    pub(super) key: String,
+    at: String,
+    /// What is in the block.
+    pub(super) settings: Settings,
+}
+
+impl Member {
+    /// The key is `to` here.
+    pub(super) fn carried(&self, to: &str, import: &mut Import) {
+        import.carried.push(Carried {
+            at: self.at.clone(),
+            key: self.settings.path.clone(),
+            to: to.to_owned(),
+        });
+    }
+
+    /// Lists the key, and all that is in the block.
+    pub(super) fn left(mut self, reason: &str, instead: &str, import: &mut Import) {
+        import.left.push(Left {
+            at: self.at,
+            key: self.settings.path.clone(),
+            reason: reason.to_owned(),
+            instead: (!instead.is_empty()).then(|| instead.to_owned()),
+        });
+        self.settings.leave_all(reason, instead, import);
+        self.settings.finish(import);
     }
 }
 
