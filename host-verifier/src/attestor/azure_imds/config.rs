@@ -11,6 +11,7 @@ use super::verify::{Rules, Tenant};
 use crate::attestor::azure::access::access;
 use crate::attestor::azure::lists::{ListFields, Lists};
 use crate::attestor::issuer::config::{MOST, error};
+use crate::attestor::source::SourceRule;
 use crate::attestor::{Attestor, ConfigError, MethodConfig};
 use crate::cloud::azure::{Environment, Guid};
 use crate::crypto::Known;
@@ -38,6 +39,9 @@ pub struct Config {
     /// The first session key that a machine proves is the only one it may prove.
     #[serde(default)]
     pub tofu: bool,
+    /// What becomes of a login that comes from none of the machine's addresses: `ignore` (the default), `warn`, `require`.
+    #[serde(default)]
+    pub source_address: SourceRule,
     /// The subscriptions of the machines that are let in.
     #[schemars(length(min = 1, max = 1024))]
     pub subscription_ids: Option<Vec<Guid>>,
@@ -98,9 +102,9 @@ impl Config {
         let lists = self.lists()?;
         let tenants = self.tenants(&lists, files)?;
         let clouds = files.clouds();
-        let trust = clouds.azure.trust(files).map_err(|why| ConfigError {
-            hint: Some("it is named in `clouds.azure` of assayd.yaml".to_owned()),
-            ..error("tenants", &why.to_string())
+        let trust = clouds.azure.trust(files).map_err(|unusable| ConfigError {
+            hint: Some("mend the file, or the entry of assayd.yaml that names it".to_owned()),
+            ..error(&unusable.field, &unusable.why.to_string())
         })?;
         Ok(AzureImds {
             rules: Arc::new(Rules {
@@ -111,8 +115,10 @@ impl Config {
                 tenants,
                 lists,
                 tag_keys: self.tag_keys()?,
+                addresses: self.source_address != SourceRule::Ignore,
             }),
             tofu: self.tofu,
+            source: self.source_address,
         })
     }
 
@@ -182,7 +188,9 @@ impl Config {
         field: &str,
     ) -> Result<(), ConfigError> {
         let named = self.resource_groups.is_some() || self.vm_name_patterns.is_some();
-        let needed = named || lists.need_machine() || !self.attribute_vm_tag_keys.is_empty();
+        let addresses = self.source_address != SourceRule::Ignore;
+        let tags = !self.attribute_vm_tag_keys.is_empty();
+        let needed = named || lists.need_machine() || tags || addresses;
         match needed && !config.use_compute_api {
             true => Err(ConfigError {
                 hint: Some(
@@ -191,7 +199,7 @@ impl Config {
                 ),
                 ..error(
                     field,
-                    "a document says nothing of names, networks, sizes, locations and tags: Azure must be asked",
+                    "a document says nothing of names, networks, addresses, sizes, locations and tags: Azure must be asked",
                 )
             }),
             false => Ok(()),

@@ -49,7 +49,7 @@ pub enum ImdsError {
     Subscription(String),
     /// There is no root.
     #[error(
-        "there are no roots: the system has none of Azure's, and `clouds.azure.roots` names none"
+        "there are no roots: the system's store has none of Azure's, and `clouds.azure.roots` of assayd.yaml names none"
     )]
     NoRoots,
     /// A check of the signer's certificate or of its chain.
@@ -58,6 +58,16 @@ pub enum ImdsError {
     /// The machine is not there.
     #[error("Azure knows no virtual machine {vm_id} in subscription {subscription}")]
     NoMachine {
+        /// The document's.
+        vm_id: String,
+        /// The document's.
+        subscription: String,
+    },
+    /// The settings ask the resource manager for the machine, and nobody did.
+    #[error("{asked} was not asked for virtual machine {vm_id} of subscription {subscription}")]
+    NotAsked {
+        /// The resource manager.
+        asked: String,
         /// The document's.
         vm_id: String,
         /// The document's.
@@ -85,7 +95,7 @@ impl ImdsError {
             Self::NoRoots => "roots",
             Self::Path(error) => error.check(),
             Self::NoMachine { .. } => "vm-not-found",
-            Self::Kept(_) => "answer-kept",
+            Self::Kept(_) | Self::NotAsked { .. } => "answer-kept",
         }
     }
 
@@ -98,7 +108,7 @@ impl ImdsError {
             }
             Self::Cms(error) if error.is_malformed() => Fault::Malformed,
             Self::NoRoots => Fault::Misconfigured,
-            Self::Kept(_) => Fault::Internal,
+            Self::Kept(_) | Self::NotAsked { .. } => Fault::Internal,
             _ => Fault::Refused,
         }
     }

@@ -23,6 +23,7 @@ use super::{
     AttestError, Attestor, Attribute, Claims, Errand, ErrandContext, Facts, Fault, Judged,
     LoginContext, Running,
 };
+use crate::attestor::source::SourceRule;
 use crate::cloud::azure::{FindMachine, Found, Guid, Machine};
 use crate::outside::Outside;
 use crate::x509::Certificate;
@@ -67,6 +68,7 @@ pub fn nonce(proof_nonce: &[u8; 32]) -> String {
 pub struct AzureImds {
     rules: Arc<Rules>,
     tofu: bool,
+    source: SourceRule,
 }
 
 impl AzureImds {
@@ -125,6 +127,10 @@ impl Attestor for AzureImds {
 
     fn binds_first_use(&self) -> bool {
         self.tofu
+    }
+
+    fn source_rule(&self) -> SourceRule {
+        self.source
     }
 
     /// Nothing to say: both sides know the nonce.
@@ -192,6 +198,7 @@ impl Ask {
             let question = FindMachine {
                 access: access.clone(),
                 wanted,
+                addresses: self.rules.addresses,
             };
             let known = outside.answer(Arc::new(question)).await;
             let known = known.map_err(|error| error.failed("azure-api"))?;
@@ -263,6 +270,7 @@ fn claims(
         attributes: named.into_iter().map(attribute).collect(),
         facts: Facts {
             identity: Some([document.subscription.as_str(), document.vm_id.as_str()].join("/")),
+            addresses: machine.map(Machine::addresses).unwrap_or_default(),
             ..Facts::default()
         },
     })

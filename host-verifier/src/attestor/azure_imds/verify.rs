@@ -38,6 +38,8 @@ pub struct Rules {
     pub(super) lists: Lists,
     /// The tags that become attributes.
     pub(super) tag_keys: Vec<String>,
+    /// Whether the machine's addresses are asked for.
+    pub(super) addresses: bool,
 }
 
 /// An entry of `tenants`.
@@ -196,7 +198,11 @@ impl Rules {
         let Some((access, _)) = self.machine_to_ask_for(signed) else {
             return Ok(None);
         };
-        let found = found.ok_or(ImdsError::Kept("nobody was asked for the machine"))?;
+        let found = found.ok_or_else(|| ImdsError::NotAsked {
+            asked: access.resource_manager.clone(),
+            vm_id: signed.document.vm_id.to_string(),
+            subscription: signed.document.subscription.to_string(),
+        })?;
         if found.asked != access.resource_manager {
             return Err(ImdsError::Kept("it is of another resource manager").into());
         }

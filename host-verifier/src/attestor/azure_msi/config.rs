@@ -11,6 +11,7 @@ use super::verify::{Issuer, Judge, Tenant};
 use crate::attestor::azure::access::access;
 use crate::attestor::azure::lists::{ListFields, Lists};
 use crate::attestor::issuer::config::{MOST, Texts, error, https_base, span};
+use crate::attestor::source::SourceRule;
 use crate::attestor::{Attestor, ConfigError, MethodConfig};
 use crate::cloud::azure::{Environment, Guid, Settings, Version};
 use crate::document::Files;
@@ -39,6 +40,9 @@ pub struct Config {
     /// The first session key that an identity proves is the only one it may prove.
     #[serde(default)]
     pub tofu: bool,
+    /// What becomes of a login that comes from none of the machine's addresses: `ignore` (the default), `warn`, `require`.
+    #[serde(default)]
+    pub source_address: SourceRule,
     /// The subscriptions of the machines that are let in.
     #[schemars(length(min = 1, max = 1024))]
     pub subscription_ids: Option<Vec<Guid>>,
@@ -143,6 +147,7 @@ impl Config {
             tenants,
             lists,
             managed_only: self.require_managed_identity,
+            source: self.source_address,
             max_token_age: age.transpose()?,
             prepared: Prepared::default(),
         };

@@ -18,7 +18,8 @@ use super::{
     AttestError, Attestor, Attribute, Claims, Errand, ErrandContext, Facts, Judged, LoginContext,
     Running,
 };
-use crate::cloud::azure::{FindMachine, Found, Wanted};
+use crate::attestor::source::SourceRule;
+use crate::cloud::azure::{FindMachine, Found, Machine, Wanted};
 use crate::jwt::{self, Waiting};
 use crate::outside::Outside;
 
@@ -60,7 +61,7 @@ impl AzureMsi {
     /// Whether Azure is asked for the machine.
     #[must_use]
     pub fn asks_for_machine(&self) -> bool {
-        self.judge.lists.need_machine()
+        self.judge.asks_machine()
     }
 }
 
@@ -75,6 +76,10 @@ impl Attestor for AzureMsi {
 
     fn binds_first_use(&self) -> bool {
         self.tofu
+    }
+
+    fn source_rule(&self) -> SourceRule {
+        self.judge.source
     }
 
     /// Nothing to say: the agent's configuration says for whom it asks for a token.
@@ -157,6 +162,7 @@ impl Ask {
             let question = FindMachine {
                 access: proven.tenant.access.clone(),
                 wanted: Wanted::ByResource(resource.clone()),
+                addresses: self.judge.source != SourceRule::Ignore,
             };
             let known = outside.answer(Arc::new(question)).await;
             let known = known.map_err(|error| error.failed("azure-api"))?;
@@ -176,21 +182,31 @@ impl Errand for Ask {
     }
 
     fn judge(self: Box<Self>, cx: &LoginContext<'_>, answer: &[u8]) -> Result<Claims, AttestError> {
-        if !self.judge.lists.need_machine() {
+        if !self.judge.asks_machine() {
             let (token, key) = (self.token.unverified(), Key::Answer(answer));
-            return Ok(claims(self.judge.prove(self.place, &token, key, cx.now)?));
+            let proven = self.judge.prove(self.place, &token, key, cx.now)?;
+            return Ok(claims(proven, None));
         }
         let answer = Answer::read(answer)?;
         let proven = self.prove(&answer.key, cx.now)?;
-        proven.check_machine(answer.machine.as_ref())?;
-        Ok(claims(proven))
+        let found = answer.machine.as_ref();
+        proven.check_machine(found)?;
+        let machine = found.and_then(|found| found.machine.as_ref());
+        Ok(claims(proven, machine))
     }
 }
 
-fn claims(proven: Proven<'_>) -> Claims {
+fn claims(proven: Proven<'_>, machine: Option<&Machine>) -> Claims {
     let kind = AttestorKind::AZURE_MSI;
     let identity = proven.identity();
-    let [tenant, principal, subscription, group, machine, scale_set] = NAMES;
+    let [
+        tenant,
+        principal,
+        subscription,
+        group,
+        machine_name,
+        scale_set,
+    ] = NAMES;
     let mut attributes = Vec::with_capacity(NAMES.len());
     let mut give = |name: &'static str, value: String| {
         attributes.push(Attribute {
@@ -206,7 +222,7 @@ fn claims(proven: Proven<'_>) -> Claims {
         give(subscription, resource.subscription().as_str().to_owned());
         give(group, resource.group().to_lowercase());
         if resource.is_machine() {
-            give(machine, resource.name().to_owned());
+            give(machine_name, resource.name().to_owned());
         } else if resource.is_scale_set() {
             give(scale_set, resource.outer_name().to_owned());
         }
@@ -216,6 +232,7 @@ fn claims(proven: Proven<'_>) -> Claims {
         attributes,
         facts: Facts {
             identity: Some(identity),
+            addresses: machine.map(Machine::addresses).unwrap_or_default(),
             ..Facts::default()
         },
     }

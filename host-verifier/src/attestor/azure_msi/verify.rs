@@ -8,6 +8,7 @@ use super::Answer;
 use super::resource::{self, GivenTo};
 use crate::attestor::azure::lists::Lists;
 use crate::attestor::issuer;
+use crate::attestor::source::SourceRule;
 use crate::attestor::{AttestError, Fault};
 use crate::cloud::azure::{Access, Found, Guid, ResourceId, Version};
 use crate::jwt::json::{Json, Object};
@@ -25,6 +26,7 @@ pub(super) struct Judge {
     pub(super) tenants: Vec<Tenant>,
     pub(super) lists: Lists,
     pub(super) managed_only: bool,
+    pub(super) source: SourceRule,
     pub(super) max_token_age: Option<Duration>,
     pub(super) prepared: Prepared,
 }
@@ -83,6 +85,11 @@ fn failed(error: JwtError) -> AttestError {
 }
 
 impl Judge {
+    /// Whether Azure's API is asked for the machine.
+    pub(super) fn asks_machine(&self) -> bool {
+        self.lists.need_machine() || self.source != SourceRule::Ignore
+    }
+
     /// Finds the entry that an unverified token means, and the issuer whose key decides about it. Nobody is asked for the
     /// sake of a token of another tenant or issuer.
     ///
@@ -234,7 +241,7 @@ impl Judge {
             let detail = "the token is of no managed identity: it has no xms_mirid".to_owned();
             return Err(refused("token-not-managed", detail));
         }
-        let needed = self.lists.need_resource() || self.lists.need_machine();
+        let needed = self.lists.need_resource() || self.asks_machine();
         match &given_to.resource {
             None if needed => Err(refused(
                 "token-resource",
@@ -259,7 +266,7 @@ impl Judge {
 impl Proven<'_> {
     /// The machine that Azure must be asked for.
     pub(super) fn machine_to_ask_for(&self) -> Option<&ResourceId> {
-        let needed = self.judge.lists.need_machine();
+        let needed = self.judge.asks_machine();
         self.resource.as_ref().filter(|_| needed)
     }
 
@@ -272,9 +279,10 @@ impl Proven<'_> {
         let Some(resource) = self.machine_to_ask_for() else {
             return Ok(());
         };
-        let none = || issuer::internal("nobody was asked for the machine".to_owned());
+        let whom = &self.tenant.access.resource_manager;
+        let none = || issuer::internal(format!("{whom} was not asked for {:?}", resource.as_str()));
         let found = found.ok_or_else(none)?;
-        if found.asked != self.tenant.access.resource_manager {
+        if found.asked != *whom {
             let why = "it is the answer of another resource manager".to_owned();
             return Err(issuer::internal(why));
         }

@@ -1,6 +1,7 @@
 //! What Azure knows of a virtual machine.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
@@ -8,6 +9,8 @@ use super::{Guid, ResourceId};
 
 /// Most interfaces of one machine that are looked at. Azure gives none more than eight.
 pub const MOST_INTERFACES: usize = 32;
+/// Most addresses of one interface that are looked at, the primary ones first. Azure gives one 256.
+pub const MOST_ADDRESSES: usize = 32;
 /// Most tags of one machine: Azure's own limit.
 pub const MOST_TAGS: usize = 50;
 
@@ -45,9 +48,22 @@ pub struct Interface {
     pub subnets: Vec<String>,
     /// The resource IDs of the network security groups that filter it: its own, and those of its subnets.
     pub security_groups: Vec<String>,
+    /// Where it is inside its network, and outside; where that was asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<IpAddr>,
 }
 
 impl Machine {
+    /// The addresses of all interfaces, each once.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<IpAddr> {
+        let all = self.interfaces.iter().flat_map(|one| &one.addresses);
+        let mut all: Vec<IpAddr> = all.copied().collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
     /// The network security groups, each once.
     #[must_use]
     pub fn security_groups(&self) -> Vec<ResourceId> {

@@ -20,6 +20,7 @@ pub use environment::{Environment, Version};
 pub use find::{FindMachine, Found, ScaleSetName, Wanted};
 pub use guid::Guid;
 pub use intermediate::IntermediateQuestion;
-pub use machine::{Interface, MOST_INTERFACES, MOST_TAGS, Machine};
+pub use machine::{Interface, MOST_ADDRESSES, MOST_INTERFACES, MOST_TAGS, Machine};
 pub use resource::{MAX_RESOURCE_ID, ResourceId};
+pub use roots::TrustError;
 pub use settings::{Access, Credentials, Endpoints, OtherEnvironment, Proof, Settings};

@@ -11,7 +11,11 @@ use crate::x509::{Certificate, TrustStore};
 /// SHA-256 of the roots that Azure's own services come from, as Microsoft lists them ("Azure Certificate Authority details").
 /// The certificates are taken from the system's store, which its vendor keeps up to date: one that is withdrawn there is gone
 /// here.
-const ROOTS: [(&str, &str); 5] = [
+///
+/// The metadata service's newer signers come from Microsoft TLS RSA Root G2 (Microsoft's thumbprint, which is SHA-1:
+/// 21734d95a2473be25cbfd12a84c6fbc5bc8e2414). Where a store does not have it yet, its certificate by DigiCert Global Root G2, which
+/// is fetched as the signer's authority says, leads there until 2029.
+const ROOTS: [(&str, &str); 6] = [
     (
         "DigiCert Global Root CA",
         "4348a0e9444c78cb265e058d5e8944b4d84f9662bd26db257f8934a443c70161",
@@ -32,6 +36,10 @@ const ROOTS: [(&str, &str); 5] = [
         "Microsoft RSA Root Certificate Authority 2017",
         "c741f70f4b2a8d88bf2e71c14122ef53ef10eba0cfa5e64cfa20f418853073e0",
     ),
+    (
+        "Microsoft TLS RSA Root G2",
+        "6a170583db584151e1c454eeca2a64cc5d8e484a5bd1156e720b4458654ee9e5",
+    ),
 ];
 
 /// Where systems keep the authorities that they trust. The first that is there counts.
@@ -50,20 +58,41 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// [`SourceError`] for one of the operator's files; what the system has or has not is no error.
-    pub fn trust(&self, files: Files<'_>) -> Result<TrustStore, SourceError> {
+    /// [`TrustError`] for one of the operator's files; what the system has or has not is no error.
+    pub fn trust(&self, files: Files<'_>) -> Result<TrustStore, TrustError> {
         // The paths are absolute, whatever the document's own may be.
         let files = files.within(Path::new("/"));
         let mut roots = system(files);
-        for source in &self.roots {
-            roots.extend(source.read(files)?);
-        }
-        let mut intermediates = Vec::new();
-        for source in &self.intermediates {
-            intermediates.extend(source.read(files)?);
-        }
+        roots.extend(read("roots", &self.roots, files)?);
+        let intermediates = read("intermediates", &self.intermediates, files)?;
         Ok(TrustStore::new(roots, intermediates))
     }
+}
+
+/// A file of the operator's that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{field}: {why}")]
+pub struct TrustError {
+    /// Its place in assayd.yaml, e.g. `clouds.azure.roots[0]`.
+    pub field: String,
+    /// Why.
+    pub why: SourceError,
+}
+
+fn read(
+    list: &str,
+    sources: &[CertificateSource],
+    files: Files<'_>,
+) -> Result<Vec<Certificate>, TrustError> {
+    let mut all = Vec::new();
+    for (at, source) in sources.iter().enumerate() {
+        let read = source.read(files).map_err(|why| TrustError {
+            field: format!("clouds.azure.{list}[{at}]"),
+            why,
+        });
+        all.extend(read?);
+    }
+    Ok(all)
 }
 
 /// Azure's roots that the system has. A certificate of the store that cannot be read is none of them.
@@ -106,16 +135,40 @@ mod tests {
         }
     }
 
+    /// Systems' stores do not have all of them, so that the test above sees some only.
     #[test]
-    fn a_file_that_is_none_is_named() {
-        let settings = Settings {
-            roots: vec![CertificateSource("/nonexistent/azure.pem".to_owned())],
+    fn every_root_has_one_digest_of_its_own() {
+        let mut digests: Vec<_> = ROOTS.iter().map(|(_, digest)| *digest).collect();
+        let lower = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+        assert!(
+            digests
+                .iter()
+                .all(|d| d.len() == 64 && d.bytes().all(lower))
+        );
+        digests.sort_unstable();
+        digests.dedup();
+        assert_eq!(digests.len(), ROOTS.len());
+    }
+
+    #[test]
+    fn a_file_that_is_none_is_named_with_its_place() {
+        let none = vec![CertificateSource("/nonexistent/azure.pem".to_owned())];
+        let roots = Settings {
+            roots: none.clone(),
             ..Settings::default()
         };
-        let error = settings.trust(Files::beside(Path::new("/"))).unwrap_err();
-        assert!(
-            error.to_string().contains("/nonexistent/azure.pem"),
-            "{error}"
-        );
+        let intermediates = Settings {
+            intermediates: none,
+            ..Settings::default()
+        };
+        for (settings, field) in [
+            (roots, "clouds.azure.roots[0]"),
+            (intermediates, "clouds.azure.intermediates[0]"),
+        ] {
+            let error = settings.trust(Files::beside(Path::new("/"))).unwrap_err();
+            assert_eq!(error.field, field);
+            let told = error.to_string();
+            assert!(told.contains("/nonexistent/azure.pem"), "{told}");
+        }
     }
 }

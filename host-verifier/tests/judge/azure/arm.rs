@@ -162,7 +162,13 @@ impl Arm {
             key += "?skip";
         }
         Some(Ok(match self.resources.get(&key) {
-            Some(value) => Response::new(200, value.to_string().into_bytes()),
+            Some(value) => {
+                let mut value = value.clone();
+                if !query.ends_with("&$expand=ipConfigurations/publicIPAddress") {
+                    hide_public(&mut value);
+                }
+                Response::new(200, value.to_string().into_bytes())
+            }
             None => failure(404, "ResourceNotFound"),
         }))
     }
@@ -179,6 +185,31 @@ impl Arm {
         });
         Response::new(200, body.to_string().into_bytes())
     }
+}
+
+/// Public addresses are resources of their own: who does not ask for them sees that there is one.
+fn hide_public(interface: &mut Value) {
+    let all = interface.pointer_mut("/properties/ipConfigurations");
+    for one in all.and_then(Value::as_array_mut).into_iter().flatten() {
+        let public = one.pointer_mut("/properties/publicIPAddress");
+        if let Some(public) = public.and_then(Value::as_object_mut) {
+            public.remove("properties");
+        }
+    }
+}
+
+/// The same machine, with three addresses.
+pub(crate) fn machine_with_addresses() -> Arm {
+    let public = json!({
+        "id": network("publicIPAddresses/agent"), "properties": {"ipAddress": "203.0.113.9"},
+    });
+    machine_in_the_cloud().changed(&nic("spire-agent-7-nic"), move |nic| {
+        let all = &mut nic["properties"]["ipConfigurations"];
+        all[0]["properties"]["privateIPAddress"] = "10.0.0.8".into();
+        all[1]["properties"]["primary"] = true.into();
+        all[1]["properties"]["privateIPAddress"] = "10.0.0.7".into();
+        all[1]["properties"]["publicIPAddress"] = public.clone();
+    })
 }
 
 /// Entra's answer to an application with the right secret.

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use assay_common::login::{Direction, LoginKeys, Transcript, proof_nonce};
 use assay_common::policy::AttestorKind;
 use assay_host_verifier::attestor::registry::deserialize_config;
+use assay_host_verifier::attestor::source::SourceRule;
 use assay_host_verifier::attestor::{
     AttestError, Attestor, Claims, ErrandContext, Facts, Fault, Judged, LoginContext, azure_imds,
 };
@@ -21,7 +22,10 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::arm::{Arm, VM_ID, instance_of_a_scale_set, lasting_secret, machine_in_the_cloud};
+use super::arm::{
+    Arm, VM_ID, instance_of_a_scale_set, lasting_secret, machine_in_the_cloud,
+    machine_with_addresses,
+};
 use super::entra::{SUBSCRIPTION, TENANT, machine};
 use super::machines::settings;
 use super::world::AzureWorld;
@@ -659,6 +663,54 @@ fn the_resource_manager_says_what_machine_it_is() {
             ("azure_imds.vm.tag.environment", "production"),
         ]
     );
+}
+
+#[test]
+fn a_machines_addresses_are_asked_for_where_the_policy_looks_at_them() {
+    let leaf = payload(&signed_by("leaf"), json!({}));
+    let case = |rule: &str, arm: &Arm| {
+        let mut config = asking();
+        config["sourceAddress"] = rule.into();
+        Case {
+            config,
+            world: world(arm),
+            ..Case::default()
+        }
+    };
+    let arm = machine_with_addresses();
+    for (rule, expected, known) in [
+        ("ignore", SourceRule::Ignore, &[][..]),
+        (
+            "warn",
+            SourceRule::Warn,
+            &["10.0.0.7", "10.0.0.8", "203.0.113.9"],
+        ),
+        (
+            "require",
+            SourceRule::Require,
+            &["10.0.0.7", "10.0.0.8", "203.0.113.9"],
+        ),
+    ] {
+        let case = case(rule, &arm);
+        assert_eq!(case.attestor().source_rule(), expected);
+        let claims = case.judge(&leaf).unwrap();
+        let found: Vec<_> = claims
+            .facts
+            .addresses
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(found, known, "{rule}");
+    }
+    // A machine without any comes from nowhere; that is the login's to say.
+    let none = case("require", &machine_in_the_cloud());
+    assert!(none.judge(&leaf).unwrap().facts.addresses.is_empty());
+    // Nobody is asked without `useComputeAPI`.
+    let mut alone = config();
+    alone["sourceAddress"] = "warn".into();
+    let alone = deserialize_config(AttestorKind::AZURE_IMDS, alone).unwrap();
+    let error = alone.build_in(Files::beside(Path::new("/nonexistent")));
+    assert_eq!(error.unwrap_err().field, "tenants[0].useComputeAPI");
 }
 
 #[test]

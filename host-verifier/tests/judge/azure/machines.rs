@@ -18,7 +18,8 @@ use assay_host_verifier::outside::{ErrorKind, Response};
 use serde_json::{Value, json};
 
 use super::arm::{
-    ARM, Arm, VM_ID, failure, instance_of_a_scale_set, machine_in_the_cloud, network, secret,
+    ARM, Arm, VM_ID, failure, instance_of_a_scale_set, machine_in_the_cloud,
+    machine_with_addresses, network, secret,
 };
 use super::entra::{Entra, KEYS, PRINCIPAL, SUBSCRIPTION, TENANT, but, claims, machine};
 use super::world::AzureWorld;
@@ -74,7 +75,11 @@ fn by_id(hint: Option<&str>) -> Wanted {
 fn find(arm: &Arm, wanted: Wanted) -> Result<(Option<Machine>, Duration), CallError> {
     let (_dir, access) = access();
     let world = world(arm);
-    let question = FindMachine { access, wanted };
+    let question = FindMachine {
+        access,
+        wanted,
+        addresses: false,
+    };
     let answer = now(question.ask(&world))?;
     let found = Found::read(&Arc::new(answer.body)).unwrap();
     assert_eq!(found.asked, ARM);
@@ -427,6 +432,7 @@ fn without_a_token_nobody_is_asked() {
         let question = FindMachine {
             access: access.clone(),
             wanted: by_id(None),
+            addresses: false,
         };
         let error = now(question.ask(&world(&machine_in_the_cloud()))).unwrap_err();
         assert!(
@@ -445,6 +451,7 @@ fn questions_differ_by_everything_that_their_answers_depend_on() {
         FindMachine {
             access: access.clone(),
             wanted,
+            addresses: false,
         }
         .key()
     };
@@ -477,6 +484,12 @@ fn questions_differ_by_everything_that_their_answers_depend_on() {
         };
         others.push(key(&access, wanted));
     }
+    let with_addresses = FindMachine {
+        access: access.clone(),
+        wanted: by_id(None),
+        addresses: true,
+    };
+    others.push(with_addresses.key());
     for other in others {
         assert_ne!(one, other);
     }
@@ -561,6 +574,42 @@ fn each_list_lets_in_what_it_names_and_nothing_else() {
 }
 
 /// A machine with a second leg outside is outside.
+#[test]
+fn the_addresses_of_a_tokens_machine_are_asked_for_where_the_policy_looks_at_them() {
+    let arm = machine_with_addresses();
+    for (rule, known) in [("ignore", 0), ("warn", 3), ("require", 3)] {
+        let claims = listed(json!({"sourceAddress": rule}), &arm, &claims()).unwrap();
+        assert_eq!(claims.facts.addresses.len(), known, "{rule}");
+    }
+    // It is asked for the sake of the addresses alone.
+    let gone = Arm::default();
+    listed(json!({"sourceAddress": "ignore"}), &gone, &claims()).unwrap();
+    let error = listed(json!({"sourceAddress": "warn"}), &gone, &claims()).unwrap_err();
+    assert_eq!(error.check, "vm-not-found");
+}
+
+/// One interface has more addresses than are looked at: the primary ones are among those that are.
+#[test]
+fn of_many_addresses_the_primary_ones_are_known() {
+    let arm =
+        machine_with_addresses().changed(&network("networkInterfaces/spire-agent-7-nic"), |nic| {
+            let all = nic["properties"]["ipConfigurations"]
+                .as_array_mut()
+                .unwrap();
+            let more = (0..=255u8)
+                .map(|n| json!({"properties": {"privateIPAddress": format!("10.1.0.{n}")}}));
+            all.splice(0..0, more);
+        });
+    let claims = listed(json!({"sourceAddress": "warn"}), &arm, &claims()).unwrap();
+    assert_eq!(claims.facts.addresses.len(), 32);
+    for own in ["10.0.0.7", "203.0.113.9"] {
+        assert!(
+            claims.facts.addresses.contains(&own.parse().unwrap()),
+            "{own}"
+        );
+    }
+}
+
 #[test]
 fn every_interface_is_where_the_lists_say() {
     let second = network("networkInterfaces/second");

@@ -74,6 +74,8 @@ pub struct FindMachine {
     pub access: Access,
     /// For what.
     pub wanted: Wanted,
+    /// Whether its addresses are asked for too.
+    pub addresses: bool,
 }
 
 /// What is known of a machine, and by whom.
@@ -127,11 +129,12 @@ impl Question for FindMachine {
             }
             Wanted::ByResource(id) => (id.subscription(), id.folded()),
         };
+        let more = if self.addresses { " addresses" } else { "" };
         Key {
             cloud: Cloud::Azure,
             lane: format!("machines/{subscription}"),
             what: format!(
-                "machine {environment} {resource_manager} {tenant} {subscription} {what}"
+                "machine {environment} {resource_manager} {tenant} {subscription} {what}{more}"
             ),
         }
     }
@@ -234,6 +237,7 @@ impl FindMachine {
             outside,
             arm,
             access: &self.access,
+            addresses: self.addresses,
         }
     }
 }

@@ -5,9 +5,13 @@ use std::sync::Arc;
 
 use super::instances::Instance;
 use super::virtual_machine;
-use super::wire::{InterfaceProperties, NetworkInterface, ScaleSet, Subnet, VirtualMachine};
+use super::wire::{
+    InterfaceProperties, IpProperties, NetworkInterface, ScaleSet, Subnet, VirtualMachine,
+};
 use crate::cloud::azure::arm::Arm;
-use crate::cloud::azure::{Access, Interface, MOST_INTERFACES, MOST_TAGS, Machine, ResourceId};
+use crate::cloud::azure::{
+    Access, Interface, MOST_ADDRESSES, MOST_INTERFACES, MOST_TAGS, Machine, ResourceId,
+};
 use crate::cloud::{Answer, Asking, CallError, CallErrorKind, Cloud, Key, Question};
 use crate::outside::Outside;
 
@@ -15,6 +19,8 @@ use crate::outside::Outside;
 const NETWORK: &str = "api-version=2024-01-01";
 /// Of interfaces of a uniform scale set's instances, which have an API of their own.
 const SCALE_SET_NETWORK: &str = "api-version=2018-10-01";
+/// With the public addresses, which are resources of their own.
+const WITH_PUBLIC: &str = "&$expand=ipConfigurations/publicIPAddress";
 /// Longest tag's name and value together, bytes: 512 and 256 characters.
 const MAX_TAG: usize = 4 * (512 + 256);
 
@@ -23,6 +29,8 @@ pub(super) struct Networks<'a> {
     pub(super) outside: &'a dyn Outside,
     pub(super) arm: &'a Arm<'a>,
     pub(super) access: &'a Access,
+    /// Whether the addresses are wanted.
+    pub(super) addresses: bool,
 }
 
 impl Networks<'_> {
@@ -173,7 +181,8 @@ impl Networks<'_> {
                 }
                 _ => return Err(content("an interface's ID is none")),
             };
-            let path = format!("{}?{version}", id.path());
+            let more = if self.addresses { WITH_PUBLIC } else { "" };
+            let path = format!("{}?{version}{more}", id.path());
             let found: Option<NetworkInterface> = self.arm.get(OPERATION, &path).await?;
             let found = found.ok_or_else(|| content("an interface of the machine is not there"))?;
             interfaces.push(self.interface(found.properties).await?);
@@ -185,9 +194,15 @@ impl Networks<'_> {
         let mut interface = Interface::default();
         let own = found.network_security_group.map(|group| group.id);
         interface.security_groups.extend(own);
-        for configuration in found.ip_configurations {
-            let subnet = configuration.properties.and_then(|all| all.subnet);
-            let Some(subnet) = subnet else {
+        let properties = found.ip_configurations.into_iter();
+        let mut properties: Vec<_> = properties.filter_map(|one| one.properties).collect();
+        if self.addresses {
+            properties.sort_by_key(|one| !one.primary);
+            let addresses = properties.iter().flat_map(IpProperties::addresses);
+            interface.addresses = addresses.take(MOST_ADDRESSES).collect();
+        }
+        for one in properties {
+            let Some(subnet) = one.subnet else {
                 continue;
             };
             if interface.subnets.contains(&subnet.id) {

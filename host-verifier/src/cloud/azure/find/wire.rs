@@ -1,6 +1,7 @@
 //! The resource manager's JSON, as far as it is read. Its servers grow members; what is not known is not read.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use serde::Deserialize;
 
@@ -105,6 +106,36 @@ pub(super) struct IpConfiguration {
 #[derive(Debug, Deserialize)]
 pub(super) struct IpProperties {
     pub(super) subnet: Option<Reference>,
+    #[serde(default)]
+    pub(super) primary: bool,
+    #[serde(rename = "privateIPAddress")]
+    private: Option<String>,
+    #[serde(rename = "publicIPAddress")]
+    public: Option<PublicAddress>,
+}
+
+/// Without `$expand` a reference only, without properties.
+#[derive(Debug, Deserialize)]
+struct PublicAddress {
+    properties: Option<PublicProperties>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PublicProperties {
+    ip_address: Option<String>,
+}
+
+impl IpProperties {
+    /// Inside and outside. One that is given to a machine only while it runs is not there while it does not.
+    pub(super) fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        let public = self.public.as_ref().and_then(|one| one.properties.as_ref());
+        let public = public.and_then(|one| one.ip_address.as_deref());
+        let both = [self.private.as_deref(), public];
+        both.into_iter()
+            .flatten()
+            .filter_map(|text| text.parse().ok())
+    }
 }
 
 /// A subnet.
