@@ -12,7 +12,7 @@ use super::rules::{Asks, Rules};
 use crate::attestor::{AttestError, Fault};
 use crate::cloud::CallError;
 use crate::cloud::aws::answers::{ImageAnswer, Instance, Volumes};
-use crate::cloud::aws::{Aws, Place};
+use crate::cloud::aws::{Aws, Place, RoleArn};
 use crate::jwt::shown;
 use crate::outside::Outside;
 
@@ -251,14 +251,28 @@ pub fn decide<'a>(
         &document.instance_id,
     );
     if of != wanted {
-        return Err(unreadable("it is the answer about another instance"));
+        let Document {
+            account_id,
+            region,
+            instance_id,
+            ..
+        } = document;
+        return Err(unreadable(format_args!(
+            "it is about instance {} of account {} in {}, and the document is of {instance_id} of {account_id} in {region}",
+            shown(&answer.instance_id),
+            shown(&answer.account),
+            shown(&answer.region),
+        )));
     }
     account(rules, document, answer)?;
     if !answer.asked {
-        return Err(unreadable("without the instance"));
+        return Err(unreadable(format_args!(
+            "`asked` is false: ec2:DescribeInstances was not asked for {} of account {} in {}",
+            answer.instance_id, answer.account, answer.region
+        )));
     }
     rules.is_up(document, answer.instance.as_ref())?;
-    let missing = || unreadable("without the instance");
+    let missing = || unreadable("without `instance`");
     let instance = answer.instance.as_ref().ok_or_else(missing)?;
     clusters(rules, answer)?;
     rules.restrictions(document, instance)?;
@@ -269,7 +283,12 @@ pub fn decide<'a>(
         image_created: match (rules.image, &answer.image) {
             (false, _) => None,
             (true, Some(image)) => image.created,
-            (true, None) => return Err(unreadable("without the image")),
+            (true, None) => {
+                return Err(unreadable(format_args!(
+                    "without `image`: ec2:DescribeImages was not asked for {}",
+                    shown(&instance.image_id)
+                )));
+            }
         },
     })
 }
@@ -286,6 +305,7 @@ fn account(rules: &Rules, document: &Document, answer: &Answer) -> Result<(), At
     if rules.accounts.contains(account) || own || listed || member {
         return Ok(());
     }
+    unanswered(rules, answer)?;
     let known = answer.own_account.as_deref().unwrap_or("not let in");
     Err(refused(
         "account-not-allowed",
@@ -295,13 +315,47 @@ fn account(rules: &Rules, document: &Document, answer: &Answer) -> Result<(), At
     ))
 }
 
+/// That whoever could have let the account in was asked. A login asks all of them before it refuses; what a login kept under
+/// other settings need not have them.
+fn unanswered(rules: &Rules, answer: &Answer) -> Result<(), AttestError> {
+    let account = &answer.account;
+    if rules.own_account && answer.own_account.is_none() {
+        return Err(unreadable(
+            "without `ownAccount`: sts:GetCallerIdentity was not asked which account is the verifier's own (`allowOwnAccount`)",
+        ));
+    }
+    if rules.account_list && answer.listed.is_none() {
+        return Err(unreadable(format_args!(
+            "without `listed`: nobody was asked whether {account} is in the operator's list (`useAccountList`)"
+        )));
+    }
+    let asked = |role: &&RoleArn| answer.organizations.contains_key(role.as_str());
+    match rules.organizations.iter().find(|role| !asked(role)) {
+        None => Ok(()),
+        Some(role) => {
+            let role = role.as_str();
+            Err(unreadable(format_args!(
+                "without `organizations` of {role}: organizations:ListAccounts was not asked for {account}"
+            )))
+        }
+    }
+}
+
 /// Whether the instance is in one of the clusters, if any are listed.
 fn clusters(rules: &Rules, answer: &Answer) -> Result<(), AttestError> {
     let Some(names) = &rules.clusters else {
         return Ok(());
     };
     let is_in = |name: &String| answer.clusters.get(name) == Some(&true);
-    match names.iter().any(is_in) {
+    let asked = |name: &&String| answer.clusters.contains_key(*name);
+    let is_node = names.iter().any(is_in);
+    if let (false, Some(name)) = (is_node, names.iter().find(|name| !asked(name))) {
+        return Err(unreadable(format_args!(
+            "without `clusters` of {name}: eks:DescribeNodegroup was not asked for {}",
+            answer.instance_id
+        )));
+    }
+    match is_node {
         true => Ok(()),
         false => Err(refused(
             "not-in-cluster",
@@ -330,7 +384,7 @@ fn roles<'a>(
             Ok(roles.map(String::as_str).collect())
         }
         _ => Err(unreadable(format_args!(
-            "without the roles of {}",
+            "without `profile`: iam:GetInstanceProfile was not asked for {}",
             shown(arn)
         ))),
     }
@@ -344,7 +398,10 @@ fn encrypted(
 ) -> Result<Option<bool>, AttestError> {
     match (rules.volumes, &answer.volumes) {
         (false, _) => Ok(None),
-        (true, None) => Err(unreadable("without the volumes")),
+        (true, None) => Err(unreadable(format_args!(
+            "without `volumes`: ec2:DescribeVolumes was not asked for {}",
+            instance.volumes.join(", ")
+        ))),
         (true, Some(_)) if instance.volumes.is_empty() => Ok(None),
         (true, Some(volumes)) => {
             let is = |id: &String| volumes.encrypted.get(id) == Some(&true);

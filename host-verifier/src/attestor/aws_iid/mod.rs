@@ -78,6 +78,18 @@ impl AwsIid {
     pub fn new(rules: Rules, pinned: Certificates, aws: Aws) -> Self {
         Self(Arc::new(Parts { rules, pinned, aws }))
     }
+
+    /// The answer to a payload's document before AWS is asked anything: which instance, and nothing of it.
+    ///
+    /// # Errors
+    ///
+    /// Any failed check of the document's own.
+    pub fn nothing_asked(&self, payload: &[u8]) -> Result<answer::Answer, AttestError> {
+        let Parts { rules, pinned, .. } = &*self.0;
+        let untrusted = payload::parse(payload)?;
+        let document = verify::verify(&untrusted, pinned, rules.legacy)?;
+        Ok(answer::Answer::new(&document))
+    }
 }
 
 impl Attestor for AwsIid {

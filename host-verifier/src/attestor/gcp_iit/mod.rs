@@ -262,7 +262,10 @@ impl AskGoogle {
 }
 
 fn other() -> AttestError {
-    let why = "it is the answer of another source";
+    kept("it is the answer of another source".to_owned())
+}
+
+fn kept(why: String) -> AttestError {
     AttestError::new(Fault::Internal, "answer", why)
 }
 
@@ -284,15 +287,19 @@ impl Errand for AskGoogle {
         };
         let answer = Answer::read(answer, &self.judge.keys)?;
         let identity = self.token(Key::Jwk(answer.jwk.as_bytes()))?;
-        let instance = match answer.instance {
-            Some(asked)
-                if asked.endpoint == compute.settings.compute
-                    && asked.place == identity.place()? =>
-            {
-                verify::same(&identity, asked.found)?
-            }
-            _ => return Err(other()),
+        let place = identity.place()?;
+        let whom = &compute.settings.compute;
+        let Some(asked) = answer.instance else {
+            return Err(kept(format!("{whom} was not asked for {place}")));
         };
+        if asked.endpoint != *whom || asked.place != place {
+            return Err(kept(format!(
+                "it is the answer of {} about {}, and the question is {whom}'s for {place}",
+                shown(&asked.endpoint),
+                asked.place
+            )));
+        }
+        let instance = verify::same(&identity, asked.found)?;
         verify::claims(rules, identity, Some(&instance))
     }
 }

@@ -22,9 +22,9 @@ pub enum Command {
     Verify(Verify),
     /// The evidence of one login as a tar archive of files that `assay evidence verify` and tpm2-tools read
     ///
-    /// attest.bin, signature.bin, ak.pub, ek.pub, ek.der, pcrs.txt, pcrs.bin, nonce.hex of a quote; METHOD.payload and
-    /// METHOD.nonce.hex of other methods that can be judged from files; record.json; below a folder with the login's name. The
-    /// same login always makes the same archive.
+    /// attest.bin, signature.bin, ak.pub, ek.pub, ek.der, pcrs.txt, pcrs.bin, nonce.hex of a quote; METHOD.payload of other methods
+    /// that can be judged from files, with METHOD.nonce.hex where the method has a nonce and METHOD.answers.json where a cloud was
+    /// asked; record.json; below a folder with the login's name. The same login always makes the same archive.
     Export(export::Export),
 }
 
@@ -65,12 +65,13 @@ pub enum Method {
     CustomJwt(offline::Evidence),
     /// A token of AWS STS
     ///
-    /// Exit status: 0 proven, 1 refused, 2 unreadable input.
+    /// The issuer's keys stand in --keys, or the token's in --cloud-answers. --nonce where the settings have nonceInAudience. Exit status: 0 proven, 1 refused, 2 unreadable input.
     #[command(name = "aws_token")]
     AwsToken(offline::Evidence),
     /// An identity token of an instance of Google Compute Engine
     ///
-    /// Exit status: 0 proven, 1 refused, 2 unreadable input.
+    /// Google's keys stand in --keys, or the token's in --cloud-answers, with what Compute Engine said where the settings ask it.
+    /// --nonce where the settings have nonceInAudience. Exit status: 0 proven, 1 refused, 2 unreadable input.
     #[command(name = "gcp_iit")]
     GcpIit(offline::Evidence),
     /// A service account token of a Kubernetes cluster
@@ -93,8 +94,8 @@ pub enum Method {
     AzureImds(offline::Evidence),
     /// A token that Entra gave to a managed identity of Azure
     ///
-    /// With lists that only Azure's resource manager can answer, what it said stands in --cloud-answers. Exit status: 0 proven,
-    /// 1 refused, 2 unreadable input.
+    /// The tenant's keys stand in --keys, or the token's in --cloud-answers; with lists that only Azure's resource manager can
+    /// answer, what it said stands there too. Exit status: 0 proven, 1 refused, 2 unreadable input.
     #[command(name = "azure_msi")]
     AzureMsi(offline::Evidence),
     /// A device identity in a TPM, but for the credential that only a login can have it open

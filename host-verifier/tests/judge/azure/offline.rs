@@ -63,10 +63,10 @@ fn what_the_cloud_said_stands_in_a_file() {
     let (status, _) = verify(dir, &["--keys", "keys.json"]);
     assert_eq!(status, Some(2), "nobody says what size it is");
     for (size, expected) in [("Standard_D2s_v3", 0), ("Standard_D4s_v3", 1)] {
-        let found = json!({"asked": "https://management.azure.com", "machine": {
+        let found = json!({"method": "azure_msi", "api": {"asked": "https://management.azure.com", "machine": {
             "id": machine("spire-agent-7"), "vmId": null, "name": "spire-agent-7", "resourceGroup": "rg-spire-prod",
             "scaleSet": null, "location": "eastus", "size": size, "interfaces": [], "tags": {}, "principals": [PRINCIPAL],
-        }});
+        }}});
         std::fs::write(dir.join("cloud.json"), found.to_string()).unwrap();
         let (status, report) = verify(
             dir,

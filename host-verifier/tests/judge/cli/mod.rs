@@ -1,5 +1,6 @@
 //! The commands that judge files: what they print and how they exit.
 
+mod cloud_answers;
 mod config_check;
 mod config_schema;
 mod ek_check;

@@ -148,10 +148,10 @@ fn aws_iid(config: &str, more: &[&str]) -> Run {
     pki.write("payload.json", aws::honest().to_string());
     pki.write("config.yaml", config);
     pki.write("page.md", aws::page());
-    let answer = json!({
+    let answer = json!({"method": "aws_iid", "api": {
         "account": aws::ACCOUNT, "region": aws::REGION, "instanceId": aws::INSTANCE, "asked": true,
         "instance": aws::described(), "profile": {"arn": aws::PROFILE, "roles": [aws::ROLE]},
-    });
+    }});
     pki.write("answer.json", answer.to_string());
     let at = |name: &str| pki.path(name).display().to_string();
     let (payload, config) = (at("payload.json"), at("config.yaml"));
@@ -369,4 +369,30 @@ fn what_to_give_instead_is_said() {
         "{}",
         text.stderr
     );
+}
+
+#[test]
+fn a_nonce_is_given_to_methods_that_have_one_in_their_own_length() {
+    for method in ["aws_iid", "azure_msi", "custom_jwt", "k8s_token"] {
+        let (pki, payload) = world();
+        let run = run(&pki, method, &payload, &["--nonce", &"00".repeat(32)]);
+        assert_eq!(run.status, 2);
+        let what = format!("--nonce: {method} has no nonce");
+        assert!(run.stderr.contains(&what), "{}", run.stderr);
+        assert!(run.stderr.contains("hint: leave --nonce out"));
+    }
+    for (method, digits) in [("ssh_pop", 64), ("tpm_devid", 64), ("x509pop", 64)]
+        .into_iter()
+        .chain([("aws_token", 32), ("azure_imds", 32), ("gcp_iit", 32)])
+    {
+        for wrong in ["0".repeat(96 - digits), "x".repeat(digits), String::new()] {
+            let (pki, payload) = world();
+            let run = run(&pki, method, &payload, &["--nonce", &wrong]);
+            let what = format!("--nonce: not {digits} hexadecimal digits");
+            assert!(run.stderr.contains(&what), "{method}: {}", run.stderr);
+            let hint = format!("--nonce \"$(cat {method}.nonce.hex)\"");
+            assert!(run.stderr.contains(&hint), "{method}: {}", run.stderr);
+            assert_eq!(run.status, 2);
+        }
+    }
 }

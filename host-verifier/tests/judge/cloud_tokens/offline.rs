@@ -112,9 +112,9 @@ fn a_recorded_token_of_google_is_judged_with_what_the_api_said() {
         let mut instance = instance();
         instance["machineType"] = machine.into();
         json!({
-            "source": Gcp::source(),
-            "jwk": Key::rsa().jwk("k1").to_string(),
-            "instance": {
+            "method": "gcp_iit",
+            "key": {"source": Gcp::source(), "jwk": Key::rsa().jwk("k1")},
+            "api": {
                 "endpoint": "https://compute.googleapis.com",
                 "place": {"project": "my-project-prod", "zone": "us-central1-a", "name": "node-7"},
                 "found": {"instance": instance},
@@ -128,4 +128,25 @@ fn a_recorded_token_of_google_is_judged_with_what_the_api_said() {
     files.write("answers.json", answer("n1-standard-2"));
     let run = files.verify::<Gcp>(&["--cloud-answers", "@answers.json"]);
     assert_eq!(run.status, 1, "{}{}", run.stdout, run.stderr);
+}
+
+#[test]
+fn an_audience_that_only_a_verifier_knows_is_asked_for_by_its_setting() {
+    let of_aws = Files::of::<Aws>(&json!({}), &Aws::claims());
+    let of_google = Files::of::<Gcp>(&json!({}), &Gcp::claims());
+    for (run, field) in [
+        (
+            of_aws.verify::<Aws>(&["--keys", "@keys.json"]),
+            "allowedAudiences",
+        ),
+        (
+            of_google.verify::<Gcp>(&["--keys", "@keys.json"]),
+            "audience",
+        ),
+    ] {
+        assert_eq!(run.status, 2, "{}{}", run.stdout, run.stderr);
+        let hint = format!("hint: give `{field}` in the settings");
+        assert!(run.stderr.contains(&hint), "{}", run.stderr);
+        assert!(!run.stderr.contains('{'), "no placeholder: {}", run.stderr);
+    }
 }

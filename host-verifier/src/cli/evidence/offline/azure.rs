@@ -2,14 +2,15 @@
 
 use assay_common::policy::AttestorKind;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{Case, Failure, Offline, without_login};
+use super::answers::Answers;
+use super::{Case, Failure, Nonce, Offline, without_login};
 use crate::{
-    attestor::{AttestError, Attestor, Claims, Fault, Judged, LoginContext, azure_imds, azure_msi},
+    attestor::{AttestError, Attestor, Claims, Judged, LoginContext, azure_imds, azure_msi},
     cli::report::Unreadable,
+    cloud::azure::Found,
     document::{Files, Provided},
-    jwt::JwkSet,
     x509::{decode, files::CertificateSource},
 };
 
@@ -20,69 +21,21 @@ impl Offline for AzureMsi {
     const KIND: AttestorKind = AttestorKind::AZURE_MSI;
     const TAKES_KEYS: bool = true;
     const TAKES_CLOUD_ANSWERS: bool = true;
+    const NONCE: Nonce = Nonce::None;
     type Config = azure_msi::Config;
 
     fn judge(config: &Self::Config, files: Files<'_>, case: Case) -> Result<Claims, Failure> {
+        let answers: Answers<Found> = Answers::read(Self::KIND, &case)?;
         let attestor = config.attestor(files)?;
         // An editor's line end is no part of a payload.
         let payload = case.payload.trim_ascii_end();
         without_login(&attestor, payload, case.at, || {
-            answer(&attestor, payload, &case)
+            let (source, kid) = attestor.key_of(payload).map_err(Failure::Refused)?;
+            let jwk = answers.jwk(&source, Some(&kid))?;
+            let kept = json!({"key": {"source": source, "jwk": jwk}, "machine": answers.api()});
+            Ok(kept.to_string().into_bytes())
         })
     }
-}
-
-/// The answers as a login keeps them: the key out of the file with Entra's set, the machine out of the one with the cloud's
-/// answers, which may be a login's whole, with its key.
-fn answer(attestor: &azure_msi::AzureMsi, payload: &[u8], case: &Case) -> Result<Vec<u8>, Failure> {
-    let told = match &case.cloud_answers {
-        None => Value::Null,
-        Some(told) => serde_json::from_slice(told)
-            .map_err(|error| Unreadable::new("--cloud-answers", error))?,
-    };
-    let (known, machine) = match told.get("key") {
-        Some(key) => (key.clone(), told.get("machine").cloned()),
-        None => (Value::Null, Some(told)),
-    };
-    let key = match &case.keys {
-        Some(set) => key(attestor, payload, set)?,
-        None if !known.is_null() => known,
-        None => {
-            let unreadable = Unreadable::new(
-                "--config",
-                "Entra publishes its keys, and nobody is asked here",
-            );
-            return Err(unreadable
-                .with_hint("give the tenant's JWK set with --keys")
-                .into());
-        }
-    };
-    let machine = machine.unwrap_or_default();
-    if machine.is_null() && attestor.asks_for_machine() {
-        return Err(super::cloud_answers(case).err().unwrap_or_else(|| {
-            let unreadable = Unreadable::new("--cloud-answers", "there is no machine in it");
-            unreadable.into()
-        }));
-    }
-    Ok(json!({"key": key, "machine": machine})
-        .to_string()
-        .into_bytes())
-}
-
-fn key(attestor: &azure_msi::AzureMsi, payload: &[u8], set: &[u8]) -> Result<Value, Failure> {
-    let set = JwkSet::parse_fetched(set).map_err(|error| Unreadable::new("--keys", error))?;
-    let (source, kid) = attestor.key_of(payload).map_err(Failure::Refused)?;
-    let key = set.select(Some(&kid)).map_err(|error| {
-        let kind = attestor.kind();
-        let detail = format!("{kind}: {error}");
-        Failure::Refused(AttestError::new(
-            Fault::Refused,
-            "token-key-unknown",
-            detail,
-        ))
-    })?;
-    let jwk = String::from_utf8_lossy(&key.to_json()).into_owned();
-    Ok(json!({"source": source, "jwk": jwk}))
 }
 
 /// `assay evidence verify azure_imds`. The nonce is the document's: 16 bytes, which stand in it as 32 digits.
@@ -92,16 +45,17 @@ impl Offline for AzureImds {
     const KIND: AttestorKind = AttestorKind::AZURE_IMDS;
     const TAKES_KEYS: bool = true;
     const TAKES_CLOUD_ANSWERS: bool = true;
-    const NONCE_LEN: usize = 16;
+    const NONCE: Nonce = Nonce::Half;
     type Config = azure_imds::Config;
 
     fn judge(config: &Self::Config, files: Files<'_>, case: Case) -> Result<Claims, Failure> {
         let Some(nonce) = &case.nonce else {
             let unreadable = Unreadable::new("--nonce", "the document's nonce is not given");
             return Err(unreadable
-                .with_hint("give the nonce that the agent was to ask with: --nonce HEX")
+                .with_hint("give the nonce that the agent was to ask with, 32 hexadecimal digits: --nonce \"$(cat azure_imds.nonce.hex)\"")
                 .into());
         };
+        let answers: Answers<Found> = Answers::read(Self::KIND, &case)?;
         let mut clouds = crate::cloud::Clouds::default();
         clouds.azure.fetch_intermediates = case.cloud_answers.is_some();
         if let Some(pem) = &case.keys {
@@ -131,7 +85,10 @@ impl Offline for AzureImds {
             nonce: hex::encode(nonce),
             attestor,
         };
-        without_login(&nonced, payload, case.at, || imds_answer(&case))
+        without_login(&nonced, payload, case.at, || {
+            let kept = json!({"certificates": answers.certificates(), "machine": answers.api()});
+            Ok(kept.to_string().into_bytes())
+        })
     }
 }
 
@@ -153,18 +110,5 @@ impl Attestor for Nonced {
 
     fn judge(&self, cx: &LoginContext<'_>, payload: &[u8]) -> Result<Judged, AttestError> {
         self.attestor.judge_with(payload, &self.nonce, cx.now)
-    }
-}
-
-/// The answers as a login keeps them, or the machine alone.
-fn imds_answer(case: &Case) -> Result<Vec<u8>, Failure> {
-    let told = super::cloud_answers(case)?;
-    let value: Value =
-        serde_json::from_slice(&told).map_err(|error| Unreadable::new("--cloud-answers", error))?;
-    match value.get("certificates") {
-        Some(_) => Ok(told),
-        None => Ok(json!({"certificates": [], "machine": value})
-            .to_string()
-            .into_bytes()),
     }
 }

@@ -3,6 +3,7 @@
 //! One frame for every method: it reads the files, and shows what came of it. A method adds a line to [`run`](super::run) and
 //! says how it judges: [`Offline`]. What a login would ask somebody for stands in files too: [`without_login`].
 
+mod answers;
 mod aws;
 mod azure;
 mod devid;
@@ -32,6 +33,8 @@ use crate::{
 const MAX_PAYLOAD: usize = 256 * 1024;
 /// Longest file beside it, bytes. AWS's page of certificates has 160 KB.
 const MAX_FILE: usize = 1024 * 1024;
+/// Longest file of a cloud's answers, bytes: a login keeps no more than 64 KiB, and indenting takes room.
+const MAX_ANSWERS: usize = 512 * 1024;
 
 /// What to do about a payload file that is none.
 const HOW_TO_GET: &str =
@@ -53,7 +56,9 @@ pub struct Evidence {
     #[arg(long, value_name = "RFC3339")]
     at: Timestamp,
 
-    /// The verifier's nonce, where the payload file does not have it: 32 bytes, or as many as the method's has
+    /// The login's nonce in hexadecimal, as `assay audit evidence` writes it to METHOD.nonce.hex: 64 digits for tpm_devid, and for
+    /// x509pop and ssh_pop unless the payload file has the challenge; 32 for azure_imds, and for aws_token and gcp_iit with
+    /// nonceInAudience. Other methods have none
     #[arg(long, value_name = "HEX")]
     nonce: Option<String>,
 
@@ -62,7 +67,8 @@ pub struct Evidence {
     #[arg(long, value_name = "FILE", visible_alias = "jwks")]
     keys: Option<PathBuf>,
 
-    /// What the cloud's API said, as a login keeps it. Nobody is asked here
+    /// What a login by aws_iid, aws_token, azure_imds, azure_msi or gcp_iit asked of its cloud: METHOD.answers.json of `assay audit
+    /// evidence`, in the form that docs/clouds.md describes. Nobody is asked here
     #[arg(long, value_name = "FILE")]
     cloud_answers: Option<PathBuf>,
 
@@ -83,6 +89,42 @@ pub(super) struct Case {
     pub cloud_answers: Option<Vec<u8>>,
     /// The time of judgement.
     pub at: Timestamp,
+}
+
+/// What `--nonce` is to a method.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Nonce {
+    /// It has none: its proofs are good in any login.
+    None,
+    /// The first 16 bytes of the login's nonce for the method, where its proof has no room for more.
+    Half,
+    /// All 32 bytes.
+    Whole,
+}
+
+impl Nonce {
+    /// Of a login with this nonce.
+    pub(super) fn of(self, proof_nonce: &[u8; 32]) -> Option<&[u8]> {
+        match self {
+            Self::None => None,
+            Self::Half => proof_nonce.get(..16),
+            Self::Whole => Some(proof_nonce),
+        }
+    }
+
+    fn read(self, text: &str, kind: AttestorKind) -> Result<Vec<u8>, Unreadable> {
+        let Some(len) = self.of(&[0; 32]).map(<[u8]>::len) else {
+            let why = format_args!("{kind} has no nonce: its proofs are good in any login");
+            return Err(Unreadable::new("--nonce", why).with_hint("leave --nonce out"));
+        };
+        let nonce = hex::decode(text).ok().filter(|nonce| nonce.len() == len);
+        nonce.ok_or_else(|| {
+            let digits = 2 * len;
+            Unreadable::new("--nonce", format_args!("not {digits} hexadecimal digits")).with_hint(
+                format!("give the digits themselves: --nonce \"$(cat {kind}.nonce.hex)\""),
+            )
+        })
+    }
 }
 
 impl Case {
@@ -123,8 +165,8 @@ pub(super) trait Offline {
     const TAKES_KEYS: bool = false;
     /// Whether a cloud's answer may be given.
     const TAKES_CLOUD_ANSWERS: bool = false;
-    /// How long its nonce is, bytes.
-    const NONCE_LEN: usize = 32;
+    /// Its nonce.
+    const NONCE: Nonce = Nonce::Whole;
     /// Checks that only a login can make, and why.
     const SKIPPED: &'static [(&'static str, &'static str)] = &[];
     /// Its settings, as they stand in a policy.
@@ -153,7 +195,7 @@ pub(super) fn run<M: Offline>(evidence: &Evidence) -> ExitCode {
 
 fn judge<M: Offline>(evidence: &Evidence) -> Result<Report, Unreadable> {
     let nonce = evidence.nonce.as_deref();
-    let file = |path: Option<&PathBuf>, taken: bool, option: &str, what: &str| match path {
+    let file = |path: Option<&PathBuf>, taken: bool, most, option: &str, what: &str| match path {
         Some(_) if !taken => {
             let kind = M::KIND;
             Err(Unreadable::new(
@@ -161,24 +203,24 @@ fn judge<M: Offline>(evidence: &Evidence) -> Result<Report, Unreadable> {
                 format_args!("{kind} has no {what}"),
             ))
         }
-        Some(path) => read_file(path, MAX_FILE).map(Some),
+        Some(path) => read_file(path, most).map(Some),
         None => Ok(None),
     };
     let answers = evidence.cloud_answers.as_ref();
     let case = Case {
         payload: read_file(&evidence.payload, MAX_PAYLOAD)?,
-        nonce: nonce
-            .map(|text| read_nonce(text, M::NONCE_LEN))
-            .transpose()?,
+        nonce: nonce.map(|text| M::NONCE.read(text, M::KIND)).transpose()?,
         keys: file(
             evidence.keys.as_ref(),
             M::TAKES_KEYS,
+            MAX_FILE,
             "--keys",
             "keys of somebody else's",
         )?,
         cloud_answers: file(
             answers,
             M::TAKES_CLOUD_ANSWERS,
+            MAX_ANSWERS,
             "--cloud-answers",
             "question to a cloud",
         )?,
@@ -253,15 +295,6 @@ fn config<M: Offline>(evidence: &Evidence) -> Result<M::Config, Unreadable> {
     Ok(entry.config)
 }
 
-fn read_nonce(text: &str, len: usize) -> Result<Vec<u8>, Unreadable> {
-    let nonce = hex::decode(text).ok().filter(|nonce| nonce.len() == len);
-    nonce.ok_or_else(|| {
-        let digits = 2 * len;
-        Unreadable::new("--nonce", format_args!("not {digits} hexadecimal digits"))
-            .with_hint("give the digits themselves: --nonce \"$(cat nonce.hex)\"")
-    })
-}
-
 /// Judges a proof that holds nothing of a login. Where a login would ask somebody, `answer` says what he would have said.
 fn without_login(
     attestor: &dyn Attestor,
@@ -280,25 +313,16 @@ fn without_login(
     };
     match attestor.judge(&cx, payload).map_err(Failure::Refused)? {
         Judged::Proven(claims) => Ok(*claims),
-        Judged::Errand(errand) => errand.judge(&cx, &answer()?).map_err(Failure::Refused),
+        Judged::Errand(errand) => errand.judge(&cx, &answer()?).map_err(|error| {
+            let lacking = answers::lacking(&error);
+            lacking.map_or(Failure::Refused(error), Failure::Unreadable)
+        }),
         Judged::Challenge(_) => Err(Failure::Refused(AttestError::new(
             Fault::Internal,
             "offline",
             "a proof that holds nothing of a login has no challenge",
         ))),
     }
-}
-
-/// The cloud's answer that was given, where a login would ask it.
-fn cloud_answers(case: &Case) -> Result<Vec<u8>, Failure> {
-    case.cloud_answers.clone().ok_or_else(|| {
-        let unreadable = Unreadable::new(
-            "--config",
-            "with these settings a login asks the cloud, and nobody is asked here",
-        );
-        let hint = "give what it said with --cloud-answers, as the login's evidence has it";
-        unreadable.with_hint(hint).into()
-    })
 }
 
 fn accept(report: &mut Report, claims: &Claims) {
@@ -320,6 +344,7 @@ fn accept(report: &mut Report, claims: &Claims) {
     report.detail("identity", claims.facts.identity.clone());
 }
 
+pub(super) use answers::file as answers_file;
 pub(super) use aws::AwsIid;
 pub(super) use azure::{AzureImds, AzureMsi};
 pub(super) use devid::{TpmDevid, file as devid_file};

@@ -4,16 +4,17 @@ use std::borrow::Cow;
 
 use assay_common::policy::AttestorKind;
 
-use super::{Case, Failure, HOW_TO_GET, Offline, cloud_answers, without_login};
+use super::answers::Answers;
+use super::{Case, Failure, HOW_TO_GET, Nonce, Offline, without_login};
 use crate::{
     attestor::{
-        AttestError, Claims, Fault, aws_token, custom_jwt, gcp_iit,
+        AttestError, Claims, aws_token, custom_jwt, gcp_iit,
         issuer::{IssuedToken, Keys, Rules, payload},
         k8s_token,
     },
     cli::report::Unreadable,
     document::Files,
-    jwt::{self, JwkSet},
+    jwt,
 };
 
 /// `assay evidence verify custom_jwt`.
@@ -22,10 +23,11 @@ pub(in super::super) struct CustomJwt;
 impl Offline for CustomJwt {
     const KIND: AttestorKind = AttestorKind::CUSTOM_JWT;
     const TAKES_KEYS: bool = true;
+    const NONCE: Nonce = Nonce::None;
     type Config = custom_jwt::Config;
 
     fn judge(config: &Self::Config, files: Files<'_>, case: Case) -> Result<Claims, Failure> {
-        known_audience(config.audience.is_some(), files)?;
+        known_audience("audience", config.audience.is_some(), files)?;
         let attestor = config.attestor(files)?;
         compact(attestor.rules(), case.payload.trim_ascii_end())?;
         judge(&attestor, &case)
@@ -38,10 +40,11 @@ pub(in super::super) struct K8sToken;
 impl Offline for K8sToken {
     const KIND: AttestorKind = AttestorKind::K8S_TOKEN;
     const TAKES_KEYS: bool = true;
+    const NONCE: Nonce = Nonce::None;
     type Config = k8s_token::Config;
 
     fn judge(config: &Self::Config, files: Files<'_>, case: Case) -> Result<Claims, Failure> {
-        known_audience(config.audience.is_some(), files)?;
+        known_audience("audience", config.audience.is_some(), files)?;
         let attestor = config.attestor(files)?;
         let payload = wrapped(&case.payload).into_owned();
         let case = Case { payload, ..case };
@@ -56,10 +59,16 @@ pub(in super::super) struct AwsToken;
 impl Offline for AwsToken {
     const KIND: AttestorKind = AttestorKind::AWS_TOKEN;
     const TAKES_KEYS: bool = true;
-    const NONCE_LEN: usize = 16;
+    const TAKES_CLOUD_ANSWERS: bool = true;
+    const NONCE: Nonce = Nonce::Half;
     type Config = aws_token::Config;
 
     fn judge(config: &Self::Config, files: Files<'_>, case: Case) -> Result<Claims, Failure> {
+        known_audience(
+            "allowedAudiences",
+            config.allowed_audiences.is_some(),
+            files,
+        )?;
         let nonce = nonce_in_audience(config.nonce_in_audience, &case)?;
         let attestor = config.attestor_for(files, nonce)?;
         let issuer = attestor.issuer_of(case.payload.trim_ascii_end());
@@ -74,24 +83,23 @@ impl Offline for GcpIit {
     const KIND: AttestorKind = AttestorKind::GCP_IIT;
     const TAKES_KEYS: bool = true;
     const TAKES_CLOUD_ANSWERS: bool = true;
-    const NONCE_LEN: usize = 16;
+    const NONCE: Nonce = Nonce::Half;
     type Config = gcp_iit::Config;
 
     fn judge(config: &Self::Config, files: Files<'_>, case: Case) -> Result<Claims, Failure> {
+        known_audience("audience", config.audience.is_some(), files)?;
         let nonce = nonce_in_audience(config.nonce_in_audience, &case)?;
         let attestor = config.attestor_for(files, nonce)?;
+        let answers: Answers<gcp_iit::Asked> = Answers::read(Self::KIND, &case)?;
         without_login(&attestor, &case.payload, case.at, || {
-            if case.cloud_answers.is_some() || config.use_instance_metadata {
-                return cloud_answers(&case);
-            }
             let token = payload::token(&case.payload).map_err(Failure::Refused)?;
-            let source = attestor.keys();
-            let answer = gcp_iit::Answer {
-                source: source.location.url().into(),
-                jwk: jwk(token, &case)?.into(),
-                instance: None,
+            let source = attestor.keys().location.url();
+            let kept = gcp_iit::Answer {
+                source: source.into(),
+                jwk: jwk(&answers, source, token)?.into(),
+                instance: answers.api,
             };
-            Ok(serde_json::json!(answer).to_string().into_bytes())
+            Ok(serde_json::json!(kept).to_string().into_bytes())
         })
     }
 }
@@ -104,7 +112,7 @@ fn nonce_in_audience(wanted: bool, case: &Case) -> Result<Option<String>, Failur
         (None, true) => {
             let why = "the settings ask for a nonce in the audience";
             let unreadable = Unreadable::new("--config", why);
-            let hint = "give the first 16 bytes of the method's nonce in its login with --nonce";
+            let hint = "give the nonce of the login with --nonce, 32 hexadecimal digits: `assay audit evidence` writes it as METHOD.nonce.hex";
             Err(unreadable.with_hint(hint).into())
         }
         (Some(_), false) => {
@@ -114,13 +122,17 @@ fn nonce_in_audience(wanted: bool, case: &Case) -> Result<Option<String>, Failur
     }
 }
 
-/// Without one in the settings the audience is the trust domain's own, which no file names.
-fn known_audience(configured: bool, files: Files<'_>) -> Result<(), Failure> {
+/// Without one in the settings (`field`) the audience is the trust domain's own, which no file names.
+fn known_audience(field: &str, configured: bool, files: Files<'_>) -> Result<(), Failure> {
     if configured || files.trust_domain().is_some() {
         return Ok(());
     }
-    let why = "no `audience` is set, and the default names the verifier's trust domain, which is unknown here";
-    let hint = "give `audience` in the settings, e.g. urn:assay:example.org:server";
+    let why = format_args!(
+        "no `{field}` is set, and the default names the verifier's trust domain, which is unknown here"
+    );
+    let hint = format!(
+        "give `{field}` in the settings; the default of the trust domain example.org is urn:assay:example.org:server"
+    );
     Err(Unreadable::new("--config", why).with_hint(hint).into())
 }
 
@@ -159,42 +171,36 @@ fn compact(rules: &impl Rules, payload: &[u8]) -> Result<(), Failure> {
 fn judge<R: Rules + 'static>(attestor: &IssuedToken<R>, case: &Case) -> Result<Claims, Failure> {
     // An editor's line end is no part of a token.
     let payload = case.payload.trim_ascii_end();
+    let answers: Answers<serde_json::Value> = Answers::read(attestor.rules().kind(), case)?;
     without_login(attestor, payload, case.at, || {
-        answer(attestor.rules(), payload, case)
+        answer(attestor.rules(), payload, &answers)
     })
 }
 
-/// The issuer's answer as a login keeps it, made of the key set in the file.
-fn answer<R: Rules>(rules: &R, payload: &[u8], case: &Case) -> Result<Vec<u8>, Failure> {
+/// The issuer's answer as a login keeps it.
+fn answer<R: Rules>(
+    rules: &R,
+    payload: &[u8],
+    answers: &Answers<serde_json::Value>,
+) -> Result<Vec<u8>, Failure> {
     let Keys::Published(source) = rules.keys() else {
         return Ok(Vec::new());
     };
     let token = rules.token(payload).map_err(Failure::Refused)?;
-    let answer = serde_json::json!({
-        "source": source.location.url(),
-        "jwk": jwk(token, case)?,
-    });
+    let source = source.location.url();
+    let answer = serde_json::json!({"source": source, "jwk": jwk(answers, source, token)?});
     Ok(answer.to_string().into_bytes())
 }
 
-/// The key that the token means, of the key set in the file.
-fn jwk(token: &[u8], case: &Case) -> Result<String, Failure> {
-    let Some(set) = &case.keys else {
-        let unreadable = Unreadable::new(
-            "--config",
-            "it says where the issuer publishes its keys, and nobody is asked here",
-        );
-        return Err(unreadable
-            .with_hint("give the issuer's JWK set with --keys")
-            .into());
-    };
-    let set = JwkSet::parse_fetched(set).map_err(|error| Unreadable::new("--keys", error))?;
-    let refused = |check: &'static str, detail: String| {
-        Failure::Refused(AttestError::new(Fault::Refused, check, detail))
-    };
-    let parsed = jwt::parse(token).map_err(|error| refused("token-form", error.to_string()))?;
-    let key = set
-        .select(parsed.header().kid.as_deref())
-        .map_err(|error| refused("token-key-unknown", error.to_string()))?;
-    Ok(String::from_utf8_lossy(&key.to_json()).into_owned())
+/// The key that a token means, where `source` would be asked for it.
+fn jwk<A: serde::Serialize>(
+    answers: &Answers<A>,
+    source: &str,
+    token: &[u8],
+) -> Result<String, Failure> {
+    let parsed = jwt::parse(token).map_err(|error| {
+        let detail = format!("JWT verification failed: {error}");
+        Failure::Refused(AttestError::new(error.fault(), error.check(), detail))
+    })?;
+    answers.jwk(source, parsed.header().kid.as_deref())
 }
