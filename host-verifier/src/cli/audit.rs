@@ -20,6 +20,7 @@ use crate::attestor::tpm_quote::files::{Evidence, FilesError, Piece};
 use crate::audit::found::LATER;
 use crate::audit::kept::Said;
 use crate::audit::{self, Head, VerifyError};
+use crate::store::node_without_tpm;
 
 /// The commands.
 #[derive(Debug, Subcommand)]
@@ -53,9 +54,10 @@ pub enum Command {
     },
     /// The evidence of one login as files that `assay evidence verify` and tpm2-tools read
     ///
-    /// attest.bin, signature.bin, ak.pub, ek.pub, ek.der, pcrs.txt, pcrs.bin, nonce.hex of a quote; METHOD.payload and
-    /// METHOD.nonce.hex of x509pop, ssh_pop, custom_jwt, k8s_token and tpm_devid; record.json: what was judged then can be
-    /// judged again, here or elsewhere. The files are for their owner alone: a token in them lets its reader in.
+    /// attest.bin, signature.bin, ak.pub, ek.pub, ek.der, pcrs.txt, pcrs.bin, nonce.hex of a quote; METHOD.payload of x509pop,
+    /// ssh_pop, custom_jwt, k8s_token, tpm_devid and the methods of the clouds, with METHOD.nonce.hex where the method has a nonce
+    /// and METHOD.answers.json where a cloud was asked; record.json: what was judged then can be judged again, here or elsewhere.
+    /// The files are for their owner alone: a token in them lets its reader in.
     Evidence {
         /// The login, 32 hex digits
         login: String,
@@ -347,6 +349,16 @@ fn summary(record: &Map<String, Value>) -> Map<String, Value> {
         .collect()
 }
 
+/// What a record's `ek_hash` is of: a node without a TPM has no EK, and is known by a hash over its SPIFFE ID.
+pub(super) fn node_label(record: &Map<String, Value>) -> &'static str {
+    let of = |name: &str| record.get(name).and_then(Value::as_str);
+    let by_name = of("spiffe_id").map(node_without_tpm);
+    match by_name.is_some() && by_name.as_deref() == of("ek_hash") {
+        true => "node",
+        false => "ek_hash",
+    }
+}
+
 /// For people: members, then steps; the evidence by its size.
 fn text(record: &Map<String, Value>) -> String {
     let mut lines = Vec::new();
@@ -356,7 +368,18 @@ fn text(record: &Map<String, Value>) -> String {
             .map_or_else(|| value.to_string(), str::to_owned)
     };
     for (name, value) in summary(record) {
-        lines.push(format!("{name:<11} {}", shown(&value)));
+        match (name.as_str(), &value) {
+            ("ek_hash", value) => {
+                lines.push(format!("{:<11} {}", node_label(record), shown(value)))
+            }
+            // As `assay node ban --identity` and `assay node evict --identity` take it.
+            ("identities", Value::Object(names)) => {
+                let names = names.iter();
+                let names = names.map(|(method, name)| format!("{method}={}", shown(name)));
+                lines.extend(names.map(|name| format!("{:<11} {name}", "identity")));
+            }
+            (name, value) => lines.push(format!("{name:<11} {}", shown(value))),
+        }
     }
     let attributes = record.get("attributes").and_then(Value::as_object);
     for (name, value) in attributes.into_iter().flatten() {
@@ -417,7 +440,33 @@ fn mend(outcome: &str, method: &str, detail: &str) -> Option<String> {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 mod tests {
-    use super::{extract, mend};
+    use super::{extract, mend, text};
+    use crate::store::node_without_tpm;
+
+    #[test]
+    fn a_node_is_called_by_what_its_methods_call_it() {
+        let id = "spiffe://example.org/aws/i-0123456789abcdef0";
+        let hash = node_without_tpm(id);
+        let record = |hash: &str| {
+            serde_json::json!({
+                "login_id": "00", "outcome": "granted", "spiffe_id": id, "ek_hash": hash,
+                "identities": {"aws_iid": "aws:aws:123456789012:eu-west-1:i-0123456789abcdef0"},
+            })
+        };
+        let shown = text(record(&hash).as_object().unwrap());
+        assert!(!shown.contains("ek_hash"), "{shown}");
+        let lines: Vec<_> = shown.lines().collect();
+        assert!(
+            lines.contains(&format!("node        {hash}").as_str()),
+            "{shown}"
+        );
+        let named = "identity    aws_iid=aws:aws:123456789012:eu-west-1:i-0123456789abcdef0";
+        assert!(lines.contains(&named), "{shown}");
+        // A node with a TPM is known by its EK.
+        let ek = "ab".repeat(32);
+        let shown = text(record(&ek).as_object().unwrap());
+        assert!(shown.contains(&format!("ek_hash     {ek}")), "{shown}");
+    }
 
     #[test]
     fn a_login_without_a_quote_is_its_record() {

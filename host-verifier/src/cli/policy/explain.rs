@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::audit::found::LATER;
 use crate::cli::access::Access;
+use crate::cli::audit::node_label;
 use crate::cli::format::Format;
 use crate::cli::service::{Failure, block_on, finish};
 use crate::cli::stored::{Again, Record, Under, Which, find, judge_again, later_told};
@@ -107,6 +108,10 @@ fn text(explained: &Explained) -> String {
         of("login_id").unwrap_or_default(),
         of("outcome").unwrap_or_default()
     )];
+    let node = match node_label(&explained.record) {
+        "ek_hash" => "ek hash",
+        node => node,
+    };
     for (label, name) in [
         ("time", "time"),
         ("link", "link"),
@@ -114,7 +119,7 @@ fn text(explained: &Explained) -> String {
         ("policy", "policy"),
         ("spiffe id", "spiffe_id"),
         ("session", "session_id"),
-        ("ek hash", "ek_hash"),
+        (node, "ek_hash"),
         ("code", "code"),
         ("why", "detail"),
     ] {
