@@ -28,6 +28,7 @@ use super::{
     Running,
 };
 use crate::attestor::source::{self, SourceRule};
+use crate::cloud::TokenIssuers;
 use crate::cloud::aws::Aws;
 use crate::outside::Outside;
 
@@ -106,12 +107,19 @@ impl Attestor for AwsIid {
     }
 
     fn weaknesses(&self) -> Vec<(&'static str, &'static str)> {
-        let Parts { rules, pinned, .. } = &*self.0;
+        let Parts { rules, pinned, aws } = &*self.0;
+        // Without a service, what its operator named is not known.
+        let known = !matches!(aws.settings().token_issuers, TokenIssuers::Unknown);
         let all = [
             (
-                pinned.is_empty(),
+                pinned.is_empty() && known,
                 "no certificate of AWS's is known (`clouds.aws.certificates` of assayd.yaml), so no identity document verifies and nobody is let in by `aws_iid`",
-                "save https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/regions-certs.md and name it there; a document that is checked by itself has no assayd.yaml, so check it as part of one",
+                "save https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/regions-certs.md and name it there",
+            ),
+            (
+                pinned.is_empty() && !known,
+                "whether `clouds.aws.certificates` of assayd.yaml names certificates of AWS's is not known here; without any, nobody is let in by `aws_iid`",
+                "check the document with the verifier's configuration: `assay policy check FILE --config assayd.yaml`",
             ),
             (
                 rules.legacy,

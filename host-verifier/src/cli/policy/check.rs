@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use crate::cli::format::Format;
-use crate::cli::service::{Failure, finish};
-use crate::document;
+use crate::cli::service::{Failure, finish, load};
+use crate::config::Config;
+use crate::document::{self, Files};
 use crate::policy::PolicyDocument;
 use crate::policy::review::{Remark, review};
 
@@ -37,8 +38,8 @@ struct ModuleShown {
     digest: String,
 }
 
-pub(super) fn run(file: &Path, format: Format) -> ExitCode {
-    let result = check(file);
+pub(super) fn run(file: &Path, config: Option<&Path>, format: Format) -> ExitCode {
+    let result = check(file, config);
     for remark in result.iter().flat_map(|checked| &checked.warnings) {
         let Remark {
             line,
@@ -69,12 +70,21 @@ pub(super) fn run(file: &Path, format: Format) -> ExitCode {
     })
 }
 
-fn check(path: &Path) -> Result<Checked, Failure> {
+fn check(path: &Path, config: Option<&Path>) -> Result<Checked, Failure> {
+    let config = config.map(load).transpose()?;
     let text = document::read(path)?;
     let file = path.display().to_string();
     let base = path.parent().unwrap_or(Path::new(""));
     let document = PolicyDocument::parse(&file, &text)?;
-    let set = document.build(&file, base)?;
+    let provided = config.as_ref().map(Config::provided).unwrap_or_default();
+    let files = Files::beside(base);
+    let files = match &config {
+        Some(config) => files
+            .in_trust_domain(&config.trust_domain)
+            .provided_by(&provided),
+        None => files,
+    };
+    let set = document.build_in(&file, files)?;
     let shown = set.policies().iter().map(|policy| {
         let names = |set: assay_common::policy::AttestorSet| {
             let entries = policy.attestors().iter().map(|a| a.kind());

@@ -16,11 +16,15 @@ use super::format::Format;
 pub enum Command {
     /// Read an AgentAttestation document as assayd would, with every file that it names
     ///
-    /// Warns of policies that rest on evidence which can be replayed, that are never reached, and of modules without effect.
+    /// Warns of policies that rest on evidence which can be replayed, that are never reached, and of modules without effect. What
+    /// stands in the verifier's configuration alone (`clouds`, the trust domain) is known with --config.
     Check {
         /// The document
         #[arg(value_name = "FILE")]
         file: PathBuf,
+        /// The configuration of the verifier that is to have it
+        #[arg(long, value_name = "FILE", env = "ASSAYD_CONFIG")]
+        config: Option<PathBuf>,
         /// How to answer
         #[command(flatten)]
         format: Format,
@@ -52,7 +56,11 @@ pub enum Command {
 #[must_use]
 pub fn run(command: Command) -> ExitCode {
     match command {
-        Command::Check { file, format } => check::run(&file, format),
+        Command::Check {
+            file,
+            config,
+            format,
+        } => check::run(&file, config.as_deref(), format),
         Command::Test { files, format } => test::run(&files, format),
         Command::Explain { login, format } => explain::run(&login, format),
     }

@@ -308,3 +308,51 @@ fn a_module_that_narrows_nothing_is_told() {
         assert_eq!(warnings(&policies), expected);
     }
 }
+
+/// Whether the operator has named certificates stands in assayd.yaml, and a document that is checked by itself has none.
+#[test]
+fn what_stands_in_the_services_configuration_is_known_with_it() {
+    let entry = "    - {name: cloud, requiredAttestors: [{type: aws_iid, config: {awsAccountsAllowed: [\"111122223333\"], tofu: true}}]}\n";
+    let service = "trustDomain: example.org\ndataDir: data\nlisteners:\n  unix: [{path: a.sock}]\n";
+    let named = format!("{service}clouds: {{aws: {{certificates: [page.md]}}}}\n");
+    let page = crate::aws_iid::page();
+    let dir = folder(&[
+        ("d.yaml", &document(entry)),
+        ("plain.yaml", service),
+        ("named.yaml", &named),
+        ("page.md", &page),
+    ]);
+    let check = |more: &[&str]| {
+        let file = |name: &str| dir.path().join(name).display().to_string();
+        let mut words = vec!["policy".to_owned(), "check".to_owned(), file("d.yaml")];
+        for name in more {
+            words.extend(["--config".to_owned(), file(name)]);
+        }
+        assay(&words)
+    };
+    let alone = check(&[]);
+    assert_eq!(alone.status, 0, "{}", alone.stderr);
+    let hint = "hint: check the document with the verifier's configuration: `assay policy check FILE --config assayd.yaml`";
+    for told in ["is not known here", hint] {
+        assert!(alone.stderr.contains(told), "{told}: {}", alone.stderr);
+    }
+    let plain = check(&["plain.yaml"]);
+    assert_eq!(plain.status, 0, "{}", plain.stderr);
+    let told =
+        "warning: d.yaml".replace("d.yaml", &dir.path().join("d.yaml").display().to_string());
+    assert!(plain.stderr.contains(&told), "{}", plain.stderr);
+    assert!(
+        plain.stderr.contains("no certificate of AWS's is known"),
+        "{}",
+        plain.stderr
+    );
+    let named = check(&["named.yaml"]);
+    assert_eq!(named.status, 0, "{}", named.stderr);
+    assert!(
+        !named.stderr.contains("clouds.aws.certificates"),
+        "{}",
+        named.stderr
+    );
+    let none = check(&["none.yaml"]);
+    assert_eq!(none.status, 2, "{}", none.stderr);
+}
