@@ -75,7 +75,7 @@ impl LoginError {
                 ..
             } => {
                 return format!(
-                    "a proof was checked and refused: on the verifier, `assay audit show {id} --config assayd.yaml` names the failed check, and how to mend it"
+                    "a proof was checked and refused: on the verifier, `assay audit show {id} --config assayd.yaml` names the failed check, and how to mend it. {KEY_LOST}"
                 );
             }
             Self::Denied {
@@ -168,6 +168,9 @@ impl LoginError {
     }
 }
 
+/// What no check of a proof says, and the agent cannot know: that the verifier holds another key for it.
+const KEY_LOST: &str = "An instance that was set up anew, or has no `keyFile` and so a new key each time, is refused by policies with `tofu` until an operator unbinds it: `assay node evict`";
+
 /// Which entry of which policy is lacking is the verifier's to say to its operator.
 fn no_policy(offered: &[String], login: Option<&str>) -> String {
     let what = match offered {
@@ -225,6 +228,25 @@ mod tests {
         };
         let offered = offered.iter().map(ToString::to_string).collect();
         denied.told("no policy", login).offering(offered).hint()
+    }
+
+    #[test]
+    fn who_is_refused_is_told_of_the_key_too() {
+        let denied = LoginError::Denied {
+            code: DenyCode::REFUSED,
+            reason: String::new(),
+            retry_after: Duration::ZERO,
+            login_id: None,
+            offered: Vec::new(),
+        };
+        let hint = denied.told("refused", Some([0xCD; 16])).hint();
+        let command = format!(
+            "`assay audit show {} --config assayd.yaml`",
+            "cd".repeat(16)
+        );
+        for part in [command.as_str(), "`keyFile`", "`assay node evict`"] {
+            assert!(hint.contains(part), "{part}: {hint}");
+        }
     }
 
     #[test]

@@ -29,6 +29,7 @@ mod audit_place;
 mod audit_rotate;
 mod ek_files;
 mod mends;
+mod node_identity;
 mod pcr_file;
 mod remote;
 mod stored;

@@ -2,8 +2,7 @@
 
 use std::process::ExitCode;
 
-use assay_common::policy::AttestorKind;
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use hyper::Method;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -11,10 +10,11 @@ use serde_json::json;
 
 use super::access::{Access, Reached};
 use super::format::Format;
+use super::node_identity::{self, Instance, Whom};
 use super::remote::{Page, encoded};
 use super::service::{Failure, author, block_on, changed, finish, open_store, table};
 use crate::audit::Change;
-use crate::store::{Ban, NodeRecord, identity_hash};
+use crate::store::{Ban, NodeRecord};
 
 /// The commands.
 #[derive(Debug, Subcommand)]
@@ -32,9 +32,12 @@ pub enum Command {
         format: Format,
     },
     /// One node: its identity, keys and counters, and why it may not log in, if it may not
+    ///
+    /// With --identity, the key and the node that an instance is bound to (tofu), and the ban of it.
     Show {
-        /// The node: its hash, as `assay node list` shows it
-        ek_hash: String,
+        /// Which
+        #[command(flatten)]
+        whom: Whom,
         /// Where the verifier is
         #[command(flatten)]
         access: Access,
@@ -44,10 +47,13 @@ pub enum Command {
     },
     /// Forget a node and its sessions, so that another TPM can take its identity
     ///
-    /// Also for a TPM that was cleared on purpose: its counters begin again, which is refused otherwise.
+    /// Also for a TPM that was cleared on purpose: its counters begin again, which is refused otherwise. With --identity, an instance
+    /// alone is unbound from the key of its first login (tofu), and its sessions with that key end; others with its SPIFFE ID stay as
+    /// they are.
     Evict {
-        /// The node: its hash, as `assay node list` shows it
-        ek_hash: String,
+        /// Which
+        #[command(flatten)]
+        whom: Whom,
         /// Where the verifier is
         #[command(flatten)]
         access: Access,
@@ -99,53 +105,6 @@ pub enum Command {
     },
 }
 
-/// Whom a ban is of.
-#[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
-pub struct Whom {
-    /// The node: its hash, as `assay node list`, `assay node bans` or `assay ek check` shows it
-    ek_hash: Option<String>,
-    /// A key, token or name, as `identities` in `assay audit show` has it: `x509pop=` and 64 hex digits, for one
-    #[arg(long, value_name = "METHOD=IDENTITY", value_parser = identity)]
-    identity: Option<Identity>,
-}
-
-/// What a method calls a node.
-#[derive(Debug, Clone)]
-struct Identity {
-    method: AttestorKind,
-    name: String,
-}
-
-fn identity(text: &str) -> Result<Identity, String> {
-    let parts = text.split_once('=').filter(|(_, name)| !name.is_empty());
-    let (method, name) = parts.ok_or("METHOD=IDENTITY is wanted, e.g. x509pop=1414e4")?;
-    let method =
-        AttestorKind::from_name(method).ok_or_else(|| format!("there is no method `{method}`"))?;
-    Ok(Identity {
-        method,
-        name: name.to_owned(),
-    })
-}
-
-impl Whom {
-    /// What the ban is by.
-    fn hash(&self) -> String {
-        match (&self.identity, &self.ek_hash) {
-            (Some(Identity { method, name }), _) => identity_hash(*method, name),
-            (None, hash) => hash.clone().unwrap_or_default(),
-        }
-    }
-
-    /// The reason, with whom it is of where the hash would not say it.
-    fn reason(&self, reason: &str) -> String {
-        match &self.identity {
-            Some(Identity { method, name }) => format!("{method}={name}: {}", reason.trim()),
-            None => reason.to_owned(),
-        }
-    }
-}
-
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all(deserialize = "camelCase"))]
 struct Banned {
@@ -175,10 +134,16 @@ struct Shown {
 /// A ban without whom it is of.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all(deserialize = "camelCase"))]
-struct Reason {
-    banned_at: Timestamp,
-    banned_by: String,
-    reason: String,
+pub(super) struct Reason {
+    pub(super) banned_at: Timestamp,
+    pub(super) banned_by: String,
+    pub(super) reason: String,
+}
+
+impl From<Ban> for Reason {
+    fn from(ban: Ban) -> Self {
+        Banned::from(ban).ban
+    }
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -192,8 +157,16 @@ struct Boot {
 }
 
 #[derive(Debug, Serialize)]
-struct Evicted {
-    evicted: String,
+pub(super) struct Evicted {
+    pub(super) evicted: String,
+}
+
+/// What `assay node show` found.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Found {
+    Node(Box<Shown>),
+    Instance(Instance),
 }
 
 impl From<NodeRecord> for Shown {
@@ -259,22 +232,33 @@ pub fn run(command: Command) -> ExitCode {
             })
         }
         Command::Show {
-            ek_hash,
+            whom,
             access,
             format,
         } => {
-            let reached = access.reach();
-            let result = reached.and_then(|site| block_on(show(site, &ek_hash)));
-            finish(format, result, text)
+            let result = access.reach().and_then(|site| match &whom.identity {
+                Some(identity) => {
+                    block_on(node_identity::instance(site, identity)).map(Found::Instance)
+                }
+                None => {
+                    let shown = block_on(show(site, &whom.hash()))?;
+                    Ok(Found::Node(Box::new(shown)))
+                }
+            });
+            finish(format, result, |found| match found {
+                Found::Node(node) => text(node),
+                Found::Instance(instance) => node_identity::text(instance),
+            })
         }
         Command::Evict {
-            ek_hash,
+            whom,
             access,
             format,
         } => {
-            let result = access
-                .reach()
-                .and_then(|site| block_on(evict(site, ek_hash)));
+            let result = access.reach().and_then(|site| match &whom.identity {
+                Some(identity) => block_on(node_identity::unbind(site, identity)),
+                None => block_on(evict(site, whom.hash())),
+            });
             finish(format, result, |evicted| {
                 format!("evicted {}", evicted.evicted)
             })

@@ -277,11 +277,15 @@ fn refused(answer: &Answer) -> Failure {
     }
 }
 
+/// What to do where nothing is known of an identity.
+pub(super) const NO_IDENTITY: &str = "only policies with `tofu` bind; `assay audit show LOGIN` has what each method calls the node as `identity`";
+
 /// What the API's hints say of paths, of commands.
 fn command_for(code: &str) -> Option<&'static str> {
     Some(match code {
         "no-such-session" => "`assay session list` shows those that have not ended",
         "no-such-node" => "`assay node list` shows all of them",
+        "no-such-identity" => NO_IDENTITY,
         "no-such-ban" => "`assay node bans` shows all bans",
         "banned-already" => "`assay node bans` shows since when and why",
         "no-such-token" => "`assay token list` shows their ids; it is not the token itself",

@@ -18,8 +18,8 @@ use crate::crypto::sha256;
 use crate::policy::Authorized;
 use crate::session::{QuotedState, RenewalBasis, SessionId, Shown};
 use crate::store::{
-    Conflict, FirstUse, LoginRecord, NodeUpdate, Renewable, SessionRecord, identity_hash, no_ak,
-    node_without_tpm,
+    Conflict, FirstUse, LoginRecord, NodeUpdate, Renewable, SessionRecord, first_use_hash,
+    identity_hash, no_ak, node_without_tpm,
 };
 use crate::svid::VerifiedKey;
 
@@ -180,7 +180,6 @@ fn first_uses(
     key: Option<&VerifiedKey>,
     held: bool,
 ) -> Result<Vec<FirstUse>, Refused> {
-    let digest = |identity: &str| sha256(&[b"assay/first-use/v1", identity.as_bytes()]);
     let bind = |(method, identity): &(AttestorKind, Option<String>)| {
         let identity = identity.as_ref();
         let identity = identity.ok_or_else(|| internal(format!("{method} names no instance")))?;
@@ -200,7 +199,7 @@ fn first_uses(
         }
         Ok(FirstUse {
             method: *method,
-            identity: digest(identity),
+            identity: first_use_hash(identity),
             key: sha256(&[key.spki_der()]),
             held,
             binds: true,
@@ -215,7 +214,7 @@ fn first_uses(
     });
     let others = others.map(|(method, identity)| FirstUse {
         method: *method,
-        identity: digest(identity),
+        identity: first_use_hash(identity),
         key: key.map_or([0; 32], |key| sha256(&[key.spki_der()])),
         held,
         binds: false,
@@ -316,6 +315,16 @@ fn known_as(authorized: &Authorized) -> Vec<String> {
         .collect()
 }
 
+/// A word of a command: quoted where a shell would read it otherwise. Identities are of the methods' making, and of clouds' and
+/// issuers' behind them.
+fn in_shell(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "=:/._@-+,".contains(c);
+    match word.chars().all(plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}
+
 impl AwaitCommit {
     /// What bans of the keys, tokens and names are by that this login is proven by, where they are not its TPM's.
     #[must_use]
@@ -374,7 +383,20 @@ impl AwaitCommit {
     /// The store holds something that this login contradicts.
     #[must_use]
     pub fn refused(self, conflict: &Conflict) -> Turn {
-        self.0.deny(DenyCode::REFUSED, conflict.to_string())
+        let detail = match conflict {
+            Conflict::BoundElsewhere { method, .. } => {
+                let named = self.0.authorized.identities().iter();
+                let mut named = named.filter(|(known, _)| known == method);
+                let unbind = named.next().map(|(_, identity)| {
+                    let whom = format!("{method}={identity}");
+                    format!("`assay node evict --identity {}`", in_shell(&whom))
+                });
+                let unbind = unbind.unwrap_or_else(|| "`assay node evict`".to_owned());
+                format!("{conflict}; if it was set up anew or its key was lost: {unbind}")
+            }
+            _ => conflict.to_string(),
+        };
+        self.0.deny(DenyCode::REFUSED, detail)
     }
 
     /// The store did not take it.
@@ -482,5 +504,19 @@ impl Decided {
             _ => VerifierMessage::SvidGranted(sealed),
         };
         plan::to_message(&message, progress.version)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::in_shell;
+
+    #[test]
+    fn what_stands_in_a_command_is_one_word_of_it() {
+        let plain = "aws_iid=aws:aws:123456789012:eu-west-1:i-0123456789abcdef0";
+        assert_eq!(in_shell(plain), plain);
+        assert_eq!(in_shell("azure_msi=a/b#/c"), "'azure_msi=a/b#/c'");
+        assert_eq!(in_shell("a=b; rm"), "'a=b; rm'");
+        assert_eq!(in_shell("a=it's"), r"'a=it'\''s'");
     }
 }

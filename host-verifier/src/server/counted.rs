@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use assay_common::policy::AttestorKind;
 use jiff::Timestamp;
 
 use crate::session::SessionId;
 use crate::store::{
-    ApiTokenRecord, ApiTokens, Authorities, AuthorityRecord, AuthorityStore, Ban,
+    ApiTokenRecord, ApiTokens, Authorities, AuthorityRecord, AuthorityStore, Ban, BoundInstance,
     ClusterConfigStore, Commit, ConfigChange, ConfigEntry, ConfigOutcome, ConfigVersion,
     ImageRecord, JoinTokenRecord, JoinTokenTaken, JoinTokens, Lifecycle, LoginRecord, MeasuredBoot,
     NodeBoot, NodeRecord, Paging, SessionRecord, SessionRenewal, StateKeyRecord, StateKeyStore,
@@ -76,6 +77,8 @@ counted! {
         Node: ban(ban: &Ban) -> bool;
         Node: unban(ek_hash: &str) -> bool;
         Node: ban_of(ek_hash: &str) -> Option<Ban>;
+        Node: bound(method: AttestorKind, identity: &[u8; 32]) -> Option<BoundInstance>;
+        Node: unbind(method: AttestorKind, identity: &[u8; 32]) -> Option<BoundInstance>;
         Session: sessions_of(ek_hash: &str, now: Timestamp, limit: u32) -> Vec<SessionRecord>;
         List: bans(limit: u32) -> Vec<Ban>;
     }

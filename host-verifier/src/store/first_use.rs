@@ -7,14 +7,15 @@
 use assay_common::policy::AttestorKind;
 use jiff::Timestamp;
 
-use super::Conflict;
+use super::{Conflict, SessionRecord};
+use crate::crypto::sha256;
 
 /// What a login says of an instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FirstUse {
     /// The method that has proven it.
     pub method: AttestorKind,
-    /// SHA-256 of the method's stable name for it ([`Facts::identity`](crate::attestor::Facts::identity)).
+    /// Hash of the method's stable name for it ([`first_use_hash`] of [`Facts::identity`](crate::attestor::Facts::identity)).
     pub identity: [u8; 32],
     /// SHA-256 of the SVID's key, SubjectPublicKeyInfo in DER; zeros where the login named none.
     pub key: [u8; 32],
@@ -35,6 +36,21 @@ pub struct BoundInstance {
     pub node: String,
     /// Since when.
     pub bound_at: Timestamp,
+}
+
+impl BoundInstance {
+    /// Whether a session is the instance's own: of its node, for its key. Others may have its SPIFFE ID.
+    #[must_use]
+    pub fn has(&self, session: &SessionRecord) -> bool {
+        let key = session.svid_key.as_deref();
+        session.ek_hash == self.node && key.is_some_and(|key| sha256(&[key]) == self.key)
+    }
+}
+
+/// What an instance is kept by.
+#[must_use]
+pub fn first_use_hash(identity: &str) -> [u8; 32] {
+    sha256(&[b"assay/first-use/v1", identity.as_bytes()])
 }
 
 /// Checks a login against what is known of an instance. Both stores call it inside their atomic step.

@@ -3,7 +3,7 @@
 use assay_common::policy::AttestorKind;
 use jiff::Timestamp;
 
-use super::{SessionRecord, StoreError};
+use super::{BoundInstance, SessionRecord, StoreError};
 use crate::session::{RenewalBasis, SessionId};
 
 /// A renewal to store.
@@ -133,6 +133,29 @@ pub trait Lifecycle {
     ///
     /// [`StoreError`]; whoever asks must then be taken for banned.
     async fn ban_of(&self, ek_hash: &str) -> Result<Option<Ban>, StoreError>;
+
+    /// The key and the node that an instance is bound to (`tofu`), by [`first_use_hash`](super::first_use_hash).
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    async fn bound(
+        &self,
+        method: AttestorKind,
+        identity: &[u8; 32],
+    ) -> Result<Option<BoundInstance>, StoreError>;
+
+    /// Unbinds an instance, and removes the sessions that it has with its key; what it was bound to. Others of its node stay as they
+    /// are.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    async fn unbind(
+        &self,
+        method: AttestorKind,
+        identity: &[u8; 32],
+    ) -> Result<Option<BoundInstance>, StoreError>;
 
     /// At most `limit` sessions of a node that live at `now`, the newest first.
     ///

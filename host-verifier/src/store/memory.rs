@@ -10,6 +10,7 @@ mod state_keys;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use assay_common::policy::AttestorKind;
 use jiff::Timestamp;
 
 use super::cluster_config::Versions;
@@ -261,6 +262,28 @@ impl Lifecycle for MemoryStore {
 
     async fn ban_of(&self, ek_hash: &str) -> Result<Option<Ban>, StoreError> {
         Ok(self.state().bans.get(ek_hash).cloned())
+    }
+
+    async fn bound(
+        &self,
+        method: AttestorKind,
+        identity: &[u8; 32],
+    ) -> Result<Option<BoundInstance>, StoreError> {
+        let known = self.state().first_uses.get(&(method.0, *identity)).cloned();
+        Ok(known)
+    }
+
+    async fn unbind(
+        &self,
+        method: AttestorKind,
+        identity: &[u8; 32],
+    ) -> Result<Option<BoundInstance>, StoreError> {
+        let mut state = self.state();
+        let bound = state.first_uses.remove(&(method.0, *identity));
+        if let Some(bound) = &bound {
+            state.sessions.retain(|_, session| !bound.has(session));
+        }
+        Ok(bound)
     }
 
     async fn sessions_of(

@@ -37,7 +37,7 @@ pub use cluster_config::{
     ClusterConfigStore, ConfigChange, ConfigEntry, ConfigOutcome, ConfigVersion,
     digest as config_digest,
 };
-pub use first_use::{BoundInstance, FirstUse, check_first_use};
+pub use first_use::{BoundInstance, FirstUse, check_first_use, first_use_hash};
 pub use join_tokens::{JoinTokenRecord, JoinTokenTaken, JoinTokens};
 pub use lifecycle::{Ban, BanError, Lifecycle, SessionRenewal, identity_hash};
 pub use measured_boot::{BootConflict, ImageRecord, MeasuredBoot, NodeBoot};

@@ -117,6 +117,7 @@ pub(super) const FIRST_USE_LOCKED: &str =
 pub(super) const PUT_FIRST_USE: &str = "INSERT INTO first_uses (method, identity, key, node, bound_at) \
     VALUES ($1, $2, $3, $4, $5) ON CONFLICT (method, identity) \
     DO UPDATE SET node = excluded.node WHERE first_uses.key = excluded.key";
+pub(super) const UNBIND: &str = "DELETE FROM first_uses WHERE method = $1 AND identity = $2";
 pub(super) const EVICT_NODE: &str = "DELETE FROM nodes WHERE ek_hash = $1";
 pub(super) const SESSION: &str = select_sessions!("WHERE id = $1");
 /// As [`NODE_PAGE`]. Sessions that have ended are purged within minutes, so that few rows are read in vain.
@@ -131,6 +132,9 @@ pub(super) const SESSIONS: &str = select_sessions!(
 pub(super) const SESSIONS_OF: &str = select_sessions!(
     "WHERE ek_hash = $1 AND expires_at > $2 AND revoked_at IS NULL ORDER BY issued_at DESC, id LIMIT $3"
 );
+/// All of a node, whether they have ended or not.
+pub(super) const SESSIONS_OF_NODE: &str = select_sessions!("WHERE ek_hash = $1");
+pub(super) const DELETE_SESSION: &str = "DELETE FROM sessions WHERE id = $1";
 pub(super) const KEPT_SESSIONS: &str = select_sessions!("ORDER BY issued_at DESC, id LIMIT $1");
 pub(super) const INSERT_SESSION: &str = "INSERT INTO sessions (id, login_id, cluster, policy, spiffe_id, ek_hash, attributes, issued_at, expires_at, \
         secret_sha256, reattest_at, renewal_nonce, renewal_basis, svid_key) \

@@ -195,6 +195,7 @@ fn every_act_has_an_event_of_its_kind() {
         "node.ban",
         "node.unban",
         "node.evict",
+        "node.unbind",
         "cluster.set",
         "cluster.rollback",
         "cluster.remove",

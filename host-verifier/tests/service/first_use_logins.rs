@@ -11,7 +11,9 @@ use assay_host_verifier::cloud::{CallError, CallErrorKind, Cloud, Known, Questio
 use assay_host_verifier::outside::{
     Error, ErrorKind, Fetch, KeySource, Outside, Request, Response,
 };
-use assay_host_verifier::store::{JoinTokenTaken, Store, node_without_tpm};
+use assay_host_verifier::store::{
+    JoinTokenTaken, Lifecycle as _, Store, first_use_hash, node_without_tpm,
+};
 use async_trait::async_trait;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair};
@@ -174,6 +176,34 @@ async fn an_instance_is_the_key_that_came_first_until_its_node_is_evicted() {
     let node = node_without_tpm(&session.spiffe_id);
     assert!(desk.store.evict_node(&node).await.unwrap());
     granted(again(&desk, &thief).await.login(&desk).await);
+    let answer = again(&desk, &own).await.login(&desk).await;
+    assert_eq!(denied(&answer), Some(DenyCode::REFUSED));
+}
+
+/// The refusal names the command for whoever reads the trail; the agent is told what it was told before.
+#[tokio::test]
+async fn who_is_refused_for_its_key_is_unbound_as_the_refusal_says() {
+    let google = Arc::new(Google::new());
+    let mut desk = desk(&google, true);
+    let read = google.token(&desk, "2589221140676718026");
+    let (mut own, mut anew) = (machine(&desk, &read).await, machine(&desk, &read).await);
+    let session = granted(own.login(&desk).await);
+    assert_eq!(denied(&anew.login(&desk).await), Some(DenyCode::REFUSED));
+    let detail = desk.last_denial();
+    let identity = "projects/7/instances/2589221140676718026";
+    let command = format!("`assay node evict --identity gcp_iit={identity}`");
+    assert!(detail.contains(&command), "{detail}");
+    let unbound = desk.store.unbind(GCP, &first_use_hash(identity)).await;
+    let node = node_without_tpm(&session.spiffe_id);
+    assert_eq!(unbound.unwrap().unwrap().node, node);
+    // The session with that key is over; the node and its identity are as they were.
+    let nonce = session.renewal.clone().unwrap().1;
+    let message = own.renew(&session, &nonce, &own.svid);
+    assert_eq!(
+        renewed(&desk, &message).await,
+        Err(DenyCode::LOGIN_REQUIRED)
+    );
+    granted(again(&desk, &anew).await.login(&desk).await);
     let answer = again(&desk, &own).await.login(&desk).await;
     assert_eq!(denied(&answer), Some(DenyCode::REFUSED));
 }

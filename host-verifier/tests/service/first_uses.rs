@@ -9,6 +9,10 @@ use assay_host_verifier::store::{
 
 use crate::stores::{at, conformance, login};
 
+fn sha256(key: &[u8]) -> [u8; 32] {
+    assay_host_verifier::crypto::sha256(&[key])
+}
+
 fn first(method: AttestorKind, instance: u8, key: u8) -> FirstUse {
     FirstUse {
         method,
@@ -44,6 +48,44 @@ async fn the_first_key_is_the_instances(store: Arc<dyn Store>) {
     assert_eq!(taken, refused);
     assert_eq!(store.node("b").await.unwrap(), None);
     assert_eq!(store.sessions(at(2000), 10).await.unwrap().len(), 2);
+}
+
+/// Two instances with one SPIFFE ID are one node to the store: one of them is unbound, with its own sessions.
+async fn an_instance_is_unbound_alone(store: Arc<dyn Store>) {
+    let of = |number: u8, instance: u8, key: &[u8]| {
+        let mut record = with(number, "a", instance, 0);
+        record.first_uses[0].key = sha256(key);
+        record.session.svid_key = Some(key.to_vec());
+        record
+    };
+    for (number, instance, key) in [(1, 1, b"one"), (2, 2, b"two"), (3, 1, b"one")] {
+        let stored = store.commit_login(&of(number, instance, key)).await;
+        assert_eq!(stored.unwrap(), Commit::Stored);
+    }
+    let method = AttestorKind::AWS_IID;
+    let bound = store.bound(method, &[1; 32]).await.unwrap().unwrap();
+    assert_eq!((bound.node.as_str(), bound.key), ("a", sha256(b"one")));
+    // Neither another method's of the same name, nor one that is not bound.
+    let gcp = AttestorKind::GCP_IIT;
+    assert_eq!(store.unbind(gcp, &[1; 32]).await.unwrap(), None);
+    assert_eq!(store.unbind(method, &[9; 32]).await.unwrap(), None);
+    assert_eq!(store.kept_sessions(10).await.unwrap().len(), 3);
+    let unbound = store.unbind(method, &[1; 32]).await.unwrap();
+    assert_eq!(unbound, Some(bound));
+    assert_eq!(store.bound(method, &[1; 32]).await.unwrap(), None);
+    assert_eq!(store.unbind(method, &[1; 32]).await.unwrap(), None);
+    let left = store.kept_sessions(10).await.unwrap();
+    let left: Vec<_> = left.iter().map(|session| &session.svid_key).collect();
+    assert_eq!(left, [&Some(b"two".to_vec())]);
+    assert!(store.node("a").await.unwrap().is_some());
+    // The other one is bound as it was; this one takes another key.
+    let taken = store.commit_login(&of(4, 2, b"six")).await.unwrap();
+    assert!(
+        matches!(taken, Commit::Refused(Conflict::BoundElsewhere { .. })),
+        "{taken:?}"
+    );
+    let anew = store.commit_login(&of(5, 1, b"six")).await.unwrap();
+    assert_eq!(anew, Commit::Stored);
 }
 
 /// As another policy, without `tofu`, or another cluster has it.
@@ -145,6 +187,7 @@ conformance! {
     the_first_key_is_the_instances,
     a_binding_holds_for_logins_that_bind_nothing,
     a_bound_key_must_be_held,
+    an_instance_is_unbound_alone,
     an_instance_is_its_methods,
     of_several_one_that_is_taken_is_enough,
     an_instance_goes_with_its_node,

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use assay_common::policy::AttestorKind;
 use assay_host_verifier::session::SessionId;
 use assay_host_verifier::store::{
-    ApiTokenRecord, ApiTokens, Authorities, AuthorityRecord, AuthorityStore, Ban,
+    ApiTokenRecord, ApiTokens, Authorities, AuthorityRecord, AuthorityStore, Ban, BoundInstance,
     ClusterConfigStore, Commit, ConfigChange, ConfigEntry, ConfigOutcome, ConfigVersion,
     ImageRecord, JoinTokenRecord, JoinTokenTaken, JoinTokens, Lifecycle, LoginRecord, MeasuredBoot,
     NodeBoot, NodeRecord, Paging, SessionRecord, SessionRenewal, StateKeyRecord, StateKeyStore,
@@ -314,6 +315,22 @@ impl<S: Seam> Lifecycle for SeamStore<S> {
 
     async fn ban_of(&self, ek_hash: &str) -> Result<Option<Ban>, StoreError> {
         self.inner.ban_of(ek_hash).await
+    }
+
+    async fn bound(
+        &self,
+        method: AttestorKind,
+        identity: &[u8; 32],
+    ) -> Result<Option<BoundInstance>, StoreError> {
+        self.inner.bound(method, identity).await
+    }
+
+    async fn unbind(
+        &self,
+        method: AttestorKind,
+        identity: &[u8; 32],
+    ) -> Result<Option<BoundInstance>, StoreError> {
+        self.inner.unbind(method, identity).await
     }
 
     async fn sessions_of(

@@ -4,6 +4,7 @@
 pub mod audit;
 pub mod bundle;
 pub mod clusters;
+pub mod identities;
 pub mod join_tokens;
 pub mod nodes;
 pub mod policies;
@@ -35,6 +36,7 @@ pub(super) fn all(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(nodes::list))
         .routes(routes!(nodes::show))
         .routes(routes!(nodes::bans))
+        .routes(routes!(identities::show))
         .routes(routes!(nodes::eks))
         .routes(routes!(nodes::ek))
         .routes(routes!(policies::list))
@@ -44,6 +46,7 @@ pub(super) fn all(state: &ApiState) -> OpenApiRouter<ApiState> {
     let operator = OpenApiRouter::new()
         .routes(routes!(sessions::revoke))
         .routes(routes!(nodes::evict))
+        .routes(routes!(identities::unbind))
         .routes(routes!(nodes::ban, nodes::unban))
         .routes(routes!(join_tokens::list))
         .routes(routes!(join_tokens::revoke))

@@ -1,10 +1,10 @@
 //! What operators did, as events of the class Entity Management (3004).
 //!
 //! ```text
-//!   ….create                       Create
-//!   ….set, .rollback, .ban, .unban  Update
-//!   ….revoke, .remove, .evict       Delete
-//!   anything else                   Other, with the action's name
+//!   ….create                                Create
+//!   ….set, .rollback, .ban, .unban, .unbind  Update
+//!   ….revoke, .remove, .evict                Delete
+//!   anything else                            Other, with the action's name
 //! ```
 //!
 //! The operator is the actor's user, by the token's id, the certificate's name or the user id; what it was done to is the entity.
@@ -24,7 +24,7 @@ const MAPPED: [&str; 9] = [
 fn activity(action: &str) -> (u64, &str) {
     match action.rsplit_once('.').map(|(_, verb)| verb) {
         Some("create") => (1, "Create"),
-        Some("set" | "rollback" | "ban" | "unban") => (3, "Update"),
+        Some("set" | "rollback" | "ban" | "unban" | "unbind") => (3, "Update"),
         Some("revoke" | "remove" | "evict") => (4, "Delete"),
         _ => (99, action),
     }

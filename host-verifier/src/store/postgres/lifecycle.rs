@@ -1,12 +1,13 @@
 //! Renewal, revocation and bans in PostgreSQL.
 
+use assay_common::policy::AttestorKind;
 use jiff::Timestamp;
 use sqlx::Connection;
 
 use super::{PostgresStore, within};
 use crate::session::SessionId;
-use crate::store::rows::{self, read_ban, read_session};
-use crate::store::{Ban, Lifecycle, SessionRecord, SessionRenewal, StoreError};
+use crate::store::rows::{self, read_ban, read_first_use, read_session};
+use crate::store::{Ban, BoundInstance, Lifecycle, SessionRecord, SessionRenewal, StoreError};
 
 #[async_trait::async_trait]
 impl Lifecycle for PostgresStore {
@@ -80,6 +81,66 @@ impl Lifecycle for PostgresStore {
                 .await?;
             held.done();
             row.as_ref().map(read_ban).transpose()
+        })
+        .await
+    }
+
+    async fn bound(
+        &self,
+        method: AttestorKind,
+        identity: &[u8; 32],
+    ) -> Result<Option<BoundInstance>, StoreError> {
+        within(async {
+            let mut held = self.connection().await?;
+            let row = sqlx::query(rows::FIRST_USE)
+                .bind(i64::from(method.0))
+                .bind(identity.as_slice())
+                .fetch_optional(&mut *held)
+                .await?;
+            held.done();
+            row.as_ref().map(read_first_use).transpose()
+        })
+        .await
+    }
+
+    async fn unbind(
+        &self,
+        method: AttestorKind,
+        identity: &[u8; 32],
+    ) -> Result<Option<BoundInstance>, StoreError> {
+        within(async {
+            let mut held = self.connection().await?;
+            let mut tx = held.begin().await?;
+            // A login that goes by the binding waits, or is stored and seen below.
+            let known = sqlx::query(rows::FIRST_USE_LOCKED)
+                .bind(i64::from(method.0))
+                .bind(identity.as_slice())
+                .fetch_optional(&mut *tx)
+                .await?;
+            let bound = known.as_ref().map(read_first_use).transpose()?;
+            if let Some(bound) = &bound {
+                let sessions = sqlx::query(rows::SESSIONS_OF_NODE)
+                    .bind(&bound.node)
+                    .fetch_all(&mut *tx)
+                    .await?;
+                for session in &sessions {
+                    let session = read_session(session)?;
+                    if bound.has(&session) {
+                        sqlx::query(rows::DELETE_SESSION)
+                            .bind(session.id.0.as_slice())
+                            .execute(&mut *tx)
+                            .await?;
+                    }
+                }
+                sqlx::query(rows::UNBIND)
+                    .bind(i64::from(method.0))
+                    .bind(identity.as_slice())
+                    .execute(&mut *tx)
+                    .await?;
+            }
+            tx.commit().await?;
+            held.done();
+            Ok(bound)
         })
         .await
     }

@@ -1,12 +1,13 @@
 //! Renewal, revocation and bans in SQLite.
 
+use assay_common::policy::AttestorKind;
 use jiff::Timestamp;
 
 use super::SqliteStore;
 use super::batch::{Write, Written};
 use crate::session::SessionId;
-use crate::store::rows::{self, read_ban, read_session};
-use crate::store::{Ban, Lifecycle, SessionRecord, SessionRenewal, StoreError};
+use crate::store::rows::{self, read_ban, read_first_use, read_session};
+use crate::store::{Ban, BoundInstance, Lifecycle, SessionRecord, SessionRenewal, StoreError};
 
 #[async_trait::async_trait]
 impl Lifecycle for SqliteStore {
@@ -50,6 +51,55 @@ impl Lifecycle for SqliteStore {
             .fetch_optional(&self.pool)
             .await?;
         row.as_ref().map(read_ban).transpose()
+    }
+
+    async fn bound(
+        &self,
+        method: AttestorKind,
+        identity: &[u8; 32],
+    ) -> Result<Option<BoundInstance>, StoreError> {
+        let row = sqlx::query(rows::FIRST_USE)
+            .bind(i64::from(method.0))
+            .bind(identity.as_slice())
+            .fetch_optional(&self.pool)
+            .await?;
+        row.as_ref().map(read_first_use).transpose()
+    }
+
+    async fn unbind(
+        &self,
+        method: AttestorKind,
+        identity: &[u8; 32],
+    ) -> Result<Option<BoundInstance>, StoreError> {
+        let mut tx = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let known = sqlx::query(rows::FIRST_USE)
+            .bind(i64::from(method.0))
+            .bind(identity.as_slice())
+            .fetch_optional(&mut *tx)
+            .await?;
+        let Some(bound) = known.as_ref().map(read_first_use).transpose()? else {
+            return Ok(None);
+        };
+        let sessions = sqlx::query(rows::SESSIONS_OF_NODE)
+            .bind(&bound.node)
+            .fetch_all(&mut *tx)
+            .await?;
+        for session in &sessions {
+            let session = read_session(session)?;
+            if bound.has(&session) {
+                sqlx::query(rows::DELETE_SESSION)
+                    .bind(session.id.0.as_slice())
+                    .execute(&mut *tx)
+                    .await?;
+            }
+        }
+        sqlx::query(rows::UNBIND)
+            .bind(i64::from(method.0))
+            .bind(identity.as_slice())
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        Ok(Some(bound))
     }
 
     async fn sessions_of(

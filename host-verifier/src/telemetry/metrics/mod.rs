@@ -53,6 +53,7 @@ pub const ROUTES: &[&str] = &[
     "/v1/nodes/{id}",
     "/v1/nodes/{id}/ban",
     "/v1/bans",
+    "/v1/identities",
     "/v1/eks",
     "/v1/eks/{id}",
     "/v1/tokens",

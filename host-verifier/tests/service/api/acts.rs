@@ -5,10 +5,11 @@ use std::io;
 use std::path::Path;
 use std::task::Poll;
 
+use assay_common::policy::AttestorKind;
 use assay_host_verifier::api::auth::acts::PER_WINDOW;
 use assay_host_verifier::api::document;
 use assay_host_verifier::audit::{self, AuditLog, Disk};
-use assay_host_verifier::store::{ApiTokens, Role};
+use assay_host_verifier::store::{ApiTokens, Commit, FirstUse, Role, Store as _, first_use_hash};
 use axum::Router;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
@@ -109,12 +110,24 @@ async fn every_operation_that_changes_something_leaves_one_record_of_who_did_wha
         assert_eq!(record["time"], "2026-01-01T00:00:00Z");
         let actor = json!({"kind": "token", "id": token[0].id, "name": "test", "role": "admin"});
         assert_eq!(record["actor"], actor);
-        done.insert((method.to_owned(), template.to_owned()));
+        let (path, _) = template.split_once('?').unwrap_or((template, ""));
+        done.insert((method.to_owned(), path.to_owned()));
         expected.push(action.to_owned());
         (answer, record.clone())
     };
     let session = hex::encode(opened.session_id);
     let config = "/v1/clusters/{id}/config";
+    let instance = "aws:aws:123456789012:eu-west-1:i-0123456789abcdef0";
+    let mut bound = crate::stores::login(9, "instance");
+    bound.first_uses.push(FirstUse {
+        method: AttestorKind::AWS_IID,
+        identity: first_use_hash(instance),
+        key: [7; 32],
+        held: true,
+        binds: true,
+    });
+    let stored = office.api.desk.store.commit_login(&bound).await;
+    assert_eq!(stored.unwrap(), Commit::Stored);
     let set = |digit: char| Some(json!({"documents": [{"text": one_hash(digit)}]}));
     change(
         "DELETE",
@@ -154,6 +167,16 @@ async fn every_operation_that_changes_something_leaves_one_record_of_who_did_wha
         ("node", &ek),
     )
     .await;
+    let (_, record) = change(
+        "DELETE",
+        "/v1/identities?method=aws_iid&identity={id}",
+        instance,
+        None,
+        "node.unbind",
+        ("node", "instance"),
+    )
+    .await;
+    assert_eq!(record["detail"], format!("aws_iid={instance}"));
     let wanted = Some(json!({"name": "ci", "role": "viewer"}));
     let (made, record) = change(
         "POST",

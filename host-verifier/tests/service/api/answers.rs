@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
+use assay_common::policy::AttestorKind;
 use assay_host_verifier::audit::{self, AuditLog};
-use assay_host_verifier::store::Role;
+use assay_host_verifier::store::{Commit, FirstUse, Role, Store as _, first_use_hash};
 use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
@@ -171,6 +172,17 @@ async fn every_answer_is_as_the_document_says() {
     let record: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
     let login = record["login_id"].as_str().unwrap().to_owned();
     let (ek, nobody) = (tpm.ek_hash(), "0".repeat(64));
+    let instance = "aws:aws:123456789012:eu-west-1:i-0123456789abcdef0";
+    let mut bound = crate::stores::login(200, &"ab".repeat(32));
+    bound.first_uses.push(FirstUse {
+        method: AttestorKind::AWS_IID,
+        identity: first_use_hash(instance),
+        key: [7; 32],
+        held: true,
+        binds: true,
+    });
+    let stored = api.desk.store.commit_login(&bound).await.unwrap();
+    assert_eq!(stored, Commit::Stored);
     let mut office = Office {
         router: api.router(),
         answers: Vec::new(),
@@ -225,6 +237,10 @@ async fn every_answer_is_as_the_document_says() {
         ("/v1/nodes", "/v1/nodes".to_owned()),
         ("/v1/nodes/{id}", format!("/v1/nodes/{ek}")),
         ("/v1/bans", "/v1/bans".to_owned()),
+        (
+            "/v1/identities",
+            format!("/v1/identities?method=aws_iid&identity={instance}"),
+        ),
         ("/v1/eks", "/v1/eks".to_owned()),
         ("/v1/eks/{id}", format!("/v1/eks/{ek}")),
         ("/v1/policies", "/v1/policies".to_owned()),
@@ -268,6 +284,18 @@ async fn every_answer_is_as_the_document_says() {
     for _ in 0..2 {
         office.ask(delete, all, ("", vec![])).await;
     }
+    let unbind = format!("/v1/identities?method=aws_iid&identity={instance}");
+    for path in [
+        "/v1/identities?method=aws_iid",
+        "/v1/identities?method=strange&identity=a",
+        "/v1/identities?method=aws_iid&identity=",
+        &unbind,
+        &unbind,
+    ] {
+        let delete = ("DELETE", "/v1/identities", path);
+        office.ask(delete, all, ("", vec![])).await;
+    }
+    office.get("/v1/identities", &unbind, all).await;
     let tokens = ("/v1/tokens", "/v1/tokens");
     for sent in [
         json!({"name": "ci", "role": "viewer", "ttlSeconds": 600}),

@@ -1,5 +1,9 @@
 //! What commands say and do.
 
+use assay_common::policy::AttestorKind;
+use assay_host_verifier::store::{
+    Commit, FirstUse, SQLITE_FILE, SqliteStore, Store as _, first_use_hash,
+};
 use serde_json::{Value, json};
 
 use super::Office;
@@ -341,4 +345,83 @@ fn what_is_changed_over_the_api_is_changed_and_recorded_as_the_tokens_doing() {
         ]
     );
     assert!(!office.service.stop().contains(token));
+}
+
+/// An instance that its first login has bound, as the service would store it.
+fn bind(office: &Office, number: u8, identity: &str) {
+    let mut record = crate::stores::login(number, "instance");
+    record.first_uses.push(FirstUse {
+        method: AttestorKind::AWS_IID,
+        identity: first_use_hash(identity),
+        key: [7; 32],
+        held: true,
+        binds: true,
+    });
+    let path = office.site.path("data").join(SQLITE_FILE);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let store = SqliteStore::open(&path).await.unwrap();
+        let stored = store.commit_login(&record).await.unwrap();
+        assert_eq!(stored, Commit::Stored);
+        store.close().await;
+    });
+}
+
+#[test]
+fn an_instance_is_shown_and_unbound_by_what_its_method_calls_it() {
+    let office = Office::new(&[&FakeTpm::new()]);
+    let instance = "aws:aws:123456789012:eu-west-1:i-0123456789abcdef0";
+    let whom = format!("aws_iid={instance}");
+    let (show, evict) = (
+        ["node", "show", "--identity", &whom],
+        ["node", "evict", "--identity", &whom],
+    );
+    let over = |arguments: &[&str]| office.json(arguments);
+    let beside = |arguments: &[&str]| office.site.json(arguments);
+    for (number, json) in [(1, &over as &dyn Fn(&[&str]) -> Value), (2, &beside)] {
+        bind(&office, number, instance);
+        let shown = json(&show);
+        assert_eq!(
+            (&shown["method"], &shown["identity"]),
+            (&json!("aws_iid"), &json!(instance))
+        );
+        assert_eq!(shown["bound"]["node"], "instance");
+        assert_eq!(shown["bound"]["key"], "07".repeat(32));
+        assert_eq!(shown["ban"], Value::Null);
+        assert_eq!(json(&evict), json!({"evicted": whom}));
+    }
+    // What is not bound can be banned, and is shown so.
+    for refused in [
+        office.over(&show),
+        office.over(&evict),
+        office.beside(&show),
+        office.beside(&evict),
+    ] {
+        let told = text(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(1), "{told}");
+        assert!(
+            told.contains(&format!("no key is bound to {whom}")),
+            "{told}"
+        );
+        assert!(
+            told.contains("hint: only policies with `tofu` bind"),
+            "{told}"
+        );
+    }
+    let ban = ["node", "ban", "--identity", &whom, "--reason", "stolen"];
+    office.json(&ban);
+    for shown in [over(&show), beside(&show)] {
+        assert_eq!(shown["bound"], Value::Null);
+        assert_eq!(shown["ban"]["reason"], format!("{whom}: stolen"));
+    }
+    let listed = office.json(&["audit", "list"]);
+    let acts = listed.as_array().unwrap().iter();
+    let unbound = acts.filter(|act| act["action"] == "node.unbind");
+    let unbound: Vec<_> = unbound
+        .map(|act| (&act["target"]["id"], &act["detail"]))
+        .collect();
+    assert_eq!(unbound, [(&json!("instance"), &json!(whom)); 2]);
 }
