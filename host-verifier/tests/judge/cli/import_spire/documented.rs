@@ -1,5 +1,7 @@
 //! What SPIRE documents, plugin by plugin.
 
+use std::path::Path;
+
 use serde_json::json;
 
 use super::{agent, all_is_known, carried, checked, config, document, left, notes, server};
@@ -372,29 +374,32 @@ fn a_plugin_that_is_switched_off_is_not_carried_over() {
     assert!(why.contains("no counterpart"), "{why}");
 }
 
-/// One agent with every method. The agent's own tests read what comes of it, and build each method.
+/// Agents with every method between them. The agent's own tests read what comes of them, and build each method.
 #[test]
 fn an_agent_reads_what_is_imported_for_it() {
-    let imported = agent(
-        "NodeAttestor \"aws_iid\" { plugin_data { timeout = \"1h\", max_retries = 5, retry_delay = \"1s\", ec2_metadata_endpoint = \"http://169.254.169.254\" } }\n\
+    let clouds = "NodeAttestor \"aws_iid\" { plugin_data { timeout = \"1h\", max_retries = 5, retry_delay = \"1s\", ec2_metadata_endpoint = \"http://169.254.169.254\" } }\n\
          NodeAttestor \"gcp_iit\" { plugin_data { identity_token_host = \"metadata.google.internal\", service_account = \"default\" } }\n\
          NodeAttestor \"azure_msi\" { plugin_data { resource_id = \"http://example.org/app/\" } }\n\
          NodeAttestor \"azure_imds\" { plugin_data { tenant_domain = \"example.onmicrosoft.com\" } }\n\
-         NodeAttestor \"k8s_psat\" { plugin_data { cluster = \"east\" } }\n\
-         NodeAttestor \"x509pop\" { plugin_data { private_key_path = \"k.pem\", certificate_path = \"c.pem\" } }\n\
+         NodeAttestor \"k8s_psat\" { plugin_data { cluster = \"east\" } }\n";
+    let keys = "NodeAttestor \"x509pop\" { plugin_data { private_key_path = \"k.pem\", certificate_path = \"c.pem\" } }\n\
          NodeAttestor \"sshpop\" { plugin_data {} }\n\
          NodeAttestor \"tpm_devid\" { plugin_data { devid_cert_path = \"c\", devid_pub_path = \"p\", devid_priv_path = \"q\" } }\n\
          NodeAttestor \"http_challenge\" { plugin_data { port = 8080, advertised_port = 80 } }\n\
          NodeAttestor \"join_token\" { plugin_data {} }\n\
-         NodeAttestor \"tpm\" { plugin_data { tpm_path = \"/dev/tpmrm0\" } }\n\
-         KeyManager \"disk\" { plugin_data { directory = \"/var/keys\" } }",
-    );
-    let documents = imported["documents"].as_array().unwrap();
-    let text = documents[0]["text"].as_str().unwrap();
-    let golden = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../host-agent/testdata/imported-from-spire.yaml");
-    if std::env::var_os("ASSAY_OVERWRITE").is_some() {
-        std::fs::write(&golden, text).unwrap();
+         NodeAttestor \"tpm\" { plugin_data { tpm_path = \"/dev/tpmrm0\" } }\n";
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../host-agent/testdata");
+    for (name, methods) in [("clouds", clouds), ("keys", keys)] {
+        let imported = agent(&format!(
+            "{methods}KeyManager \"disk\" {{ plugin_data {{ directory = \"/var/keys\" }} }}"
+        ));
+        let documents = imported["documents"].as_array().unwrap();
+        let text = documents[0]["text"].as_str().unwrap();
+        let golden = folder.join(format!("imported-from-spire/{name}.yaml"));
+        if std::env::var_os("ASSAY_OVERWRITE").is_some() {
+            std::fs::write(&golden, text).unwrap();
+        }
+        let read = std::fs::read_to_string(&golden).unwrap_or_default();
+        assert_eq!(read, text, "{name}");
     }
-    assert_eq!(std::fs::read_to_string(&golden).unwrap_or_default(), text);
 }
