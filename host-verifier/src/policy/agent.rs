@@ -11,6 +11,7 @@
 
 use assay_common::identity::ClusterName;
 use assay_common::policy::{AttestorKind, AttestorSet};
+use assay_common::protocol::message::MAX_ITEMS;
 use core::fmt;
 
 use schemars::JsonSchema;
@@ -168,6 +169,10 @@ impl AgentDocument {
                 );
             }
             seen = seen.with(kind);
+            if offers.len() == MAX_ITEMS {
+                return Err(error(format!("more than {MAX_ITEMS} methods"), at)
+                    .hint("offer those that a policy of the cluster asks for"));
+            }
             check_settings(
                 file,
                 (kind, at),

@@ -402,6 +402,28 @@ fn an_agents_method_has_the_settings_of_its_document_and_no_others() {
     }
 }
 
+/// A message has room for so many, and the agent refuses more.
+#[test]
+fn an_agent_offers_eight_methods_at_most() {
+    let eight = "aws_iid, gcp_iit, azure_imds, http_dns, ssh_pop, tpm_ek, tpm_quote, aws_token";
+    let check = |names: &str| {
+        let offers: Vec<_> = names
+            .split(", ")
+            .map(|name| format!("{{type: {name}}}"))
+            .collect();
+        let offers = offers.join(", ");
+        check_text(
+            format!("agent: {{auth: {{clusterId: lab, attestors: [{offers}]}}}}\n"),
+            &[],
+        )
+    };
+    let run = check(eight);
+    assert_eq!(run.status, 0, "{}", run.stderr);
+    let run = check(&format!("{eight}, azure_msi"));
+    assert_eq!(run.status, 2, "{}", run.stdout);
+    assert!(run.stderr.contains("more than 8 methods"), "{}", run.stderr);
+}
+
 #[test]
 fn policies_are_described_by_their_rules() {
     let run = check_text(
