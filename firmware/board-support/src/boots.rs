@@ -58,6 +58,8 @@ impl<P: Platform> Platform for Counting<P> {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::indexing_slicing, reason = "tests")]
+
     use embedded_storage::nor_flash::{
         ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash,
     };

@@ -6,7 +6,7 @@ use super::{COMMAND_MAX, DurationClass, Tpm, TpmError, TpmTransport};
 
 const SELF_TEST: Op = Op::new(0x143, DurationClass::Crypto);
 
-const _: () = assert!(HEADER + 1 <= COMMAND_MAX - MAKING_ROOM);
+const _: () = assert!(HEADER < COMMAND_MAX - MAKING_ROOM);
 
 impl<T: TpmTransport> Tpm<T> {
     /// `TPM2_SelfTest` (10.2) of everything, tested before or not. A TPM may test in the background:
