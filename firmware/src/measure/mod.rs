@@ -39,6 +39,9 @@ use crate::tpm::{Start, Tpm, TpmError, TpmTransport};
 /// Bytes of a node's log: a boot loader, an image and the boot, each for two banks.
 pub const LOG_LEN: usize = 704;
 
+/// Bytes of the longest PCR here.
+const MAX_DIGEST: usize = 48;
+
 /// An image in flash.
 #[derive(Clone, Copy, Debug)]
 pub struct Measurable<'i> {
@@ -106,6 +109,11 @@ pub struct MeasuredBoot<'i> {
     log: EventLog<LOG_LEN>,
     /// How many of this boot's own records are in it.
     written: u8,
+    /// What the PCR of the log's last record held before it. By a pointer, so that only images behind a boot loader have the
+    /// log's reader in their flash: no other record of ours is extended into a PCR that has one already.
+    before: fn(&[u8], PcrBank) -> [u8; MAX_DIGEST],
+    /// What that record had extended.
+    last: Option<Digests>,
     state: State,
 }
 
@@ -119,6 +127,8 @@ impl<'i> MeasuredBoot<'i> {
             boots,
             log: EventLog::new(),
             written: 0,
+            before: |_, _| [0; MAX_DIGEST],
+            last: None,
             state: State::Fresh,
         }
     }
@@ -130,6 +140,7 @@ impl<'i> MeasuredBoot<'i> {
     pub fn after(log: &[u8], image: Measurable<'i>, boots: Option<u32>) -> Result<Self, LogError> {
         Ok(Self {
             log: EventLog::resume(log)?,
+            before: before_last,
             ..Self::new(image, boots)
         })
     }
@@ -236,6 +247,7 @@ impl<'i> MeasuredBoot<'i> {
                 return Ok(());
             };
             self.written += 1;
+            self.last = Some(digests);
             self.state = State::Extending(at);
             extend(tpm, index, &digests)?;
         }
@@ -248,27 +260,71 @@ impl<'i> MeasuredBoot<'i> {
     /// says, in each bank.
     #[inline(never)]
     fn settle<T: TpmTransport>(&mut self, tpm: &mut Tpm<T>) -> Result<(), MeasureError> {
-        // It is our own, so this is no error that happens.
-        let Ok(log) = Log::parse(self.log.bytes()) else {
+        let index = if self.written > 1 {
+            BOOT_PCR
+        } else {
+            IMAGE_PCR
+        };
+        let Some(last) = &self.last else {
             return Ok(());
         };
-        for bank in [PcrBank::Sha256, PcrBank::Sha384] {
-            let Some(step) = last_step(&log, bank) else {
-                continue;
-            };
-            let mut value = [0; 48];
-            let ask = [PcrSelection::new(bank.alg(), step.pcr.mask())];
+        let sha384 = last.sha384.as_ref();
+        for (bank, digest) in [
+            (PcrBank::Sha256, Some(&last.sha256[..])),
+            (PcrBank::Sha384, sha384.map(|digest| &digest[..])),
+        ] {
+            let Some(digest) = digest else { continue };
+            let mut value = [0; MAX_DIGEST];
+            let ask = [PcrSelection::new(bank.alg(), index.mask())];
             let len = tpm.pcr_read(&ask, &mut value)?.len;
             let held = value.get(..len).unwrap_or_default();
-            if held == step.before() {
-                tpm.pcr_extend(step.pcr, bank.alg(), step.digest)?;
-            } else if held != step.after() {
+            let before = (self.before)(self.log.bytes(), bank);
+            let before = before.get(..bank.digest_len()).unwrap_or_default();
+            if held == before {
+                tpm.pcr_extend(index, bank.alg(), digest)?;
+                continue;
+            }
+            let is_after = is_digest(bank, held, before, digest);
+            if !is_after {
                 warning!("a PCR holds what was not measured: start node and TPM together");
-                self.state = State::Lost(Some(step.pcr));
-                return Err(MeasureError::Foreign(step.pcr));
+                self.state = State::Lost(Some(index));
+                return Err(MeasureError::Foreign(index));
             }
         }
         Ok(())
+    }
+}
+
+/// Behind a boot loader: its records and ours lead to it.
+fn before_last(log: &[u8], bank: PcrBank) -> [u8; MAX_DIGEST] {
+    let mut before = [0; MAX_DIGEST];
+    // It is our own, so it can be read.
+    let log = Log::parse(log).ok();
+    if let Some(step) = log.and_then(|log| last_step(&log, bank)) {
+        for (to, from) in before.iter_mut().zip(step.before()) {
+            *to = *from;
+        }
+    }
+    before
+}
+
+/// By the sessions' hash, which is in the flash already.
+#[cfg(feature = "secure-bus")]
+fn is_digest(bank: PcrBank, held: &[u8], before: &[u8], digest: &[u8]) -> bool {
+    let hash = crate::crypto::hash::Hash::of(bank.alg());
+    hash.is_some_and(|hash| hash.digest(&[before, digest]).is(held))
+}
+
+#[cfg(not(feature = "secure-bus"))]
+fn is_digest(bank: PcrBank, held: &[u8], before: &[u8], digest: &[u8]) -> bool {
+    use sha2::{Digest, Sha256, Sha384};
+    fn of<D: Digest>(before: &[u8], digest: &[u8], held: &[u8]) -> bool {
+        let hash = D::new().chain_update(before).chain_update(digest);
+        hash.finalize().as_slice() == held
+    }
+    match bank {
+        PcrBank::Sha256 => of::<Sha256>(before, digest, held),
+        PcrBank::Sha384 => of::<Sha384>(before, digest, held),
     }
 }
 

@@ -61,9 +61,17 @@ pub struct TpmEvidence<T> {
     selections: quote::Selections,
     start: Option<Start>,
     /// What was booted, on a node that measures it.
-    boot: Option<MeasuredBoot<'static>>,
+    boot: Option<Measuring<T>>,
     #[cfg(feature = "host")]
     devid: Option<crate::keys::DevidKey>,
+}
+
+/// A measurement, and how it is made: by pointers, so that an image that measures nothing has nothing of it in its flash.
+#[derive(Debug)]
+struct Measuring<T> {
+    boot: MeasuredBoot<'static>,
+    at_login: fn(&mut MeasuredBoot<'static>, &mut Tpm<T>, Start) -> Result<(), MeasureError>,
+    check: fn(&mut MeasuredBoot<'static>, &mut Tpm<T>) -> Result<(), MeasureError>,
 }
 
 /// Why there is no proof.
@@ -132,7 +140,11 @@ impl<T: TpmTransport> TpmEvidence<T> {
     #[must_use]
     pub fn measuring(self, boot: MeasuredBoot<'static>) -> Self {
         Self {
-            boot: Some(boot),
+            boot: Some(Measuring {
+                boot,
+                at_login: MeasuredBoot::at_login,
+                check: MeasuredBoot::check,
+            }),
             ..self
         }
     }
@@ -199,8 +211,7 @@ impl<T: TpmTransport> TpmEvidence<T> {
     /// Has what was booted measured, on a node that measures it: through the session, where there is one.
     fn measure(&mut self) -> Result<(), ProofError> {
         match (&mut self.boot, self.start) {
-            (Some(boot), Some(start)) => boot
-                .at_login(&mut self.tpm, start)
+            (Some(own), Some(start)) => (own.at_login)(&mut own.boot, &mut self.tpm, start)
                 .map_err(ProofError::of_measurement),
             _ => Ok(()),
         }
@@ -319,9 +330,9 @@ impl<T: TpmTransport> EvidenceSource for TpmEvidence<T> {
         out: &mut MessageWriter<'_>,
     ) -> Result<(), EvidenceError> {
         let as_it_was = match &mut self.boot {
-            Some(boot) => boot
-                .check(&mut self.tpm)
-                .map_err(ProofError::of_measurement),
+            Some(own) => {
+                (own.check)(&mut own.boot, &mut self.tpm).map_err(ProofError::of_measurement)
+            }
             None => Ok(()),
         };
         let quoted = as_it_was.and_then(|()| self.quote_selected(qualifying_data, out));

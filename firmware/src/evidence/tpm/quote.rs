@@ -12,7 +12,6 @@ use super::{ProofError, TpmEvidence};
 use crate::evidence::{EvidenceError, Request};
 use crate::keys::quote;
 use crate::link::BlobSink;
-use crate::measure::MeasuredBoot;
 use crate::tpm::TpmTransport;
 
 /// What was last asked to be quoted, in this order.
@@ -52,7 +51,7 @@ impl<T: TpmTransport> TpmEvidence<T> {
         if let Ok(quote) = self.tpm.last_attested() {
             self.quoted = Sha256::digest(quote.attest).into();
         }
-        let log = self.boot.as_ref().and_then(MeasuredBoot::log);
+        let log = self.boot.as_ref().and_then(|own| own.boot.log());
         if let Some(log) = log.filter(|_| request.version >= LOG_SINCE) {
             send(log, blobs)?.write_fields(out);
         }
