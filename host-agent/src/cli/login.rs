@@ -188,6 +188,11 @@ fn text(logged_in: &LoggedIn) -> String {
             None => "svid:      none".to_owned(),
         },
         format!("server:    {}", logged_in.server),
+        // A node is not told what it was found to be.
+        format!(
+            "on the verifier, with its attributes: assay session show {} --config assayd.yaml",
+            logged_in.session_id
+        ),
     ];
     for LeftOut {
         method,
