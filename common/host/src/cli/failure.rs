@@ -15,7 +15,8 @@ pub struct Failure {
     status: u8,
     message: String,
     hint: Option<String>,
-    beside: Option<Beside>,
+    // Boxed: a failure is what every command may return, and few have this.
+    beside: Option<Box<Beside>>,
 }
 
 /// What else was found out, when it had failed.
@@ -75,7 +76,7 @@ impl Failure {
     #[must_use]
     pub fn beside(self, name: &'static str, json: serde_json::Value, lines: Vec<String>) -> Self {
         Self {
-            beside: Some(Beside { name, json, lines }),
+            beside: Some(Box::new(Beside { name, json, lines })),
             ..self
         }
     }
