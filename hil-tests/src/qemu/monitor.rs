@@ -9,6 +9,18 @@ use crate::board::{cargo, workspace_root};
 /// Package and binary.
 const PROGRAM: &str = "assay-log-monitor";
 
+/// Whether it was built before, so that building it takes no time that somebody should be told of.
+#[must_use]
+pub fn is_built() -> bool {
+    target().join("debug").join(PROGRAM).is_file()
+}
+
+/// A target folder of its own: the build that runs this test may hold the lock of the usual one.
+fn target() -> PathBuf {
+    std::env::var_os("ASSAY_MONITOR_TARGET_DIR")
+        .map_or_else(|| workspace_root().join("target/monitor"), PathBuf::from)
+}
+
 /// Builds the monitor and returns its path. cargo runs once per process.
 ///
 /// # Errors
@@ -19,9 +31,7 @@ pub fn build() -> Result<PathBuf, QemuError> {
     if let Some(program) = built.as_ref() {
         return Ok(program.clone());
     }
-    // A target folder of its own: the build that runs this test may hold the lock of the usual one.
-    let target = std::env::var_os("ASSAY_MONITOR_TARGET_DIR")
-        .map_or_else(|| workspace_root().join("target/monitor"), PathBuf::from);
+    let target = target();
     let status = cargo()
         .args(["build", "--quiet", "--locked", "-p", PROGRAM])
         .env("CARGO_TARGET_DIR", &target)

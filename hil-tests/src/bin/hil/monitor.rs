@@ -62,6 +62,9 @@ pub(crate) struct Monitor {
 }
 
 pub(crate) fn run(monitor: &Monitor) -> Result<()> {
+    if !monitor::is_built() {
+        eprintln!("building the decoder of the log (the first time: a minute)");
+    }
     let program = monitor::build()?;
     let mut command = Command::new(&program);
     monitor.options(&mut command);

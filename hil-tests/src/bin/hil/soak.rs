@@ -34,7 +34,7 @@ impl ValueEnum for Named {
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Logins that must succeed
-    #[arg(default_value_t = 10_000)]
+    #[arg(default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
     logins: u64,
     /// Where the random numbers begin; the same seed gives the same faults
     #[arg(long, default_value_t = 1)]

@@ -170,7 +170,7 @@ impl Live {
             }
         }
         bail!(
-            "no login within {limit:?}; the line saw: {}",
+            "no decision within {limit:?}; the line saw: {}",
             self.tap.summary()
         );
     }

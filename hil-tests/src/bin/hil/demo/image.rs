@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use assay_hil_tests::board::{self, Profile};
+use assay_hil_tests::board::{self, Profile, symbol_address};
 use assay_hil_tests::manufacture::{Recipe, cache};
 use assay_hil_tests::scenario::live::{Live, Options, Reference, VerifierEvent};
 use assay_hil_tests::scenario::loopback;
 use serde_json::{Value, json};
 
-use super::{Demo, LOGIN_LIMIT, default_board, tell};
+use super::{Demo, LOGIN_LIMIT, chosen, tell};
 
 /// What the board boots.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -51,15 +51,19 @@ pub(super) fn run(demo: &Demo, booted: Booted) -> Result<()> {
             println!("{text}");
         }
     };
-    let board = match &demo.board {
-        Some(name) => board::find(name)?,
-        None => default_board()?,
-    };
+    let board = chosen(demo)?;
     say(&format!(
         "building boards/{} for {}",
         board.name, board.manifest.target
     ));
     let built = board::build(&board, Profile::Firmware)?;
+    // Those that hash themselves say where they begin.
+    if symbol_address(&built, "_image_start")?.is_none() {
+        bail!(
+            "boards/{} does not measure what it boots\nhint: stm32f405 and stm32l476 do; docs/measured-boot.md says what a board needs for it",
+            board.name
+        );
+    }
     let folder = tempfile::Builder::new().prefix("assay-").tempdir()?;
     let tpm = cache::copy(&Recipe::with([demo.ek]), &folder.path().join("made"))?;
     let version = env!("CARGO_PKG_VERSION").to_owned();
@@ -68,7 +72,7 @@ pub(super) fn run(demo: &Demo, booted: Booted) -> Result<()> {
         say("nothing is registered at the verifier");
     } else {
         say(&format!(
-            "assay image register {} --name {} --version {version}",
+            "assay image register {} --erased 00 --name {} --version {version}",
             file_name(&built),
             board.name
         ));

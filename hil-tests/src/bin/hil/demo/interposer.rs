@@ -97,7 +97,7 @@ fn show(report: &Report) {
 fn outcome(report: &Report) -> String {
     match report.verdict {
         Verdict::Node(code) => format!("defeated: the node gave up with {code}"),
-        Verdict::Verifier(code) => format!("defeated: the verifier refused with {code}"),
+        Verdict::Verifier(code) => format!("defeated: the verifier's word is {code}"),
         Verdict::Harmless => {
             "harmless: the session is the one of a node without an attacker".into()
         }

@@ -74,10 +74,7 @@ pub(crate) fn run(demo: &Demo) -> Result<()> {
             println!("{text}");
         }
     };
-    let board = match &demo.board {
-        Some(name) => board::find(name)?,
-        None => default_board()?,
-    };
+    let board = chosen(demo)?;
     say(&format!(
         "building boards/{} for {}",
         board.name, board.manifest.target
@@ -177,6 +174,24 @@ fn fill(document: &mut Value, name: &str, value: Option<Value>) {
     }
 }
 
+/// The board that is asked for, if QEMU can run it: said before anything is built.
+fn chosen(demo: &Demo) -> Result<Board> {
+    let Some(name) = &demo.board else {
+        return default_board();
+    };
+    let board = board::find(name)?;
+    if board.manifest.qemu.is_none() {
+        let all = board::all()?.into_iter();
+        let emulated = all.filter(|board| board.manifest.qemu.is_some());
+        let names: Vec<_> = emulated.map(|board| board.name).collect();
+        bail!(
+            "QEMU cannot run boards/{name}\nhint: it can run {}; boards/{name}/README.md says how to flash the real one",
+            names.join(", ")
+        );
+    }
+    Ok(board)
+}
+
 /// The board that is flashed to hardware, or, in a QEMU that cannot load the overlay, the one that needs none.
 fn default_board() -> Result<Board> {
     let board = board::find(BOARD)?;
@@ -224,7 +239,7 @@ fn steps(frames: &[Seen], commands: Option<&[CommandEvent]>) -> Vec<Step> {
     let bounds = [
         (
             "boot",
-            "start-up, TPM start, nonce: until the hello",
+            "start-up, TPM start, guarded session, measurement: until the hello",
             "hello",
             1,
         ),
@@ -236,7 +251,7 @@ fn steps(frames: &[Seen], commands: Option<&[CommandEvent]>) -> Vec<Step> {
         ),
         (
             "identity",
-            "EK with its certificate, AK, SVID key: until the first proofs",
+            "EK certificate, AK, SVID key: until the first proofs",
             "proofs",
             1,
         ),
@@ -285,17 +300,21 @@ fn steps(frames: &[Seen], commands: Option<&[CommandEvent]>) -> Vec<Step> {
     steps
 }
 
-/// Which step a TPM command belongs to: the nonce ends the start, the policy session begins the proof.
+/// Which step a TPM command belongs to. The start ends with the last of what it may draw and extend, and the proof begins with the
+/// policy's session: the one that is started last before its secret is asked for, since another guards the bus from the start on.
 fn step_of(commands: &[CommandEvent], command: &CommandEvent) -> &'static str {
-    let number = |name: &str| {
-        commands
-            .iter()
-            .find(|c| c.name == name)
-            .map_or(u32::MAX, |c| c.n)
+    let last = |names: &[&str], before: u32| {
+        let those = commands.iter().filter(|c| c.n < before);
+        let mut those = those.rev().filter(|c| names.contains(&c.name.as_str()));
+        those.next().map(|c| c.n)
     };
-    if command.n <= number("GetRandom") {
+    let secret = commands.iter().find(|c| c.name == "PolicySecret");
+    let secret = secret.map_or(u32::MAX, |c| c.n);
+    let proof = last(&["StartAuthSession"], secret).unwrap_or(u32::MAX);
+    let boot = last(&["GetRandom", "PCR_Extend"], proof);
+    if boot.is_some_and(|boot| command.n <= boot) {
         "boot"
-    } else if command.n < number("StartAuthSession") {
+    } else if command.n < proof {
         "identity"
     } else {
         "proof"
@@ -398,4 +417,49 @@ fn show(document: &Value, steps: &[Step]) -> Result<()> {
         elapsed.unwrap_or_default()
     );
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use assay_hil_tests::qemu::CommandEvent;
+
+    use super::step_of;
+
+    /// The commands of a login, and how many of them come before the hello, and before the policy's session.
+    const LOGINS: [(&str, usize, usize); 2] = [
+        (
+            "Startup GetCapability CreatePrimary GetRandom StartAuthSession GetRandom ReadClock PCR_Read PCR_Extend \
+             PCR_Extend ReadPublic CreatePrimary NV_Read Sign Certify StartAuthSession PolicySecret ActivateCredential \
+             PCR_Read Quote",
+            10,
+            15,
+        ),
+        (
+            "Startup GetCapability ReadClock PCR_Extend GetRandom GetCapability CreatePrimary NV_Read Sign Certify \
+             StartAuthSession PolicySecret ActivateCredential PCR_Read Quote",
+            5,
+            10,
+        ),
+    ];
+
+    #[test]
+    fn a_login_is_cut_where_the_board_waits_for_the_verifier_with_and_without_a_guarded_bus() {
+        for (names, boot, identity) in LOGINS {
+            let commands: Vec<_> = (1..)
+                .zip(names.split_whitespace())
+                .map(|(n, name)| CommandEvent {
+                    n,
+                    name: name.to_owned(),
+                    ..CommandEvent::default()
+                })
+                .collect();
+            let steps: Vec<_> = commands.iter().map(|c| step_of(&commands, c)).collect();
+            let wanted = (0..commands.len()).map(|at| match at {
+                at if at < boot => "boot",
+                at if at < identity => "identity",
+                _ => "proof",
+            });
+            assert_eq!(steps, wanted.collect::<Vec<_>>());
+        }
+    }
 }

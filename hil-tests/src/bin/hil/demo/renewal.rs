@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, anyhow, bail};
 use assay_hil_tests::qemu::CommandEvent;
 use assay_hil_tests::scenario::live::{Live, SvidSeen};
 use serde_json::{Value, json};
@@ -22,7 +22,14 @@ pub(super) struct Renewal {
 /// Waits for the session's renewal; `before` are the TPM commands until then.
 pub(super) fn renewal(live: &Live, before: &[CommandEvent]) -> Result<Renewal> {
     let end = live.finish(SESSION, &mut |_| {});
-    let end = end.with_context(|| format!("assayd says:\n{}", live.assayd.log()))?;
+    let end = end.map_err(|error| {
+        anyhow!(
+            "the login succeeded, and its renewal did not come: {error}\nassayd says:\n{}\n\
+             hint: on a busy machine an emulated timer loses ticks, and the session ends first; \
+             `--no-renewal` ends with the login",
+            live.assayd.log().trim_end()
+        )
+    })?;
     if !end.is_renewed() {
         bail!("the session was not renewed: {end:?}");
     }
