@@ -84,7 +84,7 @@ fn the_log_of_a_board_is_read_line_by_line_with_time_level_and_place() {
     let time = found.split_whitespace().next().unwrap();
     assert!(time.parse::<f64>().is_ok(), "{found}");
     assert!(
-        lines.contains("boot Ok(1)  boards/stm32f405/src/main.rs:"),
+        lines.contains("boot Some(1)  boards/stm32f405/src/main.rs:"),
         "{lines}"
     );
     assert!(

@@ -25,7 +25,7 @@ mod attestors;
 mod example;
 #[cfg(test)]
 #[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
-mod imported;
+mod imported_tests;
 mod model;
 mod outputs;
 #[cfg(test)]
