@@ -72,10 +72,24 @@ impl LoginError {
             Self::Denied {
                 code: DenyCode::REFUSED,
                 login_id: Some(id),
+                offered,
+                ..
+            } => {
+                let key_lost = match offered.iter().any(|one| BOUND.contains(&one.as_str())) {
+                    true => format!(". {KEY_LOST}"),
+                    false => String::new(),
+                };
+                return format!(
+                    "a proof was checked and refused: on the verifier, `assay audit show {id} --config assayd.yaml` names the failed check, and how to mend it{key_lost}"
+                );
+            }
+            Self::Denied {
+                code: DenyCode::MISCONFIGURED,
+                login_id: Some(id),
                 ..
             } => {
                 return format!(
-                    "a proof was checked and refused: on the verifier, `assay audit show {id} --config assayd.yaml` names the failed check, and how to mend it. {KEY_LOST}"
+                    "the cluster's policy, or what it needs of the verifier, is not in order: on the verifier, `assay audit show {id} --config assayd.yaml` says what"
                 );
             }
             Self::Denied {
@@ -168,6 +182,9 @@ impl LoginError {
     }
 }
 
+/// Methods that a policy's `tofu` binds to the key of the first login.
+const BOUND: [&str; 5] = ["aws_iid", "aws_token", "azure_imds", "azure_msi", "gcp_iit"];
+
 /// What no check of a proof says, and the agent cannot know: that the verifier holds another key for it.
 const KEY_LOST: &str = "An instance that was set up anew, or has no `keyFile` and so a new key each time, is refused by policies with `tofu` until an operator unbinds it: `assay node evict`";
 
@@ -179,7 +196,8 @@ fn no_policy(offered: &[String], login: Option<&str>) -> String {
     };
     let where_told = match login {
         Some(id) => format!("`assay audit show {id} --config assayd.yaml`"),
-        None => "`assay audit list --config assayd.yaml`".to_owned(),
+        None => "`assay audit list --config assayd.yaml` has the login, and `assay audit show`"
+            .to_owned(),
     };
     format!(
         "no policy of the cluster is satisfied by {what}: compare `assay agent show` with the policy; \
@@ -196,7 +214,7 @@ const fn denied(code: DenyCode) -> &'static str {
             "correct `clusterId`; the verifier does not serve this cluster. One that was set just now is served within a second"
         }
         DenyCode::MISCONFIGURED => {
-            "the cluster's policy cannot be used: its operator is told by /ready"
+            "the cluster's policy, or what it needs of the verifier, is not in order: on the verifier, `assay audit list --config assayd.yaml` has this login, and `assay audit show` what is missing"
         }
         DenyCode::UNAVAILABLE => {
             "the verifier depends on something that is down; the agent asks again by itself"
@@ -231,22 +249,27 @@ mod tests {
     }
 
     #[test]
-    fn who_is_refused_is_told_of_the_key_too() {
-        let denied = LoginError::Denied {
-            code: DenyCode::REFUSED,
-            reason: String::new(),
-            retry_after: Duration::ZERO,
-            login_id: None,
-            offered: Vec::new(),
+    fn who_is_refused_is_told_of_the_key_where_a_method_may_be_bound_to_one() {
+        let hint = |offered: &str| {
+            let denied = LoginError::Denied {
+                code: DenyCode::REFUSED,
+                reason: String::new(),
+                retry_after: Duration::ZERO,
+                login_id: None,
+                offered: Vec::new(),
+            };
+            let denied = denied.told("refused", Some([0xCD; 16]));
+            denied.offering(vec![offered.to_owned()]).hint()
         };
-        let hint = denied.told("refused", Some([0xCD; 16])).hint();
         let command = format!(
             "`assay audit show {} --config assayd.yaml`",
             "cd".repeat(16)
         );
         for part in [command.as_str(), "`keyFile`", "`assay node evict`"] {
-            assert!(hint.contains(part), "{part}: {hint}");
+            assert!(hint("aws_iid").contains(part), "{part}");
         }
+        assert!(hint("x509pop").contains(&command));
+        assert!(!hint("x509pop").contains("keyFile"), "{}", hint("x509pop"));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use rustix::fs::{Access, access};
 
 use crate::config::{Config, Outputs};
 use crate::finding::Finding;
+use crate::svid::kept;
 
 /// The subjects of this file, which no login depends on.
 pub(super) const SUBJECTS: [&str; 4] = [USER, OUTPUT, SOCKET, KEY];
@@ -63,6 +64,25 @@ fn writable(subject: &str, directory: &Path) -> Finding {
             "let the agent's user write it; `doctor` looks as the user who runs it",
         ),
     }
+}
+
+/// The key that a verifier may have bound this machine to: usable if it is there, and to be made where it is not.
+pub(super) fn kept_key(config: &Config) -> Option<Finding> {
+    let path = config.key_file.as_deref()?;
+    if std::fs::symlink_metadata(path).is_err() {
+        let finding = writable("keyFile", kept::folder(path));
+        return Some(match finding.mend {
+            None => Finding::ok(
+                "keyFile",
+                format!("{} is made at the first login", path.display()),
+            ),
+            Some(_) => finding,
+        });
+    }
+    Some(match kept::look(path) {
+        Ok(()) => Finding::ok("keyFile", path.display().to_string()),
+        Err(error) => Finding::fail("keyFile", error.what, error.hint),
+    })
 }
 
 /// A key that is there already, from an earlier run or of somebody else.

@@ -72,6 +72,7 @@ fn examine_machine(path: &Path, overrides: &Overrides) -> (Vec<Finding>, Option<
         }
         Err(error) => findings.push(unconfigured(path, &error)),
     }
+    findings.extend(files::kept_key(&config));
     findings.extend(files::outputs(&config));
     (findings, Some(config))
 }

@@ -50,7 +50,7 @@ fn make(path: &Path) -> Result<SvidKey, MethodError> {
     let der = key.to_pkcs8().map_err(|error| failed(&error))?;
     let text = zeroize::Zeroizing::new(pem("PRIVATE KEY", &der));
     let name = path.file_name().and_then(|name| name.to_str());
-    let (Some(directory), Some(name)) = (path.parent(), name) else {
+    let Some(name) = name else {
         let what = format!("{}: no name of a file", path.display());
         return Err(MethodError::new(what, "name a file"));
     };
@@ -60,8 +60,23 @@ fn make(path: &Path) -> Result<SvidKey, MethodError> {
         mode: Mode(0o600),
     };
     // On the disk before the verifier knows of it.
-    files::replace(directory, &[file]).map_err(|error| failed(&error))?;
+    files::replace(folder(path), &[file]).map_err(|error| failed(&error))?;
     Ok(key)
+}
+
+/// Where the file is. The parent of a bare name is the empty path, which stands for no directory.
+pub(crate) fn folder(path: &Path) -> &Path {
+    let parent = path.parent().filter(|path| !path.as_os_str().is_empty());
+    parent.unwrap_or(Path::new("."))
+}
+
+/// Whether a file that is there can be used.
+///
+/// # Errors
+///
+/// As [`key`]; nothing is made.
+pub(crate) fn look(path: &Path) -> Result<(), MethodError> {
+    read(path).map(drop)
 }
 
 #[cfg(test)]
@@ -69,7 +84,20 @@ fn make(path: &Path) -> Result<SvidKey, MethodError> {
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
-    use super::key;
+    use super::{folder, key};
+
+    #[test]
+    fn a_bare_name_is_of_a_file_in_the_working_directory() {
+        use std::path::Path;
+        for (path, wanted) in [
+            ("k.key", "."),
+            ("./k.key", "."),
+            ("a/k.key", "a"),
+            ("/k.key", "/"),
+        ] {
+            assert_eq!(folder(Path::new(path)), Path::new(wanted), "{path}");
+        }
+    }
 
     #[test]
     fn a_key_is_made_once_and_is_its_owners_alone() {

@@ -389,7 +389,10 @@ impl AwaitCommit {
                 let mut named = named.filter(|(known, _)| known == method);
                 let unbind = named.next().map(|(_, identity)| {
                     let whom = format!("{method}={identity}");
-                    format!("`assay node evict --identity {}`", in_shell(&whom))
+                    format!(
+                        "`assay node evict --identity {} --config assayd.yaml`",
+                        in_shell(&whom)
+                    )
                 });
                 let unbind = unbind.unwrap_or_else(|| "`assay node evict`".to_owned());
                 format!("{conflict}; if it was set up anew or its key was lost: {unbind}")

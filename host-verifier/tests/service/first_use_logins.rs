@@ -191,7 +191,7 @@ async fn who_is_refused_for_its_key_is_unbound_as_the_refusal_says() {
     assert_eq!(denied(&anew.login(&desk).await), Some(DenyCode::REFUSED));
     let detail = desk.last_denial();
     let identity = "projects/7/instances/2589221140676718026";
-    let command = format!("`assay node evict --identity gcp_iit={identity}`");
+    let command = format!("`assay node evict --identity gcp_iit={identity} --config assayd.yaml`");
     assert!(detail.contains(&command), "{detail}");
     let unbound = desk.store.unbind(GCP, &first_use_hash(identity)).await;
     let node = node_without_tpm(&session.spiffe_id);

@@ -74,6 +74,7 @@ pub(super) fn iid(data: &mut Settings, service: &mut Node, import: &mut Import) 
         import,
     );
     credentials(data, service, import);
+    import.note("clouds.aws.certificates is not written: SPIRE has AWS's certificates in its program, and here they are the operator's: save AWS's page of them and name it there, or no instance is let in (docs/clouds.md)");
     first_use("aws_iid", data, &mut config, import);
     let default =
         "/{{aws_iid.account.id}}/{{aws_iid.ec2.instance.region}}/{{aws_iid.ec2.instance.id}}";

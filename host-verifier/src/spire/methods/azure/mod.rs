@@ -110,12 +110,19 @@ pub(super) fn msi(data: &mut Settings, service: &mut Node, import: &mut Import) 
         restricted.extend(listed.into_iter().flatten());
         config.put(&["subscriptionIds"], Node::texts(restricted));
     }
+    // Said once, of all tenants together: what one of them is restricted to would keep the others out.
+    let beside = match config.at(&["subscriptionIds"]).is_some() {
+        true => {
+            "; subscriptionIds, which is there for others, holds for it as well: add its own there, or give it a policy of its own"
+        }
+        false => "",
+    };
     let ids: Vec<String> = tenants.iter().map(|(id, ..)| id.clone()).collect();
     let tenants = tenants.into_iter().map(|(id, mut tenant, is_restricted)| {
         if !is_restricted {
             tenant.put(&["principalID"], Node::Text(NOBODY.to_owned()));
             import.note(format!(
-                "azure_msi: of tenant {id} nobody is let in: name the identity (principalID, `az identity show --query principalId`), or the machines' subscriptions (subscriptionIds) in place of it. SPIRE lets in any whose machine its own credentials can see"
+                "azure_msi: of tenant {id} nobody is let in: name the identity (principalID, `az identity show --query principalId`), or the machines' subscriptions (subscriptionIds) in place of it. SPIRE lets in any whose machine its own credentials can see{beside}"
             ));
         }
         tenant
