@@ -128,7 +128,16 @@ impl Authority {
     ///
     /// `openssl` is not there.
     pub fn new() -> Result<Self> {
-        let folder = tempfile::tempdir()?;
+        Self::within(&std::env::temp_dir())
+    }
+
+    /// The same, with its files in a folder of its own below this one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::new`].
+    pub fn within(folder: &std::path::Path) -> Result<Self> {
+        let folder = tempfile::tempdir_in(folder)?;
         let run = |line: &str| {
             let words: Vec<_> = line.split(' ').collect();
             openssl(folder.path(), &words)

@@ -107,7 +107,16 @@ impl Authority {
     ///
     /// `openssl` is not there.
     pub fn new() -> Result<Self> {
-        let folder = tempfile::tempdir()?;
+        Self::within(&std::env::temp_dir())
+    }
+
+    /// The same, with its files in a folder of its own below this one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::new`].
+    pub fn within(folder: &Path) -> Result<Self> {
+        let folder = tempfile::tempdir_in(folder)?;
         for (bits, name) in [("2048", "2048"), ("1024", "1024")] {
             let subject = "/C=US/ST=Washington State/L=Seattle/O=Amazon Web Services LLC";
             let (key, algorithm) = (format!("{name}.key"), format!("rsa:{bits}"));

@@ -11,6 +11,7 @@
 //! | [`azure`] | Azure's instance metadata service |
 //! | [`google`] | Compute Engine's metadata server |
 //! | [`issuer`] | whoever publishes the keys of tokens |
+//! | [`lab`] | all of a cloud that one instance needs to log in, as the program `cloud-standin` runs it |
 //! | [`server`] | the web servers they all are |
 //! | [`token`] | keys that sign tokens |
 
@@ -19,6 +20,7 @@ pub mod azure;
 pub mod ec2;
 pub mod google;
 pub mod issuer;
+pub mod lab;
 pub mod server;
 mod sigv4;
 pub mod sts;

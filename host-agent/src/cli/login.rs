@@ -76,17 +76,12 @@ fn attempt(options: &Options) -> Result<LoggedIn, Failure> {
         let granted = log_in(&config.record(), &verifiers, &mut evidence).await;
         let granted = granted.map_err(|error| {
             reached = Some(!matches!(error, LoginError::Unreachable(_)));
-            failed(&error, &evidence.take_troubles())
+            failed(&error, left_out(evidence.take_troubles()))
         })?;
         let written = match outputs {
             None => Vec::new(),
             Some(outputs) => write(&outputs, &verifiers, &granted).await?,
         };
-        let left_out = evidence.take_troubles().into_iter().map(|trouble| LeftOut {
-            method: trouble.source,
-            reason: trouble.error.what,
-            hint: trouble.error.hint,
-        });
         let proven = granted.proven.iter();
         Ok(LoggedIn {
             proven: proven.map(|kind| kind.to_string()).collect(),
@@ -100,7 +95,7 @@ fn attempt(options: &Options) -> Result<LoggedIn, Failure> {
             spiffe_id: granted.spiffe_id,
             session_id: granted.session_id,
             server: granted.by,
-            left_out: left_out.collect(),
+            left_out: left_out(evidence.take_troubles()),
             written,
         })
     });
@@ -120,7 +115,7 @@ fn examined(failure: Failure, source: &Source, is_reached: bool) -> Failure {
     let found =
         block_on(async { Ok(doctor::of_a_login(&source.config, &overrides, is_reached).await) });
     let mut found = found.unwrap_or_default();
-    found.retain(|finding| !failure.message().contains(&finding.seen));
+    found.retain(|finding| !failure.says(&finding.seen));
     let lines = found.iter().map(|finding| {
         let Finding {
             level,
@@ -155,18 +150,42 @@ async fn write(
 }
 
 /// A failed login as a command's failure. One that was refused for want of a proof says why there was none.
-fn failed(error: &LoginError, left_out: &[Trouble]) -> Failure {
+fn failed(error: &LoginError, left_out: Vec<LeftOut>) -> Failure {
     let login = match error {
         LoginError::Denied {
             login_id: Some(id), ..
         } => format!(" (login {id})"),
         _ => String::new(),
     };
-    let left_out: String = left_out
-        .iter()
-        .map(|Trouble { source, error }| format!("; left out: {source}: {error} ({})", error.hint))
-        .collect();
-    Failure::failed(format!("{error}{login}{left_out}")).hint(error.hint())
+    let failure = Failure::failed(format!("{error}{login}")).hint(error.hint());
+    match serde_json::to_value(&left_out) {
+        Ok(json) if !left_out.is_empty() => {
+            let lines = left_out.iter().map(LeftOut::line);
+            failure.beside("leftOut", json, lines.collect())
+        }
+        _ => failure,
+    }
+}
+
+fn left_out(troubles: Vec<Trouble>) -> Vec<LeftOut> {
+    let troubles = troubles.into_iter();
+    let left_out = troubles.map(|Trouble { source, error }| LeftOut {
+        method: source,
+        reason: error.what,
+        hint: error.hint,
+    });
+    left_out.collect()
+}
+
+impl LeftOut {
+    fn line(&self) -> String {
+        let Self {
+            method,
+            reason,
+            hint,
+        } = self;
+        format!("left out:  {method}: {reason}\n           hint: {hint}")
+    }
 }
 
 fn text(logged_in: &LoggedIn) -> String {
@@ -179,7 +198,7 @@ fn text(logged_in: &LoggedIn) -> String {
             logged_in.lifetime_seconds,
             match logged_in.renew_in_seconds {
                 Some(seconds) => format!("renewed in {seconds} s"),
-                None => "ends in a login".to_owned(),
+                None => "then a new login".to_owned(),
             }
         ),
         match logged_in.svid_key {
@@ -194,16 +213,7 @@ fn text(logged_in: &LoggedIn) -> String {
             logged_in.session_id
         ),
     ];
-    for LeftOut {
-        method,
-        reason,
-        hint,
-    } in &logged_in.left_out
-    {
-        lines.push(format!(
-            "left out:  {method}: {reason}\n           hint: {hint}"
-        ));
-    }
+    lines.extend(logged_in.left_out.iter().map(LeftOut::line));
     for file in &logged_in.written {
         lines.push(format!("written:   {file}"));
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use assay_common::protocol::DenyCode;
 use assay_firmware::agent::{Failure, ProtocolError};
 use assay_host::document::visible;
-use assay_host::http::HttpError;
+use assay_host::http::{HttpError, TlsFault};
 
 use crate::evidence::Trouble;
 
@@ -56,15 +56,29 @@ pub enum LoginError {
     Own(String),
 }
 
+/// What to do about a verifier's TLS.
+const fn tls(fault: TlsFault) -> &'static str {
+    match fault {
+        TlsFault::UnknownAuthority | TlsFault::Certificate => {
+            "`ca` below `server` names the certificate of the verifier's authority; `assay agent doctor` looks at the chain"
+        }
+        TlsFault::Name => {
+            "name the verifier in `addresses` as its certificate does, or give it a certificate for this name: `listeners.api.tls` in assayd.yaml"
+        }
+        TlsFault::Time => "set this machine's clock right, or renew the verifier's certificate",
+        TlsFault::Protocol => {
+            "is that the port of the verifier's API? It is `listeners.api` of assayd.yaml that speaks TLS, 8443 by default"
+        }
+    }
+}
+
 impl LoginError {
     /// What to do about it.
     #[must_use]
     pub fn hint(&self) -> String {
         let hint = match self {
             Self::Unreachable(errors) => match errors.first() {
-                Some(HttpError::Tls { .. }) => {
-                    "`ca` below `server` names the certificate of the verifier's authority; `assay agent doctor` looks at the chain"
-                }
+                Some(HttpError::Tls { source, .. }) => tls(TlsFault::of(source)),
                 _ => {
                     "is assayd running, is `addresses` right, does a firewall stand between? `assay agent doctor` looks"
                 }

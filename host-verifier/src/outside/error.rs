@@ -4,6 +4,8 @@ use super::reach::AddressClass;
 use super::target::{Target, TargetError};
 use crate::attestor::{AttestError, Fault};
 
+pub use assay_host::http::TlsFault;
+
 /// A question without an answer. Nothing of what the other side sent is in it, nor an address that a name stood for: it may
 /// reach whoever asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -77,33 +79,6 @@ pub enum ErrorKind {
     /// Nobody may be asked: evidence is judged without a network.
     #[error("no outside calls here")]
     Offline,
-}
-
-/// What is wrong with the other side's TLS.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TlsFault {
-    /// Its certificate comes from an authority that is not trusted here.
-    UnknownAuthority,
-    /// Its certificate is for another name.
-    Name,
-    /// Its certificate has ended, or has not begun.
-    Time,
-    /// Its certificate was revoked or is otherwise unusable.
-    Certificate,
-    /// It speaks no TLS, or none that we speak.
-    Protocol,
-}
-
-impl core::fmt::Display for TlsFault {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str(match self {
-            Self::UnknownAuthority => "the certificate's authority is unknown",
-            Self::Name => "the certificate is for another name",
-            Self::Time => "the certificate is not valid now",
-            Self::Certificate => "the certificate cannot be used",
-            Self::Protocol => "the handshake failed",
-        })
-    }
 }
 
 impl Error {
@@ -186,7 +161,17 @@ impl ErrorKind {
             Self::Connect | Self::Deadline => {
                 "reach it from the verifier's machine: a firewall, or nobody listens"
             }
-            Self::Tls(TlsFault::UnknownAuthority) => "pin the server's authority: `caCerts`",
+            Self::Tls(fault) => match fault {
+                TlsFault::UnknownAuthority => "pin the server's authority: `caCerts`",
+                TlsFault::Name => {
+                    "name the server as its certificate does, or give it a certificate for this name"
+                }
+                TlsFault::Time => "renew its certificate, or set the clocks right",
+                TlsFault::Certificate => {
+                    "give it another certificate: `openssl x509 -noout -text` shows this one"
+                }
+                TlsFault::Protocol => "is that its HTTPS port, and does it speak TLS 1.2 or 1.3?",
+            },
             Self::Redirect(_) => "name the place that it redirects to",
             Self::NoKey => "the token's issuer has rotated its keys, or it is another issuer",
             Self::Busy | Self::Open => "try again soon",

@@ -200,7 +200,7 @@ fn hint<'a>(given: &[impl core::borrow::Borrow<Given<'a>>], name: &str) -> Strin
     match nearest(name, names.iter().copied()) {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!(
-            "every login would be denied; its policies give {}",
+            "every login would be denied; its policies give {}. A cluster's own template is the SVIDIssuancePolicy's",
             quoted(&names, ", ")
         ),
     }

@@ -16,7 +16,7 @@ pub struct Failure {
     message: String,
     hint: Option<String>,
     // Boxed: a failure is what every command may return, and few have this.
-    beside: Option<Box<Beside>>,
+    beside: Box<[Beside]>,
 }
 
 /// What else was found out, when it had failed.
@@ -35,7 +35,7 @@ impl Failure {
             status: 1,
             message: message.into(),
             hint: None,
-            beside: None,
+            beside: Box::default(),
         }
     }
 
@@ -52,6 +52,13 @@ impl Failure {
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message
+    }
+
+    /// Whether a person reads this text already.
+    #[must_use]
+    pub fn says(&self, text: &str) -> bool {
+        let mut lines = self.beside.iter().flat_map(|beside| &beside.lines);
+        self.message.contains(text) || lines.any(|line| line.contains(text))
     }
 
     /// With what to do about it.
@@ -75,8 +82,10 @@ impl Failure {
     /// With what else was found out: a member `name` of the JSON object, and a line each for people.
     #[must_use]
     pub fn beside(self, name: &'static str, json: serde_json::Value, lines: Vec<String>) -> Self {
+        let mut beside = self.beside.into_vec();
+        beside.push(Beside { name, json, lines });
         Self {
-            beside: Some(Box::new(Beside { name, json, lines })),
+            beside: beside.into(),
             ..self
         }
     }
@@ -116,8 +125,10 @@ pub fn finish<T: Serialize>(
         }) => {
             if format.json() {
                 let mut object = serde_json::json!({"error": message, "hint": hint});
-                if let (Some(object), Some(beside)) = (object.as_object_mut(), &beside) {
-                    object.insert(beside.name.to_owned(), beside.json.clone());
+                for Beside { name, json, .. } in &beside {
+                    if let Some(object) = object.as_object_mut() {
+                        object.insert((*name).to_owned(), json.clone());
+                    }
                 }
                 say(&format!("{object:#}"));
             }

@@ -123,8 +123,11 @@ pub fn read(path: &Path) -> Result<String, DocumentError> {
     use std::io::Read;
     let file = path.display().to_string();
     let fail = |error: std::io::Error| {
-        DocumentError::new(file.clone(), error.to_string())
-            .hint("check the path, and who may read it")
+        let hint = match error.kind() {
+            std::io::ErrorKind::NotFound => "write it, or correct the path",
+            _ => "check the path, and who may read it",
+        };
+        DocumentError::new(file.clone(), error.to_string()).hint(hint)
     };
     let mut bytes = Vec::new();
     let limit = MAX_DOCUMENT as u64 + 1;

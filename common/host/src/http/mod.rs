@@ -6,6 +6,7 @@
 //!
 //! Built on what the listener is built on already. [`tls`] says whom it trusts.
 
+mod fault;
 pub mod tls;
 
 use core::time::Duration;
@@ -22,6 +23,7 @@ use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+pub use fault::TlsFault;
 pub use tls::{Roots, RootsError};
 
 /// How this program names itself.

@@ -1,9 +1,10 @@
 //! `hil soak`: half a day of a node's life, in which everything goes wrong that can.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use assay_hil_tests::soak::{Part, Report, Soak};
+use assay_hil_tests::soak::{ATTEMPTS, Part, Report, Soak, WATCHDOG, most_bytes};
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
 
@@ -85,45 +86,87 @@ fn print(report: &Report, took: Duration) {
     let parts: Vec<_> = report.parts.iter().map(|part| part.name()).collect();
     println!("with {}", parts.join(", "));
     let showed: u64 = report.disturbances.values().sum();
-    for (what, number) in [
-        ("logins", report.logins),
-        ("renewals", report.renewals),
-        ("starts of the board", report.boots),
-        ("starts that a loss of power cut short", report.power_cuts),
-        ("restarts for a TPM that was reset alone", report.restarts),
+    let within = |limit: u64| format!("at most {limit}");
+    let none = String::new;
+    println!("{:>12}  {:<46}  limit", "number", "of");
+    for (what, number, limit) in [
+        ("logins", report.logins, none()),
+        ("renewals", report.renewals, none()),
+        ("starts of the board", report.boots, none()),
+        (
+            "starts that a loss of power cut short",
+            report.power_cuts,
+            none(),
+        ),
+        (
+            "restarts for a TPM that was reset alone",
+            report.restarts,
+            none(),
+        ),
         (
             "evictions that the verifier wanted for it",
             report.evictions,
+            none(),
         ),
-        ("attempts", report.attempts),
-        ("disturbances that showed", showed),
+        ("attempts", report.attempts, none()),
+        ("disturbances that showed", showed, none()),
         (
             "attempts of the longest recovery",
             report.longest_recovery.into(),
+            within(u64::from(ATTEMPTS) - 1),
         ),
         (
             "µs, the longest without a kick",
             report.longest_without_kick_us,
+            within(u64::try_from(WATCHDOG.as_micros()).unwrap_or(u64::MAX)),
         ),
-        ("SPI bytes of a login at the beginning", report.bytes_first),
-        ("SPI bytes of a login at the end", report.bytes_last),
+        (
+            "SPI bytes of a login at the beginning",
+            report.bytes_first,
+            none(),
+        ),
+        (
+            "SPI bytes of a login at the end",
+            report.bytes_last,
+            within(most_bytes(report.bytes_first)),
+        ),
         (
             "objects in the TPM, at most",
             report.most_in_tpm.objects as u64,
+            "what the driver holds".to_owned(),
         ),
         (
             "sessions in the TPM, at most",
             report.most_in_tpm.sessions as u64,
+            "what the driver holds".to_owned(),
         ),
         (
-            "NV indices, as at the beginning",
+            "NV indices",
             report.most_in_tpm.indices as u64,
+            "as at the beginning".to_owned(),
         ),
     ] {
-        println!("{number:>12}  {what}");
+        println!(
+            "{}",
+            format!("{number:>12}  {what:<46}  {limit}").trim_end()
+        );
+    }
+    println!("what was done to the node, and showed:");
+    let mut kinds = BTreeMap::new();
+    for (disturbance, number) in &report.disturbances {
+        // Several faults at once count for each.
+        for kind in disturbance.split(" + ") {
+            *kinds.entry(kind).or_insert(0) += number;
+        }
+    }
+    for (kind, number) in kinds {
+        println!("{number:>12}  {kind}");
     }
     println!("what failed attempts ended with:");
     for (failure, number) in &report.failures {
         println!("{number:>12}  {failure}");
     }
+    println!(
+        "every promise held: nothing leaked or grew, no kick was late, and the node always came back (docs/faults.md)"
+    );
 }

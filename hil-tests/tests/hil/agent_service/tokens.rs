@@ -122,6 +122,6 @@ fn a_broken_method_ends_no_login_that_another_policy_lets_in() {
     // The token is used up by now: the verifier refuses, and the agent says beside it what it had left out.
     let (status, answer, errors) = agent_json(&["login"], &config);
     assert_eq!(status, 1, "{answer}");
-    let told = format!("{answer}{errors}");
-    assert!(told.contains("left out: extension"), "{told}");
+    assert_eq!(answer["leftOut"][0]["method"], "extension", "{answer}");
+    assert!(errors.contains("left out:  extension: "), "{errors}");
 }

@@ -46,6 +46,19 @@ pub struct Lists {
     locations: Option<Vec<String>>,
 }
 
+/// A list of subscriptions, checked.
+///
+/// # Errors
+///
+/// [`ConfigError`]: it is empty or too long.
+pub fn listed_subscriptions(
+    field: &str,
+    listed: Option<&[Guid]>,
+) -> Result<Option<Vec<Guid>>, ConfigError> {
+    sized(field, listed)?;
+    Ok(listed.map(<[Guid]>::to_vec))
+}
+
 impl ListFields<'_> {
     /// Checks the lists.
     ///
@@ -53,9 +66,8 @@ impl ListFields<'_> {
     ///
     /// [`ConfigError`]: a list is empty or too long, an entry is empty or too long, a pattern is none or lets in all.
     pub fn check(self) -> Result<Lists, ConfigError> {
-        sized("subscriptionIds", self.subscription_ids)?;
         Ok(Lists {
-            subscriptions: self.subscription_ids.map(<[Guid]>::to_vec),
+            subscriptions: listed_subscriptions("subscriptionIds", self.subscription_ids)?,
             groups: lower("resourceGroups", self.resource_groups)?,
             names: globs(self.vm_name_patterns)?,
             security_groups: lower("requiredNsgNames", self.required_nsg_names)?,

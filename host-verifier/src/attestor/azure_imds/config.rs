@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::AzureImds;
 use super::verify::{Rules, Tenant};
 use crate::attestor::azure::access::access;
-use crate::attestor::azure::lists::{ListFields, Lists};
+use crate::attestor::azure::lists::{ListFields, Lists, listed_subscriptions};
 use crate::attestor::issuer::config::{MOST, error};
 use crate::attestor::source::SourceRule;
 use crate::attestor::{Attestor, ConfigError, MethodConfig};
@@ -17,9 +17,6 @@ use crate::cloud::azure::{Environment, Guid};
 use crate::crypto::Known;
 use crate::document::Files;
 use crate::session::is_attribute_name;
-
-/// Most subscriptions of a tenant.
-const MOST_SUBSCRIPTIONS: usize = 1024;
 
 /// `config:` of an `azure_imds` entry.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -136,12 +133,7 @@ impl Config {
             }
             let own = config.subscription_ids.as_ref();
             let name = field("subscriptionIDs");
-            match own.map(Vec::len) {
-                Some(0) => return Err(error(&name, "the list is empty")),
-                Some(len) if len > MOST_SUBSCRIPTIONS => {
-                    let why = format!("more than {MOST_SUBSCRIPTIONS} entries");
-                    return Err(error(&name, &why));
-                }
+            match listed_subscriptions(&name, own.map(Vec::as_slice))? {
                 Some(_) => {}
                 None if self.tenants.len() > 1 => {
                     return Err(ConfigError {

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::AzureMsi;
 use super::verify::{Issuer, Judge, Tenant};
 use crate::attestor::azure::access::access;
-use crate::attestor::azure::lists::{ListFields, Lists};
+use crate::attestor::azure::lists::{ListFields, Lists, listed_subscriptions};
 use crate::attestor::issuer::config::{MOST, Texts, error, https_base, span};
 use crate::attestor::source::SourceRule;
 use crate::attestor::{Attestor, ConfigError, MethodConfig};
@@ -80,6 +80,10 @@ pub struct TenantConfig {
     /// The object ID of the managed identity's principal. Without it, any of the tenant that the lists let in.
     #[serde(rename = "principalID")]
     pub principal_id: Option<Guid>,
+    /// Its subscriptions whose machines are let in.
+    #[serde(rename = "subscriptionIDs")]
+    #[schemars(length(min = 1, max = 1024))]
+    pub subscription_ids: Option<Vec<Guid>>,
     /// The audiences of which `aud` must be one.
     pub audience: Option<Texts>,
     /// The only issuer, byte for byte: one of Entra's two of the tenant, or one that the operator of the service lists.
@@ -117,15 +121,17 @@ impl Config {
                 let why = "the tenant is there twice with the same principal";
                 return Err(error(&field("tenantID"), why));
             }
-            if config.principal_id.is_none() && !lists.restrict_subscriptions() {
+            let own = config.subscription_ids.as_deref();
+            let own = listed_subscriptions(&field("subscriptionIDs"), own)?;
+            if config.principal_id.is_none() && own.is_none() && !lists.restrict_subscriptions() {
                 return Err(ConfigError {
                     hint: Some(
-                        "az identity show --query principalId; or restrict `subscriptionIds`"
+                        "az identity show --query principalId; or list the tenant's `subscriptionIDs`"
                             .to_owned(),
                     ),
                     ..error(
                         &field("principalID"),
-                        "it is needed unless `subscriptionIds` is given: any application of the tenant would be let in",
+                        "it is needed unless `subscriptionIDs` or `subscriptionIds` is given: any application of the tenant would be let in",
                     )
                 });
             }
@@ -133,6 +139,7 @@ impl Config {
                 position,
                 id: config.tenant_id.clone(),
                 principal: config.principal_id.clone(),
+                subscriptions: own,
                 audiences: match &config.audience {
                     Some(audiences) => audiences.0.clone(),
                     None => vec![format!("api://{}/defakto-server", config.tenant_id)],

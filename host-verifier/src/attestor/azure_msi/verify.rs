@@ -37,6 +37,8 @@ pub(super) struct Tenant {
     pub(super) position: usize,
     pub(super) id: Guid,
     pub(super) principal: Option<Guid>,
+    /// Those whose machines are let in.
+    pub(super) subscriptions: Option<Vec<Guid>>,
     pub(super) audiences: Vec<String>,
     pub(super) issuers: Vec<Issuer>,
     pub(super) access: Access,
@@ -208,7 +210,7 @@ impl Judge {
         check_version(claims, issuer.version)?;
         check_application(claims)?;
         let given_to = resource::given_to(claims)?;
-        self.check_resource(&given_to)?;
+        self.check_resource(tenant, &given_to)?;
         Ok(Proven {
             judge: self,
             tenant,
@@ -236,13 +238,24 @@ impl Judge {
         }
     }
 
-    fn check_resource(&self, given_to: &GivenTo) -> Result<(), AttestError> {
+    fn check_resource(&self, tenant: &Tenant, given_to: &GivenTo) -> Result<(), AttestError> {
         if self.managed_only && !given_to.managed {
             let detail = "the token is of no managed identity: it has no xms_mirid".to_owned();
             return Err(refused("token-not-managed", detail));
         }
-        let needed = self.lists.need_resource() || self.asks_machine();
-        match &given_to.resource {
+        let own = tenant.subscriptions.as_ref();
+        let needed = own.is_some() || self.lists.need_resource() || self.asks_machine();
+        let resource = given_to.resource.as_ref();
+        if let (Some(own), Some(resource)) = (own, resource)
+            && !own.contains(resource.subscription())
+        {
+            let (subscription, position) = (resource.subscription(), tenant.position);
+            let detail = format!(
+                "subscription {subscription} is not among `tenants[{position}].subscriptionIDs`"
+            );
+            return Err(refused("subscription-not-allowed", detail));
+        }
+        match resource {
             None if needed => Err(refused(
                 "token-resource",
                 "the token does not say which resource it was given to: xms_az_rid is absent, and \

@@ -11,8 +11,8 @@ use hyper::header::{
 };
 use hyper::{HeaderMap, StatusCode};
 use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use rustls::{CertificateError, ClientConfig};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -40,29 +40,7 @@ pub(super) async fn handshake(
         Host::Address(address) => ServerName::from(*address),
     };
     let stream = TlsConnector::from(config).connect(name, tcp).await;
-    stream.map_err(|error| ErrorKind::Tls(fault(&error)))
-}
-
-/// What is wrong, in words of ours: the library's tell names out of the certificate.
-fn fault(error: &std::io::Error) -> TlsFault {
-    let inner = error.get_ref().and_then(|e| e.downcast_ref());
-    let Some(rustls::Error::InvalidCertificate(error)) = inner else {
-        return TlsFault::Protocol;
-    };
-    match error {
-        // An authority of the same name with another key is another authority.
-        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
-            TlsFault::UnknownAuthority
-        }
-        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            TlsFault::Name
-        }
-        CertificateError::Expired
-        | CertificateError::ExpiredContext { .. }
-        | CertificateError::NotValidYet
-        | CertificateError::NotValidYetContext { .. } => TlsFault::Time,
-        _ => TlsFault::Certificate,
-    }
+    stream.map_err(|error| ErrorKind::Tls(TlsFault::of(&error)))
 }
 
 /// Sends the request, reads the answer.

@@ -398,6 +398,36 @@ fn each_tenants_principals_are_its_own() {
 }
 
 #[test]
+fn each_tenants_subscriptions_are_its_own() {
+    const OTHER: &str = "11111111-2222-4333-8444-555555555555";
+    let entries = |own: Value, others: Value| {
+        json!({"tenants": [
+            {"tenantID": OTHER, "subscriptionIDs": others},
+            {"tenantID": TENANT, "subscriptionIDs": own},
+        ]})
+    };
+    let right = || entries(json!([SUBSCRIPTION]), json!([OTHER]));
+    judged(right(), &claims()).unwrap();
+    refused(right(), &but("xms_mirid", Value::Null), "token-resource");
+    // The subscription is listed, but for the other tenant.
+    let swapped = entries(json!([OTHER]), json!([SUBSCRIPTION]));
+    let error = refused(swapped, &claims(), "subscription-not-allowed");
+    assert!(
+        error.detail.contains("tenants[1].subscriptionIDs"),
+        "{error}"
+    );
+    // A list of all tenants is a condition of its own.
+    let mut both = right();
+    both["subscriptionIds"] = json!([OTHER]);
+    refused(both, &claims(), "subscription-not-allowed");
+    // With a principal it restricts all the same.
+    let named = json!({"tenants": [
+        {"tenantID": TENANT, "principalID": PRINCIPAL, "subscriptionIDs": [OTHER]},
+    ]});
+    refused(named, &claims(), "subscription-not-allowed");
+}
+
+#[test]
 fn settings_that_would_let_in_all_or_nobody_are_refused() {
     let tenants = |tenants: Value| json!({"tenants": tenants});
     let tenant = || json!({"tenantID": TENANT, "principalID": PRINCIPAL});
@@ -415,6 +445,10 @@ fn settings_that_would_let_in_all_or_nobody_are_refused() {
             "tenants[0].issuerURL",
         ),
         (config(json!({"subscriptionIds": []})), "subscriptionIds"),
+        (
+            tenants(json!([{"tenantID": TENANT, "subscriptionIDs": []}])),
+            "tenants[0].subscriptionIDs",
+        ),
         (config(json!({"resourceGroups": [""]})), "resourceGroups[0]"),
         (
             config(json!({"vmNamePatterns": ["*"]})),

@@ -319,8 +319,8 @@ fn the_key_is_given_once_and_can_be_used() {
         );
         told(
             &example.but("/key/jwk/kid", Some("k9".into())),
-            1,
-            "token-key-unknown",
+            2,
+            "`key.jwk` is not the key ",
         );
     }
 }

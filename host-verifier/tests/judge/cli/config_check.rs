@@ -163,7 +163,7 @@ fn files_that_are_no_text_or_too_long_or_not_there_are_told_with_a_hint() {
         run.stderr
     );
     assert!(
-        run.stderr.contains("hint: check the path"),
+        run.stderr.contains("hint: write it, or correct the path"),
         "{}",
         run.stderr
     );

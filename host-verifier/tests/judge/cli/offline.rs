@@ -396,3 +396,33 @@ fn a_nonce_is_given_to_methods_that_have_one_in_their_own_length() {
         }
     }
 }
+
+#[test]
+fn bytes_that_are_no_payload_decide_nothing() {
+    let (pki, _) = world();
+    for (method, config) in [
+        ("x509pop", "caBundle: [root.crt]\n"),
+        (
+            "azure_msi",
+            "tenants: [{tenantID: 11111111-2222-4333-8444-555555555555, principalID: 11111111-2222-4333-8444-555555555556}]\n",
+        ),
+        ("aws_iid", "localOnly: true\n"),
+    ] {
+        pki.write("garbage", "\x07 no payload");
+        pki.write("garbage.yaml", config);
+        let (garbage, config) = (pki.path("garbage"), pki.path("garbage.yaml"));
+        let run = assay(&[
+            "evidence",
+            "verify",
+            method,
+            "--payload",
+            &garbage.display().to_string(),
+            "--config",
+            &config.display().to_string(),
+            "--at",
+            "2026-11-23T00:00:00Z",
+        ]);
+        assert_eq!(run.status, 2, "{method}: {}{}", run.stdout, run.stderr);
+        assert!(run.stderr.contains("hint: "), "{method}: {}", run.stderr);
+    }
+}

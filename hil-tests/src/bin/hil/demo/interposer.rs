@@ -12,9 +12,7 @@ pub(super) fn run(mode: &str, is_json: bool) -> Result<()> {
     if mode == "list" {
         return list(is_json);
     }
-    let mode = Mode::from_name(mode).with_context(|| {
-        format!("no attack `{mode}`: `./x demo --interposer list` names all of them")
-    })?;
+    let mode = Mode::from_name(mode).with_context(|| unknown(mode))?;
     if !is_json {
         println!("attack      {}", mode.name);
         println!(
@@ -79,11 +77,29 @@ fn list(is_json: bool) -> Result<()> {
     Ok(())
 }
 
+/// What to say to a name that no attack has: which others have a word of it.
+fn unknown(name: &str) -> String {
+    let alike = Mode::all().map(|mode| mode.name).filter(|known| {
+        name.split('-')
+            .any(|word| known.split('-').any(|own| own == word))
+    });
+    let alike: Vec<_> = alike.take(5).collect();
+    let meant = match alike.as_slice() {
+        [] => String::new(),
+        alike => format!("did you mean {}? ", alike.join(", ")),
+    };
+    format!("no attack `{name}`: {meant}`./x demo --interposer list` names all of them")
+}
+
 fn show(report: &Report) {
     let did = if report.deeds.is_empty() {
         "nothing: the node says no such thing".to_owned()
     } else {
-        format!("{} ({} times)", report.deeds.join("; "), report.strikes)
+        let times = match report.strikes {
+            1 => "once".to_owned(),
+            times => format!("{times} times"),
+        };
+        format!("{} ({times})", report.deeds.join("; "))
     };
     println!("{} bus", report.bus.name());
     println!("  attacker  {did}");

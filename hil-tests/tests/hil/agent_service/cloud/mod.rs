@@ -4,6 +4,7 @@ mod aws;
 mod azure_imds;
 mod azure_msi;
 mod google;
+mod lab;
 mod token;
 
 use serde_json::{Value, json};

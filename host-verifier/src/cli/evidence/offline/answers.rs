@@ -163,6 +163,14 @@ impl<A: Serialize> Answers<A> {
             _ => JwkSet::parse_fetched(&set).map_err(|error| Unreadable::new(place, error))?,
         };
         let key = set.select(kid).map_err(|error| {
+            if place == OPTION {
+                // A login keeps the key that its token names.
+                let named = kid.unwrap_or_default().escape_debug();
+                return unreadable(format_args!(
+                    "`key.jwk` is not the key \"{named}\" that the token names"
+                ))
+                .into();
+            }
             let detail = format!("{kind}: {error}");
             Failure::Refused(AttestError::new(
                 Fault::Refused,

@@ -38,6 +38,9 @@ impl Offline for AzureMsi {
     }
 }
 
+/// What a login would have fetched, or have had of the operator.
+const NOT_FETCHED: &str = "give the signer's intermediate, and its root where the system's store has it not, with --keys (PEM); or what the login fetched with --cloud-answers";
+
 /// `assay evidence verify azure_imds`. The nonce is the document's: 16 bytes, which stand in it as 32 digits.
 pub(in super::super) struct AzureImds;
 
@@ -46,6 +49,7 @@ impl Offline for AzureImds {
     const TAKES_KEYS: bool = true;
     const TAKES_CLOUD_ANSWERS: bool = true;
     const NONCE: Nonce = Nonce::Half;
+    const MENDS: &'static [(&'static str, &'static str)] = &[("unknown-issuer", NOT_FETCHED)];
     type Config = azure_imds::Config;
 
     fn judge(config: &Self::Config, files: Files<'_>, case: Case) -> Result<Claims, Failure> {
@@ -85,9 +89,17 @@ impl Offline for AzureImds {
             nonce: hex::encode(nonce),
             attestor,
         };
-        without_login(&nonced, payload, case.at, || {
+        let judged = without_login(&nonced, payload, case.at, || {
             let kept = json!({"certificates": answers.certificates(), "machine": answers.api()});
             Ok(kept.to_string().into_bytes())
+        });
+        judged.map_err(|failure| match failure {
+            // Nothing was decided about the document.
+            Failure::Refused(error) if error.check == "roots" => {
+                let why = "no roots are given, and the system's store has none of Azure's";
+                Unreadable::new("--keys", why).with_hint(NOT_FETCHED).into()
+            }
+            failure => failure,
         })
     }
 }

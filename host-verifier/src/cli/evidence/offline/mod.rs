@@ -16,7 +16,11 @@ use assay_common::login::{LoginKeys, Transcript};
 use assay_common::policy::AttestorKind;
 use clap::Args;
 use jiff::Timestamp;
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{
+    Deserialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
+use serde_json::{Map, Value};
 
 use crate::{
     attestor::{AttestError, Attestor, Claims, ConfigError, Facts, Fault, Judged, LoginContext},
@@ -36,6 +40,8 @@ const MAX_FILE: usize = 1024 * 1024;
 /// Longest file of a cloud's answers, bytes: a login keeps no more than 64 KiB, and indenting takes room.
 const MAX_ANSWERS: usize = 512 * 1024;
 
+/// The checks that bytes which are no JSON object fail at. An object with other members is judged, and refused by them.
+const NO_PAYLOAD: [&str; 3] = ["payload-malformed", "sshpop-payload", "x509pop-payload"];
 /// What to do about a payload file that is none.
 const HOW_TO_GET: &str =
     "give the payload as the agent sent it: `assay audit evidence` writes it as METHOD.payload";
@@ -169,6 +175,8 @@ pub(super) trait Offline {
     const NONCE: Nonce = Nonce::Whole;
     /// Checks that only a login can make, and why.
     const SKIPPED: &'static [(&'static str, &'static str)] = &[];
+    /// Checks that are mended otherwise here than in a login, and how.
+    const MENDS: &'static [(&'static str, &'static str)] = &[];
     /// Its settings, as they stand in a policy.
     type Config: DeserializeOwned;
 
@@ -226,6 +234,7 @@ fn judge<M: Offline>(evidence: &Evidence) -> Result<Report, Unreadable> {
         )?,
         at: evidence.at,
     };
+    let is_object = serde_json::from_slice::<Map<String, Value>>(&case.payload).is_ok();
     let config = config::<M>(evidence)?;
     let beside = evidence.config.parent().unwrap_or(&evidence.config);
     let mut report = Report::default();
@@ -238,8 +247,17 @@ fn judge<M: Offline>(evidence: &Evidence) -> Result<Report, Unreadable> {
                 report.skip(check, *why);
             }
         }
+        // Bytes that are no payload are no evidence, and nothing is decided about them.
+        Err(Failure::Refused(error)) if !is_object && NO_PAYLOAD.contains(&error.check) => {
+            let unreadable = Unreadable::new("--payload", error.detail);
+            return Err(unreadable.with_hint(HOW_TO_GET));
+        }
         Err(Failure::Refused(error)) => {
-            report.hint(mends::of(M::KIND, error.check));
+            let own = M::MENDS.iter().find(|(check, _)| *check == error.check);
+            report.hint(match own {
+                Some((_, mend)) => (*mend).to_owned(),
+                None => mends::of(M::KIND, error.check),
+            });
             report.fail(error.check, error.detail);
         }
         Err(Failure::Unreadable(unreadable)) => return Err(unreadable),
@@ -283,7 +301,8 @@ fn config<M: Offline>(evidence: &Evidence) -> Result<M::Config, Unreadable> {
     if !is_entry {
         return document::parse(&name, &text).map_err(unreadable);
     }
-    let entry: Entry<M::Config> = document::parse(&name, &text).map_err(unreadable)?;
+    // The method first: of another's settings, whatever else is wrong says nothing.
+    let entry: Entry<IgnoredAny> = document::parse(&name, &text).map_err(unreadable)?;
     if Some(entry.r#type.as_str()) != M::KIND.name() {
         let kind = M::KIND;
         return Err(Unreadable::new(
@@ -292,6 +311,7 @@ fn config<M: Offline>(evidence: &Evidence) -> Result<M::Config, Unreadable> {
         )
         .with_hint("name the entry's method on the command line"));
     }
+    let entry: Entry<M::Config> = document::parse(&name, &text).map_err(unreadable)?;
     Ok(entry.config)
 }
 

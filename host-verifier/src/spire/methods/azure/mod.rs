@@ -51,8 +51,8 @@ pub(super) fn msi(data: &mut Settings, service: &mut Node, import: &mut Import) 
     let mut config = Node::map();
     let environment = environment(data, &mut config, import);
     let mut tenants = Vec::new();
-    let mut restricted = BTreeSet::new();
     same(&LISTS, data, &mut config, import);
+    let is_restricted = config.at(&["subscriptionIds"]).is_some();
     if let Some(id) = data.peek("tenant_id").map(ToOwned::to_owned) {
         data.take("tenant_id", "tenants[0].tenantID", import);
         let mut tenant = Node::map();
@@ -65,7 +65,6 @@ pub(super) fn msi(data: &mut Settings, service: &mut Node, import: &mut Import) 
             service,
             import,
         );
-        let is_restricted = config.at(&["subscriptionIds"]).is_some();
         tenants.push((id, tenant, is_restricted));
     }
     for mut member in members {
@@ -87,13 +86,15 @@ pub(super) fn msi(data: &mut Settings, service: &mut Node, import: &mut Import) 
                 import.note(format!("azure_msi: {AUDIENCE_NOTE}"));
             }
         }
-        let mut subscriptions = subscriptions(
+        let subscriptions = subscriptions(
             own,
             &["subscription_id", "restrict_to_subscriptions"],
             import,
         );
-        let is_restricted = !subscriptions.is_empty();
-        restricted.append(&mut subscriptions);
+        let is_restricted = !subscriptions.is_empty() || is_restricted;
+        if !subscriptions.is_empty() {
+            tenant.put(&["subscriptionIDs"], Node::texts(subscriptions));
+        }
         let who = Who::of_application(own, ("app_id", "app_secret"), import);
         let secret = format!("azure-secret-{id}");
         who.grant(
@@ -105,24 +106,12 @@ pub(super) fn msi(data: &mut Settings, service: &mut Node, import: &mut Import) 
         member.settings.finish(import);
         tenants.push((id, tenant, is_restricted));
     }
-    if !restricted.is_empty() {
-        let listed = config.at(&["subscriptionIds"]).map(Node::all_texts);
-        restricted.extend(listed.into_iter().flatten());
-        config.put(&["subscriptionIds"], Node::texts(restricted));
-    }
-    // Said once, of all tenants together: what one of them is restricted to would keep the others out.
-    let beside = match config.at(&["subscriptionIds"]).is_some() {
-        true => {
-            "; subscriptionIds, which is there for others, holds for it as well: add its own there, or give it a policy of its own"
-        }
-        false => "",
-    };
     let ids: Vec<String> = tenants.iter().map(|(id, ..)| id.clone()).collect();
     let tenants = tenants.into_iter().map(|(id, mut tenant, is_restricted)| {
         if !is_restricted {
             tenant.put(&["principalID"], Node::Text(NOBODY.to_owned()));
             import.note(format!(
-                "azure_msi: of tenant {id} nobody is let in: name the identity (principalID, `az identity show --query principalId`), or the machines' subscriptions (subscriptionIds) in place of it. SPIRE lets in any whose machine its own credentials can see{beside}"
+                "azure_msi: of tenant {id} nobody is let in: name the identity (principalID, `az identity show --query principalId`), or its machines' subscriptions (subscriptionIDs) in place of it. SPIRE lets in any whose machine its own credentials can see"
             ));
         }
         tenant
@@ -304,7 +293,7 @@ fn environment(data: &mut Settings, config: &mut Node, import: &mut Import) -> O
 fn subscriptions(data: &mut Settings, keys: &[&str], import: &mut Import) -> BTreeSet<String> {
     let mut all = BTreeSet::new();
     for key in keys {
-        if let Some(value) = data.take(key, "subscriptionIds", import) {
+        if let Some(value) = data.take(key, "subscriptionIDs", import) {
             let is = |one: &str| Guid::parse(one).is_some();
             let good = those_that_are(&format!("{}.{key}", data.path), texts(&value), is, import);
             all.extend(good.into_iter().map(|one| one.to_ascii_lowercase()));

@@ -9,6 +9,7 @@ use super::{agent, all_is_known, carried, checked, config, document, left, notes
 const TENANT: &str = "9e85e111-1103-48fc-a933-9533fe47de05";
 const OTHER: &str = "dd14e835-679a-4703-b4de-8f00a20c732e";
 const SUBSCRIPTION: &str = "d5b40d61-272e-48da-beb9-05f295c42bd6";
+const OTHERS_SUBSCRIPTION: &str = "8a7e1c5b-6c0a-4f7d-9a51-0f8b7c2d3e44";
 const APP: &str = "12345678-1234-1234-1234-123456789012";
 
 #[test]
@@ -16,7 +17,7 @@ fn tenants_of_azure_msi_keep_their_audiences_and_credentials() {
     let imported = server(&format!(
         "NodeAttestor \"azure_msi\" {{ plugin_data {{ tenants = {{\n\
          \"{TENANT}\" = {{ resource_id = \"http://example.org/app/\", app_id = \"{APP}\", app_secret = \"s3cret\", subscription_id = \"{SUBSCRIPTION}\" }}\n\
-         \"{OTHER}\" : {{ use_msi = true, subscription_id = \"{SUBSCRIPTION}\" }}\n}} }} }}"
+         \"{OTHER}\" : {{ use_msi = true, subscription_id = \"{OTHERS_SUBSCRIPTION}\" }}\n}} }} }}"
     ));
     all_is_known(&imported);
     assert!(!imported.to_string().contains("s3cret"));
@@ -24,11 +25,11 @@ fn tenants_of_azure_msi_keep_their_audiences_and_credentials() {
     assert_eq!(
         policy["tenants"],
         json!([
-            {"tenantID": TENANT, "audience": "http://example.org/app/"},
-            {"tenantID": OTHER, "audience": "https://management.azure.com/"},
+            {"tenantID": TENANT, "audience": "http://example.org/app/", "subscriptionIDs": [SUBSCRIPTION]},
+            {"tenantID": OTHER, "audience": "https://management.azure.com/", "subscriptionIDs": [OTHERS_SUBSCRIPTION]},
         ])
     );
-    assert_eq!(policy["subscriptionIds"], json!([SUBSCRIPTION]));
+    assert!(policy["subscriptionIds"].is_null());
     assert_eq!(policy["tofu"], true);
     let service = document(&imported, "assayd.yaml");
     assert_eq!(
