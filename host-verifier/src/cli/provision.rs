@@ -132,7 +132,10 @@ fn record(
         if !known.contains(&cluster) {
             return Err(
                 Failure::usage(format!("cluster `{cluster}` is not configured"))
-                    .hint(format!("configured: {}", known.join(", "))),
+                    .hint(match known.as_slice() {
+                        [] => "none is: `assay config set cluster --id NAME POLICY`, or `clusters` in assayd.yaml".to_owned(),
+                        known => format!("configured: {}", known.join(", ")),
+                    }),
             );
         }
     }
