@@ -36,7 +36,7 @@ pub enum Conflict {
     },
     /// The instance is bound to another key (`tofu`).
     #[error(
-        "the instance that {method} names is bound to the key that it logged in with first, at {since}, as node {node} (tofu), and this is another key; if it was set up anew, unbind it: assay node evict {node}"
+        "the instance that {method} names is bound to the key that it logged in with first, at {since}, as node {node} (tofu), and this is another key"
     )]
     BoundElsewhere {
         /// The method.

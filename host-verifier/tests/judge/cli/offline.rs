@@ -406,7 +406,10 @@ fn bytes_that_are_no_payload_decide_nothing() {
             "azure_msi",
             "tenants: [{tenantID: 11111111-2222-4333-8444-555555555555, principalID: 11111111-2222-4333-8444-555555555556}]\n",
         ),
-        ("aws_iid", "localOnly: true\n"),
+        (
+            "gcp_iit",
+            "allowedProjectIDs: [my-project]\naudience: urn:a\n",
+        ),
     ] {
         pki.write("garbage", "\x07 no payload");
         pki.write("garbage.yaml", config);
@@ -423,6 +426,10 @@ fn bytes_that_are_no_payload_decide_nothing() {
             "2026-11-23T00:00:00Z",
         ]);
         assert_eq!(run.status, 2, "{method}: {}{}", run.stdout, run.stderr);
-        assert!(run.stderr.contains("hint: "), "{method}: {}", run.stderr);
+        assert!(
+            run.stderr.starts_with("error: --payload: ") && run.stderr.contains("hint: "),
+            "{method}: {}",
+            run.stderr
+        );
     }
 }
