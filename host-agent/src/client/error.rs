@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use assay_common::protocol::DenyCode;
 use assay_firmware::agent::{Failure, ProtocolError};
+use assay_host::TlsFault;
 use assay_host::document::visible;
-use assay_host::http::{HttpError, TlsFault};
+use assay_host::http::HttpError;
 
 use crate::evidence::Trouble;
 

@@ -16,6 +16,7 @@ pub mod azure;
 mod error;
 pub mod gcp;
 mod question;
+#[cfg(feature = "service")]
 mod quota;
 mod settings;
 mod token_issuers;
@@ -23,7 +24,6 @@ mod token_issuers;
 #[cfg(feature = "service")]
 pub use answers::{Answers, Counts, NoCounts, Times};
 pub use error::{CallError, CallErrorKind, Code};
-pub use question::{Answer, Asking, Cloud, Key, Known, Question};
-pub use quota::Quota;
+pub use question::{Answer, Asking, Cloud, Key, Known, Question, Quota};
 pub use settings::Clouds;
 pub use token_issuers::TokenIssuers;

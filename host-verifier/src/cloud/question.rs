@@ -7,8 +7,17 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use super::{CallError, Quota};
+use super::CallError;
 use crate::outside::Outside;
+
+/// How often a lane is asked at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quota {
+    /// So many questions, whatever comes of them; attempts to ask again are not counted.
+    pub most: usize,
+    /// Within this time. That there is nothing behind a question is kept for as long.
+    pub per: Duration,
+}
 
 /// A cloud.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -7,14 +7,7 @@
 use core::time::Duration;
 use std::collections::VecDeque;
 
-/// How often a lane is asked at all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Quota {
-    /// So many questions, whatever comes of them; attempts to ask again are not counted.
-    pub most: usize,
-    /// Within this time. That there is nothing behind a question is kept for as long.
-    pub per: Duration,
-}
+use super::Quota;
 
 /// The times at which the questions of a lane were asked that still count.
 #[derive(Debug, Default)]

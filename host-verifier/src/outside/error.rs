@@ -4,7 +4,7 @@ use super::reach::AddressClass;
 use super::target::{Target, TargetError};
 use crate::attestor::{AttestError, Fault};
 
-pub use assay_host::http::TlsFault;
+pub use assay_host::TlsFault;
 
 /// A question without an answer. Nothing of what the other side sent is in it, nor an address that a name stood for: it may
 /// reach whoever asked.

@@ -6,7 +6,6 @@
 //!
 //! Built on what the listener is built on already. [`tls`] says whom it trusts.
 
-mod fault;
 pub mod tls;
 
 use core::time::Duration;
@@ -23,7 +22,6 @@ use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-pub use fault::TlsFault;
 pub use tls::{Roots, RootsError};
 
 /// How this program names itself.

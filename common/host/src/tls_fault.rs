@@ -1,7 +1,5 @@
 //! Why a TLS connection is none, in a word.
 
-use rustls::{CertificateError, Error};
-
 /// What is wrong with the other side's TLS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TlsFault {
@@ -29,10 +27,13 @@ impl core::fmt::Display for TlsFault {
     }
 }
 
+#[cfg(feature = "http")]
 impl TlsFault {
     /// What is wrong, without the library's words: they tell names out of the certificate.
     #[must_use]
     pub fn of(error: &std::io::Error) -> Self {
+        use rustls::{CertificateError, Error};
+
         let inner = error.get_ref().and_then(|e| e.downcast_ref());
         let Some(Error::InvalidCertificate(error)) = inner else {
             return Self::Protocol;
