@@ -41,48 +41,59 @@ impl Setup {
     ///
     /// [`DocumentError`] for settings that can never work.
     pub fn of(config: &mut Config) -> Result<Self, DocumentError> {
+        let (setup, errors) = Self::of_what_can(config);
+        errors.into_iter().next().map_or(Ok(setup), Err)
+    }
+
+    /// As [`of`](Self::of), without what can never work, and why each of that cannot.
+    pub(crate) fn of_what_can(config: &mut Config) -> (Self, Vec<DocumentError>) {
         let file = config.file.display().to_string();
         let attestors = core::mem::take(&mut config.attestors);
         let mut methods = Vec::new();
+        let mut errors = Vec::new();
         let mut offered = AttestorSet::EMPTY;
         let mut devid = None;
         for Attestor { kind, config: own } in attestors {
-            match own {
-                None => offered = offered.with(kind),
-                Some(own) => {
-                    if let Some(files) = own.devid() {
-                        offered = offered.with(kind);
-                        let base = config.surroundings(kind).base.to_owned();
-                        devid = Some((files.clone(), base));
-                        continue;
-                    }
-                    let built = own.build(&config.surroundings(kind));
-                    methods.push(built.map_err(|error| {
-                        let what = format!("{kind}: {}", error.what);
-                        DocumentError::new(file.clone(), what).hint(error.hint)
-                    })?);
+            let Some(own) = own else {
+                offered = offered.with(kind);
+                continue;
+            };
+            if let Some(files) = own.devid() {
+                offered = offered.with(kind);
+                let base = config.surroundings(kind).base.to_owned();
+                devid = Some((files.clone(), base));
+                continue;
+            }
+            match own.build(&config.surroundings(kind)) {
+                Ok(method) => methods.push(method),
+                Err(error) => {
+                    let what = format!("{kind}: {}", error.what);
+                    errors.push(DocumentError::new(file.clone(), what).hint(error.hint));
                 }
             }
         }
-        let tpm = match offered.is_empty() {
+        let place = match offered.is_empty() {
             true => None,
-            false => {
-                let place = config.tcti.parse::<TpmPlace>().map_err(|error| {
-                    DocumentError::new(file, format!("tcti: {error}")).hint(error.hint())
-                })?;
-                Some(TpmSetup {
-                    place,
-                    offered,
-                    devid,
-                })
-            }
+            false => match config.tcti.parse::<TpmPlace>() {
+                Ok(place) => Some(place),
+                Err(error) => {
+                    let what = format!("tcti: {error}");
+                    errors.push(DocumentError::new(file, what).hint(error.hint()));
+                    None
+                }
+            },
         };
-        Ok(Self {
+        let setup = Self {
             methods,
-            tpm,
+            tpm: place.map(|place| TpmSetup {
+                place,
+                offered,
+                devid,
+            }),
             key_file: config.key_file.clone(),
             proofs: Proofs::default(),
-        })
+        };
+        (setup, errors)
     }
 
     /// The one source that a login asks.

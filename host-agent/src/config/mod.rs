@@ -112,19 +112,23 @@ impl Config {
     ///
     /// [`DocumentError`], with a hint.
     pub fn load(path: &Path, overrides: &Overrides) -> Result<Self, DocumentError> {
-        let config = Self::read(path, overrides)?;
+        let config = Self::parse(path, &document::read(path)?, overrides)?;
         config.keeps_secrets()?;
         Ok(config)
     }
 
-    /// As [`load`](Self::load), whoever may read the file: to say what is wrong with it.
+    /// As [`load`](Self::load), whoever may read the file, and also where what ties the node to its verifier is missing or
+    /// wrong, with what of it: to find out what else is. Those fields may be empty then.
     ///
     /// # Errors
     ///
     /// [`DocumentError`], with a hint.
-    pub fn read(path: &Path, overrides: &Overrides) -> Result<Self, DocumentError> {
-        let text = document::read(path)?;
-        Self::parse(path, &text, overrides)
+    pub(crate) fn read_untied(
+        path: &Path,
+        overrides: &Overrides,
+    ) -> Result<(Self, Option<DocumentError>), DocumentError> {
+        let parsed = model::parse(path, &document::read(path)?, overrides)?;
+        Ok((parsed.config, parsed.untied))
     }
 
     /// Whether the file is closed to others when a secret stands in it.
@@ -163,7 +167,8 @@ impl Config {
     ///
     /// [`DocumentError`], with a hint.
     pub fn parse(path: &Path, text: &str, overrides: &Overrides) -> Result<Self, DocumentError> {
-        model::parse(path, text, overrides)
+        let parsed = model::parse(path, text, overrides)?;
+        parsed.untied.map_or(Ok(parsed.config), Err)
     }
 
     /// The directory that relative paths begin at.

@@ -98,17 +98,26 @@ impl Report {
 }
 
 /// What ties a node to its verifier, wherever it was said.
+#[derive(Default)]
 struct Ties {
     cluster: Option<String>,
     trust_domain: Option<String>,
     verifier_key: Option<[u8; KEY_LEN]>,
 }
 
+/// A configuration that may lack what ties the node to its verifier, and why it does.
+pub(super) struct Parsed {
+    /// All else. What is not known is empty.
+    pub(super) config: Config,
+    /// Why there is no login with it.
+    pub(super) untied: Option<DocumentError>,
+}
+
 pub(super) fn parse(
     path: &Path,
     text: &str,
     overrides: &Overrides,
-) -> Result<Config, DocumentError> {
+) -> Result<Parsed, DocumentError> {
     let file = path.display().to_string();
     let Root { agent } = document::parse(&file, text).map_err(|error| match &error.message {
         message if message == document::NOTHING => {
@@ -121,11 +130,21 @@ pub(super) fn parse(
     let top: Place = agent.referenced.into();
     let agent = agent.value;
     let auth = agent.auth.value;
-    let record = ties(&report, base, agent.provisioning_record.as_ref(), overrides)?;
-
-    let cluster = cluster(&report, agent.auth.referenced.into(), &auth, &record)?;
-    let trust_domain = trust_domain(&report, top, agent.trust_domain.as_ref(), &record)?;
-    let verifier_key = key(&report, top, agent.server.verifier_key.as_ref(), &record)?;
+    let mut untied = None;
+    let mut missing = |error| {
+        untied.get_or_insert(error);
+    };
+    let record = ties(&report, base, agent.provisioning_record.as_ref(), overrides);
+    let record = record.unwrap_or_else(|error| {
+        missing(error);
+        Ties::default()
+    });
+    let cluster = cluster(&report, agent.auth.referenced.into(), &auth, &record);
+    let trust_domain = trust_domain(&report, top, agent.trust_domain.as_ref(), &record);
+    let verifier_key = key(&report, top, agent.server.verifier_key.as_ref(), &record);
+    let cluster = cluster.map_err(&mut missing).unwrap_or_default();
+    let trust_domain = trust_domain.map_err(&mut missing).unwrap_or_default();
+    let verifier_key = verifier_key.map_err(&mut missing).unwrap_or([0; KEY_LEN]);
     let servers = servers(&report, top, agent.server.addresses.as_ref(), overrides)?;
     let roots = match (&overrides.ca, agent.server.ca) {
         (Some(ca), _) => Roots::File(ca.clone()),
@@ -153,7 +172,7 @@ pub(super) fn parse(
         let checked = source.value.check(base);
         checked.map_err(|(what, hint, at)| report.error(at, what).hint(hint))
     });
-    Ok(Config {
+    let config = Config {
         file: path.to_owned(),
         cluster,
         trust_domain,
@@ -167,7 +186,8 @@ pub(super) fn parse(
         workload_api: workload_api.transpose()?,
         health: agent.health.map(|health| health.address),
         metrics: metrics(&report, agent.metrics)?,
-    })
+    };
+    Ok(Parsed { config, untied })
 }
 
 fn ties(
@@ -180,11 +200,7 @@ fn ties(
         (Some(path), _) => (path.clone(), None),
         (None, Some(named)) => (base.join(&named.value), Some(named.referenced)),
         (None, None) => {
-            return Ok(Ties {
-                cluster: None,
-                trust_domain: None,
-                verifier_key: None,
-            });
+            return Ok(Ties::default());
         }
     };
     let unusable = |why: &dyn core::fmt::Display| {

@@ -26,30 +26,25 @@ pub(crate) const HOW_TO_BEGIN: &str = "write it, or name another with --config: 
 
 /// Looks at everything.
 pub async fn examine(path: &Path, overrides: &Overrides) -> Vec<Finding> {
-    let (mut findings, config) = examine_machine(path, overrides);
-    if let Some(config) = config {
-        findings.extend(network::examine(&config).await);
+    let (mut findings, looked) = examine_machine(path, overrides);
+    if let Some(Looked { config, is_tied }) = looked {
+        findings.extend(network::examine(&config, is_tied).await);
     }
     findings
 }
 
+/// A configuration that was read.
+struct Looked {
+    config: Config,
+    /// Whether it says what ties the node to its verifier.
+    is_tied: bool,
+}
+
 /// What there is on the machine itself, and its configuration, if it can be read.
-fn examine_machine(path: &Path, overrides: &Overrides) -> (Vec<Finding>, Option<Config>) {
+fn examine_machine(path: &Path, overrides: &Overrides) -> (Vec<Finding>, Option<Looked>) {
     let mut findings = Vec::new();
-    let mut config = match Config::read(path, overrides) {
-        Ok(config) => {
-            let methods: Vec<_> = config
-                .attestors
-                .iter()
-                .map(|one| one.kind.to_string())
-                .collect();
-            let seen = format!("{}, offers {}", path.display(), methods.join(", "));
-            findings.push(match config.keeps_secrets() {
-                Ok(()) => Finding::ok("configuration", seen),
-                Err(error) => unconfigured(path, &error),
-            });
-            config
-        }
+    let (mut config, untied) = match Config::read_untied(path, overrides) {
+        Ok(read) => read,
         Err(error) => {
             findings.push(unconfigured(path, &error));
             findings.extend(files::user());
@@ -58,23 +53,32 @@ fn examine_machine(path: &Path, overrides: &Overrides) -> (Vec<Finding>, Option<
             return (findings, None);
         }
     };
+    let is_tied = untied.is_none();
+    let methods: Vec<_> = config
+        .attestors
+        .iter()
+        .map(|one| one.kind.to_string())
+        .collect();
+    let open = config.keeps_secrets().err();
+    let (setup, useless) = Setup::of_what_can(&mut config);
+    let wrong = untied.iter().chain(&open).chain(&useless);
+    findings.extend(wrong.map(|error| unconfigured(path, error)));
+    if findings.is_empty() {
+        let seen = format!("{}, offers {}", path.display(), methods.join(", "));
+        findings.push(Finding::ok("configuration", seen));
+    }
     findings.extend(files::user());
-    match Setup::of(&mut config) {
-        Ok(setup) => {
-            for method in &setup.methods {
-                findings.extend(method.doctor());
-            }
-            if let Some(tpm) = &setup.tpm {
-                findings.extend(tpm::examine(&tpm.place));
-                let devid = tpm.devid.iter();
-                findings.extend(devid.map(|(config, base)| devid::examine(config, base)));
-            }
-        }
-        Err(error) => findings.push(unconfigured(path, &error)),
+    for method in &setup.methods {
+        findings.extend(method.doctor());
+    }
+    if let Some(tpm) = &setup.tpm {
+        findings.extend(tpm::examine(&tpm.place));
+        let devid = tpm.devid.iter();
+        findings.extend(devid.map(|(config, base)| devid::examine(config, base)));
     }
     findings.extend(files::kept_key(&config));
     findings.extend(files::outputs(&config));
-    (findings, Some(config))
+    (findings, Some(Looked { config, is_tied }))
 }
 
 /// What of this machine may have kept a login from succeeding: everything that is not as it should be, but for what no login
@@ -85,9 +89,9 @@ pub(crate) async fn of_a_login(
     overrides: &Overrides,
     is_reached: bool,
 ) -> Vec<Finding> {
-    let (mut findings, config) = examine_machine(path, overrides);
-    if let Some(config) = config.filter(|_| is_reached) {
-        findings.extend(network::examine(&config).await);
+    let (mut findings, looked) = examine_machine(path, overrides);
+    if let Some(Looked { config, is_tied }) = looked.filter(|_| is_reached) {
+        findings.extend(network::examine(&config, is_tied).await);
     }
     findings.retain(|finding| {
         finding.level > Level::Ok && !files::SUBJECTS.contains(&finding.subject.as_str())

@@ -118,3 +118,26 @@ fn doctor_tells_of_a_token_in_a_configuration_that_others_may_read() {
     assert!(more.contains("hint: chmod 0640"), "{more}");
     assert!(!format!("{answer}{errors}{refused}{more}").contains(&token));
 }
+
+#[test]
+fn doctor_looks_at_all_else_where_the_record_is_missing() {
+    let node = with_tpm();
+    let _assayd = node.site.start(&[]);
+    let entries = "[{type: tpm_ek}, {type: k8s_token, config: {tokenPath: /nowhere/token}}, \
+        {type: join_token, config: {}}]";
+    let config = node.site.agent(entries, "  tpm: {tcti: nonsense}\n");
+    let (status, answer, _) = agent_json(&["doctor", "--record", "/nowhere/record"], &config);
+    check(&answer);
+    assert_eq!(status, 1);
+    let told = answer.to_string();
+    for wrong in ["/nowhere/record", "tcti: ", "join_token: "] {
+        assert!(told.contains(wrong), "{wrong}: {answer:#}");
+    }
+    assert_eq!(level(&answer, "k8s_token"), Some("fail"), "{answer:#}");
+    assert_eq!(level(&answer, "server"), Some("ok"), "{answer:#}");
+    // Nothing is compared with what is not known.
+    assert_eq!(level(&answer, "pinned key"), None, "{answer:#}");
+    assert_eq!(level(&answer, "trust domain"), None, "{answer:#}");
+    let (status, _, errors) = agent_json(&["login", "--record", "/nowhere/record"], &config);
+    assert_eq!(status, 2, "{errors}");
+}

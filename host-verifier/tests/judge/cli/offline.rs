@@ -60,13 +60,17 @@ fn evidence_is_proven_in_either_form_and_by_either_form_of_settings() {
         json!(["leaf"])
     );
     assert_eq!(shown["identity"].as_str().unwrap().len(), 64);
-    pki.write(
-        "config.yaml",
+    for entry in [
         "type: x509pop\nconfig:\n  caBundle: [root.crt]\n",
-    );
-    let three = run(&pki, "x509pop", &three(&payload), &["--json"]);
-    assert_eq!(three.status, 0, "{}", three.stderr);
-    assert_eq!(three.json()["attributes"], shown["attributes"]);
+        "  # as it is indented in a policy\n  type: x509pop\n  config: {caBundle: [root.crt]}\n",
+        "{type: x509pop, config: {caBundle: [root.crt]}}\n",
+        "{\"config\": {\"caBundle\": [\"root.crt\"]}, \"type\": \"x509pop\"}",
+    ] {
+        pki.write("config.yaml", entry);
+        let three = run(&pki, "x509pop", &three(&payload), &["--json"]);
+        assert_eq!(three.status, 0, "{entry}: {}", three.stderr);
+        assert_eq!(three.json()["attributes"], shown["attributes"]);
+    }
 }
 
 #[test]
@@ -132,6 +136,8 @@ fn what_cannot_be_judged_is_exit_status_2() {
         "caBundle: []",
         "caBundle: [none.pem]",
         "type: ssh_pop\nconfig: {}\n",
+        "{type: x509pop, config: {caBundle: [root.crt]}, more: 1}",
+        "{section: AgentAttestation, schema: v1, spec: {policies: []}}",
         "more: 1",
     ] {
         pki.write("config.yaml", config);
@@ -409,6 +415,10 @@ fn bytes_that_are_no_payload_decide_nothing() {
         (
             "gcp_iit",
             "allowedProjectIDs: [my-project]\naudience: urn:a\n",
+        ),
+        (
+            "aws_token",
+            "issuerURLs: [https://11111111-2222-4333-8444-555555555555.tokens.sts.global.api.aws]\nallowedAudiences: [urn:a]\n",
         ),
     ] {
         pki.write("garbage", "\x07 no payload");

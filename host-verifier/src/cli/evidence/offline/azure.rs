@@ -5,9 +5,12 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::json;
 
 use super::answers::Answers;
+use super::token::compact;
 use super::{Case, Failure, Nonce, Offline, without_login};
 use crate::{
-    attestor::{AttestError, Attestor, Claims, Judged, LoginContext, azure_imds, azure_msi},
+    attestor::{
+        AttestError, Attestor, Claims, Judged, LoginContext, azure_imds, azure_msi, issuer::payload,
+    },
     cli::report::Unreadable,
     cloud::azure::Found,
     document::{Files, Provided},
@@ -29,6 +32,7 @@ impl Offline for AzureMsi {
         let attestor = config.attestor(files)?;
         // An editor's line end is no part of a payload.
         let payload = case.payload.trim_ascii_end();
+        compact(payload::token(payload))?;
         without_login(&attestor, payload, case.at, || {
             let (source, kid) = attestor.key_of(payload).map_err(Failure::Refused)?;
             let jwk = answers.jwk(&source, Some(&kid))?;

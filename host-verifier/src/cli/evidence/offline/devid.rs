@@ -58,7 +58,8 @@ impl Offline for TpmDevid {
     fn judge(config: &Self::Config, files: Files<'_>, case: Case) -> Result<Claims, Failure> {
         let attestor = config.attestor(files)?;
         let wire: Wire = serde_json::from_slice(&case.payload)
-            .map_err(|error| Unreadable::new("--payload", error).with_hint(HOW_TO_GET))?;
+            .map_err(|error| format!("not JSON of this method: {error}"))
+            .map_err(|why| Unreadable::new("--payload", why).with_hint(HOW_TO_GET))?;
         let Some(nonce) = case.nonce32() else {
             let unreadable = Unreadable::new("--nonce", "the verifier's nonce is needed");
             let hint = "`assay audit evidence` writes it as tpm_devid.nonce.hex";

@@ -184,11 +184,20 @@ pub(super) trait Offline {
     fn judge(config: &Self::Config, files: Files<'_>, case: Case) -> Result<Claims, Failure>;
 }
 
+/// What tells settings, a policy's entry and a document of policies apart, however they are written.
+#[derive(Default, Deserialize)]
+struct Names {
+    r#type: Option<String>,
+    section: Option<IgnoredAny>,
+    spec: Option<IgnoredAny>,
+}
+
 /// A policy's entry.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Entry<C> {
-    r#type: String,
+    #[serde(rename = "type")]
+    _type: IgnoredAny,
     config: C,
 }
 
@@ -287,29 +296,24 @@ fn config<M: Offline>(evidence: &Evidence) -> Result<M::Config, Unreadable> {
     };
     let name = evidence.config.display().to_string();
     let text = document::read(&evidence.config).map_err(unreadable)?;
-    // No method's settings have a field of this name.
-    let is_entry = text.lines().any(|line| line.starts_with("type:"));
-    // Nor one of these.
-    let is_document = |line: &str| line.starts_with("section:") || line.starts_with("spec:");
-    if text.lines().any(is_document) {
+    // No method's settings have fields of these names. What cannot be read at all is told below.
+    let names: Names = document::parse(&name, &text).unwrap_or_default();
+    if names.section.is_some() || names.spec.is_some() {
         let why = "this is a whole document of policies, not one method's settings";
         let kind = M::KIND;
         return Err(Unreadable::new(&name, why).with_hint(format!(
             "give the `config:` of its {kind} entry, or that entry with `type:` and `config:`"
         )));
     }
-    if !is_entry {
+    let Some(kind) = names.r#type else {
         return document::parse(&name, &text).map_err(unreadable);
-    }
+    };
     // The method first: of another's settings, whatever else is wrong says nothing.
-    let entry: Entry<IgnoredAny> = document::parse(&name, &text).map_err(unreadable)?;
-    if Some(entry.r#type.as_str()) != M::KIND.name() {
-        let kind = M::KIND;
-        return Err(Unreadable::new(
-            &name,
-            format_args!("the entry is of type {:?}, not {kind}", entry.r#type),
-        )
-        .with_hint("name the entry's method on the command line"));
+    if Some(kind.as_str()) != M::KIND.name() {
+        let why = format_args!("the entry is of type {kind:?}, not {}", M::KIND);
+        return Err(
+            Unreadable::new(&name, why).with_hint("name the entry's method on the command line")
+        );
     }
     let entry: Entry<M::Config> = document::parse(&name, &text).map_err(unreadable)?;
     Ok(entry.config)

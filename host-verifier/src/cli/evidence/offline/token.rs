@@ -29,7 +29,7 @@ impl Offline for CustomJwt {
     fn judge(config: &Self::Config, files: Files<'_>, case: Case) -> Result<Claims, Failure> {
         known_audience("audience", config.audience.is_some(), files)?;
         let attestor = config.attestor(files)?;
-        compact(attestor.rules(), case.payload.trim_ascii_end())?;
+        compact(attestor.rules().token(case.payload.trim_ascii_end()))?;
         judge(&attestor, &case)
     }
 }
@@ -48,7 +48,7 @@ impl Offline for K8sToken {
         let attestor = config.attestor(files)?;
         let payload = wrapped(&case.payload).into_owned();
         let case = Case { payload, ..case };
-        compact(attestor.rules(), case.payload.trim_ascii_end())?;
+        compact(attestor.rules().token(case.payload.trim_ascii_end()))?;
         judge(&attestor, &case)
     }
 }
@@ -71,7 +71,9 @@ impl Offline for AwsToken {
         )?;
         let nonce = nonce_in_audience(config.nonce_in_audience, &case)?;
         let attestor = config.attestor_for(files, nonce)?;
-        let issuer = attestor.issuer_of(case.payload.trim_ascii_end());
+        let token = case.payload.trim_ascii_end();
+        compact(Ok(token))?;
+        let issuer = attestor.issuer_of(token);
         judge(issuer.map_err(Failure::Refused)?, &case)
     }
 }
@@ -90,6 +92,7 @@ impl Offline for GcpIit {
         known_audience("audience", config.audience.is_some(), files)?;
         let nonce = nonce_in_audience(config.nonce_in_audience, &case)?;
         let attestor = config.attestor_for(files, nonce)?;
+        compact(payload::token(&case.payload))?;
         let answers: Answers<gcp_iit::Asked> = Answers::read(Self::KIND, &case)?;
         without_login(&attestor, &case.payload, case.at, || {
             let token = payload::token(&case.payload).map_err(Failure::Refused)?;
@@ -148,12 +151,11 @@ fn wrapped(payload: &[u8]) -> Cow<'_, [u8]> {
 }
 
 /// Whether there is a token at all: bytes that are none are no evidence, and nothing is decided about them.
-fn compact(rules: &impl Rules, payload: &[u8]) -> Result<(), Failure> {
+pub(super) fn compact(token: Result<&[u8], AttestError>) -> Result<(), Failure> {
     let unreadable = |why: String| {
         let unreadable = Unreadable::new("--payload", why);
         Failure::from(unreadable.with_hint(HOW_TO_GET))
     };
-    let token = rules.token(payload);
     let token = token.map_err(|error| unreadable(error.detail))?;
     let is_part = |part: &[u8]| {
         part.iter()
