@@ -15,7 +15,7 @@ mod terminal;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 #[derive(Parser)]
 #[command(name = "hil", about = "Assay's boards, emulated and real", version)]
@@ -75,9 +75,18 @@ fn leave_quietly_when_nobody_reads() {
     }));
 }
 
+/// The command line; usage lines name the front door that it came through (`HIL_CALLED`), so that they can be typed.
+fn cli() -> Cli {
+    let mut command = Cli::command();
+    if let Some(called) = std::env::var("HIL_CALLED").ok().filter(|it| !it.is_empty()) {
+        command = command.bin_name(called);
+    }
+    Cli::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
+}
+
 fn main() -> ExitCode {
     leave_quietly_when_nobody_reads();
-    let result = match Cli::parse().command {
+    let result = match cli().command {
         Command::Build(selection) => boards::build(&selection),
         Command::Lint(selection) => boards::lint(&selection),
         Command::List => boards::list(),

@@ -25,7 +25,10 @@ use crate::{
 pub(in super::super) struct TpmDevid;
 
 #[derive(Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "an object of DevIDCert and the others"
+)]
 struct Wire {
     #[serde(rename = "DevIDCert")]
     devid_cert: Vec<String>,
