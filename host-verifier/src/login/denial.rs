@@ -23,6 +23,17 @@ pub struct Denied {
     pub explanation: Option<Explanation>,
 }
 
+/// A category and what the operator is told, where the login is still to be named.
+pub(super) type Refused = (DenyCode, String);
+
+pub(super) fn internal(detail: impl Into<String>) -> Refused {
+    (DenyCode::INTERNAL, detail.into())
+}
+
+pub(super) fn misconfigured(detail: impl Into<String>) -> Refused {
+    (DenyCode::MISCONFIGURED, detail.into())
+}
+
 impl Denied {
     /// A refusal with the category's own words and waiting time.
     #[must_use]

@@ -9,17 +9,16 @@ use assay_common::protocol::{
 use jiff::Timestamp;
 use zeroize::Zeroizing;
 
+use super::binding;
+use super::denial::{Refused, internal, misconfigured};
 use super::session_key::SessionKey;
 use super::step::{Step, StepName};
 use super::{Denied, Env, LoginId, MethodKeys, Next, Progress, SvidKey, Turn, denial, plan};
 use crate::attestor::source::SourceRule;
-use crate::attestor::{Facts, is_bearer};
-use crate::crypto::sha256;
 use crate::policy::Authorized;
 use crate::session::{QuotedState, RenewalBasis, SessionId, Shown};
 use crate::store::{
-    Conflict, FirstUse, LoginRecord, NodeUpdate, Renewable, SessionRecord, first_use_hash,
-    identity_hash, no_ak, node_without_tpm,
+    Conflict, LoginRecord, NodeUpdate, Renewable, SessionRecord, no_ak, node_without_tpm,
 };
 use crate::svid::VerifiedKey;
 
@@ -92,16 +91,6 @@ pub(super) fn prepare(progress: Progress, authorized: Authorized, env: &Env<'_>)
 }
 
 type Drawn = (LoginRecord, [u8; 32], Option<VerifiedKey>);
-type Refused = (DenyCode, String);
-
-fn internal(detail: impl Into<String>) -> Refused {
-    (DenyCode::INTERNAL, detail.into())
-}
-
-fn misconfigured(detail: impl Into<String>) -> Refused {
-    (DenyCode::MISCONFIGURED, detail.into())
-}
-
 fn draw(progress: &Progress, authorized: &Authorized, env: &Env<'_>) -> Result<Drawn, Refused> {
     let verifier = &progress.verifier;
     let facts = authorized.facts();
@@ -115,8 +104,8 @@ fn draw(progress: &Progress, authorized: &Authorized, env: &Env<'_>) -> Result<D
             Err(error) => return Err((denial::code_of(error.fault), error.to_string())),
         },
     };
-    let mut first_uses = first_uses(authorized, key.as_ref(), held)?;
-    first_uses.extend(pair(facts));
+    let mut first_uses = binding::first_uses(authorized, key.as_ref(), held)?;
+    first_uses.extend(binding::pair(facts));
     let spiffe_id = verifier
         .spiffe_id(&progress.cluster, authorized.attributes())
         .map_err(|error| misconfigured(error.to_string()))?;
@@ -171,74 +160,6 @@ fn draw(progress: &Progress, authorized: &Authorized, env: &Env<'_>) -> Result<D
         first_uses,
     };
     Ok((record, sealed_secret, key))
-}
-
-/// What this login binds to the SVID's key, or must find bound to it. `held` says whether the login has shown that it holds it:
-/// the request for its certificate could be a copy, as what is bound could.
-fn first_uses(
-    authorized: &Authorized,
-    key: Option<&VerifiedKey>,
-    held: bool,
-) -> Result<Vec<FirstUse>, Refused> {
-    let bind = |(method, identity): &(AttestorKind, Option<String>)| {
-        let identity = identity.as_ref();
-        let identity = identity.ok_or_else(|| internal(format!("{method} names no instance")))?;
-        let key = key.ok_or_else(|| {
-            let detail = format!(
-                "policy `{}` binds what {method} proves to the key of the SVID (tofu), and the agent asked for no SVID",
-                authorized.policy()
-            );
-            (DenyCode::REFUSED, detail)
-        })?;
-        if !held {
-            let detail = format!(
-                "policy `{}` binds what {method} proves to the key of the SVID (tofu), and that key did not sign this login: who shows it may have a copy of another login; an agent that cannot sign needs an update",
-                authorized.policy()
-            );
-            return Err((DenyCode::REFUSED, detail));
-        }
-        Ok(FirstUse {
-            method: *method,
-            identity: first_use_hash(identity),
-            key: sha256(&[key.spki_der()]),
-            held,
-            binds: true,
-        })
-    };
-    let own = authorized.first_uses();
-    let binding: Result<Vec<_>, Refused> = own.iter().map(bind).collect();
-    // What anybody could repeat may be bound by another policy or cluster, and is that key's here as well.
-    let others = authorized.identities().iter();
-    let others = others.filter(|(method, _)| {
-        is_bearer(*method) && !own.iter().any(|(binding, _)| binding == method)
-    });
-    let others = others.map(|(method, identity)| FirstUse {
-        method: *method,
-        identity: first_use_hash(identity),
-        key: key.map_or([0; 32], |key| sha256(&[key.spki_der()])),
-        held,
-        binds: false,
-    });
-    Ok(binding?.into_iter().chain(others).collect())
-}
-
-/// The TPM and the microcontroller of a login, each by what it is bound to: one pair, and neither in another.
-fn pair(facts: &Facts) -> impl Iterator<Item = FirstUse> {
-    let digest =
-        |half: &str, name: &str| sha256(&[b"assay/pair/v1", half.as_bytes(), name.as_bytes()]);
-    let both = facts.subject.as_deref().zip(facts.mcu_key);
-    both.into_iter().flat_map(move |(ek, mcu)| {
-        let half = |identity, key| FirstUse {
-            method: AttestorKind::MCU_KEY,
-            identity,
-            key,
-            // The TPM and the key have both taken part in this login.
-            held: true,
-            binds: mcu.pairs,
-        };
-        let (tpm, mcu) = (digest("tpm", ek), digest("mcu", &hex::encode(mcu.hash)));
-        [half(tpm, mcu), half(mcu, tpm)]
-    })
 }
 
 /// What the session is sealed under: the secret that a TPM opened for the winning policy, or else the session key that the
@@ -300,36 +221,16 @@ fn renewable(
             configuration: progress.verifier.configuration_of(&progress.cluster),
             svid_key: key.map(|key| key.spki_der().to_vec()),
             renewed_for: None,
-            known_as: known_as(authorized),
+            known_as: binding::known_as(authorized),
         },
     }))
-}
-
-/// What bans of its keys, tokens and names are by. A TPM's has the ban of its node.
-fn known_as(authorized: &Authorized) -> Vec<String> {
-    let subject = authorized.facts().subject.as_deref();
-    let named = authorized.identities().iter();
-    let others = named.filter(|(_, identity)| Some(identity.as_str()) != subject);
-    others
-        .map(|(method, identity)| identity_hash(*method, identity))
-        .collect()
-}
-
-/// A word of a command: quoted where a shell would read it otherwise. Identities are of the methods' making, and of clouds' and
-/// issuers' behind them.
-fn in_shell(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "=:/._@-+,".contains(c);
-    match word.chars().all(plain) {
-        true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', r"'\''")),
-    }
 }
 
 impl AwaitCommit {
     /// What bans of the keys, tokens and names are by that this login is proven by, where they are not its TPM's.
     #[must_use]
     pub fn known_as(&self) -> Vec<String> {
-        known_as(&self.0.authorized)
+        binding::known_as(&self.0.authorized)
     }
 
     /// The login's name.
@@ -383,22 +284,7 @@ impl AwaitCommit {
     /// The store holds something that this login contradicts.
     #[must_use]
     pub fn refused(self, conflict: &Conflict) -> Turn {
-        let detail = match conflict {
-            Conflict::BoundElsewhere { method, .. } => {
-                let named = self.0.authorized.identities().iter();
-                let mut named = named.filter(|(known, _)| known == method);
-                let unbind = named.next().map(|(_, identity)| {
-                    let whom = format!("{method}={identity}");
-                    format!(
-                        "`assay node evict --identity {} --config assayd.yaml`",
-                        in_shell(&whom)
-                    )
-                });
-                let unbind = unbind.unwrap_or_else(|| "`assay node evict`".to_owned());
-                format!("{conflict}; if it was set up anew or its key was lost: {unbind}")
-            }
-            _ => conflict.to_string(),
-        };
+        let detail = binding::told(conflict, &self.0.authorized);
         self.0.deny(DenyCode::REFUSED, detail)
     }
 
@@ -507,19 +393,5 @@ impl Decided {
             _ => VerifierMessage::SvidGranted(sealed),
         };
         plan::to_message(&message, progress.version)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::in_shell;
-
-    #[test]
-    fn what_stands_in_a_command_is_one_word_of_it() {
-        let plain = "aws_iid=aws:aws:123456789012:eu-west-1:i-0123456789abcdef0";
-        assert_eq!(in_shell(plain), plain);
-        assert_eq!(in_shell("azure_msi=a/b#/c"), "'azure_msi=a/b#/c'");
-        assert_eq!(in_shell("a=b; rm"), "'a=b; rm'");
-        assert_eq!(in_shell("a=it's"), r"'a=it'\''s'");
     }
 }

@@ -14,7 +14,7 @@
 //! stored session.
 //!
 //! * [`hello`] reads the opening, [`plan`] decides what to ask for, [`proofs`] judges answers, [`grant`] ends a login,
-//!   [`renewal`] prolongs what came of it.
+//!   [`renewal`] prolongs what came of it; `binding` is what one login ties the next ones to.
 //! * [`Denied`] carries the category for the node and the detail for the operator.
 //!
 //! # Why the order of proofs does not matter
@@ -23,6 +23,7 @@
 //! the decision is made over the set of outcomes. A failed proof is recorded as failed and never judged again.
 
 pub mod asking;
+mod binding;
 pub mod cluster;
 pub mod denial;
 pub mod grant;

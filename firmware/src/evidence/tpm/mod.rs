@@ -138,26 +138,22 @@ impl<T: TpmTransport> TpmEvidence<T> {
 
     /// With a measurement of what was booted, made at the first login; its log travels with the quotes.
     #[must_use]
-    pub fn measuring(self, boot: MeasuredBoot<'static>) -> Self {
-        Self {
-            boot: Some(Measuring {
-                boot,
-                at_login: MeasuredBoot::at_login,
-                check: MeasuredBoot::check,
-            }),
-            ..self
-        }
+    pub fn measuring(mut self, boot: MeasuredBoot<'static>) -> Self {
+        self.boot = Some(Measuring {
+            boot,
+            at_login: MeasuredBoot::at_login,
+            check: MeasuredBoot::check,
+        });
+        self
     }
 
     /// With a key that the board keeps itself, in a secure element or in fuses: it signs for the microcontroller (`mcu_key`), and
     /// no key is made of the record's secret, which goes on to be where the random numbers begin.
     #[cfg(feature = "secure-bus")]
     #[must_use]
-    pub fn signing_with(self, key: &'static mut (dyn McuKey + Send)) -> Self {
-        Self {
-            key_store: Some(mcu::KeyStore(key)),
-            ..self
-        }
+    pub fn signing_with(mut self, key: &'static mut (dyn McuKey + Send)) -> Self {
+        self.key_store = Some(mcu::KeyStore(key));
+        self
     }
 
     /// The command layer, for counters and bring-up.
