@@ -100,17 +100,20 @@ impl Disturbance {
 
     /// What it is called in a report, its numbers aside.
     pub(super) fn name(&self) -> String {
-        match self {
-            Self::None => "nothing".to_owned(),
-            Self::Tpm(plan) => {
-                let names: Vec<_> = plan.faults.iter().map(|fault| fault.kind.name()).collect();
-                names.join(" + ")
-            }
-            Self::Noise(_) => "noise on the line".to_owned(),
-            Self::Away => "no verifier".to_owned(),
-            Self::Power => "TPM without power".to_owned(),
-            Self::Board => "board reset".to_owned(),
-        }
+        self.kinds().join(" + ")
+    }
+
+    /// What it is of.
+    pub(super) fn kinds(&self) -> Vec<&'static str> {
+        let one = match self {
+            Self::None => "nothing",
+            Self::Tpm(plan) => return plan.faults.iter().map(|fault| fault.kind.name()).collect(),
+            Self::Noise(_) => "noise on the line",
+            Self::Away => "no verifier",
+            Self::Power => "TPM without power",
+            Self::Board => "board reset",
+        };
+        vec![one]
     }
 
     pub(super) fn begin(&self, loopback: &Loopback) {

@@ -47,7 +47,7 @@ use crate::scenario::loopback::{
 
 /// How soon a node logs in again when nothing is wrong any more.
 pub const ATTEMPTS: u32 = 8;
-/// Length of a session: one every 4 s is 10,000 in half a day.
+/// Length of a session: one every 4 s is 10,000 in half a day, and with the recoveries in more than two.
 const SESSION: Duration = Duration::from_secs(4);
 /// How long sessions that are renewed go on until the node has to log in anew.
 const REATTEST: Duration = Duration::from_secs(8);
@@ -124,7 +124,9 @@ pub struct Report {
     pub evictions: u64,
     /// What failed attempts ended with, and how often.
     pub failures: BTreeMap<String, u64>,
-    /// What was done to the node, and how often it showed.
+    /// How often something was done to the node, and showed.
+    pub disturbed: u64,
+    /// What that was. Several faults at once count for each.
     pub disturbances: BTreeMap<String, u64>,
     /// The most attempts that a login took after its fault was gone.
     pub longest_recovery: u32,
@@ -291,11 +293,11 @@ impl Bench<'_> {
         self.attempt();
         let showed = disturbance.end(self.loopback);
         if showed {
-            *self
-                .report
-                .disturbances
-                .entry(disturbance.name())
-                .or_default() += 1;
+            self.report.disturbed += 1;
+            for kind in disturbance.kinds() {
+                let number = self.report.disturbances.entry(kind.to_owned());
+                *number.or_default() += 1;
+            }
         }
         self.recover(1)
     }

@@ -1,6 +1,5 @@
-//! `hil soak`: half a day of a node's life, in which everything goes wrong that can.
+//! `hil soak`: two days of a node's life, in which everything goes wrong that can.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -85,7 +84,6 @@ fn print(report: &Report, took: Duration) {
     );
     let parts: Vec<_> = report.parts.iter().map(|part| part.name()).collect();
     println!("with {}", parts.join(", "));
-    let showed: u64 = report.disturbances.values().sum();
     let within = |limit: u64| format!("at most {limit}");
     let none = String::new;
     println!("{:>12}  {:<46}  limit", "number", "of");
@@ -109,7 +107,7 @@ fn print(report: &Report, took: Duration) {
             none(),
         ),
         ("attempts", report.attempts, none()),
-        ("disturbances that showed", showed, none()),
+        ("disturbances that showed", report.disturbed, none()),
         (
             "attempts of the longest recovery",
             report.longest_recovery.into(),
@@ -152,14 +150,7 @@ fn print(report: &Report, took: Duration) {
         );
     }
     println!("what was done to the node, and showed:");
-    let mut kinds = BTreeMap::new();
-    for (disturbance, number) in &report.disturbances {
-        // Several faults at once count for each.
-        for kind in disturbance.split(" + ") {
-            *kinds.entry(kind).or_insert(0) += number;
-        }
-    }
-    for (kind, number) in kinds {
+    for (kind, number) in &report.disturbances {
         println!("{number:>12}  {kind}");
     }
     println!("what failed attempts ended with:");
