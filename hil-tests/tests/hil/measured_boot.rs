@@ -149,7 +149,8 @@ fn a_node_that_starts_again_with_its_tpm_is_let_in_each_time() {
 /// The attack that a quote alone does not show: the TPM is reset, and the attacker's own host extends what the node would,
 /// with the number of the boot that the verifier knows.
 #[test]
-fn a42_a_tpm_that_was_reset_and_extended_by_another_host_is_found_out_by_the_verifier() {
+fn a42_a_tpm_that_was_reset_and_extended_by_another_host_under_a_known_boot_is_found_out_by_the_verifier()
+ {
     let (folder, tpm) = tpm(&Recipe::with([EkKind::P256]));
     let loopback = loopback(&tpm, &folder);
     let boot = || MeasuredBoot::new(image(GOOD), Some(1));
@@ -164,6 +165,23 @@ fn a42_a_tpm_that_was_reset_and_extended_by_another_host_is_found_out_by_the_ver
         let last = verifier.outcomes.last();
         assert!(matches!(last, Some(Outcome::Denied(_))), "{last:?}");
     });
+}
+
+/// The number of a boot is the host's own claim: whoever counts on is let in, unless the microcontroller signs as well
+/// (`mcu_key`). The node is told at its next start.
+#[test]
+fn a42_another_host_that_counts_on_is_let_in_and_the_node_is_not_any_more() {
+    let (folder, tpm) = tpm(&Recipe::with([EkKind::P256]));
+    let loopback = loopback(&tpm, &folder);
+    let boot = |counter| MeasuredBoot::new(image(GOOD), Some(counter));
+    loopback.measuring_node(boot(1)).unwrap().login().unwrap();
+    loopback.reset_tpm_alone();
+    loopback.measuring_node(boot(2)).unwrap().login().unwrap();
+    loopback.reset_tpm_alone();
+    let mut node = loopback.measuring_node(boot(2)).unwrap();
+    node.login().unwrap_err();
+    let told = refusal(&loopback);
+    assert!(told.contains("reset-witness"), "{told}");
 }
 
 #[test]

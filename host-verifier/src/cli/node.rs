@@ -61,6 +61,20 @@ pub enum Command {
         #[command(flatten)]
         format: Format,
     },
+    /// Take a node's next boot as it is, whatever its counters were
+    ///
+    /// For a TPM that was reset without its node (`reset-witness`), once somebody has looked at the board. All else that is known of
+    /// the node stays: its identity, its sessions, and which microcontroller and keys it is bound to.
+    ForgetBoots {
+        /// The node: its hash, as `assay node list` shows it
+        ek_hash: String,
+        /// Where the verifier is
+        #[command(flatten)]
+        access: Access,
+        /// How to answer
+        #[command(flatten)]
+        format: Format,
+    },
     /// Refuse a node from now on, and end its sessions now; or refuse a key, a token or a name
     ///
     /// It need not have logged in before. With --identity, whatever SPIFFE ID it would get: for nodes without a TPM. Sessions that it
@@ -159,6 +173,11 @@ struct Boot {
 #[derive(Debug, Serialize)]
 pub(super) struct Evicted {
     pub(super) evicted: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Forgotten {
+    forgotten: String,
 }
 
 /// What `assay node show` found.
@@ -261,6 +280,18 @@ pub fn run(command: Command) -> ExitCode {
             });
             finish(format, result, |evicted| {
                 format!("evicted {}", evicted.evicted)
+            })
+        }
+        Command::ForgetBoots {
+            ek_hash,
+            access,
+            format,
+        } => {
+            let result = access
+                .reach()
+                .and_then(|site| block_on(forget_boots(site, ek_hash)));
+            finish(format, result, |it| {
+                format!("forgot the boots of {}", it.forgotten)
             })
         }
         Command::Ban {
@@ -388,6 +419,28 @@ async fn evict(site: Reached, ek_hash: String) -> Result<Evicted, Failure> {
         }
         Err(Failure::failed(format!("there is no node {ek_hash}"))
             .hint("`assay node list` shows all of them"))
+    })
+    .await
+}
+
+async fn forget_boots(site: Reached, ek_hash: String) -> Result<Forgotten, Failure> {
+    let config = match site {
+        Reached::Store(config) => config,
+        Reached::Api(remote) => {
+            let path = format!("/v1/nodes/{}/boots", encoded(&ek_hash));
+            remote.delete(&path).await?;
+            return Ok(Forgotten { forgotten: ek_hash });
+        }
+    };
+    changed(&config, async |store| {
+        if store.forget_boot(&ek_hash).await? {
+            let change = Change::new("node.forget-boots", "node", &ek_hash);
+            return Ok((Forgotten { forgotten: ek_hash }, Some(change)));
+        }
+        Err(
+            Failure::failed(format!("no boot of node {ek_hash} is noted"))
+                .hint("only nodes that log in with an event log and count their boots have one"),
+        )
     })
     .await
 }

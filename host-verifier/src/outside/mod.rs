@@ -99,6 +99,16 @@ pub trait Outside: Fetch {
         Err(Error::store(ErrorKind::Offline))
     }
 
+    /// The boot that was noted of a node last. Where nobody keeps a record, an error.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Store`].
+    async fn noted_boot(&self, ek_hash: &str) -> Result<Option<NodeBoot>, Error> {
+        let _ = ek_hash;
+        Err(Error::store(ErrorKind::Offline))
+    }
+
     /// What a cloud answers to `question`: an answer that is known, if it is fresh. Where no cloud can be asked, an error.
     ///
     /// # Errors

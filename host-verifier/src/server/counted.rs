@@ -104,6 +104,8 @@ counted! {
         List: images(after: Option<&[u8; 32]>, limit: u32) -> Vec<ImageRecord>;
         Config: revoke_image(sha256: &[u8; 32], at: Timestamp) -> Option<ImageRecord>;
         Node: note_boot(ek_hash: &str, boot: &NodeBoot) -> Option<NodeBoot>;
+        Node: noted_boot(ek_hash: &str) -> Option<NodeBoot>;
+        Node: forget_boot(ek_hash: &str) -> bool;
     }
     impl StateKeyStore {
         StateKey: add_state_key(key: &StateKeyRecord) -> bool;

@@ -92,6 +92,14 @@ impl Outside for World {
         })
     }
 
+    async fn noted_boot(&self, ek_hash: &str) -> Result<Option<NodeBoot>, Error> {
+        let last = self.store.noted_boot(ek_hash).await;
+        last.map_err(|error| {
+            tracing::warn!(%error, "a node's last boot could not be read");
+            Error::store(ErrorKind::Store)
+        })
+    }
+
     async fn answer(&self, question: Arc<dyn Question>) -> Result<Known, CallError> {
         self.answers.answer(Arc::new(self.clone()), question).await
     }

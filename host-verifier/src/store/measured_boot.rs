@@ -154,7 +154,7 @@ pub trait MeasuredBoot {
     ) -> Result<Option<ImageRecord>, StoreError>;
 
     /// What was noted of the node last; and notes `boot` in its place, unless it does not [follow](NodeBoot::follows): then
-    /// what was noted stays, so that the next login is refused as well, until the node is evicted.
+    /// what was noted stays, so that the next login is refused as well, until an operator has it forgotten.
     ///
     /// # Errors
     ///
@@ -164,4 +164,18 @@ pub trait MeasuredBoot {
         ek_hash: &str,
         boot: &NodeBoot,
     ) -> Result<Option<NodeBoot>, StoreError>;
+
+    /// What was noted of the node last.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    async fn noted_boot(&self, ek_hash: &str) -> Result<Option<NodeBoot>, StoreError>;
+
+    /// Forgets what was noted of the node, and nothing else of it: its next boot is taken as it is. False when there was nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    async fn forget_boot(&self, ek_hash: &str) -> Result<bool, StoreError>;
 }

@@ -95,6 +95,19 @@ async fn a_boot_takes_the_place_of_the_one_before_only_where_it_follows(store: A
     assert_eq!(note("c", boot(0, 0, 1)).await, Some(top));
 }
 
+async fn boots_are_forgotten_alone(store: Arc<dyn Store>) {
+    store.commit_login(&login(1, "a")).await.unwrap();
+    assert_eq!(store.noted_boot("a").await.unwrap(), None);
+    assert!(!store.forget_boot("a").await.unwrap());
+    store.note_boot("a", &boot(7, 5, 1)).await.unwrap();
+    store.note_boot("b", &boot(7, 5, 1)).await.unwrap();
+    assert_eq!(store.noted_boot("a").await.unwrap(), Some(boot(7, 5, 1)));
+    assert!(store.forget_boot("a").await.unwrap());
+    assert_eq!(store.noted_boot("a").await.unwrap(), None);
+    assert_eq!(store.noted_boot("b").await.unwrap(), Some(boot(7, 5, 1)));
+    assert!(store.node("a").await.unwrap().is_some());
+}
+
 async fn a_node_that_is_evicted_boots_anew(store: Arc<dyn Store>) {
     store.commit_login(&login(1, "a")).await.unwrap();
     store.note_boot("a", &boot(7, 5, 1)).await.unwrap();
@@ -111,5 +124,6 @@ conformance! {
     images_are_found_by_name_and_by_digest_each_once,
     an_image_that_is_there_is_not_written_over_also_when_it_was_revoked,
     a_boot_takes_the_place_of_the_one_before_only_where_it_follows,
+    boots_are_forgotten_alone,
     a_node_that_is_evicted_boots_anew,
 }

@@ -6,7 +6,7 @@ use assay_common::method::tpm_quote::QuotePayload;
 use assay_common::policy::AttestorKind;
 use assay_common::protocol::{DenyCode, decode};
 use assay_host_verifier::crypto::sha256;
-use assay_host_verifier::store::Store;
+use assay_host_verifier::store::{MeasuredBoot as _, NodeBoot, Store};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
 
@@ -16,6 +16,12 @@ use crate::fake_tpm::FakeTpm;
 use crate::without_tpm::denied;
 
 const MCU: AttestorKind = AttestorKind::MCU_KEY;
+
+const BOOT: NodeBoot = NodeBoot {
+    counter: 7,
+    reset_count: 5,
+    witness: [1; 32],
+};
 
 fn mcu() -> EcdsaKeyPair {
     EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap()
@@ -85,6 +91,13 @@ async fn a_pair_stays_a_pair_until_an_operator_breaks_it() {
     }
     assert_eq!(desk.sessions().await, 2);
     let node = tpm.ek_hash();
+    // That its TPM may have been reset alone frees nobody to be another's.
+    desk.store.note_boot(&node, &BOOT).await.unwrap();
+    assert!(desk.store.forget_boot(&node).await.unwrap());
+    for (tpm, key) in [(&tpm, &other), (&other_tpm, &own)] {
+        let refused = denied(&login(&desk, tpm, key).await);
+        assert_eq!(refused, Some(DenyCode::REFUSED));
+    }
     assert!(desk.store.evict_node(&node).await.unwrap());
     granted(login(&desk, &tpm, &other).await);
     granted(login(&desk, &other_tpm, &own).await);

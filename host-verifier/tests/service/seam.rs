@@ -165,6 +165,14 @@ impl<S: Seam> MeasuredBoot for SeamStore<S> {
     ) -> Result<Option<NodeBoot>, StoreError> {
         self.inner.note_boot(ek_hash, boot).await
     }
+
+    async fn noted_boot(&self, ek_hash: &str) -> Result<Option<NodeBoot>, StoreError> {
+        self.inner.noted_boot(ek_hash).await
+    }
+
+    async fn forget_boot(&self, ek_hash: &str) -> Result<bool, StoreError> {
+        self.inner.forget_boot(ek_hash).await
+    }
 }
 
 #[async_trait::async_trait]

@@ -46,6 +46,7 @@ pub(super) fn all(state: &ApiState) -> OpenApiRouter<ApiState> {
     let operator = OpenApiRouter::new()
         .routes(routes!(sessions::revoke))
         .routes(routes!(nodes::evict))
+        .routes(routes!(nodes::forget_boots))
         .routes(routes!(identities::unbind))
         .routes(routes!(nodes::ban, nodes::unban))
         .routes(routes!(join_tokens::list))

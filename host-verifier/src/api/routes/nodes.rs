@@ -211,6 +211,38 @@ pub(in crate::api) async fn evict(
     }
 }
 
+/// Take a node's next boot as it is, whatever its counters were
+///
+/// For a TPM that was reset without its node, once somebody has looked. All else that is known of the node stays: its
+/// identity, its sessions, and which microcontroller and keys it is bound to.
+#[utoipa::path(
+    delete,
+    path = "/v1/nodes/{id}/boots",
+    tag = "nodes",
+    operation_id = "forgetNodeBoots",
+    params(("id" = String, Path, description = "Its hash, as the list shows it: 64 hex digits.")),
+    responses(
+        (status = 204, description = "Its counters are forgotten."),
+        (status = 404, description = "No boot of a node with this hash was noted.", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(in crate::api) async fn forget_boots(
+    State(api): State<ApiState>,
+    Path(id): Path<String>,
+) -> Result<(StatusCode, Extension<Did>), Problem> {
+    check(&id)?;
+    match api.server.store.forget_boot(&id).await? {
+        true => Ok((
+            StatusCode::NO_CONTENT,
+            did(Change::new("node.forget-boots", "node", &id)),
+        )),
+        false => Err(
+            Problem::not_found("no-such-boot", format!("no boot of node {id} is noted"))
+                .hint("only nodes that log in with an event log and count their boots have one"),
+        ),
+    }
+}
+
 /// Refuse a TPM from now on, and end its sessions now
 ///
 /// It need not have logged in before.

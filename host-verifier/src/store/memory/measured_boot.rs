@@ -79,4 +79,12 @@ impl MeasuredBoot for MemoryStore {
         }
         Ok(last)
     }
+
+    async fn noted_boot(&self, ek_hash: &str) -> Result<Option<NodeBoot>, StoreError> {
+        Ok(self.state().node_boots.get(ek_hash).copied())
+    }
+
+    async fn forget_boot(&self, ek_hash: &str) -> Result<bool, StoreError> {
+        Ok(self.state().node_boots.remove(ek_hash).is_some())
+    }
 }

@@ -118,4 +118,27 @@ impl MeasuredBoot for PostgresStore {
         })
         .await
     }
+
+    async fn noted_boot(&self, ek_hash: &str) -> Result<Option<NodeBoot>, StoreError> {
+        within(async {
+            let mut held = self.connection().await?;
+            let row = sqlx::query(rows::BOOT)
+                .bind(ek_hash)
+                .fetch_optional(&mut *held)
+                .await?;
+            held.done();
+            row.as_ref().map(read_boot).transpose()
+        })
+        .await
+    }
+
+    async fn forget_boot(&self, ek_hash: &str) -> Result<bool, StoreError> {
+        within(async {
+            let mut held = self.connection().await?;
+            let done = rows::forget(ek_hash).execute(&mut *held).await?;
+            held.done();
+            Ok(done.rows_affected() == 1)
+        })
+        .await
+    }
 }

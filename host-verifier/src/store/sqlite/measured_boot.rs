@@ -91,4 +91,17 @@ impl MeasuredBoot for SqliteStore {
         }
         Err(StoreError::Contended)
     }
+
+    async fn noted_boot(&self, ek_hash: &str) -> Result<Option<NodeBoot>, StoreError> {
+        let row = sqlx::query(rows::BOOT)
+            .bind(ek_hash)
+            .fetch_optional(&self.pool)
+            .await?;
+        row.as_ref().map(read_boot).transpose()
+    }
+
+    async fn forget_boot(&self, ek_hash: &str) -> Result<bool, StoreError> {
+        let done = rows::forget(ek_hash).execute(&self.pool).await?;
+        Ok(done.rows_affected() == 1)
+    }
 }

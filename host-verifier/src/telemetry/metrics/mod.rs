@@ -52,6 +52,7 @@ pub const ROUTES: &[&str] = &[
     "/v1/nodes",
     "/v1/nodes/{id}",
     "/v1/nodes/{id}/ban",
+    "/v1/nodes/{id}/boots",
     "/v1/bans",
     "/v1/identities",
     "/v1/eks",

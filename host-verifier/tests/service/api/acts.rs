@@ -9,7 +9,9 @@ use assay_common::policy::AttestorKind;
 use assay_host_verifier::api::auth::acts::PER_WINDOW;
 use assay_host_verifier::api::document;
 use assay_host_verifier::audit::{self, AuditLog, Disk};
-use assay_host_verifier::store::{ApiTokens, Commit, FirstUse, Role, Store as _, first_use_hash};
+use assay_host_verifier::store::{
+    ApiTokens, Commit, FirstUse, MeasuredBoot as _, NodeBoot, Role, Store as _, first_use_hash,
+};
 use axum::Router;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
@@ -158,6 +160,23 @@ async fn every_operation_that_changes_something_leaves_one_record_of_who_did_wha
         ("node", &ek),
     )
     .await;
+    let boot = NodeBoot {
+        counter: 7,
+        reset_count: 5,
+        witness: [1; 32],
+    };
+    let store = &office.api.desk.store;
+    store.note_boot(&ek, &boot).await.unwrap();
+    change(
+        "DELETE",
+        "/v1/nodes/{id}/boots",
+        &ek,
+        None,
+        "node.forget-boots",
+        ("node", &ek),
+    )
+    .await;
+    assert_eq!(store.noted_boot(&ek).await.unwrap(), None);
     change(
         "DELETE",
         "/v1/nodes/{id}",

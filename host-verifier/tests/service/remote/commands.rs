@@ -2,7 +2,8 @@
 
 use assay_common::policy::AttestorKind;
 use assay_host_verifier::store::{
-    Commit, FirstUse, SQLITE_FILE, SqliteStore, Store as _, first_use_hash,
+    Commit, FirstUse, MeasuredBoot as _, NodeBoot, SQLITE_FILE, SqliteStore, Store as _,
+    first_use_hash,
 };
 use serde_json::{Value, json};
 
@@ -357,6 +358,14 @@ fn bind(office: &Office, number: u8, identity: &str) {
         held: true,
         binds: true,
     });
+    in_store(office, async |store| {
+        let stored = store.commit_login(&record).await.unwrap();
+        assert_eq!(stored, Commit::Stored);
+    });
+}
+
+/// What the service has in its store, done by itself.
+fn in_store(office: &Office, act: impl AsyncFnOnce(&SqliteStore)) {
     let path = office.site.path("data").join(SQLITE_FILE);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -364,10 +373,38 @@ fn bind(office: &Office, number: u8, identity: &str) {
         .unwrap();
     runtime.block_on(async {
         let store = SqliteStore::open(&path).await.unwrap();
-        let stored = store.commit_login(&record).await.unwrap();
-        assert_eq!(stored, Commit::Stored);
+        act(&store).await;
         store.close().await;
     });
+}
+
+#[test]
+fn the_boots_of_a_node_are_forgotten_and_nothing_else_of_it() {
+    let office = Office::new(&[&FakeTpm::new()]);
+    let node = "ab".repeat(32);
+    let forget = ["node", "forget-boots", &node];
+    let over = |arguments: &[&str]| office.json(arguments);
+    let beside = |arguments: &[&str]| office.site.json(arguments);
+    for json in [&over as &dyn Fn(&[&str]) -> Value, &beside] {
+        let boot = NodeBoot {
+            counter: 7,
+            reset_count: 5,
+            witness: [1; 32],
+        };
+        in_store(&office, async |store| {
+            store.note_boot(&node, &boot).await.unwrap();
+        });
+        assert_eq!(json(&forget), json!({"forgotten": node}));
+    }
+    for refused in [office.over(&forget), office.beside(&forget)] {
+        let told = text(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(1), "{told}");
+        let what = format!("no boot of node {node} is noted");
+        assert!(
+            told.contains(&what) && told.contains("hint: only nodes that log in with an event log"),
+            "{told}"
+        );
+    }
 }
 
 #[test]

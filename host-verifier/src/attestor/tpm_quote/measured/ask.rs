@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::images::{Identified, Reference, Required, Sha256Text, Wanted, decide};
-use super::witness::WitnessError;
+use super::witness::{WitnessError, Witnessed};
 use super::{LogRules, Measured, MeasuredImage};
 use crate::attestor::{
     AttestError, Claims, Errand, ErrandContext, Fault, Judged, LoginContext, Running,
@@ -21,7 +21,7 @@ pub(in crate::attestor::tpm_quote) struct Ask {
     /// What the log says.
     pub(in crate::attestor::tpm_quote) measured: Measured,
     /// Whose boot it is, and which.
-    pub(in crate::attestor::tpm_quote) boot: Option<(String, NodeBoot)>,
+    pub(in crate::attestor::tpm_quote) boot: Option<(String, Witnessed)>,
     required: Arc<[Required]>,
     references: Option<Arc<[Reference]>>,
 }
@@ -42,7 +42,8 @@ struct Answer {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Boots {
     node: String,
-    now: NodeBoot,
+    /// `None`: the node says nothing of it.
+    now: Option<NodeBoot>,
     last: Option<NodeBoot>,
 }
 
@@ -52,7 +53,7 @@ impl Ask {
         rules: &LogRules,
         claims: Claims,
         measured: Measured,
-        boot: Option<(String, NodeBoot)>,
+        boot: Option<(String, Witnessed)>,
     ) -> Result<Judged, AttestError> {
         let ask = Self {
             claims,
@@ -103,7 +104,10 @@ impl Ask {
         });
         let attributes = attributes
             .chain(identified.last().into_iter().flat_map(of_image))
-            .chain(boot.map(|(_, boot)| ("boot_counter", boot.counter.to_string())));
+            .chain(boot.and_then(|(_, boot)| match boot {
+                Witnessed::Boot(boot) => Some(("boot_counter", boot.counter.to_string())),
+                Witnessed::Untold(_) => None,
+            }));
         for (name, value) in attributes {
             claims.attributes.push(crate::attestor::Attribute {
                 origin: kind,
@@ -148,11 +152,14 @@ impl Errand for Ask {
             };
             let boot = match &self.boot {
                 None => None,
-                Some((node, now)) => {
-                    let last = outside.note_boot(node, now).await;
+                Some((node, told)) => {
+                    let (now, last) = match told {
+                        Witnessed::Boot(now) => (Some(*now), outside.note_boot(node, now).await),
+                        Witnessed::Untold(_) => (None, outside.noted_boot(node).await),
+                    };
                     Some(Boots {
                         node: node.clone(),
-                        now: *now,
+                        now,
                         last: last.map_err(|error| error.failed("boot-store"))?,
                     })
                 }
@@ -175,9 +182,17 @@ impl Errand for Ask {
         }
         match (&self.boot, &answer.boot) {
             (None, _) => {}
-            (Some((node, now)), Some(boots)) if *node == boots.node && *now == boots.now => {
-                if let Some(last) = &boots.last {
-                    now.follows(last).map_err(WitnessError::from)?;
+            (Some((node, told)), Some(boots)) if *node == boots.node => {
+                match (told, boots.now, &boots.last) {
+                    (Witnessed::Boot(now), Some(noted), last) if *now == noted => {
+                        let follows = last.as_ref().map(|last| now.follows(last));
+                        follows.transpose().map_err(WitnessError::from)?;
+                    }
+                    (Witnessed::Untold(_), None, None) => {}
+                    (Witnessed::Untold(why), None, Some(_)) => {
+                        return Err(WitnessError::Silent(why.said()).into());
+                    }
+                    _ => return Err(not_ours("it is of another boot")),
                 }
             }
             (Some(_), _) => return Err(not_ours("it is of another boot")),

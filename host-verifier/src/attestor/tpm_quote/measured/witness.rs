@@ -14,11 +14,20 @@ use crate::store::{BootConflict, NodeBoot};
 pub enum WitnessRule {
     /// A log without counters is refused.
     Require,
-    /// Counters that are there must agree.
+    /// Counters that are there must agree, and be there again once they were.
     #[default]
     Accept,
     /// They are not looked at.
     Ignore,
+}
+
+/// What log and quote say of a boot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Witnessed {
+    /// Which it was.
+    Boot(NodeBoot),
+    /// Nothing, which is for nodes that never said it: one that did must say it again, or leaving it out would be a way in.
+    Untold(WitnessError),
 }
 
 /// The TPM was reset where its node was not, or nobody can tell.
@@ -49,6 +58,9 @@ pub enum WitnessError {
         /// restartCount in the quote.
         now_restart: u32,
     },
+    /// The node has told its boots before, and now does not.
+    #[error("{0}, and at an earlier login it did")]
+    Silent(&'static str),
     /// This boot does not follow from that of the last login.
     #[error("{0}")]
     Conflict(#[from] BootConflict),
@@ -59,13 +71,24 @@ impl WitnessError {
     #[must_use]
     pub const fn check(&self) -> &'static str {
         match self {
-            Self::Missing | Self::NoCounter => "reset-witness-missing",
+            Self::Missing | Self::NoCounter | Self::Silent(_) => "reset-witness-missing",
             Self::Disguised => "counters-disguised",
             Self::Reset { .. }
             | Self::Conflict(BootConflict::TpmReset { .. } | BootConflict::Witness) => {
                 "reset-witness"
             }
             Self::Conflict(BootConflict::Backwards { .. }) => "boot-counter-backwards",
+        }
+    }
+}
+
+impl WitnessError {
+    /// What a node did not say.
+    pub(super) const fn said(&self) -> &'static str {
+        match self {
+            Self::NoCounter => "the node tells no boot counter",
+            Self::Disguised => "the attestation key disguises the TPM's counters",
+            _ => "the event log does not say how the node booted",
         }
     }
 }
@@ -77,8 +100,8 @@ impl From<WitnessError> for AttestError {
 }
 
 impl WitnessRule {
-    /// Decides by the log and the quote alone; what comes of it is to be compared with the last login. `now` are the TPM's
-    /// true counters.
+    /// Decides by the log and the quote alone; what comes of it is to be compared with the last login, `None` with nothing.
+    /// `now` are the TPM's true counters.
     ///
     /// A restart counts as well: it sets PCRs back and leaves resetCount ([TPM2.0 1.83 Part 1] 12.2.3).
     ///
@@ -88,10 +111,10 @@ impl WitnessRule {
         self,
         boot: Option<&Boot>,
         now: Option<&BootState>,
-    ) -> Result<Option<NodeBoot>, WitnessError> {
+    ) -> Result<Option<Witnessed>, WitnessError> {
         let unless_required = |error| match self {
             Self::Require => Err(error),
-            Self::Accept | Self::Ignore => Ok(None),
+            Self::Accept | Self::Ignore => Ok(Some(Witnessed::Untold(error))),
         };
         if self == Self::Ignore {
             return Ok(None);
@@ -114,10 +137,10 @@ impl WitnessRule {
             return unless_required(WitnessError::NoCounter);
         };
         let [_, _, witness @ ..] = boot.witness.0;
-        Ok(Some(NodeBoot {
+        Ok(Some(Witnessed::Boot(NodeBoot {
             counter,
             reset_count: boot.reset_count,
             witness,
-        }))
+        })))
     }
 }

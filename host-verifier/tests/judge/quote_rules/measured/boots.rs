@@ -1,7 +1,7 @@
 //! Resets of the TPM against boots of the node.
 
 use assay_common::measurement::{BOOT_PCR, Boot, Event, IMAGE_PCR};
-use assay_host_verifier::store::Store as _;
+use assay_host_verifier::store::{MeasuredBoot as _, Store as _};
 use serde_json::json;
 
 use super::{APP, Rig, app, boot, digest, run};
@@ -80,6 +80,37 @@ fn a_tpm_is_not_reset_more_often_than_its_node_boots() {
     let node = back.bound.login.facts.subject.clone().unwrap();
     run(back.store.evict_node(&node)).unwrap();
     back.judge(config()).unwrap();
+}
+
+/// Or a host that has taken the TPM would leave out what gives it away.
+#[test]
+fn a_node_that_has_told_its_boots_must_go_on_telling_them() {
+    let untold = |rig: Rig| {
+        let mut next = Rig::empty()
+            .with(IMAGE_PCR, app())
+            .registered("rack-node", "1.4.2", APP);
+        next.store = rig.store;
+        next
+    };
+    let config = || witness("accept");
+    let mut rig = booted(boot(7, 5, 1));
+    rig.judge(config()).unwrap();
+    let mut silent = untold(rig);
+    silent.refused(config(), "reset-witness-missing");
+    silent.judge(witness("ignore")).unwrap();
+    let mut uncounted = silent.rebooted(boot(None, 6, 2));
+    uncounted.refused(config(), "reset-witness-missing");
+    let mut disguised = uncounted.rebooted(boot(8, 6, 2));
+    disguised.bound.statement.signer = vec![0, 0x0B, 1];
+    let mut any = config();
+    any["resetCount"] = json!("any");
+    any["restartCount"] = json!("any");
+    disguised.refused(any.clone(), "reset-witness-missing");
+    // An operator has looked, and its boots are forgotten.
+    let node = disguised.bound.login.facts.subject.clone().unwrap();
+    assert!(run(disguised.store.forget_boot(&node)).unwrap());
+    disguised.judge(any).unwrap();
+    untold(disguised).judge(config()).unwrap();
 }
 
 #[test]
