@@ -32,7 +32,7 @@ pub struct Manifest {
     pub target: String,
     /// probe-rs' name for the chip; none for a board that is never flashed.
     pub chip: Option<String>,
-    /// 1 runs on hardware, 2 in QEMU only, 3 builds (boards/README.md).
+    /// 1 runs in QEMU as it is flashed, 2 for an emulator or a process, 3 builds (boards/README.md).
     pub tier: u8,
     /// Most bytes of flash.
     pub flash_max: u64,
