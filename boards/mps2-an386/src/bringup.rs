@@ -66,7 +66,7 @@ impl Board for Bench {
     }
 
     fn how_to_flash_record(&self) -> &'static str {
-        "start QEMU with -device loader,file=FILE,addr=0x003E0000,force-raw=on"
+        "`./x console mps2-an386 --record FILE`, or start QEMU with -device loader,file=FILE,addr=0x003E0000,force-raw=on"
     }
 }
 

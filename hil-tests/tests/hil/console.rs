@@ -204,7 +204,7 @@ fn a_board_without_flash_shows_its_record_and_says_how_it_is_written() {
     let said = paste(&mut seat, "provision force", &hex::encode(other));
     assert!(
         said.contains(
-            "error: this board cannot write its own record\nhint: start QEMU with -device loader,"
+            "error: this board cannot write its own record\nhint: `./x console mps2-an386 --record FILE`, or start QEMU with -device loader,"
         ),
         "{said}"
     );

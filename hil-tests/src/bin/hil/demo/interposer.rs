@@ -2,17 +2,36 @@
 //!
 //! Firmware, SPI model, attacker and verifier are in one process and in virtual time; the TPM is a software TPM.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use assay_hil_tests::scenario::interposer::{Bench, Bus, Report, Verdict};
+use assay_host_verifier::document;
 use assay_spi_tpm::interposer::{MODES, Mode};
 use serde_json::{Value, json};
 
-/// Shows the attack `mode`, or the names of all. The exit status is 0 when it was defeated.
-pub(super) fn run(mode: &str, is_json: bool) -> Result<()> {
-    if mode == "list" {
-        return list(is_json);
+/// What is to be shown.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Chosen {
+    /// The names of all attacks.
+    List,
+    /// One of them.
+    One(&'static Mode),
+}
+
+/// An argument as what it names.
+pub(super) fn chosen(name: &str) -> Result<Chosen, String> {
+    match name {
+        "list" => Ok(Chosen::List),
+        name => Mode::from_name(name)
+            .map(Chosen::One)
+            .ok_or_else(|| unknown(name)),
     }
-    let mode = Mode::from_name(mode).with_context(|| unknown(mode))?;
+}
+
+/// Shows an attack, or the names of all. The exit status is 0 when it was defeated.
+pub(super) fn run(chosen: Chosen, is_json: bool) -> Result<()> {
+    let Chosen::One(mode) = chosen else {
+        return list(is_json);
+    };
     if !is_json {
         println!("attack      {}", mode.name);
         println!(
@@ -77,13 +96,15 @@ fn list(is_json: bool) -> Result<()> {
     Ok(())
 }
 
-/// What to say to a name that no attack has: which others have a word of it.
+/// What to say to a name that no attack has: which is spelt most like it, and which others have a word of it.
 fn unknown(name: &str) -> String {
     let alike = Mode::all().map(|mode| mode.name).filter(|known| {
         name.split('-')
             .any(|word| known.split('-').any(|own| own == word))
     });
-    let alike: Vec<_> = alike.take(5).collect();
+    let nearest = document::nearest(name, Mode::all().map(|mode| mode.name));
+    let others = alike.filter(|known| Some(*known) != nearest);
+    let alike: Vec<_> = nearest.into_iter().chain(others).take(5).collect();
     let meant = match alike.as_slice() {
         [] => String::new(),
         alike => format!("did you mean {}? ", alike.join(", ")),

@@ -48,8 +48,8 @@ pub(crate) struct Demo {
     #[arg(long, value_name = "good|tampered|unknown")]
     image: Option<image::Booted>,
     /// Put an attacker on the TPM's bus and show what comes of it; `list` names the attacks
-    #[arg(long, value_name = "MODE", conflicts_with_all = ["board", "ek", "evidence", "no_renewal", "image"])]
-    interposer: Option<String>,
+    #[arg(long, value_name = "MODE", value_parser = interposer::chosen, conflicts_with_all = ["board", "ek", "evidence", "no_renewal", "image"])]
+    interposer: Option<interposer::Chosen>,
     /// Print one JSON document instead of the steps
     #[arg(long)]
     json: bool,
@@ -59,7 +59,7 @@ pub(crate) fn run(demo: &Demo) -> Result<()> {
     if let Some(booted) = demo.image {
         return image::run(demo, booted);
     }
-    if let Some(mode) = &demo.interposer {
+    if let Some(mode) = demo.interposer {
         return interposer::run(mode, demo.json);
     }
     let say = |text: &str| {
