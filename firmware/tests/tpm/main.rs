@@ -39,3 +39,5 @@ mod svid_key;
 #[cfg(feature = "secure-bus")]
 mod swtpm;
 mod truncation;
+#[cfg(any(not(feature = "secure-bus"), feature = "host"))]
+mod unguarded;

@@ -3,6 +3,8 @@
 //! A driver that loops for ever never returns to the test that would notice. It does keep polling, though: here
 //! every transfer and every look at the clock checks the limit, and the one beyond it unwinds with [`Overrun`] as
 //! its payload. A test catches that and knows which cell it was.
+//!
+//! The same ends what a board does when it is reset: half way through a transfer, after so many others.
 
 use std::cell::Cell;
 use std::convert::Infallible;
@@ -19,6 +21,8 @@ pub enum Overrun {
     Time,
     /// More bytes on the bus than allowed.
     Bytes,
+    /// The board was reset: all the transfers that it had left were made.
+    Reset,
 }
 
 /// A limit. Clones share it.
@@ -30,6 +34,9 @@ struct Limit {
     clock: VirtualClock,
     until_ns: Cell<u64>,
     bytes_left: Cell<u64>,
+    /// Transfers so far, and how many of them the board makes until it is reset.
+    transfers: Cell<u64>,
+    reset_at: Cell<u64>,
 }
 
 impl Leash {
@@ -40,6 +47,8 @@ impl Leash {
             clock,
             until_ns: Cell::new(u64::MAX),
             bytes_left: Cell::new(u64::MAX),
+            transfers: Cell::new(0),
+            reset_at: Cell::new(u64::MAX),
         }))
     }
 
@@ -52,10 +61,23 @@ impl Leash {
         self.0.bytes_left.set(bytes);
     }
 
+    /// Resets the board so many transfers from now: the one after them gets half of its bytes onto the bus.
+    pub fn reset_after(&self, transfers: u64) {
+        let at = self.0.transfers.get().saturating_add(transfers);
+        self.0.reset_at.set(at);
+    }
+
+    /// Transfers that were begun so far.
+    #[must_use]
+    pub fn transfers(&self) -> u64 {
+        self.0.transfers.get()
+    }
+
     /// Lifts the limit.
     pub fn release(&self) {
         self.0.until_ns.set(u64::MAX);
         self.0.bytes_left.set(u64::MAX);
+        self.0.reset_at.set(u64::MAX);
     }
 
     /// Counts `bytes` on the bus.
@@ -70,6 +92,20 @@ impl Leash {
             Some(left) => self.0.bytes_left.set(left),
             None => self.end(Overrun::Bytes),
         }
+    }
+
+    /// Counts a transfer of `bytes`; how many of them are made when the board is reset in it.
+    fn begin(&self, bytes: usize) -> Option<usize> {
+        self.spend(bytes);
+        let before = self.0.transfers.get();
+        self.0.transfers.set(before.saturating_add(1));
+        (before == self.0.reset_at.get()).then_some(bytes / 2)
+    }
+
+    /// Ends whoever is on the leash as a reset does. Nothing went wrong, so nothing is printed.
+    fn reset(&self) -> ! {
+        self.release();
+        std::panic::resume_unwind(Box::new(Overrun::Reset))
     }
 
     /// Looks at the clock.
@@ -112,25 +148,50 @@ impl<B: ErrorType<Error = Infallible>> ErrorType for LeashedBus<B> {
     type Error = Infallible;
 }
 
+impl<B: SpiBus<Error = Infallible>> LeashedBus<B> {
+    /// Moves `bytes` by `work`, which is told how many; fewer than all, and nothing ever again, when the board is reset.
+    fn moved(
+        &mut self,
+        bytes: usize,
+        work: impl FnOnce(&mut B, usize) -> Result<(), Infallible>,
+    ) -> Result<(), Infallible> {
+        let Some(part) = self.leash.begin(bytes) else {
+            return work(&mut self.bus, bytes);
+        };
+        work(&mut self.bus, part)?;
+        self.bus.flush()?;
+        self.leash.reset()
+    }
+}
+
+/// The first `len`; all, if there are not so many.
+fn first<T>(of: &mut [T], len: usize) -> &mut [T] {
+    let len = of.len().min(len);
+    of.get_mut(..len).unwrap_or_default()
+}
+
 impl<B: SpiBus<Error = Infallible>> SpiBus for LeashedBus<B> {
     fn read(&mut self, words: &mut [u8]) -> Result<(), Infallible> {
-        self.leash.spend(words.len());
-        self.bus.read(words)
+        self.moved(words.len(), |bus, len| bus.read(first(words, len)))
     }
 
     fn write(&mut self, words: &[u8]) -> Result<(), Infallible> {
-        self.leash.spend(words.len());
-        self.bus.write(words)
+        self.moved(words.len(), |bus, len| {
+            bus.write(words.get(..len).unwrap_or_default())
+        })
     }
 
     fn transfer(&mut self, read: &mut [u8], write: &[u8]) -> Result<(), Infallible> {
-        self.leash.spend(read.len().max(write.len()));
-        self.bus.transfer(read, write)
+        self.moved(read.len().max(write.len()), |bus, len| {
+            let write = write.get(..len.min(write.len())).unwrap_or_default();
+            bus.transfer(first(read, len), write)
+        })
     }
 
     fn transfer_in_place(&mut self, words: &mut [u8]) -> Result<(), Infallible> {
-        self.leash.spend(words.len());
-        self.bus.transfer_in_place(words)
+        self.moved(words.len(), |bus, len| {
+            bus.transfer_in_place(first(words, len))
+        })
     }
 
     fn flush(&mut self) -> Result<(), Infallible> {
@@ -142,7 +203,38 @@ impl<B: SpiBus<Error = Infallible>> SpiBus for LeashedBus<B> {
 mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
-    use super::{Duration, Leash, Overrun, VirtualClock};
+    use super::*;
+
+    /// Remembers what it was given.
+    #[derive(Default)]
+    struct Wire(Vec<u8>);
+
+    impl ErrorType for Wire {
+        type Error = Infallible;
+    }
+
+    impl SpiBus for Wire {
+        fn read(&mut self, words: &mut [u8]) -> Result<(), Infallible> {
+            self.write(words)
+        }
+
+        fn write(&mut self, words: &[u8]) -> Result<(), Infallible> {
+            self.0.extend_from_slice(words);
+            Ok(())
+        }
+
+        fn transfer(&mut self, _: &mut [u8], write: &[u8]) -> Result<(), Infallible> {
+            self.write(write)
+        }
+
+        fn transfer_in_place(&mut self, words: &mut [u8]) -> Result<(), Infallible> {
+            self.write(words)
+        }
+
+        fn flush(&mut self) -> Result<(), Infallible> {
+            Ok(())
+        }
+    }
 
     fn overrun(work: impl FnOnce()) -> Option<Overrun> {
         let payload = catch_unwind(AssertUnwindSafe(work)).err()?;
@@ -172,5 +264,23 @@ mod tests {
         leash.allow(Duration::ZERO, 0);
         leash.release();
         assert_eq!(overrun(|| leash.spend(1)), None);
+    }
+
+    #[test]
+    fn a_board_that_is_reset_gets_half_of_its_last_transfer_onto_the_bus() {
+        let leash = Leash::new(VirtualClock::new());
+        let mut bus = LeashedBus::new(Wire::default(), leash.clone());
+        let Ok(()) = bus.write(&[1]);
+        leash.reset_after(1);
+        let last = overrun(|| {
+            let Ok(()) = bus.write(&[2, 3]);
+            let Ok(()) = bus.transfer_in_place(&mut [4, 5, 6, 7, 8]);
+        });
+        assert_eq!(last, Some(Overrun::Reset));
+        assert_eq!(bus.bus.0, [1, 2, 3, 4, 5]);
+        assert_eq!(leash.transfers(), 3);
+        // The next start of the board is as long as it likes to be.
+        let Ok(()) = bus.write(&[9]);
+        assert_eq!(bus.bus.0.last(), Some(&9));
     }
 }

@@ -42,7 +42,7 @@ pub(super) enum Disturbance {
     Away,
     /// The TPM loses its power between two logins.
     Power,
-    /// The board starts anew.
+    /// The board starts anew, between two attempts.
     Board,
 }
 

@@ -1,8 +1,9 @@
 //! Years of a node's life in minutes: thousands of logins in virtual time, with whatever can go wrong at random.
 //!
 //! One node, one software TPM, one verifier, in one process. Between the logins of a soak faults are drawn from the whole
-//! catalogue of the SPI model, the line is disturbed, the verifier goes away, the TPM loses its power and the board is reset
-//! in the middle of things. What must hold all the time:
+//! catalogue of the SPI model, the line is disturbed, the verifier goes away, the TPM loses its power, and the board is reset,
+//! always between two attempts: resets in the middle of a command are swept through one by one in `tests/hil/board_reset.rs`.
+//! What must hold all the time:
 //!
 //! * after a fault is gone the node logs in again by itself, within eight attempts;
 //! * the TPM holds what a session needs and nothing else: counted in the TPM, past the driver that is under test;
@@ -19,7 +20,7 @@
 
 mod chaos;
 mod flash;
-mod tpm;
+pub mod tpm;
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -49,7 +49,8 @@ impl Census {
 }
 
 /// A TPM that can be asked while a model uses it.
-pub(super) struct Counted<B>(Arc<Mutex<B>>);
+#[derive(Debug)]
+pub struct Counted<B>(Arc<Mutex<B>>);
 
 impl<B> Clone for Counted<B> {
     fn clone(&self) -> Self {
@@ -59,7 +60,8 @@ impl<B> Clone for Counted<B> {
 
 impl<B: TpmBackend> Counted<B> {
     /// Shares `tpm`.
-    pub(super) fn new(tpm: B) -> Self {
+    #[must_use]
+    pub fn new(tpm: B) -> Self {
         Self(Arc::new(Mutex::new(tpm)))
     }
 
@@ -72,7 +74,7 @@ impl<B: TpmBackend> Counted<B> {
     /// # Errors
     ///
     /// When the TPM does not answer as `TPM2_GetCapability` is specified.
-    pub(super) fn census(&self) -> Result<Census> {
+    pub fn census(&self) -> Result<Census> {
         Ok(Census {
             objects: self.count(0x8000_0000)?,
             // As lists go, the first kind of session is "loaded" and the second "saved".

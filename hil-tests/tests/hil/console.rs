@@ -415,7 +415,11 @@ const TRACES: [&str; 6] = [
 
 fn images() -> Vec<(Board, PathBuf, PathBuf)> {
     let boards = board::all().unwrap();
-    let with_console = boards.into_iter().filter(|board| board.manifest.bringup);
+    // A binary of its own, or the board's own with the feature.
+    let with_console = boards.into_iter().filter(|board| {
+        let features = &board.manifest.features;
+        board.manifest.bringup || features.iter().any(|feature| feature == "console")
+    });
     with_console
         .map(|board| {
             let field = board::build(&board, Profile::Firmware).unwrap();

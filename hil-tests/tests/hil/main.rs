@@ -10,6 +10,7 @@
 
 mod agent_service;
 mod attacks;
+mod board_reset;
 mod boards;
 mod bus_cost;
 mod console;

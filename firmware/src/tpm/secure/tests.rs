@@ -10,6 +10,7 @@ use super::*;
 use crate::crypto::ecdh::Ecdh;
 use crate::crypto::hash::kdfe;
 use crate::tpm::secure::salt::session_key;
+use crate::tpm::{DurationClass, TransportError};
 
 fn hex(text: &str) -> Vec<u8> {
     let digits: Vec<_> = text.chars().filter_map(|c| c.to_digit(16)).collect();
@@ -111,4 +112,66 @@ fn the_hidden_parameter_of_the_recorded_response_is_read() {
     assert_eq!(params, hex(HIDDEN));
     assert!(!keys.hide(Direction::Decrypt, &[], nonces, &mut [0, 1]));
     assert!(!keys.hide(Direction::Decrypt, &[], nonces, &mut [0]));
+}
+
+/// Nothing is sent here: what would have come is put in its place.
+struct Nobody;
+
+impl TpmTransport for Nobody {
+    type Error = TransportError;
+
+    fn transact<'r>(
+        &mut self,
+        _: &[u8],
+        _: &'r mut [u8],
+        _: DurationClass,
+    ) -> Result<&'r [u8], TransportError> {
+        Err(TransportError::Timeout)
+    }
+
+    fn pause_ms(&mut self, _: u32) {}
+}
+
+/// An answer to `TPM2_ReadClock` whose HMAC is made with no more than a lost session has left of its secrets: zeros.
+fn made_without_a_secret(op: Op) -> Vec<u8> {
+    let (clock, nonce) = ([0x5A; 25], [7; 32]);
+    let rp = Hash::Sha256.digest(&[&[0; 4], &op.code().to_be_bytes(), &clock]);
+    let hmac = Secure::new()
+        .keys
+        .hmac(&[], &rp, [&nonce, &[0; NONCE]], ATTRIBUTES);
+    let mut answer = hex("8002 00000000 00000000 00000019");
+    answer.extend(clock);
+    answer.extend(hex("0020"));
+    answer.extend(nonce);
+    answer.push(ATTRIBUTES);
+    answer.extend(hex("0020"));
+    answer.extend(hmac.as_bytes());
+    let len = answer.len() as u32;
+    answer[2..6].copy_from_slice(&len.to_be_bytes());
+    answer
+}
+
+/// A session that was lost between a command and its response has no secrets, so anybody could make the HMAC of one.
+#[test]
+fn no_answer_is_believed_when_the_session_was_lost_after_its_command() {
+    const READ_CLOCK: Op = Op::new(0x181, DurationClass::Medium).audited();
+    let judged = |is_lost: bool| {
+        let mut tpm = Tpm::new(Nobody);
+        tpm.secure.state = State::Standing;
+        tpm.begin(READ_CLOCK, &[]);
+        assert!(tpm.seal());
+        tpm.secure.lose(TpmError::Reset);
+        if !is_lost {
+            tpm.secure.state = State::Standing;
+        }
+        let answer = made_without_a_secret(READ_CLOCK);
+        let (_, response) = tpm.exchange.buffers();
+        response[..answer.len()].copy_from_slice(&answer);
+        let code = tpm.exchange.response_code(answer.len());
+        assert_eq!(code, Ok(TpmRc::SUCCESS));
+        tpm.judge(Ok(()))
+    };
+    assert_eq!(judged(true), Err(TpmError::Forged));
+    // It is the state that tells: the HMAC itself is the one that the zeros give.
+    assert_eq!(judged(false), Ok(()));
 }

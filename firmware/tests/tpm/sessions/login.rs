@@ -164,6 +164,27 @@ fn the_salt_cannot_be_foreseen_by_whoever_chooses_the_tpms_numbers() {
     assert_eq!(secret, salts(&own(&[], &[1; 32], &[])));
 }
 
+/// The node has nothing of its own, and whoever is on the bus chose every number that crossed it in clear: what is left is
+/// the number that the TPM gave through the session.
+#[test]
+fn what_the_tpm_gave_through_the_session_is_in_the_random_numbers() {
+    let chooser = Rc::new(RefCell::new(Chooser::default()));
+    let bus = Bus::with(chooser.clone());
+    let login = || {
+        let mut source = TpmEvidence::new(bus.clone());
+        source.prepare(&own(&[], &[], &[]));
+        source.begin().unwrap();
+        let mut random = [0; 32];
+        source.random(&mut random).unwrap();
+        source.end();
+        (chooser.borrow_mut().salts.pop().unwrap(), random)
+    };
+    let (first, second) = (login(), login());
+    // Nothing else differs: the generator was the same up to the session.
+    assert_eq!(first.0, second.0);
+    assert_ne!(first.1, second.1);
+}
+
 /// Changes one bit of the next clock, or of whatever else it is told.
 #[derive(Default)]
 struct Once(Option<u32>);
