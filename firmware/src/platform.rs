@@ -14,7 +14,7 @@ pub trait Platform {
 
     /// Noise nobody can foresee, from a source that the board has: fills the front of `out`, returns how many bytes. Takes ten
     /// milliseconds at most, and gives nothing when the source is not ready by then or finds itself broken. A board without one
-    /// gives nothing, as this does as it is.
+    /// gives nothing, as this does as it is. Less than [`MIN_NOISE`](assay_common::identity::provisioning::MIN_NOISE) stands in for no secret.
     ///
     /// What is given counts in full, so a source that is not worth eight bits a byte gives fewer bytes than it was read for.
     fn noise(&mut self, out: &mut [u8; 32]) -> usize {

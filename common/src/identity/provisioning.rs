@@ -28,6 +28,8 @@ const HEADER: usize = MAGIC.len() + 2;
 pub const MAX_RECORD: usize = 544;
 /// Longest Name of an endorsement key: algorithm and SHA-512 digest.
 pub const MAX_EK_NAME: usize = 66;
+/// The least noise of a board that stands in for a secret, bytes: 128 bits.
+pub const MIN_NOISE: usize = 16;
 /// Lengths of a device's secret, bytes.
 pub const SECRET_LEN: core::ops::RangeInclusive<usize> = 32..=64;
 /// Length of an uncompressed SEC1 P-256 point.
@@ -56,11 +58,11 @@ pub struct Pins<'a> {
 }
 
 impl Pins<'_> {
-    /// Whether only a board with a source of noise can hold to them: they name a TPM and give no secret. Everything that the
-    /// secrets of a session with that TPM were then made of, whoever is on the bus would know.
+    /// Whether a board that has so many bytes of noise cannot hold to them: they name a TPM and give no secret, and it has less
+    /// noise than [`MIN_NOISE`]. What the secrets of a session with that TPM are made of, whoever is on the bus would know or try.
     #[must_use]
-    pub const fn need_noise(&self) -> bool {
-        !self.ek_name.is_empty() && self.secret.is_empty()
+    pub const fn lack(&self, noise: usize) -> bool {
+        !self.ek_name.is_empty() && self.secret.is_empty() && noise < MIN_NOISE
     }
 }
 
@@ -86,7 +88,7 @@ pub enum ProvisioningError {
     Invalid = 3,
     /// The buffer for a new record is too small.
     NoSpace = 4,
-    /// It names a TPM and gives no secret, and the board has no noise ([`Pins::need_noise`]).
+    /// It names a TPM and gives no secret, and the board has no noise ([`Pins::lack`]).
     NoSecret = 5,
 }
 

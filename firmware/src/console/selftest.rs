@@ -60,12 +60,12 @@ impl<H: Board> Console<H> {
         self.can_hold_to(&pins)
     }
 
-    /// Whether the agent would log in by these pins: see [`Pins::need_noise`].
+    /// Whether the agent would log in by these pins: see [`Pins::lack`].
     pub(super) fn can_hold_to(&mut self, pins: &Pins<'_>) -> Result<(), Problem> {
         let mut noise = [0; 32];
         let len = self.board.noise(&mut noise);
         noise.zeroize();
-        if len == 0 && pins.need_noise() {
+        if pins.lack(len) {
             return Err(Problem::Record(ProvisioningError::NoSecret));
         }
         Ok(())

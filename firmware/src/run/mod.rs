@@ -219,7 +219,7 @@ where
         let mut noise = [0; 32];
         let len = self.platform.noise(&mut noise);
         // A pin promises a bus that is guarded, and nothing here would be a secret of it.
-        if len == 0 && pins.need_noise() {
+        if pins.lack(len) {
             return Err(Failure::NotProvisioned(ProvisioningError::NoSecret));
         }
         let boots = self.platform.boots();

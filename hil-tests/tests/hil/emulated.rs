@@ -243,6 +243,9 @@ fn the_evidence_of_a_login_stands_before_other_peoples_tools() {
     let ek = String::from_utf8(run("tpm2_print", &["-t", "TPM2B_PUBLIC", &file("ek.pub")]).stdout)
         .unwrap();
     assert!(ek.contains("sha384") && ek.contains("decrypt"), "{ek}");
+    // What `assay provision record --ek-name` pins.
+    let name = std::fs::read_to_string(file("ek.name.hex")).unwrap();
+    assert!(ek.contains(&format!("name: {}", name.trim())), "{ek}");
 
     let (root, intermediate) = (bench.tpm.root_ca(), bench.tpm.intermediate_ca());
     let pem = file("ek.pem");

@@ -213,7 +213,12 @@ fn ties(
     };
     let bytes = std::fs::read(&path).map_err(|error| unusable(&error))?;
     let bytes = bytes.get(..MAX_RECORD).unwrap_or(&bytes);
-    let record = Provisioning::read(bytes).map_err(|error| unusable(&error))?;
+    let (record, pins) = Provisioning::read_pinned(bytes).map_err(|error| unusable(&error))?;
+    // What it promises would not be kept.
+    if !pins.ek_name.is_empty() || !pins.secret.is_empty() {
+        let why = "it pins a TPM or has a secret, which boards hold to and this agent does not";
+        return Err(unusable(&why).hint("make one without `--ek-name` and `--new-secret`"));
+    }
     let key = record.verifier_key.try_into();
     Ok(Ties {
         cluster: Some(record.cluster.to_owned()),

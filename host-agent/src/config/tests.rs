@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use assay_common::identity::Provisioning;
-use assay_common::identity::provisioning::MAX_RECORD;
+use assay_common::identity::provisioning::{MAX_RECORD, Pins};
 use assay_common::policy::AttestorKind;
 use assay_host::http::Roots;
 
@@ -80,6 +80,37 @@ fn everything_that_can_be_set_is_read() {
     let record = Provisioning::read(&record).unwrap();
     assert_eq!(record.cluster, "lab");
     assert_eq!(hex::encode(record.verifier_key), KEY);
+}
+
+/// A pin that nobody looks at would be a promise that is not kept.
+#[test]
+fn a_record_that_is_tied_to_a_board_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("provisioning.bin");
+    let (ek_name, secret) = ([&[0, 0x0B][..], &[7; 32]].concat(), [9; 32]);
+    for (ek_name, secret) in [(&ek_name[..], &secret[..]), (&ek_name, &[]), (&[], &secret)] {
+        let mut bytes = [0; MAX_RECORD];
+        let record = Provisioning {
+            cluster: "lab",
+            trust_domain: "example.org",
+            verifier_key: &hex::decode(KEY).unwrap(),
+        };
+        let len = record.write_pinned(&Pins { ek_name, secret }, &mut bytes);
+        std::fs::write(&path, &bytes[..len.unwrap()]).unwrap();
+        let overrides = Overrides {
+            servers: vec!["https://assay.example.org:8443".to_owned()],
+            record: Some(path.clone()),
+            ..Overrides::default()
+        };
+        let text = "agent: {auth: {attestors: [{type: tpm_ek}]}}";
+        let error = Config::parse(Path::new("agent.yaml"), text, &overrides).unwrap_err();
+        assert!(
+            error.to_string().contains("pins a TPM or has a secret"),
+            "{error}"
+        );
+        let hint = error.hint.unwrap();
+        assert!(hint.contains("without `--ek-name`"), "{hint}");
+    }
 }
 
 /// The Helm values of a cluster as they stand: the rest comes from a record and from the command line.

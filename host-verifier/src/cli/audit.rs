@@ -54,7 +54,7 @@ pub enum Command {
     },
     /// The evidence of one login as files that `assay evidence verify` and tpm2-tools read
     ///
-    /// attest.bin, signature.bin, ak.pub, ek.pub, ek.der, pcrs.txt, pcrs.bin, nonce.hex of a quote; METHOD.payload of x509pop,
+    /// attest.bin, signature.bin, ak.pub, ek.pub, ek.name.hex, ek.der, pcrs.txt, pcrs.bin, nonce.hex of a quote; METHOD.payload of x509pop,
     /// ssh_pop, custom_jwt, k8s_token, tpm_devid and the methods of the clouds, with METHOD.nonce.hex where the method has a nonce
     /// and METHOD.answers.json where a cloud was asked; record.json: what was judged then can be judged again, here or elsewhere.
     /// The files are for their owner alone: a token in them lets its reader in.

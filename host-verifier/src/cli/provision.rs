@@ -78,7 +78,7 @@ impl Device {
                 .filter(|name| Name::parse(name).is_ok())
                 .ok_or_else(|| {
                     Failure::usage("`--ek-name` is not the Name of a key").hint(
-                        "algorithm and digest in hexadecimal, e.g. 000b and 64 digits, from `tpm2_readpublic --name`",
+                        "algorithm and digest in hexadecimal, e.g. 000b and 64 digits, from `assay audit evidence` (ek.name.hex) or `tpm2_readpublic --name`",
                     )
                 })?,
         };

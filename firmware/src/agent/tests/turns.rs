@@ -1,5 +1,6 @@
 //! Login after login: what lies between them, and who learns of them.
 
+use assay_common::identity::provisioning::MIN_NOISE;
 use assay_common::identity::{Pins, ProvisioningError};
 use assay_common::protocol::{
     AgentMessage, Denied, DenyCode, FrameKind, TroubleCode, VerifierMessage, decode,
@@ -163,7 +164,8 @@ fn a_pinned_tpm_is_for_boards_that_have_a_secret_or_noise() {
     };
     for (record, noise, is_refused) in [
         (pinned(&[]), 0, true),
-        (pinned(&[]), 32, false),
+        (pinned(&[]), MIN_NOISE - 1, true),
+        (pinned(&[]), MIN_NOISE, false),
         (pinned(&secret), 0, false),
         (record(1), 0, false),
     ] {

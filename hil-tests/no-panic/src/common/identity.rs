@@ -12,7 +12,7 @@ use crate::macros::{derived, functions, methods};
 pub(crate) fn prove(prover: &mut impl Prover) {
     methods! { prover;
         ClusterName: as_str parse;
-        Pins: need_noise;
+        Pins: lack;
         Provisioning: read read_pinned write write_pinned;
         SpiffeId: as_str parse path trust_domain;
         TrustDomain: as_str parse;

@@ -22,7 +22,7 @@ pub enum Command {
     Verify(Verify),
     /// The evidence of one login as a tar archive of files that `assay evidence verify` and tpm2-tools read
     ///
-    /// attest.bin, signature.bin, ak.pub, ek.pub, ek.der, pcrs.txt, pcrs.bin, nonce.hex of a quote; METHOD.payload of other methods
+    /// attest.bin, signature.bin, ak.pub, ek.pub, ek.name.hex, ek.der, pcrs.txt, pcrs.bin, nonce.hex of a quote; METHOD.payload of other methods
     /// that can be judged from files, with METHOD.nonce.hex where the method has a nonce and METHOD.answers.json where a cloud was
     /// asked; record.json; below a folder with the login's name. The same login always makes the same archive.
     Export(export::Export),

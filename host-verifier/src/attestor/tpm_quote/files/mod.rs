@@ -15,6 +15,8 @@ use assay_common::policy::AttestorKind;
 use assay_common::protocol::message::Items;
 use assay_common::protocol::{AgentMessage, Challenge, Chunk, MAX_BLOBS, VerifierMessage, decode};
 use assay_common::tpm::alg::AlgId;
+use assay_common::tpm::name::Name;
+use assay_common::tpm::public::Public;
 
 /// A piece of a login, as it went over the line.
 #[derive(Debug, Clone, Copy)]
@@ -176,8 +178,8 @@ impl Evidence {
         Ok(())
     }
 
-    /// By name: `attest.bin`, `signature.bin`, `ak.pub` and `ek.pub` (TPM2B_PUBLIC), `ek.der`, `eventlog.cel`, `pcrs.txt` (`index hex`
-    /// lines), `pcrs.bin` (the same as `tpm2_quote --pcr` writes them), `nonce.hex`.
+    /// By name: `attest.bin`, `signature.bin`, `ak.pub` and `ek.pub` (TPM2B_PUBLIC), `ek.name.hex`, `ek.der`, `eventlog.cel`, `pcrs.txt`
+    /// (`index hex` lines), `pcrs.bin` (the same as `tpm2_quote --pcr` writes them), `nonce.hex`.
     #[must_use]
     pub fn files(&self) -> Vec<(&'static str, Vec<u8>)> {
         let lines: String = self
@@ -191,6 +193,11 @@ impl Evidence {
             ("ak.pub", sized(&self.ak_public)),
             ("ek.pub", sized(&self.ek_public)),
         ];
+        let ek = Public::parse(&self.ek_public).ok();
+        if let Some(name) = ek.and_then(|ek| Name::of(&ek).ok()) {
+            let line = format!("{}\n", hex::encode(name.as_bytes()));
+            files.push(("ek.name.hex", line.into_bytes()));
+        }
         if !self.ek_certificate.is_empty() {
             files.push(("ek.der", self.ek_certificate.clone()));
         }
