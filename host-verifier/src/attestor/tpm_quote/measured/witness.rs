@@ -80,9 +80,7 @@ impl WitnessError {
             Self::Conflict(BootConflict::Backwards { .. }) => "boot-counter-backwards",
         }
     }
-}
 
-impl WitnessError {
     /// What a node did not say.
     pub(super) const fn said(&self) -> &'static str {
         match self {
