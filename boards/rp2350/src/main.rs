@@ -15,15 +15,21 @@ mod arch;
 mod arch;
 mod boot;
 mod clock;
+#[cfg(not(feature = "console"))]
+mod flash;
 #[cfg(feature = "defmt")]
 mod log;
 mod noise;
 mod pins;
+#[cfg(not(feature = "console"))]
+mod rom;
 mod serial;
 mod spi;
 mod time;
 mod watchdog;
 
+#[cfg(not(feature = "console"))]
+use assay_board_support::boots::Counting;
 use assay_board_support::byte_spi::ByteBus;
 #[cfg(feature = "console")]
 use assay_board_support::desk::Desk;
@@ -65,7 +71,8 @@ type Link = Line<LinkUart, Timer<Micros>>;
 type Registers = SpiTis<ByteBus<TpmSpi>, TpmChipSelect>;
 /// What the board is for: the agent over its parts.
 #[cfg(not(feature = "console"))]
-type Image = Node<'static, Timer<Micros>, Link, TpmEvidence<Tis<Registers, Timer<Micros>>>>;
+type Image =
+    Node<'static, Counting<Timer<Micros>>, Link, TpmEvidence<Tis<Registers, Timer<Micros>>>>;
 /// What the board is for while it is on a desk.
 #[cfg(feature = "console")]
 type Image = Console<Desk<Timer<Micros>, Link, Registers>>;
@@ -83,6 +90,9 @@ fn image() -> Image {
     clock::start();
     let chip_select = pins::connect();
     let timer = Timer(Micros::start());
+    // Before the link listens: a core that changes its flash hears nothing.
+    #[cfg(not(feature = "console"))]
+    let platform = Counting::start(timer, flash::settings());
     let link = Line::new(LinkUart::start(), timer, &serial::RECEIVER);
     let Ok(bus) = SpiTis::new(ByteBus(TpmSpi::start()), chip_select) else {
         unreachable!("an output pin of this chip cannot fail")
@@ -97,14 +107,15 @@ fn image() -> Image {
     );
     #[cfg(not(feature = "console"))]
     {
+        #[cfg(feature = "defmt")]
+        defmt::info!("boot {}", platform.number());
         let image = Measurable {
             name: BOARD.name,
             version: BOARD.version,
             bytes: image_region(),
         };
-        // No settings are kept in this board's flash, so nothing counts its boots.
-        let boot = MeasuredBoot::new(image, None);
+        let boot = MeasuredBoot::new(image, platform.number());
         let source = TpmEvidence::new(Tis::new(bus, timer)).measuring(boot);
-        Node::new(timer, link, source, record, BOARD, Timing::default())
+        Node::new(platform, link, source, record, BOARD, Timing::default())
     }
 }

@@ -8,6 +8,7 @@
 //! | `polled_spi` | asynchronous images (feature `embassy`) | embedded-hal-async's bus over a polled one |
 //! | [`provisioning`] | every board | the memory region with the node's record, from linker symbols |
 //! | [`settings`] | boards that keep settings | the memory region with them, from linker symbols |
+//! | [`paged_flash`] | boards with a flash chip on quad SPI | settings in a flash that is written by pages, and read back |
 //! | [`boots`] | boards that keep settings | the count of boots, into secrets and measurements |
 //! | [`noise`] | boards with a random number generator | its words, and the check that it does not repeat itself |
 //! | [`image`] | boards that measure themselves | the image that runs, from linker symbols |
@@ -34,6 +35,7 @@ pub mod image;
 pub mod last_words;
 pub mod line;
 pub mod noise;
+pub mod paged_flash;
 #[cfg(feature = "embassy")]
 pub mod polled_spi;
 pub mod provisioning;

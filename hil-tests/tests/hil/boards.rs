@@ -1,6 +1,7 @@
 //! What boards say about themselves: documents against manifests, manifests against images.
 
 use assay_hil_tests::board::{self, Board, Profile, symbol_address, workspace_root};
+use object::{Object, ObjectSection, ObjectSymbol};
 
 fn kib(bytes: u64) -> String {
     format!("{} KiB", bytes / 1_024)
@@ -91,4 +92,33 @@ fn every_image_looks_for_its_record_where_its_manifest_says() {
         looked_at += 1;
     }
     assert!(looked_at >= 7, "{looked_at}");
+}
+
+/// While the RP2350's flash is changed nothing can be fetched from it, and an image that tried would hang until the watchdog bites.
+#[test]
+fn an_image_that_runs_from_the_flash_that_it_changes_does_so_from_ram() {
+    const CODE: &str = "call_in_turn";
+    let boards = board::all().unwrap();
+    let boards = boards
+        .iter()
+        .filter(|board| board.name.starts_with("rp2350"));
+    let mut looked_at = 0;
+    for board in boards {
+        let image = board::build(board, Profile::Firmware).unwrap();
+        let bytes = std::fs::read(&image).unwrap();
+        let elf = object::File::parse(&*bytes).unwrap();
+        let code = elf.symbols().find(|symbol| {
+            symbol.kind() == object::SymbolKind::Text
+                && symbol
+                    .name()
+                    .is_ok_and(|name| name.contains(CODE) && !name.contains("Thunk"))
+        });
+        let code = code.unwrap_or_else(|| panic!("{}: no {CODE}", board.name));
+        let section = elf.section_by_index(code.section_index().unwrap()).unwrap();
+        // Copied there from the flash at the start, with the initial values of variables.
+        assert_eq!(section.name(), Ok(".data"), "{}", board.name);
+        assert!(code.address() >= 0x2000_0000, "{}", board.name);
+        looked_at += 1;
+    }
+    assert_eq!(looked_at, 2);
 }
