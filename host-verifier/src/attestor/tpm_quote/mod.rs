@@ -9,6 +9,7 @@ pub mod verify;
 
 use assay_common::{
     login::quote_nonce,
+    measurement::IMAGE_PCR,
     policy::{AttestorKind, AttestorSet},
     tpm::public::Public,
 };
@@ -82,6 +83,16 @@ impl Attestor for TpmQuote {
         let measured = self.log.iter().flat_map(|_| MEASURED);
         let measured = measured.map(|name| format!("tpm_quote.{name}"));
         pcrs.chain(counters).chain(measured).collect()
+    }
+
+    /// A log that nothing is wanted of but that it is there.
+    fn weakness(&self) -> Option<(&'static str, &'static str)> {
+        let log = self.log.as_ref().filter(|log| log.is_required)?;
+        let any_image = log.required.is_empty() && !self.rules.pcrs.contains_key(&IMAGE_PCR);
+        any_image.then_some((
+            "`eventLog` is required and `requiredMeasurements` names no image, so a node is let in with whatever image it booted",
+            "name the images under `requiredMeasurements`, or their PCR 8 under `pcrs`; leave it so only where a module judges `tpm_quote.image.*`",
+        ))
     }
 
     fn stands_on(&self) -> AttestorSet {

@@ -292,6 +292,32 @@ fn a_policy_that_another_one_implies_is_never_reached() {
 }
 
 #[test]
+fn a_log_that_is_required_and_may_tell_of_any_image_is_told() {
+    for (config, told) in [
+        ("anyValue: [0], eventLog: require", true),
+        (
+            "anyValue: [0], eventLog: require, requiredMeasurements: [agent]",
+            false,
+        ),
+        ("anyValue: [0], requiredMeasurements: [agent]", false),
+        // Good values of PCR 8 say which image, too; those of another PCR do not.
+        ("pcrs: {8: $DIGEST}, eventLog: require", false),
+        ("pcrs: {7: $DIGEST}, eventLog: require", true),
+        // A node without a log is let in as well, which was asked for.
+        ("anyValue: [0], eventLog: accept", false),
+        ("anyValue: [0]", false),
+    ] {
+        let config = config.replace("$DIGEST", &format!("\"{}\"", "ab".repeat(32)));
+        let policies = format!(
+            "    - {{name: a, requiredAttestors: [$EK, {{type: tpm_quote, config: {{{config}}}}}]}}\n"
+        );
+        let about = |warning: &String| warning.starts_with("`eventLog` is required");
+        let count = warnings(&policies).iter().filter(|w| about(w)).count();
+        assert_eq!(count, usize::from(told), "{config}");
+    }
+}
+
+#[test]
 fn a_module_that_narrows_nothing_is_told() {
     for (module, told) in [
         ("open.rego", true),
