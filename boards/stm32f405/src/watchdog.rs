@@ -1,7 +1,6 @@
 //! The independent watchdog: the last resort against a hang.
 //!
-//! It runs from its own oscillator and cannot be stopped once started. QEMU does not model it;
-//! the writes go nowhere there.
+//! It runs from its own oscillator and cannot be stopped once started.
 
 #![expect(
     unsafe_code,
@@ -23,6 +22,8 @@ use crate::noise;
 const RELOAD: u16 = 1_000;
 /// Prescaler 256.
 const PRESCALER: u8 = 6;
+/// How often SR is read at most: some 40 ms at the 16 MHz on which the chip starts.
+const STATUS_READS: u32 = 0x1_0000;
 
 /// Keys of RM0090 21.4.1.
 const KEY_UNLOCK: u16 = 0x5555;
@@ -46,8 +47,14 @@ pub(crate) fn start() {
     // SAFETY: 6 is a prescaler of the register's table, and any reload value below 4,096 is one.
     iwdg.pr().write(|w| unsafe { w.pr().bits(PRESCALER) });
     iwdg.rlr().write(|w| w.rl().set(RELOAD));
-    // The new values count from the next reload on, after some periods of the slow oscillator;
-    // until then the reset values hold (0.5 s), which start-up does not need.
+    // The new values hold some periods of the slow oscillator later, which SR tells (RM0090 21.4.4). A reload before that
+    // loads the old count, which at the new prescaler is 33 s. Until it comes the reset values hold, 0.5 s. The wait has an
+    // end, since an oscillator that does not run leaves SR as it is for ever.
+    for _ in 0..STATUS_READS {
+        if iwdg.sr().read().bits() == 0 {
+            break;
+        }
+    }
     key(KEY_RELOAD);
 }
 

@@ -20,6 +20,8 @@ use crate::pac::IWDG;
 const RELOAD: u16 = 1_000;
 /// Prescaler 256.
 const PRESCALER: u8 = 6;
+/// How often SR is read at most: some 0.2 s at the 4 MHz on which the chip starts.
+const STATUS_READS: u32 = 0x1_0000;
 /// What those are at the oscillator's fastest, milliseconds.
 pub(crate) const LEAST_MS: u32 = RELOAD as u32 * 256 / 34;
 
@@ -45,8 +47,14 @@ pub(crate) fn start() {
         iwdg.pr().write(|w| w.pr().bits(PRESCALER));
         iwdg.rlr().write(|w| w.rl().bits(RELOAD));
     }
-    // The new values count from the next reload on, after some periods of the slow oscillator; until then the reset
-    // values hold (0.5 s), which start-up does not need.
+    // The new values hold some periods of the slow oscillator later, which SR tells (RM0351 36.4.4). A reload before that
+    // loads the old count, which at the new prescaler is 33 s. Until it comes the reset values hold, 0.5 s. The wait has an
+    // end, since an oscillator that does not run leaves SR as it is for ever.
+    for _ in 0..STATUS_READS {
+        if iwdg.sr().read().bits() == 0 {
+            break;
+        }
+    }
     key(KEY_RELOAD);
 }
 

@@ -19,6 +19,7 @@
 //! | `settings` | file in which the part of the flash that the board writes outlives the run | none |
 //! | `record` | `on`, `off`: the part of the flash with the provisioning record is blank and can be written | `off` |
 //! | `torn` | address of a double word of the STM32L476's settings that a loss of power cut short | none |
+//! | `pll` | `dead`, `dead:STARTS`: the PLL never locks, or not at so many starts | locks at once |
 //! | `count` | `on`, `off`: count instructions | `off` |
 //! | `start`, `stop` | addresses; instructions between them are reported (implies `count`) | none |
 //! | `stack` | `LOW:HIGH`; the lowest write in it is reported | none |
@@ -114,6 +115,7 @@ impl Args {
                 settings: None,
                 record: false,
                 torn: None,
+                dead_pll: 0,
             },
             count: false,
             span: None,
@@ -164,6 +166,7 @@ impl Args {
                 "settings" => args.setup.settings = Some(PathBuf::from(value)),
                 "record" => args.setup.record = switch(value).map_err(bad)?,
                 "torn" => args.setup.torn = Some(number(value).map_err(bad)?),
+                "pll" => args.setup.dead_pll = dead(value).map_err(bad)?,
                 "count" => args.count = switch(value).map_err(bad)?,
                 "start" => start = Some(number(value).map_err(bad)?),
                 "stop" => stop = Some(number(value).map_err(bad)?),
@@ -192,6 +195,15 @@ fn switch(text: &str) -> Result<bool, String> {
         "on" => Ok(true),
         "off" => Ok(false),
         _ => Err("neither on nor off".to_owned()),
+    }
+}
+
+/// At how many starts something is dead; at all of them is `u32::MAX`.
+fn dead(text: &str) -> Result<u32, String> {
+    match text.split_once(':') {
+        None if text == "dead" => Ok(u32::MAX),
+        Some(("dead", starts)) => starts.parse().map_err(|_| "no number".to_owned()),
+        _ => Err("neither dead nor dead:STARTS".to_owned()),
     }
 }
 
@@ -252,6 +264,7 @@ mod tests {
             "stats=/t/s",
             "chip=stm32l476",
             "torn=0x080f8008",
+            "pll=dead:2",
             "cs=PB12",
             "nrst=PC0",
             "uid=0102030405060708090a0b0c",
@@ -270,6 +283,7 @@ mod tests {
         assert_eq!(args.setup.nrst, Some(Pin { port: 2, number: 0 }));
         assert_eq!(args.setup.chip, Chip::Stm32l476);
         assert_eq!(args.setup.torn, Some(0x080F_8008));
+        assert_eq!(args.setup.dead_pll, 2);
         assert_eq!(args.config.faults.faults.len(), 2);
         assert!(args.config.limits.is_none());
         assert!(args.count);
@@ -283,6 +297,7 @@ mod tests {
         assert_eq!(refused("speed=9"), "unknown argument \"speed\"");
         assert!(refused("cs=PZ4").starts_with("cs=PZ4: "));
         assert!(refused("cs=PA16").starts_with("cs=PA16: "));
+        assert!(refused("pll=lazy").starts_with("pll=lazy: "));
         assert!(refused("chip=z80").starts_with("chip=z80: "));
         assert!(refused("faults=warp").contains("unknown fault \"warp\""));
         assert!(refused("uid=01").contains("24 hex digits"));

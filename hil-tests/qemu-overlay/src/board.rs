@@ -11,8 +11,8 @@ use assay_spi_tpm::SpiTpm;
 
 use crate::args::Pin;
 use crate::blocks::{
-    Clocks, Flash, FlashControl, FlashInfo, Gpio, MachineUsart, Rcc, Rx, Spi, SpiMaster, Words, l4,
-    merge, narrow,
+    Clocks, Flash, FlashControl, FlashInfo, Gpio, Iwdg, Kicks, MachineUsart, Rcc, ResetCause, Rx,
+    Spi, SpiMaster, Watchdog, Words, l4, merge, narrow,
 };
 pub use crate::chip::Block;
 use crate::chip::Chip;
@@ -39,6 +39,8 @@ pub struct Setup {
     pub record: bool,
     /// Address of a double word of the settings that a loss of power cut short; for a flash with an error-correcting code.
     pub torn: Option<u64>,
+    /// At how many starts the PLL does not lock; at all of them if all bits are set.
+    pub dead_pll: u32,
 }
 
 /// The board.
@@ -58,6 +60,13 @@ pub struct Board {
     flash_info: FlashInfo,
     /// Where the record is in the flash that the board writes.
     record_at: u32,
+    watchdog: Box<dyn Watchdog>,
+    /// The guest's time, ns.
+    now_ns: u64,
+    /// How much of it passed inside of the model, ns.
+    inside_ns: u64,
+    /// Why the reset comes that was asked for.
+    reset_cause: ResetCause,
 }
 
 /// The record follows upon the settings.
@@ -71,17 +80,22 @@ impl Board {
     /// A board that has just been powered.
     #[must_use]
     pub fn new(tpm: SpiTpm, machine: Box<dyn MachineUsart>, setup: &Setup) -> Self {
-        let Setup { chip, record, .. } = *setup;
+        let Setup {
+            chip,
+            record,
+            dead_pll,
+            ..
+        } = *setup;
         let kept = setup.settings.clone();
         let (rcc, flash, spi): (Box<dyn Clocks>, Box<dyn FlashControl>, Box<dyn SpiMaster>) =
             match chip {
                 Chip::Stm32f405 => (
-                    Box::new(Rcc::default()),
+                    Box::new(Rcc::new(dead_pll)),
                     Box::new(Flash::new(kept, record)),
                     Box::new(Spi::default()),
                 ),
                 Chip::Stm32l476 => (
-                    Box::new(l4::Rcc::default()),
+                    Box::new(l4::Rcc::new(dead_pll)),
                     Box::new({
                         let mut flash = l4::Flash::new(kept, record);
                         setup.torn.into_iter().for_each(|at| flash.tear(at));
@@ -105,6 +119,10 @@ impl Board {
             noise: l4::Rng::default(),
             flash_info: FlashInfo::new(setup.uid, chip.factory()),
             record_at: record_offset(chip),
+            watchdog: Box::new(Iwdg::new(chip == Chip::Stm32l476)),
+            now_ns: 0,
+            inside_ns: 0,
+            reset_cause: ResetCause::default(),
         }
     }
 
@@ -132,12 +150,51 @@ impl Board {
 
     /// Tells the model the guest's time, ns.
     pub fn set_time(&mut self, ns: u64) {
+        self.now_ns = ns;
         self.tpm.clock().set_ns(ns);
+    }
+
+    /// The guest's time is this by now: it stood still inside of the model meanwhile, most of it while the software TPM
+    /// computed. A board would have gone on, and its watchdog with it, so that the watchdog leaves this time out.
+    pub fn work_ended(&mut self, ns: u64) {
+        let inside = ns.saturating_sub(self.now_ns);
+        self.inside_ns = self.inside_ns.saturating_add(inside);
+        self.now_ns = self.now_ns.max(ns);
+    }
+
+    fn watchdog_ns(&self) -> u64 {
+        self.now_ns.saturating_sub(self.inside_ns)
+    }
+
+    /// When the watchdog runs out unless it is kicked, in the guest's time, ns; `None` while it stands still, or has run out.
+    pub fn bites_at_ns(&mut self) -> Option<u64> {
+        let now = self.watchdog_ns();
+        let until = self.watchdog.countdown(now).runs_out_ns()?;
+        (until > now).then(|| until.saturating_add(self.inside_ns))
+    }
+
+    /// Whether the watchdog has run out, for which the machine has to be reset; told once.
+    pub fn bite(&mut self) -> bool {
+        let now = self.watchdog_ns();
+        let expired = self.watchdog.countdown(now).expired(now);
+        let news = expired && self.reset_cause == ResetCause::Requested;
+        if news {
+            self.reset_cause = ResetCause::Watchdog;
+        }
+        news
+    }
+
+    /// How the watchdog was kicked; `None` when it was never started.
+    pub fn kicks(&mut self) -> Option<Kicks> {
+        let now = self.watchdog_ns();
+        self.watchdog.countdown(now).kicks(now)
     }
 
     /// A reset of the microcontroller. The TPM keeps running unless its nRST is wired to a pin.
     pub fn system_reset(&mut self) {
-        self.rcc.system_reset();
+        self.rcc.system_reset(std::mem::take(&mut self.reset_cause));
+        self.watchdog
+            .reset(self.now_ns.saturating_sub(self.inside_ns));
         self.pwr = Words::default();
         self.flash.reset();
         for port in &mut self.ports {
@@ -172,6 +229,10 @@ impl Board {
                 self.noise.read(offset, size, self.rcc.noise_sampled())
             }
             Block::FlashInfo => self.flash_info.read(offset, size),
+            Block::Watchdog => {
+                let now = self.watchdog_ns();
+                self.watchdog.read(offset, size, now)
+            }
             Block::Gpio(_) | Block::Spi1 | Block::Usart2 | Block::Noise => 0,
         }
     }
@@ -207,6 +268,10 @@ impl Board {
                 self.usart.write(offset, size, value, machine);
             }
             Block::Noise if self.rcc.noise_clock() => self.noise.write(offset, size, value),
+            Block::Watchdog => {
+                let now = self.watchdog_ns();
+                self.watchdog.write(offset, size, value, now);
+            }
             Block::FlashInfo | Block::Gpio(_) | Block::Spi1 | Block::Usart2 | Block::Noise => {}
         }
     }

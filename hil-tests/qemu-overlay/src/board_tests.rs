@@ -30,6 +30,7 @@ fn setup(chip: Chip) -> Setup {
         settings: None,
         record: false,
         torn: None,
+        dead_pll: 0,
     }
 }
 
@@ -189,4 +190,56 @@ fn the_other_chips_noise_needs_its_clock_and_one_to_sample_with() {
     assert!(ready(&mut board));
     board.write(Block::Rcc, 0x88, 4, 0);
     assert!(!ready(&mut board));
+}
+
+/// Starts the watchdog as an image does, at 256 periods a count: 8 s from `now_ns` on.
+fn with_watchdog(board: &mut Board, now_ns: u64) {
+    board.set_time(now_ns);
+    for (register, value) in [(0, 0xCCCC), (0, 0x5555), (4, 6), (8, 1_000)] {
+        board.write(Block::Watchdog, register, 4, value);
+    }
+    board.set_time(now_ns.saturating_add(SECOND));
+    board.write(Block::Watchdog, 0, 4, 0xAAAA);
+}
+
+const SECOND: u64 = 1_000_000_000;
+const CAUSE: u32 = 0x74;
+
+#[test]
+fn a_bite_is_told_once_and_is_the_next_resets_cause() {
+    let mut board = board();
+    board.write(Block::Rcc, CAUSE, 4, 1 << 24);
+    with_watchdog(&mut board, 0);
+    assert_eq!(board.bites_at_ns(), Some(9 * SECOND));
+    board.set_time(9 * SECOND - 1);
+    assert!(!board.bite());
+    board.set_time(9 * SECOND);
+    assert!(board.bite() && !board.bite());
+    assert_eq!(board.bites_at_ns(), None, "once is enough");
+    board.system_reset();
+    assert_eq!(board.read(Block::Rcc, CAUSE, 4) >> 28, 2);
+    board.set_time(99 * SECOND);
+    assert!(!board.bite(), "a reset ends it");
+    board.system_reset();
+    assert_eq!(
+        board.read(Block::Rcc, CAUSE, 4) >> 28,
+        3,
+        "the next is another's"
+    );
+}
+
+#[test]
+fn the_watchdog_does_not_count_what_the_models_take() {
+    let mut board = board();
+    with_watchdog(&mut board, 0);
+    board.work_ended(8 * SECOND);
+    board.set_time(15 * SECOND);
+    assert!(!board.bite());
+    assert_eq!(
+        board.kicks().map(|kicks| kicks.longest_gap_us),
+        Some(7_000_000)
+    );
+    assert_eq!(board.bites_at_ns(), Some(16 * SECOND));
+    board.set_time(16 * SECOND);
+    assert!(board.bite());
 }

@@ -39,6 +39,8 @@ pub enum Block {
     Noise,
     /// Unique id and flash size.
     FlashInfo,
+    /// The watchdog.
+    Watchdog,
 }
 
 /// Bytes of address space of a block of registers.
@@ -106,6 +108,7 @@ impl Chip {
         };
         Some(match (self, block) {
             (_, Block::Spi1) => (0x4001_3000, REGISTERS),
+            (_, Block::Watchdog) => (0x4000_3000, REGISTERS),
             (Self::Stm32f405, Block::Rcc) => (0x4002_3800, REGISTERS),
             (Self::Stm32f405, Block::Pwr) => (0x4000_7000, REGISTERS),
             (Self::Stm32f405, Block::Flash) => (0x4002_3C00, REGISTERS),
@@ -141,6 +144,7 @@ impl Chip {
             Block::Usart2,
             Block::Noise,
             Block::FlashInfo,
+            Block::Watchdog,
         ]
         .into_iter()
         .chain((0..self.ports()).map(Block::Gpio))

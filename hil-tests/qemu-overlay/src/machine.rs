@@ -1,8 +1,8 @@
-//! Parts of the machine that the board works with: its USART2, its clock and its interrupt controller. Called with QEMU's lock held, from a read or
+//! Parts of the machine that the board works with: its USART2, its clock, its interrupt controller and its reset. Called with QEMU's lock held, from a read or
 //! write by the guest.
 #![expect(unsafe_code, reason = "QEMU's interface is C")]
 
-use std::ffi::CStr;
+use std::ffi::{CStr, c_void};
 use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -110,4 +110,64 @@ pub fn raise_non_maskable() {
     };
     // SAFETY: the object is the processor's NVIC; QEMU's lock is held.
     unsafe { qemu::armv7m_nvic_set_pending(nvic.as_ptr(), qemu::NON_MASKABLE, false) };
+}
+
+/// Resets the machine, as one of its own parts would.
+pub fn reset() {
+    // SAFETY: a request that QEMU's main loop fulfils; QEMU's lock is held.
+    unsafe { qemu::qemu_system_reset_request(qemu::GUEST_RESET) };
+}
+
+/// A timer on the guest's clock.
+#[derive(Debug)]
+pub struct Alarm {
+    /// QEMU's `QEMUTimer`, 56 bytes in 7.2 and in 10.0, never freed.
+    timer: *mut [u64; 32],
+    /// When it calls back; `u64::MAX` when it does not.
+    at_ns: AtomicU64,
+}
+
+// SAFETY: the timer is handled with QEMU's lock held only.
+unsafe impl Sync for Alarm {}
+// SAFETY: as above.
+unsafe impl Send for Alarm {}
+
+impl Alarm {
+    /// One that does not call back yet.
+    #[must_use]
+    pub fn new(callback: extern "C" fn(opaque: *mut c_void)) -> Self {
+        let timer = ptr::from_mut(Box::leak(Box::new([0; 32])));
+        // SAFETY: the memory is zeroed, larger than a QEMUTimer, 8-aligned and never freed; the callback lives as long as the
+        // process; the machine exists, and with it the main loop's lists.
+        unsafe {
+            qemu::timer_init_full(
+                timer.cast(),
+                ptr::null_mut(),
+                qemu::CLOCK_VIRTUAL,
+                qemu::SCALE_NS,
+                0,
+                callback,
+                ptr::null_mut(),
+            );
+        }
+        Self {
+            timer,
+            at_ns: AtomicU64::new(u64::MAX),
+        }
+    }
+
+    /// Calls back at `at_ns` at the latest. One that is due before stays: who it calls looks what has become of its time, which
+    /// costs less than to move it at each kick.
+    pub fn at_the_latest(&self, at_ns: u64) {
+        if self.at_ns.fetch_min(at_ns, Ordering::Relaxed) > at_ns {
+            let at = i64::try_from(at_ns).unwrap_or(i64::MAX);
+            // SAFETY: the timer was made above; QEMU's lock is held.
+            unsafe { qemu::timer_mod_ns(self.timer.cast(), at) };
+        }
+    }
+
+    /// It has called back.
+    pub fn rang(&self) {
+        self.at_ns.store(u64::MAX, Ordering::Relaxed);
+    }
 }

@@ -24,6 +24,7 @@ pub static qemu_plugin_version: c_int = if cfg!(feature = "plugin-v4") { 4 } els
 static BOARD: OnceLock<Mutex<Board>> = OnceLock::new();
 static REPORT: Mutex<Reporter> = Mutex::new(Reporter::silent());
 static ARGS: OnceLock<Args> = OnceLock::new();
+static WATCHDOG: OnceLock<machine::Alarm> = OnceLock::new();
 
 /// Above everything that the machine itself maps.
 const PRIORITY: c_int = 100;
@@ -162,6 +163,7 @@ extern "C" fn on_vcpu_init(_id: PluginId, vcpu: c_uint) {
                 overlay(block, base, size);
             }
         }
+        WATCHDOG.get_or_init(|| machine::Alarm::new(on_watchdog));
         // SAFETY: QEMU calls back with the same null pointer, under its own lock.
         unsafe { qemu::qemu_register_reset(on_system_reset, ptr::null_mut()) };
     });
@@ -196,12 +198,40 @@ fn with_board<T>(fallback: T, work: impl FnOnce(&mut Board) -> T) -> T {
     guard(None, || {
         let board = BOARD.get()?;
         let mut board = lock(board);
-        // SAFETY: a plain query; the virtual clock exists since the machine was made.
-        let now = unsafe { qemu::qemu_clock_get_ns(qemu::CLOCK_VIRTUAL) };
-        board.set_time(u64::try_from(now).unwrap_or(0));
-        Some(work(&mut board))
+        board.set_time(now());
+        let done = work(&mut board);
+        board.work_ended(now());
+        Some(done)
     })
     .unwrap_or(fallback)
+}
+
+/// The guest's time, ns.
+fn now() -> u64 {
+    // SAFETY: a plain query; the virtual clock exists since the machine was made.
+    let now = unsafe { qemu::qemu_clock_get_ns(qemu::CLOCK_VIRTUAL) };
+    u64::try_from(now).unwrap_or(0)
+}
+
+/// The watchdog may have run out, or be about to at another time than before.
+fn watch(board: &mut Board) {
+    if board.bite() {
+        let gap = board.kicks().map_or(0, |kicks| kicks.longest_gap_us);
+        let at = now();
+        report(&format!(
+            "{{\"event\":\"watchdog_bite\",\"at_ns\":{at},\"longest_gap_us\":{gap}}}"
+        ));
+        machine::reset();
+    } else if let (Some(at), Some(alarm)) = (board.bites_at_ns(), WATCHDOG.get()) {
+        alarm.at_the_latest(at);
+    }
+}
+
+extern "C" fn on_watchdog(_opaque: *mut c_void) {
+    if let Some(alarm) = WATCHDOG.get() {
+        alarm.rang();
+    }
+    with_board((), watch);
 }
 
 extern "C" fn on_read(opaque: *mut c_void, address: u64, size: c_uint) -> u64 {
@@ -229,6 +259,9 @@ extern "C" fn on_write(opaque: *mut c_void, address: u64, data: u64, size: c_uin
         {
             machine::set_core_clock(hz);
         }
+        if block == Block::Watchdog {
+            watch(board);
+        }
     });
 }
 
@@ -245,9 +278,16 @@ extern "C" fn on_exit(_id: PluginId, _userdata: *mut c_void) {
     guard((), || {
         let Some(board) = BOARD.get() else { return };
         let mut board = lock(board);
+        board.set_time(now());
         let totals = board.tpm().stats().totals();
+        let watchdog = board.kicks().map_or("null".to_owned(), |kicks| {
+            format!(
+                "{{\"longest_gap_us\":{},\"limit_us\":{},\"bites\":{}}}",
+                kicks.longest_gap_us, kicks.limit_us, kicks.bites
+            )
+        });
         report(&format!(
-            "{{\"event\":\"exit\",\"noise_words\":{},{},{}}}",
+            "{{\"event\":\"exit\",\"noise_words\":{},\"watchdog\":{watchdog},{},{}}}",
             board.noise_words(),
             totals.to_json_members(),
             counters::to_json_members()

@@ -93,6 +93,10 @@ pub const WRITES: c_int = 2;
 pub const INLINE_ADD: c_int = 0;
 /// `QEMU_CLOCK_VIRTUAL`.
 pub const CLOCK_VIRTUAL: c_int = 1;
+/// `SCALE_NS`: timers count ns.
+pub const SCALE_NS: c_int = 1;
+/// `SHUTDOWN_CAUSE_GUEST_RESET`.
+pub const GUEST_RESET: c_int = 7;
 
 /// Callback of an executed instruction.
 pub type ExecCallback = extern "C" fn(vcpu: c_uint, userdata: *mut c_void);
@@ -196,6 +200,20 @@ unsafe extern "C" {
     pub fn clock_propagate(clock: *mut Opaque);
     /// Time on one of the clocks, ns.
     pub fn qemu_clock_get_ns(clock: c_int) -> i64;
+    /// Makes a timer in memory that is as large as QEMU's `QEMUTimer` and zeroed; null for the main loop's list.
+    pub fn timer_init_full(
+        timer: *mut c_void,
+        group: *mut c_void,
+        clock: c_int,
+        scale: c_int,
+        attributes: c_int,
+        callback: extern "C" fn(opaque: *mut c_void),
+        opaque: *mut c_void,
+    );
+    /// Sets when a timer calls back, ns on its clock; in the main loop's thread, with QEMU's lock held.
+    pub fn timer_mod_ns(timer: *mut c_void, at: i64);
+    /// Resets the machine as soon as its processor has stopped.
+    pub fn qemu_system_reset_request(cause: c_int);
     /// Calls back at each reset of the machine.
     pub fn qemu_register_reset(callback: extern "C" fn(opaque: *mut c_void), opaque: *mut c_void);
 }

@@ -18,9 +18,11 @@ use assay_host_verifier::random::SystemRandom;
 use assay_host_verifier::session::PathTemplate;
 use assay_spi_tpm::swtpm::{Mode, Swtpm};
 
-use crate::board::Board;
+use crate::board::{self, Board};
 use crate::manufacture::ManufacturedTpm;
-use crate::qemu::{CommandEvent, Event, ExitEvent, Launch, OverlayOptions, Qemu, QemuError};
+use crate::qemu::{
+    CommandEvent, Event, ExitEvent, Launch, OverlayOptions, Qemu, QemuError, events,
+};
 use crate::scenario::line::Line;
 use crate::scenario::local_verifier::{LocalVerifier, Outcome};
 use crate::scenario::loopback::{CLUSTER, Sessions, TRUST_DOMAIN};
@@ -59,6 +61,7 @@ pub struct Machine {
     line: Line<LocalVerifier>,
     serial: UnixStream,
     _swtpm: Swtpm,
+    machine: board::Machine,
 }
 
 impl Machine {
@@ -130,6 +133,7 @@ impl Machine {
             line: Line::new(local),
             serial,
             _swtpm: swtpm,
+            machine: machine.clone(),
         })
     }
 
@@ -212,7 +216,7 @@ impl Machine {
     ///
     /// # Errors
     ///
-    /// When QEMU does not end as told.
+    /// When QEMU does not end as told, or the board did not kick its watchdog in time.
     pub fn quit(mut self) -> Result<(Vec<CommandEvent>, Option<ExitEvent>)> {
         // The agent may still be flushing its keys: let it come to rest.
         let mut seen = self.rest()?;
@@ -227,6 +231,7 @@ impl Machine {
                 _ => {}
             }
         }
+        events::kicked(&self.machine, exit.as_ref())?;
         Ok((commands, exit))
     }
 

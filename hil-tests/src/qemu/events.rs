@@ -11,6 +11,9 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::QemuError;
+use crate::board::{Machine, TpmSource};
+
 /// An event.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -28,6 +31,13 @@ pub enum Event {
     Span {
         /// Instructions since the start address.
         instructions: u64,
+    },
+    /// The microcontroller's watchdog ran out; a reset follows.
+    WatchdogBite {
+        /// The machine's virtual time, ns.
+        at_ns: u64,
+        /// The longest time without a kick so far, µs.
+        longest_gap_us: u64,
     },
     /// The microcontroller was reset.
     SystemReset,
@@ -100,6 +110,47 @@ pub struct ExitEvent {
     /// Words that the board has had from the overlay's random number generator.
     #[serde(default)]
     pub noise_words: u64,
+    /// How the board kicked the overlay's watchdog; `None` where there is none, or it was never started.
+    #[serde(default)]
+    pub watchdog: Option<Kicks>,
+}
+
+/// How a watchdog was kicked, in the guest's time without what it spent in the models of the overlay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct Kicks {
+    /// The longest time without one, µs.
+    pub longest_gap_us: u64,
+    /// How long the watchdog waits, µs, as it was last set.
+    pub limit_us: u64,
+    /// How often it ran out.
+    pub bites: u32,
+}
+
+impl Kicks {
+    /// Whether it never ran out, and never had less than half of its time left: its oscillator may run a third fast, and
+    /// who takes that long on this machine has no time to spare on a board.
+    #[must_use]
+    pub const fn in_time(&self) -> bool {
+        self.bites == 0 && self.longest_gap_us < self.limit_us / 2
+    }
+}
+
+/// Whether a board kicked its watchdog in time; `None` of one that has none here.
+///
+/// # Errors
+/// [`QemuError::Watchdog`] with what is known, also when the board never started it.
+pub(crate) fn kicked(
+    machine: &Machine,
+    exit: Option<&ExitEvent>,
+) -> Result<Option<Kicks>, QemuError> {
+    if machine.tpm != TpmSource::Overlay {
+        return Ok(None);
+    }
+    let kicks = exit.and_then(|exit| exit.watchdog);
+    match kicks {
+        Some(kicks) if kicks.in_time() => Ok(Some(kicks)),
+        other => Err(QemuError::Watchdog(other)),
+    }
 }
 
 /// Receives the events of one machine.

@@ -31,7 +31,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use events::{CommandEvent, Event, ExitEvent};
+pub use events::{CommandEvent, Event, ExitEvent, Kicks};
 pub use launch::Launch;
 pub use locate::Installation;
 pub use overlay::OverlayOptions;
@@ -99,6 +99,9 @@ pub enum QemuError {
     /// QEMU did not connect to the harness's sockets in time.
     #[error("QEMU did not open its serial line within {0:?}")]
     Late(Duration),
+    /// The board did not keep its watchdog quiet.
+    #[error("the watchdog was not kicked in time: {0:?}")]
+    Watchdog(Option<Kicks>),
     /// The monitor refused a command.
     #[error("QEMU's monitor: {0}")]
     Monitor(String),

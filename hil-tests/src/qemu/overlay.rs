@@ -36,6 +36,8 @@ pub struct OverlayOptions {
     pub settings: Option<PathBuf>,
     /// Address of a double word of the settings that a loss of power cut short, on a chip whose flash notices.
     pub torn: Option<u64>,
+    /// At how many starts the PLL does not lock; at all of them is `u32::MAX`.
+    pub dead_pll: u32,
     /// The sector with the provisioning record can be written too. It is blank then, whatever is loaded there.
     pub writable_record: bool,
     /// Count instructions.
@@ -100,6 +102,11 @@ impl OverlayOptions {
                 .map(|file| ("settings", path(file))),
         );
         pairs.extend(self.torn.map(|at| ("torn", format!("{at:#x}"))));
+        match self.dead_pll {
+            0 => {}
+            u32::MAX => pairs.push(("pll", "dead".to_owned())),
+            starts => pairs.push(("pll", format!("dead:{starts}"))),
+        }
         if self.writable_record {
             pairs.push(("record", "on".to_owned()));
         }

@@ -12,7 +12,7 @@ use object::{Object, ObjectSymbol};
 use super::QemuError;
 
 /// What the overlay calls, as declared in its `qemu` module.
-pub const NEEDED: [&str; 20] = [
+pub const NEEDED: [&str; 23] = [
     "get_system_memory",
     "memory_region_init_io",
     "memory_region_add_subregion_overlap",
@@ -24,6 +24,9 @@ pub const NEEDED: [&str; 20] = [
     "clock_set",
     "clock_propagate",
     "qemu_clock_get_ns",
+    "timer_init_full",
+    "timer_mod_ns",
+    "qemu_system_reset_request",
     "qemu_register_reset",
     "qemu_plugin_register_vcpu_init_cb",
     "qemu_plugin_register_vcpu_tb_trans_cb",

@@ -55,6 +55,18 @@ pub(crate) fn granted(live: &Live) -> VerifierEvent {
     end
 }
 
+/// Ends a run in which the board has kicked its watchdog in time, if it has one.
+fn ended(live: Live, board: &str) {
+    let kicks = live
+        .end()
+        .unwrap_or_else(|error| panic!("{board}: {error:#}"));
+    let watched = flashed().iter().any(|flashed| flashed.name == board);
+    assert_eq!(kicks.is_some(), watched, "{board}: {kicks:?}");
+    if let Some(kicks) = kicks {
+        eprintln!("{board}: {kicks:?}");
+    }
+}
+
 fn attribute<'a>(end: &'a VerifierEvent, name: &str) -> &'a str {
     let attributes = end.attributes.as_ref().unwrap();
     attributes
@@ -151,6 +163,7 @@ fn every_board_that_qemu_runs_logs_in_with_every_kind_of_ek() {
             assert!(live.tap.wait_for(&["granted"], LIMIT));
             let svid = live.tap.svid().unwrap().unwrap();
             assert_eq!(svid.uris, [end.spiffe_id.unwrap()]);
+            ended(live, &board.name);
         }
     }
 }
@@ -480,6 +493,7 @@ fn every_scenario_of_the_bench_holds_in_qemu_too() {
                         panic!("{}: {error:#}\n{}", board.name, live.assayd.log())
                     });
                 }
+                ended(live, &board.name);
             });
         }
     });

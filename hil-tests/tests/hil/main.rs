@@ -37,3 +37,4 @@ mod soak;
 mod svid;
 mod unreadable_nv;
 mod walkthrough;
+mod watchdog;

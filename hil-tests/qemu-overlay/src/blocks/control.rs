@@ -1,9 +1,19 @@
 //! What the board asks of the blocks that differ from chip to chip.
 
+/// Why the microcontroller was reset while it ran.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ResetCause {
+    /// By its reset line or its own program; QEMU does not tell which.
+    #[default]
+    Requested,
+    /// Its watchdog ran out.
+    Watchdog,
+}
+
 /// Reset and clock control.
 pub trait Clocks: Send {
     /// A reset of the machine while it runs.
-    fn system_reset(&mut self);
+    fn system_reset(&mut self, cause: ResetCause);
     /// Whether GPIO port `port` (0 = A) has its clock.
     fn gpio_clock(&self, port: u8) -> bool;
     /// Whether GPIO port `port` is held in reset.

@@ -6,17 +6,21 @@ pub mod control;
 pub mod flash;
 pub mod flash_info;
 pub mod gpio;
+pub mod iwdg;
 pub mod l4;
 pub mod rcc;
 pub mod spi;
+pub mod watchdog;
 
 pub use cells::{Cells, Lock};
-pub use control::{Clocks, FlashControl, MachineUsart, Rx, SpiMaster};
+pub use control::{Clocks, FlashControl, MachineUsart, ResetCause, Rx, SpiMaster};
 pub use flash::Flash;
 pub use flash_info::FlashInfo;
 pub use gpio::Gpio;
+pub use iwdg::Iwdg;
 pub use rcc::Rcc;
 pub use spi::Spi;
+pub use watchdog::{Countdown, Kicks, Watchdog};
 
 /// A bank of plain 32-bit registers, with byte and half-word access as on the bus.
 #[derive(Debug, Clone)]

@@ -1,7 +1,7 @@
 //! RCC: clocks that are ready as soon as they are on, clock gates, block resets, reset flags.
 //! `[RM0090] 7.3`
 
-use super::{Clocks, Words, merge, narrow};
+use super::{Clocks, ResetCause, Words, merge, narrow};
 
 const CR: u32 = 0x00;
 const CFGR: u32 = 0x08;
@@ -15,6 +15,7 @@ const CSR: u32 = 0x74;
 const SPI1: u32 = 1 << 12;
 /// HSION, HSEON, PLLON, PLLI2SON; each xxxRDY is the bit above.
 const OSCILLATORS: u32 = (1 << 0) | (1 << 16) | (1 << 24) | (1 << 26);
+const PLLON: u32 = 1 << 24;
 /// RMVF: clear the reset flags.
 const REMOVE_FLAGS: u32 = 1 << 24;
 const RESET_FLAGS: u32 = 0xFE00_0000;
@@ -22,26 +23,37 @@ const RESET_FLAGS: u32 = 0xFE00_0000;
 const POWER_ON: u32 = 0x0E00_0000;
 /// PINRSTF, SFTRSTF: how a reset of the running machine shows.
 const SOFTWARE_RESET: u32 = 0x1400_0000;
+/// PINRSTF, IWDGRSTF: how a bite of the watchdog shows.
+const WATCHDOG_RESET: u32 = 0x2400_0000;
 
 /// The RCC.
 #[derive(Debug)]
 pub struct Rcc {
     words: Words<36>,
     flags: u32,
+    /// At how many starts more the PLL does not lock.
+    dead_pll: u32,
 }
 
 impl Default for Rcc {
     fn default() -> Self {
-        let mut rcc = Self {
-            words: Words::default(),
-            flags: POWER_ON,
-        };
-        rcc.set_reset_values();
-        rcc
+        Self::new(0)
     }
 }
 
 impl Rcc {
+    /// After power-on. The PLL does not lock at the first `dead_pll` starts, this one included; at no start whatever if it is all ones.
+    #[must_use]
+    pub fn new(dead_pll: u32) -> Self {
+        let mut rcc = Self {
+            words: Words::default(),
+            flags: POWER_ON,
+            dead_pll,
+        };
+        rcc.set_reset_values();
+        rcc
+    }
+
     fn set_reset_values(&mut self) {
         self.words.set(CR, 0x83);
         self.words.set(0x04, 0x2400_3010);
@@ -52,10 +64,16 @@ impl Rcc {
 }
 
 impl Clocks for Rcc {
-    fn system_reset(&mut self) {
+    fn system_reset(&mut self, cause: ResetCause) {
         self.words = Words::default();
         self.set_reset_values();
-        self.flags |= SOFTWARE_RESET;
+        self.flags |= match cause {
+            ResetCause::Requested => SOFTWARE_RESET,
+            ResetCause::Watchdog => WATCHDOG_RESET,
+        };
+        if self.dead_pll != u32::MAX {
+            self.dead_pll = self.dead_pll.saturating_sub(1);
+        }
     }
 
     fn gpio_clock(&self, port: u8) -> bool {
@@ -88,7 +106,8 @@ impl Clocks for Rcc {
         let word = self.words.get(offset);
         let word = match offset & !3 {
             CR => {
-                let on = word & OSCILLATORS;
+                let dead = if self.dead_pll == 0 { 0 } else { PLLON };
+                let on = word & OSCILLATORS & !dead;
                 (word & !(OSCILLATORS << 1)) | (on << 1)
             }
             // SWS follows SW.
@@ -127,12 +146,34 @@ mod tests {
     }
 
     #[test]
+    fn a_pll_that_does_not_lock_is_mended_by_as_many_resets() {
+        for (dead, resets, locks) in [
+            (1, 0, false),
+            (1, 1, true),
+            (2, 1, false),
+            (u32::MAX, 3, false),
+        ] {
+            let mut rcc = Rcc::new(dead);
+            (0..resets).for_each(|_| rcc.system_reset(ResetCause::Watchdog));
+            rcc.write(CR, 4, 0x83 | PLLON);
+            assert_eq!(
+                rcc.read(CR, 4) & (PLLON << 1) != 0,
+                locks,
+                "{dead} {resets}"
+            );
+        }
+    }
+
+    #[test]
     fn the_reset_cause_stays_until_it_is_removed() {
         let mut rcc = Rcc::default();
         assert_eq!(rcc.read(CSR, 4) & RESET_FLAGS, POWER_ON);
         rcc.write(CSR, 4, REMOVE_FLAGS);
         assert_eq!(rcc.read(CSR, 4) & RESET_FLAGS, 0);
-        rcc.system_reset();
+        rcc.system_reset(ResetCause::Requested);
         assert_eq!(rcc.read(CSR, 4) & RESET_FLAGS, SOFTWARE_RESET);
+        rcc.write(CSR, 4, REMOVE_FLAGS);
+        rcc.system_reset(ResetCause::Watchdog);
+        assert_eq!(rcc.read(CSR, 4) & RESET_FLAGS, WATCHDOG_RESET);
     }
 }

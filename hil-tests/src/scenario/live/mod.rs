@@ -23,9 +23,9 @@ use assay_spi_tpm::interposer::socket::InterposedSocket;
 use assay_spi_tpm::interposer::{Interposer, JournalHandle, Mode};
 use assay_spi_tpm::swtpm::{Mode as Sockets, Swtpm};
 
-use crate::board::Board;
+use crate::board::{Board, Machine};
 use crate::manufacture::ManufacturedTpm;
-use crate::qemu::{Event, Launch, OverlayOptions, Qemu};
+use crate::qemu::{Event, Kicks, Launch, OverlayOptions, Qemu, events};
 use crate::scenario::rig::Terms;
 
 pub use event::VerifierEvent;
@@ -35,6 +35,8 @@ pub use verifier::{AgentLine, Assayd, program};
 
 /// Longest life of a machine: every scenario of a rig in a row, with a session's length in it.
 const DEADLINE: Duration = Duration::from_secs(600);
+/// Longest wait for a report of a machine that has ended.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// How a board is started.
 #[derive(Debug, Clone, Default)]
@@ -79,6 +81,7 @@ pub struct Live {
     /// What the attacker has seen and done, where there is one.
     pub journal: Option<JournalHandle>,
     relay: Relay,
+    machine: Machine,
 }
 
 impl Live {
@@ -143,6 +146,7 @@ impl Live {
             swtpm,
             journal,
             relay,
+            machine: machine.clone(),
         })
     }
 
@@ -199,6 +203,22 @@ impl Live {
         self.relay.disconnect();
         self.assayd.decide_by(terms)?;
         self.relay.connect(self.assayd.connect()?)
+    }
+
+    /// Ends the run. What the board did in it was done with its watchdog kicked in time, where the overlay has one; the longest
+    /// time without a kick is returned.
+    ///
+    /// # Errors
+    ///
+    /// When QEMU does not end as told, or the watchdog ran out or was about to.
+    pub fn end(self) -> Result<Option<Kicks>> {
+        let (_status, events) = self.qemu.quit()?;
+        let last = events.and_then(|events| events.rest(LAST_WORDS).pop());
+        let exit = last.and_then(|event| match event {
+            Event::Exit(exit) => Some(exit),
+            _ => None,
+        });
+        Ok(events::kicked(&self.machine, exit.as_ref())?)
     }
 
     /// The TPM commands that the overlay or the bridge saw since the last call; waits so long for more.

@@ -1,7 +1,7 @@
 //! RCC: clocks that are ready as soon as they can be, clock gates, block resets, reset flags, and how fast the
 //! processor runs. `[RM0351] 6.4`
 
-use crate::blocks::{Clocks, Words, merge, narrow};
+use crate::blocks::{Clocks, ResetCause, Words, merge, narrow};
 
 const CR: u32 = 0x00;
 const CFGR: u32 = 0x08;
@@ -34,6 +34,8 @@ const RESET_FLAGS: u32 = 0xFF00_0000;
 const POWER_ON: u32 = 0x0C00_0000;
 /// PINRSTF, SFTRSTF: how a reset of the running machine shows.
 const SOFTWARE_RESET: u32 = 0x1400_0000;
+/// PINRSTF, IWDGRSTF: how a bite of the watchdog shows.
+const WATCHDOG_RESET: u32 = 0x2400_0000;
 
 const HSI_HZ: u64 = 16_000_000;
 /// By MSIRANGE; the other codes are reserved.
@@ -49,20 +51,29 @@ const NOISE_HZ_MAX: u64 = 48_000_000;
 pub struct Rcc {
     words: Words<38>,
     flags: u32,
+    /// At how many starts more the PLL does not lock.
+    dead_pll: u32,
 }
 
 impl Default for Rcc {
     fn default() -> Self {
-        let mut rcc = Self {
-            words: Words::default(),
-            flags: POWER_ON,
-        };
-        rcc.set_reset_values();
-        rcc
+        Self::new(0)
     }
 }
 
 impl Rcc {
+    /// After power-on. The PLL does not lock at the first `dead_pll` starts, this one included; at no start whatever if it is all ones.
+    #[must_use]
+    pub fn new(dead_pll: u32) -> Self {
+        let mut rcc = Self {
+            words: Words::default(),
+            flags: POWER_ON,
+            dead_pll,
+        };
+        rcc.set_reset_values();
+        rcc
+    }
+
     fn set_reset_values(&mut self) {
         self.words.set(CR, 0x61);
         self.words.set(PLLCFGR, 0x1000);
@@ -103,7 +114,8 @@ impl Rcc {
         let divider = u64::from(self.field(PLLCFGR, 4, 7)).saturating_add(1);
         let multiplier = u64::from(self.field(PLLCFGR, 8, 0x7F));
         let hz = source.checked_div(divider)?.checked_mul(multiplier)?;
-        (self.has(CR, PLLON) && (64_000_000..=344_000_000).contains(&hz)).then_some(hz)
+        (self.has(CR, PLLON) && self.dead_pll == 0 && (64_000_000..=344_000_000).contains(&hz))
+            .then_some(hz)
     }
 
     /// One of the PLL's outputs, divided by 2, 4, 6 or 8.
@@ -141,10 +153,16 @@ impl Rcc {
 }
 
 impl Clocks for Rcc {
-    fn system_reset(&mut self) {
+    fn system_reset(&mut self, cause: ResetCause) {
         self.words = Words::default();
         self.set_reset_values();
-        self.flags |= SOFTWARE_RESET;
+        self.flags |= match cause {
+            ResetCause::Requested => SOFTWARE_RESET,
+            ResetCause::Watchdog => WATCHDOG_RESET,
+        };
+        if self.dead_pll != u32::MAX {
+            self.dead_pll = self.dead_pll.saturating_sub(1);
+        }
     }
 
     fn gpio_clock(&self, port: u8) -> bool {
@@ -276,12 +294,29 @@ mod tests {
     }
 
     #[test]
+    fn a_pll_that_does_not_lock_is_mended_by_as_many_resets() {
+        let mut rcc = Rcc::new(1);
+        let ready = |rcc: &mut Rcc| {
+            rcc.write(CR, 4, MSION | 6 << 4 | HSION);
+            rcc.write(PLLCFGR, 4, HSI_TIMES_10 | PLLREN);
+            rcc.write(CR, 4, MSION | 6 << 4 | HSION | PLLON);
+            rcc.read(CR, 4) & PLL_READY != 0
+        };
+        assert!(!ready(&mut rcc));
+        rcc.system_reset(ResetCause::Watchdog);
+        assert!(ready(&mut rcc));
+    }
+
+    #[test]
     fn the_reset_cause_stays_until_it_is_removed() {
         let mut rcc = Rcc::default();
         assert_eq!(rcc.read(CSR, 4) & RESET_FLAGS, POWER_ON);
         rcc.write(CSR, 4, REMOVE_FLAGS);
         assert_eq!(rcc.read(CSR, 4) & RESET_FLAGS, 0);
-        rcc.system_reset();
+        rcc.system_reset(ResetCause::Requested);
         assert_eq!(rcc.read(CSR, 4) & RESET_FLAGS, SOFTWARE_RESET);
+        rcc.write(CSR, 4, REMOVE_FLAGS);
+        rcc.system_reset(ResetCause::Watchdog);
+        assert_eq!(rcc.read(CSR, 4) & RESET_FLAGS, WATCHDOG_RESET);
     }
 }

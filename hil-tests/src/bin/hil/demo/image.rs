@@ -116,6 +116,7 @@ pub(super) fn run(demo: &Demo, booted: Booted) -> Result<()> {
         None => accepted(&end, &board.name, &version)?,
         Some(check) => refusal(&end, refused.as_deref(), check)?,
     };
+    live.end()?;
     if demo.json {
         let mut document = document;
         super::fill(&mut document, "image", Some(json!(booted.name())));

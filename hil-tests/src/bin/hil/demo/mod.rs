@@ -149,6 +149,7 @@ pub(crate) fn run(demo: &Demo) -> Result<()> {
         fill(&mut document, "renewal", Some(renewal.document()));
     }
     live.assayd.settle()?;
+    live.end()?;
     let session = document.pointer("/session/id").and_then(Value::as_str);
     let commands = traces.keep(session.context("a session has a name")?)?;
     if !demo.json {

@@ -1,0 +1,135 @@
+//! The boards' watchdog, in QEMU with their flashed images: what it ends. That it is kicked in time is asserted wherever a whole
+//! login is run (`scenario::live`, `measure::machine`).
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use assay_hil_tests::board::{self, Board, Profile};
+use assay_hil_tests::manufacture::{EkKind, Recipe, cache};
+use assay_hil_tests::qemu::{Event, Launch, OverlayOptions, Qemu};
+use assay_spi_tpm::swtpm::Mode;
+use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
+
+use super::emulated::{Bench, granted};
+
+const BOARDS: [&str; 2] = ["stm32f405", "stm32l476"];
+/// Longest wait for a bite, which comes 8 s after a start.
+const LIMIT: Duration = Duration::from_secs(60);
+/// Thumb's `b .`.
+const FOR_EVER: [u8; 2] = [0xFE, 0xE7];
+
+/// Bites and resets until there were so many of both.
+fn bites(qemu: &Qemu, wanted: usize) -> Vec<(u64, u64)> {
+    let started = Instant::now();
+    let (mut bites, mut resets) = (Vec::new(), 0);
+    while started.elapsed() < LIMIT && (bites.len() < wanted || resets < wanted) {
+        match qemu.events().unwrap().next(Duration::from_millis(200)) {
+            Some(Event::WatchdogBite {
+                at_ns,
+                longest_gap_us,
+            }) => bites.push((at_ns, longest_gap_us)),
+            Some(Event::SystemReset) => resets += 1,
+            _ => {}
+        }
+    }
+    assert_eq!((bites.len(), resets), (wanted, wanted));
+    bites
+}
+
+#[test]
+fn a_board_whose_clock_does_not_start_is_restarted_until_it_does() {
+    for name in BOARDS {
+        let board = board::find(name).unwrap();
+        let bench = Bench::new(&Recipe::with([EkKind::P256]));
+        let live = bench.start(
+            &board,
+            OverlayOptions {
+                dead_pll: 2,
+                ..OverlayOptions::default()
+            },
+        );
+        for (_, gap_us) in bites(&live.qemu, 2) {
+            // 8 s, and what the machine takes to notice.
+            assert!(
+                (8_000_000..12_000_000).contains(&gap_us),
+                "{name}: {gap_us}"
+            );
+        }
+        granted(&live);
+        let seen = live.commands(Duration::ZERO);
+        assert!(!seen.is_empty(), "{name}");
+        let refused = live.end().unwrap_err().to_string();
+        assert!(refused.contains("bites: 2"), "{name}: {refused}");
+    }
+}
+
+/// A TPM may take longer for its keys than the watchdog waits: who waits for it kicks.
+#[test]
+fn a_tpm_that_outlasts_the_watchdog_costs_no_restart() {
+    for name in BOARDS {
+        let board = board::find(name).unwrap();
+        let bench = Bench::new(&Recipe::with([EkKind::P256]));
+        // Some 4 s each, at a poll every 5 ms and more; the driver gives a P-256 key 6 s.
+        let faults = "slow=700@execution/CreatePrimary/always".parse().unwrap();
+        let live = bench.start(
+            &board,
+            OverlayOptions {
+                faults,
+                ..OverlayOptions::default()
+            },
+        );
+        granted(&live);
+        let commands = live.commands(Duration::ZERO);
+        let took = commands.last().unwrap().at_ns;
+        assert!(took > 15_000_000_000, "{name}: {took}");
+        let kicks = live.end().unwrap().unwrap();
+        eprintln!("{name}: {kicks:?}");
+    }
+}
+
+/// A copy of the image whose tick never ends: nothing is read or written from there on.
+fn hanging(image: &Path, folder: &Path) -> PathBuf {
+    let mut elf = std::fs::read(image).unwrap();
+    let file = object::File::parse(elf.as_slice()).unwrap();
+    let tick = file.symbols().find(|symbol| symbol.name() == Ok("SysTick"));
+    let address = tick.unwrap().address() & !1;
+    let place = file.sections().find_map(|section| {
+        let (start, len) = section.file_range()?;
+        let into = address.checked_sub(section.address())?;
+        (into < len).then_some(start + into)
+    });
+    let at = usize::try_from(place.unwrap()).unwrap();
+    elf[at..at + 2].copy_from_slice(&FOR_EVER);
+    let path = folder.join("hanging.elf");
+    std::fs::write(&path, elf).unwrap();
+    path
+}
+
+fn restarts_for_ever(board: &Board, image: &Path, overlay: OverlayOptions, folder: &Path) {
+    let tpm = cache::copy(&Recipe::with([EkKind::P256]), &folder.join("made")).unwrap();
+    let swtpm = tpm.start(&folder.join("tpm"), Mode::Sockets).unwrap();
+    let machine = board.manifest.qemu.as_ref().unwrap();
+    let launch = Launch::new(machine, image, &swtpm).overlay(overlay);
+    let qemu = launch.deadline(LIMIT * 2).start().unwrap();
+    let bites = bites(&qemu, 3);
+    for pair in bites.windows(2) {
+        let apart = Duration::from_nanos(pair[1].0 - pair[0].0);
+        assert!(apart > Duration::from_secs(7), "{}: {bites:?}", board.name);
+    }
+}
+
+#[test]
+fn an_image_that_hangs_is_restarted_again_and_again() {
+    // At the same time: all of it is waiting.
+    std::thread::scope(|scope| {
+        for name in BOARDS {
+            scope.spawn(move || {
+                let folder = tempfile::tempdir().unwrap();
+                let board = board::find(name).unwrap();
+                let image = board::build(&board, Profile::Firmware).unwrap();
+                let image = hanging(&image, folder.path());
+                restarts_for_ever(&board, &image, OverlayOptions::default(), folder.path());
+            });
+        }
+    });
+}
