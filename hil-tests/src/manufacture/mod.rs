@@ -120,15 +120,19 @@ impl ManufacturedTpm {
         self.folder.join(format!("ek-{}.pub", kind.name()))
     }
 
-    /// The Name of its EK of `kind`, whose name algorithm is SHA-256, as its maker's files have it.
+    /// The Name of its EK of `kind`, as its maker's files have it: by SHA-256, of P-384 by SHA-384.
     ///
     /// # Errors
     ///
     /// When the file cannot be read.
     pub fn ek_name(&self, kind: EkKind) -> io::Result<Vec<u8>> {
         let public = fs::read(self.ek_public(kind))?;
-        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &public);
-        Ok([&[0, 0x0B], digest.as_ref()].concat())
+        let (algorithm, hash) = match kind {
+            EkKind::Rsa2048 | EkKind::P256 => (0x0B, &aws_lc_rs::digest::SHA256),
+            EkKind::P384 => (0x0C, &aws_lc_rs::digest::SHA384),
+        };
+        let digest = aws_lc_rs::digest::digest(hash, &public);
+        Ok([&[0, algorithm], digest.as_ref()].concat())
     }
 
     /// What it was made from.

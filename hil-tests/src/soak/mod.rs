@@ -1,20 +1,24 @@
 //! Years of a node's life in minutes: thousands of logins in virtual time, with whatever can go wrong at random.
 //!
 //! One node, one software TPM, one verifier, in one process. Between the logins of a soak faults are drawn from the whole
-//! catalogue of the SPI model, the line is disturbed, the verifier goes away, the TPM loses its power, and the board is reset,
-//! always between two attempts: resets in the middle of a command are swept through one by one in `tests/hil/board_reset.rs`.
-//! What must hold all the time:
+//! catalogue of the SPI model, the line is disturbed, the verifier goes away, the TPM loses its power, and the board is reset:
+//! between two attempts, or at any transfer of a login, a renewal, or the first login of a boot with what is measured before it.
+//! Then sessions and objects of the attempt are left in the TPM, and a command half sent or half read, for the next boot to
+//! clean up. `tests/hil/board_reset.rs` sweeps through the transfers one by one. What must hold all the time:
 //!
 //! * after a fault is gone the node logs in again by itself, within eight attempts;
 //! * the TPM holds what a session needs and nothing else: counted in the TPM, past the driver that is under test;
 //! * nothing is written to the TPM's NV: its indices and persistent objects stay what they were;
 //! * a login costs as much at the end as it did at the beginning;
-//! * the watchdog is kicked in time;
+//! * the watchdog is kicked in time, as far as the model's time goes ([`Report::longest_wait_without_kick_us`]);
 //! * no boot has the number of another.
 //!
 //! The node has what a node in the field has, unless a [`Part`] is left out: it renews its sessions, it is tied to its TPM, it
 //! measures what it boots, and its power goes while it counts its boots. A node that measures and whose TPM was reset alone
-//! says so; then the board restarts with its TPM, and an operator evicts the node, as the verifier asks for.
+//! says so; then the board restarts with its TPM, and an operator evicts the node, as the verifier asks for. One whose board was
+//! reset alone once something was measured has no log to show; an operator power-cycles it. It writes to its flash when it counts
+//! a boot and at no other time, so a reset within an attempt finds no write under way: what half-writes the settings is the
+//! loss of power in the boot that follows.
 //!
 //! The same seed gives the same faults.
 
@@ -23,6 +27,7 @@ mod flash;
 pub mod tpm;
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,12 +40,14 @@ use assay_spi_tpm::chip::Personality;
 use assay_spi_tpm::random::SplitMix;
 use assay_spi_tpm::swtpm::{Mode, SwtpmBackend};
 use assay_spi_tpm::{Config, FaultPlan, SpiTpm};
+use embedded_hal::digital::OutputPin;
 use serde::Serialize;
 
-use self::chaos::Chaos;
+use self::chaos::{Chaos, Cut, Disturbance, Moment, Reset};
 use self::flash::BoardFlash;
 use self::tpm::{Census, Counted};
 use crate::manufacture::{EkKind, ManufacturedTpm, Recipe, cache};
+use crate::scenario::leash::Overrun;
 use crate::scenario::local_verifier::{LocalVerifier, Outcome};
 use crate::scenario::loopback::{
     AGENT, Guards, Loopback, LoopbackNode, Sessions, measured_policy, policy, verifier_with,
@@ -123,6 +130,8 @@ pub struct Report {
     pub restarts: u64,
     /// See `restarts`.
     pub evictions: u64,
+    /// Boards that somebody power-cycled with their TPM: reset alone, they had no log of what was measured before.
+    pub power_cycles: u64,
     /// What failed attempts ended with, and how often.
     pub failures: BTreeMap<String, u64>,
     /// How often something was done to the node, and showed.
@@ -133,8 +142,10 @@ pub struct Report {
     pub longest_recovery: u32,
     /// Virtual time, seconds.
     pub virtual_seconds: u64,
-    /// The longest time between two kicks of the watchdog, µs of virtual time.
-    pub longest_without_kick_us: u64,
+    /// The longest time between two kicks of the watchdog, µs of virtual time: it passes with bytes on the bus and with waits, in
+    /// which the model's delay kicks every 10 ms as a board's timer does. What the processor computes takes none of it, so
+    /// this says that no wait goes without a kick, and nothing about a processor's own time.
+    pub longest_wait_without_kick_us: u64,
     /// The most objects and sessions that were in the TPM after a login.
     pub most_in_tpm: Census,
     /// SPI bytes of a login without a fault: the mean of the first ones.
@@ -164,10 +175,15 @@ impl Soak {
             node: loopback.node().context("the model's pins")?,
             loopback: &loopback,
             counted: &counted,
-            chaos: Chaos::new(self.seed),
+            chaos: Chaos::new(self.seed, self.has(Part::MeasuredBoot)),
             flash: BoardFlash::new(),
             has_power_cuts: self.has(Part::PowerCuts),
-            shares_reset: self.has(Part::MeasuredBoot),
+            boot: if self.has(Part::MeasuredBoot) {
+                Reset::Both
+            } else {
+                Reset::Board
+            },
+            renews: false,
             report: Report {
                 parts: self.parts.clone(),
                 ..Report::default()
@@ -229,8 +245,10 @@ struct Bench<'l> {
     chaos: Chaos,
     flash: BoardFlash,
     has_power_cuts: bool,
-    /// Whether the TPM's reset line is the board's.
-    shares_reset: bool,
+    /// Who starts when the board does: its TPM too, where the reset line is one.
+    boot: Reset,
+    /// Whether the next attempt is a renewal.
+    renews: bool,
     report: Report,
     /// SPI bytes of the logins without a fault.
     clean: Vec<u64>,
@@ -246,7 +264,7 @@ enum End {
 
 impl Bench<'_> {
     fn run(&mut self, logins: u64, tell: &mut dyn FnMut(&Report)) -> Result<Report> {
-        self.start()?;
+        self.start(self.boot)?;
         // The first login finds the TPM and learns how the chip behaves.
         self.recover(0)?;
         let lasting = self.counted.census()?.lasting();
@@ -286,28 +304,65 @@ impl Bench<'_> {
         self.finish()
     }
 
-    fn disturb(&mut self, disturbance: &chaos::Disturbance) -> Result<()> {
-        if disturbance.resets_the_board() {
-            self.start()?;
+    fn disturb(&mut self, disturbance: &Disturbance) -> Result<()> {
+        if let Disturbance::Board(reset) = disturbance {
+            self.start(*reset)?;
         }
-        disturbance.begin(self.loopback);
-        self.attempt();
-        let showed = disturbance.end(self.loopback);
-        if showed {
-            self.report.disturbed += 1;
-            for kind in disturbance.kinds() {
-                let number = self.report.disturbances.entry(kind.to_owned());
-                *number.or_default() += 1;
+        if let Disturbance::Cut(cut) = disturbance {
+            if let Some(moment) = self.cut_short(*cut)? {
+                self.showed(&[cut.kind(moment)]);
+            }
+        } else {
+            disturbance.begin(self.loopback);
+            self.attempt();
+            if disturbance.end(self.loopback) {
+                self.showed(&disturbance.kinds());
             }
         }
         self.recover(1)
     }
 
-    /// The board starts. Its TPM starts with it where it is wired so; else whatever was under way stays in the TPM.
-    fn start(&mut self) -> Result<()> {
-        if self.shares_reset {
+    fn showed(&mut self, kinds: &[&str]) {
+        self.report.disturbed += 1;
+        for kind in kinds {
+            let number = self.report.disturbances.entry((*kind).to_owned());
+            *number.or_default() += 1;
+        }
+    }
+
+    /// One attempt, in which the board is reset, and its next start; `None` when the attempt ended before that.
+    fn cut_short(&mut self, cut: Cut) -> Result<Option<Moment>> {
+        if cut.anew {
+            self.start(self.boot)?;
+        }
+        let moment = match (cut.anew, self.renews) {
+            (true, _) => Moment::Boot,
+            (false, true) => Moment::Renewal,
+            (false, false) => Moment::Login,
+        };
+        let transfers = moment.draw(self.chaos.random());
+        self.loopback.leash.reset_after(transfers);
+        let ended = catch_unwind(AssertUnwindSafe(|| self.attempt()));
+        self.loopback.leash.release();
+        let Err(payload) = ended else {
+            return Ok(None);
+        };
+        if payload.downcast_ref() != Some(&Overrun::Reset) {
+            resume_unwind(payload);
+        }
+        // The board's pins float, and the TPM's select is pulled up.
+        let Ok(()) = self.loopback.tpm.chip_select().set_high();
+        self.start(cut.reset)?;
+        Ok(Some(moment))
+    }
+
+    /// The board starts, with its TPM or without: then whatever was under way stays in the TPM.
+    fn start(&mut self, reset: Reset) -> Result<()> {
+        if reset == Reset::Both {
             self.loopback.reset_tpm_alone();
         }
+        self.loopback.watch.restart();
+        self.renews = false;
         let random = self.has_power_cuts.then(|| self.chaos.random());
         let number = self.flash.boot(random)?;
         self.report.boots += 1;
@@ -328,7 +383,13 @@ impl Bench<'_> {
                 // The agent's loop asks for it after six of them, which is the same in time.
                 End::Failure(failure) if is_lost(failure) => {
                     self.report.restarts += 1;
-                    self.start()?;
+                    self.start(self.boot)?;
+                }
+                // Its board was reset without it. What the attempt before left in the TPM is gone by now.
+                End::Failure(Failure::Denied { .. }) if self.saw(steps, "event-log-missing") => {
+                    self.settle()?;
+                    self.report.power_cycles += 1;
+                    self.start(self.boot)?;
                 }
                 // Two resets of the TPM for one boot: the verifier wants somebody to look.
                 End::Failure(Failure::Denied { .. }) if self.saw(steps, "reset-witness") => {
@@ -352,6 +413,7 @@ impl Bench<'_> {
         self.report.attempts += 1;
         let (end, wait_ms) = match self.node.attempt() {
             Ok(granted) => {
+                self.renews = granted.renew_in_s.is_some();
                 let renewed = self.loopback.line.with_peer(|verifier| {
                     matches!(verifier.outcomes.last(), Some(Outcome::Renewed(_)))
                 });
@@ -365,6 +427,7 @@ impl Bench<'_> {
                 (end, granted.rest_ms())
             }
             Err((failure, wait_ms)) => {
+                self.renews = false;
                 *self.report.failures.entry(failure.to_string()).or_default() += 1;
                 (End::Failure(failure), wait_ms)
             }
@@ -426,7 +489,7 @@ impl Bench<'_> {
         if last > most_bytes(first) {
             bail!("a login costs {last} bytes at the end, and {first} at the beginning");
         }
-        self.report.longest_without_kick_us =
+        self.report.longest_wait_without_kick_us =
             u64::try_from(self.loopback.watch.longest().as_micros()).unwrap_or(u64::MAX);
         self.report.virtual_seconds = self.loopback.elapsed().as_secs();
         Ok(self.report.clone())

@@ -29,6 +29,8 @@ use super::loopback::tpm;
 /// falls on another part of each command.
 const EACH: u64 = 120;
 const STRIDE: u64 = 11;
+/// In steps of this where a few moments will do; as odd.
+const COARSE: u64 = 97;
 /// Has every transfer of all of them cut, which takes minutes.
 const ALL: &str = "ASSAY_EVERY_TRANSFER";
 /// Attempts of the board that was reset, until it has a session: nothing of what its TPM is left with costs it one.
@@ -229,6 +231,24 @@ fn a_board_that_is_reset_at_any_transfer_of_a_login_logs_in_at_its_next_start() 
         bench.logs_in(&mut node(), &sweep.moment());
     }
     assert!(bench.most_attempts.get() <= MOST_ATTEMPTS);
+}
+
+/// By itself, and not when a key finds no memory: a login that needs fewer keys than the TPM has room for never does.
+#[test]
+fn a_start_unloads_what_a_reset_left_before_a_key_is_made() {
+    let bench = Bench::new(false);
+    let (mut flushed, mut transfers) = (0, 0);
+    while bench.is_cut(bench.loopback.node().unwrap(), transfers) {
+        let mut node = bench.loopback.node().unwrap();
+        node.wake().unwrap();
+        let after = format!("reset after {transfers} transfers");
+        bench.holds_nothing_else(&mut node, &after);
+        let started = node.source_mut().start().unwrap();
+        flushed = flushed.max(started.flushed);
+        transfers += COARSE;
+    }
+    // Two keys and a session at least, in the middle of a login.
+    assert!(flushed >= 3, "{flushed}");
 }
 
 #[test]

@@ -52,13 +52,13 @@ fn the_page_about_the_bus_says_what_the_rows_say() {
     }
 }
 
-/// Runs every attack on a bus, on as many benches as there are cores, and compares.
-fn all_end_as_expected(bus: Bus) {
+/// Runs every attack on a bus to TPMs with EKs of a kind, on as many benches as there are cores, and compares.
+fn all_end_as_expected(bus: Bus, kind: EkKind) {
     let modes: Vec<_> = Mode::all().collect();
     let next = AtomicUsize::new(0);
     let wrong = Mutex::new(Vec::new());
     let work = || {
-        let mut bench = Bench::new().unwrap();
+        let mut bench = Bench::new(kind).unwrap();
         while let Some(mode) = modes.get(next.fetch_add(1, Ordering::Relaxed)) {
             if let Err(error) = ends_as_expected(&mut bench, mode, bus) {
                 wrong.lock().unwrap().push(error);
@@ -71,11 +71,11 @@ fn all_end_as_expected(bus: Bus) {
         }
     });
     let wrong = wrong.into_inner().unwrap();
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(wrong.is_empty(), "{kind}:\n{}", wrong.join("\n"));
 }
 
 fn ends_as_expected(bench: &mut Bench, mode: &'static Mode, bus: Bus) -> Result<(), String> {
-    let expected = Row::of(mode).unwrap().outcome(bus);
+    let expected = Row::of(mode).unwrap().outcome(bus, bench.kind());
     let report = bench
         .run(mode, bus)
         .map_err(|error| format!("{}: {error:#}", mode.name))?;
@@ -97,12 +97,39 @@ fn ends_as_expected(bench: &mut Bench, mode: &'static Mode, bus: Bus) -> Result<
 
 #[test]
 fn on_a_plain_bus_every_attack_ends_as_expected() {
-    all_end_as_expected(Bus::Plain);
+    all_end_as_expected(Bus::Plain, EkKind::P256);
 }
 
 #[test]
 fn on_a_protected_bus_every_attack_ends_as_expected() {
-    all_end_as_expected(Bus::Protected);
+    all_end_as_expected(Bus::Protected, EkKind::P256);
+}
+
+/// Sessions are salted by OAEP.
+#[test]
+fn with_an_rsa_2048_ek_every_attack_ends_as_expected() {
+    for bus in Bus::ALL {
+        all_end_as_expected(bus, EkKind::Rsa2048);
+    }
+}
+
+/// Sessions are salted by ECDH on the larger curve, and have SHA-384 and AES-256.
+#[test]
+fn with_a_p384_ek_every_attack_ends_as_expected() {
+    for bus in Bus::ALL {
+        all_end_as_expected(bus, EkKind::P384);
+    }
+}
+
+#[test]
+fn an_exception_is_of_an_attack_and_says_another_outcome_and_why() {
+    for one in expected::EXCEPTIONS {
+        let mode = Mode::from_name(one.mode).unwrap();
+        let usual = Row::of(mode).unwrap().outcome(one.bus, EkKind::P256);
+        assert_ne!(one.outcome, usual, "{mode:?}");
+        assert_ne!(one.kind, EkKind::P256, "{mode:?}");
+        assert!(one.outcome.is_defeated() && !one.why.is_empty(), "{mode:?}");
+    }
 }
 
 fn verdict(bench: &mut Bench, mode: &str, guards: &Guards) -> Verdict {
@@ -115,7 +142,7 @@ fn verdict(bench: &mut Bench, mode: &str, guards: &Guards) -> Verdict {
 /// A limit: nobody but the pin says which TPM is the node's own.
 #[test]
 fn without_a_pinned_key_another_genuine_tpm_is_taken_for_the_nodes_own() {
-    let mut bench = Bench::new().unwrap();
+    let mut bench = Bench::new(EkKind::P256).unwrap();
     let pinned = bench.guards();
     let unpinned = Guards {
         ek_name: Vec::new(),
@@ -131,7 +158,7 @@ fn without_a_pinned_key_another_genuine_tpm_is_taken_for_the_nodes_own() {
 /// A limit: who knows all that goes into a node's secrets knows the secrets. Noise is enough against it, and so is a secret.
 #[test]
 fn a_node_with_nothing_of_its_own_has_no_secrets_from_who_listens() {
-    let mut bench = Bench::new().unwrap();
+    let mut bench = Bench::new(EkKind::P256).unwrap();
     let full = bench.guards();
     for (ek_name, secret, has_noise, is_known) in [
         (Vec::new(), Vec::new(), false, true),
@@ -155,7 +182,7 @@ fn a_node_with_nothing_of_its_own_has_no_secrets_from_who_listens() {
 /// With a pin the first of them does not log in: a record that promises a guarded bus is not taken where there would be none.
 #[test]
 fn a_pinned_node_with_nothing_of_its_own_does_not_log_in() {
-    let mut bench = Bench::new().unwrap();
+    let mut bench = Bench::new(EkKind::P256).unwrap();
     let guards = Guards {
         secret: Vec::new(),
         has_noise: false,
@@ -171,7 +198,7 @@ fn a_pinned_node_with_nothing_of_its_own_does_not_log_in() {
 /// enough against it, and so is a count of boots. A node that keeps a reset's witness sees it one session later.
 #[test]
 fn a_boot_that_repeats_another_in_every_secret_believes_the_others_responses() {
-    let mut bench = Bench::new().unwrap();
+    let mut bench = Bench::new(EkKind::P256).unwrap();
     let full = bench.guards();
     let forged = Verdict::Node(TroubleCode::TPM_FORGED);
     for (has_noise, boots, measures, expected) in [
@@ -194,7 +221,7 @@ fn a_boot_that_repeats_another_in_every_secret_believes_the_others_responses() {
 /// What the sessions do not see: between a measurement and the next login the TPM is reset, and is the right one.
 #[test]
 fn a_reset_of_the_tpm_alone_is_seen_by_its_witness_only() {
-    let mut bench = Bench::new().unwrap();
+    let mut bench = Bench::new(EkKind::P256).unwrap();
     let witnessed = bench.guards();
     let unwitnessed = Guards {
         measures: false,

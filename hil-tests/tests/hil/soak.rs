@@ -29,14 +29,38 @@ fn a_node_outlives_whatever_happens_to_it_and_leaves_nothing_behind() {
         report.power_cuts,
         report.restarts,
         report.evictions,
+        report.power_cycles,
     ] {
         assert!(part > 3, "{report:?}");
+    }
+    // Resets are told apart: between attempts and within one, with the TPM and without.
+    for kind in [
+        "board and TPM reset between attempts",
+        "board and TPM reset within a login",
+        "board and TPM reset within a boot's login",
+        "board and TPM reset within a renewal",
+        "board reset within a login",
+        "board reset within a boot's login",
+        "board reset within a renewal",
+    ] {
+        assert!(report.disturbances.contains_key(kind), "{kind}: {report:?}");
     }
 }
 
 #[test]
 fn a_node_without_all_that_one_in_the_field_has_is_soaked_too() {
     let report = soaked(60, &[]);
-    let took_no_part = [report.renewals, report.power_cuts, report.restarts];
-    assert_eq!(took_no_part, [0; 3], "{report:?}");
+    let took_no_part = [
+        report.renewals,
+        report.power_cuts,
+        report.restarts,
+        report.power_cycles,
+    ];
+    assert_eq!(took_no_part, [0; 4], "{report:?}");
+    // Its TPM is never reset with it, and it logs in over what the last attempt left.
+    let kinds = report.disturbances.keys();
+    let both = kinds.filter(|kind| kind.starts_with("board and TPM"));
+    assert_eq!(both.count(), 0, "{report:?}");
+    let cut = report.disturbances.get("board reset within a login");
+    assert!(cut.is_some(), "{report:?}");
 }

@@ -78,16 +78,14 @@ impl Journal {
         }
     }
 
-    /// What the host was told in the run before, to the command that has the place of this one among those of its stage
-    /// and code.
-    pub(super) fn earlier(&self, stage: Stage, code: u32) -> Option<Vec<u8>> {
+    /// The exchange of the run before that has the place of this one among those of its stage and code.
+    pub(super) fn earlier(&self, stage: Stage, code: u32) -> Option<&Exchange> {
         let of = |run: u32| {
             let own = move |one: &&Exchange| (one.run, one.stage, one.code) == (run, stage, code);
             self.exchanges.iter().filter(own)
         };
         let place = of(self.run).count();
-        let before = of(self.run.checked_sub(1)?);
-        before.map(|one| one.response.clone()).nth(place)
+        of(self.run.checked_sub(1)?).nth(place)
     }
 
     /// Whether the host's or the TPM's messages of a stage contain `bytes`.
@@ -132,7 +130,10 @@ mod tests {
         journal.note(Stage::Random, &random, b"second");
         assert_eq!(journal.earlier(Stage::Random, 0x17B), None, "no run before");
         journal.next_run();
-        let earlier = |journal: &Journal| journal.earlier(Stage::Random, 0x17B);
+        let earlier = |journal: &Journal| {
+            let one = journal.earlier(Stage::Random, 0x17B)?;
+            Some(one.response.clone())
+        };
         assert_eq!(earlier(&journal).as_deref(), Some(&b"first"[..]));
         journal.note(Stage::Random, &random, b"first");
         assert_eq!(earlier(&journal).as_deref(), Some(&b"second"[..]));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::parts::{Command, Response};
-use super::{Answer, JournalHandle, Stage};
+use super::{Answer, Exchange, JournalHandle, Stage};
 use crate::backend::{BackendError, TpmBackend};
 use crate::clock::VirtualClock;
 
@@ -91,8 +91,20 @@ impl Turn<'_> {
     /// What the host was told in the run before, at this place.
     #[must_use]
     pub fn earlier(&self) -> Option<Vec<u8>> {
+        let earlier = self.earlier_exchange();
+        earlier.map(|one| one.response)
+    }
+
+    /// What the host asked in the run before, at this place.
+    #[must_use]
+    pub fn asked_earlier(&self) -> Option<Vec<u8>> {
+        let earlier = self.earlier_exchange();
+        earlier.map(|one| one.command)
+    }
+
+    fn earlier_exchange(&self) -> Option<Exchange> {
         self.journal
-            .with(|journal| journal.earlier(self.stage, self.code))
+            .with(|journal| journal.earlier(self.stage, self.code).cloned())
     }
 
     /// What the host was last told to a command of this stage and code, in any run.

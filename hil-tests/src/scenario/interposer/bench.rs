@@ -42,8 +42,9 @@ pub(super) const GOOD: Measurements = &[(IMAGE_PCR, GOOD_IMAGE)];
 const TAMPERED: Measurements = &[(IMAGE_PCR, TAMPERED_IMAGE)];
 const DEBUGGED: Measurements = &[(IMAGE_PCR, GOOD_IMAGE), (SETTINGS_PCR, DEBUG_SETTINGS)];
 
-/// Two TPMs and a verifier.
+/// Two TPMs with EKs of one kind, and a verifier.
 pub struct Bench {
+    kind: EkKind,
     tpm: SwtpmBackend,
     other: SwtpmBackend,
     verifier: Arc<Verifier>,
@@ -53,17 +54,17 @@ pub struct Bench {
 }
 
 impl Bench {
-    /// Makes the TPMs and the verifier.
+    /// Makes the TPMs and the verifier. The kind of EK decides how a session is salted: by ECDH, or by OAEP to an RSA key.
     ///
     /// # Errors
     ///
     /// When a TPM cannot be made or started.
-    pub fn new() -> Result<Self> {
+    pub fn new(kind: EkKind) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let made = |instance: u8| -> Result<(ManufacturedTpm, SwtpmBackend)> {
             let recipe = Recipe {
                 instance,
-                ..Recipe::with([EkKind::P256])
+                ..Recipe::with([kind])
             };
             let tpm = cache::copy(&recipe, &folder.path().join(format!("tpm-{instance}")))?;
             let sockets = folder.path().join(format!("run-{instance}"));
@@ -84,13 +85,20 @@ impl Bench {
             Sessions::Renewal,
         )?;
         Ok(Self {
+            kind,
             tpm,
             other,
             verifier,
-            ek_name: first.ek_name(EkKind::P256)?,
+            ek_name: first.ek_name(kind)?,
             clean: None,
             _folder: folder,
         })
+    }
+
+    /// The kind of its TPMs' EKs.
+    #[must_use]
+    pub const fn kind(&self) -> EkKind {
+        self.kind
     }
 
     /// Everything that a node on this bench has against whoever is on its bus.

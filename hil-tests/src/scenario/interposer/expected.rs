@@ -4,13 +4,14 @@ use assay_common::protocol::{DenyCode, TroubleCode};
 use assay_spi_tpm::interposer::{Mode, Stage};
 
 use super::verdict::{Bus, Verdict};
+use crate::manufacture::EkKind;
 
 /// What an attack must come to.
 #[derive(Debug, Clone, Copy)]
 pub struct Row {
     /// The attack's name.
     pub mode: &'static str,
-    /// On a plain bus.
+    /// On a plain bus, with an EK of P-256; so in what follows.
     pub plain: Verdict,
     /// On one that sessions guard.
     pub protected: Verdict,
@@ -25,15 +26,42 @@ impl Row {
         ROWS.iter().find(|row| row.mode == mode.name)
     }
 
-    /// The outcome on a bus.
+    /// The outcome on a bus to a TPM with an EK of this kind.
     #[must_use]
-    pub const fn outcome(&self, bus: Bus) -> Verdict {
-        match bus {
-            Bus::Plain => self.plain,
-            Bus::Protected => self.protected,
+    pub fn outcome(&self, bus: Bus, kind: EkKind) -> Verdict {
+        let mut exceptions = EXCEPTIONS.iter();
+        let own = exceptions.find(|one| (one.mode, one.bus, one.kind) == (self.mode, bus, kind));
+        match (own, bus) {
+            (Some(own), _) => own.outcome,
+            (None, Bus::Plain) => self.plain,
+            (None, Bus::Protected) => self.protected,
         }
     }
 }
+
+/// An attack that comes to something else where the EK is of another kind than P-256.
+#[derive(Debug, Clone, Copy)]
+pub struct Exception {
+    /// The attack's name.
+    pub mode: &'static str,
+    /// On which bus.
+    pub bus: Bus,
+    /// The kind of EK.
+    pub kind: EkKind,
+    /// What it comes to.
+    pub outcome: Verdict,
+    /// Why.
+    pub why: &'static str,
+}
+
+/// All of them.
+pub const EXCEPTIONS: &[Exception] = &[Exception {
+    mode: "swap-ek",
+    bus: Bus::Plain,
+    kind: EkKind::Rsa2048,
+    outcome: Verdict::Node(TroubleCode::TPM_FAILURE_MODE),
+    why: "libtpms answers ActivateCredential with TPM_RC_FAILURE where an RSA secret is encrypted to another key; it is in no failure mode: TPM2_GetTestResult then says that nothing failed, so the detail is 0",
+}];
 
 const fn row(mode: &'static str, plain: Verdict, protected: Verdict, why: &'static str) -> Row {
     Row {
@@ -84,6 +112,7 @@ pub const ROWS: &[Row] = &[
     row("downgrade", ABSENT, COMMAND, ""),
     row("forget-session", ABSENT, RESET, ""),
     row("replay-session", ABSENT, RESET, ""),
+    row("replay-salt", ABSENT, FORGED, ""),
     row("unsalt", ABSENT, FORGED, ""),
     row("strip-sessions", ABSENT, FORGED, ""),
     row("sniff-extend", HARMLESS, HARMLESS, "measurements are no secret"),

@@ -1,11 +1,10 @@
 //! Keys: the EK, the AK, the SVID's.
 
-use sha2::{Digest, Sha256};
-
 use super::common::{
     alter, alter_command, endless_first_field, flip_first_field, flip_last, listen, replay,
     withhold,
 };
+use super::own_key::{own_ek, with_public};
 use super::{CERTIFY, CREATE_PRIMARY, SIGN};
 use crate::interposer::mode::{Mode, Operation};
 use crate::interposer::parts::{Command, Response, sized, tpm2b};
@@ -36,16 +35,7 @@ pub(in crate::interposer) const EK: &[Mode] = &[
         Stage::Ek,
         Operation::Alter,
         "changes the template, so that the TPM makes another EK",
-        || {
-            alter_command(Stage::Ek, CREATE_PRIMARY, |parameters| {
-                // `unique` is the last field of inPublic, which outsideInfo and creationPCR follow: 2 + 4 bytes.
-                if let Some(at) = parameters.len().checked_sub(7)
-                    && let Some(byte) = parameters.get_mut(at)
-                {
-                    *byte ^= 1;
-                }
-            })
-        },
+        || alter_command(Stage::Ek, CREATE_PRIMARY, other_unique),
     ),
     Mode::new(
         "lengths-ek",
@@ -102,59 +92,25 @@ pub(in crate::interposer) const EK: &[Mode] = &[
     ),
 ];
 
-/// The generator of P-256: the public key to the private key 1, so that what is agreed with it is the other side's own
-/// point, which everybody on the bus sees.
-const GENERATOR: [[u8; 32]; 2] = [
-    [
-        0x6B, 0x17, 0xD1, 0xF2, 0xE1, 0x2C, 0x42, 0x47, 0xF8, 0xBC, 0xE6, 0xE5, 0x63, 0xA4, 0x40,
-        0xF2, 0x77, 0x03, 0x7D, 0x81, 0x2D, 0xEB, 0x33, 0xA0, 0xF4, 0xA1, 0x39, 0x45, 0xD8, 0x98,
-        0xC2, 0x96,
-    ],
-    [
-        0x4F, 0xE3, 0x42, 0xE2, 0xFE, 0x1A, 0x7F, 0x9B, 0x8E, 0xE7, 0xEB, 0x4A, 0x7C, 0x0F, 0x9E,
-        0x16, 0x2B, 0xCE, 0x33, 0x57, 0x6B, 0x31, 0x5E, 0xCE, 0xCB, 0xB6, 0x40, 0x68, 0x37, 0xBF,
-        0x51, 0xF5,
-    ],
-];
-
-/// Puts [`GENERATOR`] in the place of a P-256 EK's point.
-fn own_ek(rename: bool) -> Script {
-    Box::new(move |turn| {
-        let answer = turn.pass()?;
-        if !turn.is(Stage::Ek, CREATE_PRIMARY) {
-            return Ok(answer);
+/// Flips a bit at the end of the template's `unique`, zeros of a modulus or of a point; a template with an empty point gets a y
+/// of one byte.
+fn other_unique(parameters: &mut Vec<u8>) {
+    /// How long a template with an empty point is. `[EKP 2.5] template H-3`
+    const OF_EMPTY_POINT: usize = 74;
+    let changed = tpm2b(parameters).and_then(|(sensitive, rest)| {
+        let (public, rest) = tpm2b(rest)?;
+        let mut public = public.to_vec();
+        if public.len() == OF_EMPTY_POINT {
+            public.truncate(OF_EMPTY_POINT - 2);
+            public.extend(sized(&[1]));
+        } else {
+            *public.last_mut()? ^= 1;
         }
-        let changed = Response::parse(&answer, turn.code).and_then(|parts| {
-            let (public, rest) = tpm2b(parts.parameters)?;
-            // It ends with `unique`: two coordinates with their lengths.
-            let head = public.get(..public.len().checked_sub(68)?)?;
-            let mut own = head.to_vec();
-            GENERATOR.iter().for_each(|x| own.extend(sized(x)));
-            Some(parts.with(&with_public(&own, rest, rename)?))
-        });
-        Ok(match changed {
-            Some(changed) => {
-                turn.strike("showed a key of his own");
-                changed
-            }
-            None => answer,
-        })
-    })
-}
-
-/// The parameters of a CreatePrimary with another public area, whose rest is `rest`; `rename` puts its Name there too.
-fn with_public(public: &[u8], rest: &[u8], rename: bool) -> Option<Vec<u8>> {
-    const SHA256: u16 = 0x0B;
-    let mut out = sized(public);
-    if rename && u16_at(public, 2) == Some(SHA256) {
-        // The Name is the last field: two bytes of length, two of algorithm, 32.
-        out.extend_from_slice(rest.get(..rest.len().checked_sub(36)?)?);
-        let name = [&SHA256.to_be_bytes()[..], &Sha256::digest(public)].concat();
-        out.extend(sized(&name));
-    } else {
-        out.extend_from_slice(rest);
+        Some([sized(sensitive), sized(&public), rest.to_vec()].concat())
+    });
+    if let Some(changed) = changed {
+        *parameters = changed;
     }
-    Some(out)
 }
 
 /// The TPM's own answer with the key of `theirs` in it: its handle is the TPM's, what is shown is not.

@@ -5,6 +5,7 @@ mod common;
 pub mod extend;
 mod keys;
 mod nv;
+mod own_key;
 mod quote;
 mod renewal;
 mod session;

@@ -75,6 +75,13 @@ pub(in crate::interposer) const SESSION: &[Mode] = &[
         || replay(Stage::Session, &[START_AUTH_SESSION]),
     ),
     Mode::new(
+        "replay-salt",
+        Stage::Session,
+        Operation::Replay,
+        "gives the TPM the salt of the login before in the place of this one's",
+        replay_salt,
+    ),
+    Mode::new(
         "unsalt",
         Stage::Session,
         Operation::Substitute,
@@ -119,6 +126,30 @@ fn without_cipher(parameters: &mut Vec<u8>) {
     if let Some(changed) = changed {
         *parameters = changed;
     }
+}
+
+/// encryptedSalt of the login before, which the TPM can open as well as this one's.
+fn replay_salt() -> Script {
+    Box::new(|turn| {
+        let starts = turn.is(Stage::Session, START_AUTH_SESSION);
+        let earlier = turn.asked_earlier().filter(|_| starts);
+        let changed = Command::parse(turn.command).and_then(|parts| {
+            let earlier = earlier.as_deref().and_then(Command::parse)?;
+            let (_, rest) = tpm2b(earlier.parameters)?;
+            let (salt, _) = tpm2b(rest)?;
+            let (nonce, rest) = tpm2b(parts.parameters)?;
+            let (_, rest) = tpm2b(rest)?;
+            let parameters = [sized(nonce), sized(salt), rest.to_vec()].concat();
+            Some(parts.with(parts.authorizations, &parameters))
+        });
+        match changed {
+            Some(changed) => {
+                turn.strike("gave the TPM an earlier salt");
+                turn.ask(&changed)
+            }
+            None => turn.pass(),
+        }
+    })
 }
 
 /// The same command with TPM_RH_NULL for the key of the salt, and no salt.

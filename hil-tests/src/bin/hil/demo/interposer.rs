@@ -3,6 +3,7 @@
 //! Firmware, SPI model, attacker and verifier are in one process and in virtual time; the TPM is a software TPM.
 
 use anyhow::{Result, bail};
+use assay_hil_tests::manufacture::EkKind;
 use assay_hil_tests::scenario::interposer::{Bench, Bus, Report, Verdict};
 use assay_host_verifier::document;
 use assay_spi_tpm::interposer::{MODES, Mode};
@@ -28,7 +29,7 @@ pub(super) fn chosen(name: &str) -> Result<Chosen, String> {
 }
 
 /// Shows an attack, or the names of all. The exit status is 0 when it was defeated.
-pub(super) fn run(chosen: Chosen, is_json: bool) -> Result<()> {
+pub(super) fn run(chosen: Chosen, ek: EkKind, is_json: bool) -> Result<()> {
     let Chosen::One(mode) = chosen else {
         return list(is_json);
     };
@@ -39,11 +40,12 @@ pub(super) fn run(chosen: Chosen, is_json: bool) -> Result<()> {
             mode.stage.name(),
             mode.operation.name()
         );
-        println!("tries       {}\n", mode.tries);
+        println!("tries       {}", mode.tries);
+        println!("EK          {ek}\n");
     }
     let mut reports = Vec::new();
     for bus in Bus::ALL {
-        let report = Bench::new()?.run(mode, bus)?;
+        let report = Bench::new(ek)?.run(mode, bus)?;
         if !is_json {
             show(&report);
         }
@@ -57,6 +59,7 @@ pub(super) fn run(chosen: Chosen, is_json: bool) -> Result<()> {
             "stage": mode.stage.name(),
             "operation": mode.operation.name(),
             "tries": mode.tries,
+            "ek": ek.name(),
             "runs": runs,
             "defeated": fell.is_none(),
         });

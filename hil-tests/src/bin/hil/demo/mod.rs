@@ -48,7 +48,7 @@ pub(crate) struct Demo {
     #[arg(long, value_name = "good|tampered|unknown")]
     image: Option<image::Booted>,
     /// Put an attacker on the TPM's bus and show what comes of it; `list` names the attacks
-    #[arg(long, value_name = "MODE", value_parser = interposer::chosen, conflicts_with_all = ["board", "ek", "evidence", "no_renewal", "image"])]
+    #[arg(long, value_name = "MODE", value_parser = interposer::chosen, conflicts_with_all = ["board", "evidence", "no_renewal", "image"])]
     interposer: Option<interposer::Chosen>,
     /// Print one JSON document instead of the steps
     #[arg(long)]
@@ -60,7 +60,7 @@ pub(crate) fn run(demo: &Demo) -> Result<()> {
         return image::run(demo, booted);
     }
     if let Some(mode) = demo.interposer {
-        return interposer::run(mode, demo.json);
+        return interposer::run(mode, demo.ek, demo.json);
     }
     let say = |text: &str| {
         if !demo.json {
