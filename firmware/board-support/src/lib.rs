@@ -7,6 +7,7 @@
 //! | [`byte_spi`] | boards that clock the TPM byte by byte | embedded-hal's `SpiBus` over one exchange |
 //! | `polled_spi` | asynchronous images (feature `embassy`) | embedded-hal-async's bus over a polled one |
 //! | [`provisioning`] | every board | the memory region with the node's record, from linker symbols |
+//! | `record` | boards with a bring-up image (feature `console`) | the record, written |
 //! | [`settings`] | boards that keep settings | the memory region with them, from linker symbols |
 //! | [`paged_flash`] | boards with a flash chip on quad SPI | settings in a flash that is written by pages, and read back |
 //! | [`boots`] | boards that keep settings | the count of boots, into secrets and measurements |
@@ -39,6 +40,8 @@ pub mod paged_flash;
 #[cfg(feature = "embassy")]
 pub mod polled_spi;
 pub mod provisioning;
+#[cfg(any(feature = "console", test))]
+pub mod record;
 pub mod ring;
 pub mod settings;
 pub mod timer;
