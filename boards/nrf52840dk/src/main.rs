@@ -16,7 +16,7 @@ mod watchdog;
 
 use assay_board_support::byte_spi::ByteBus;
 #[cfg(feature = "console")]
-use assay_board_support::desk::Desk;
+use assay_board_support::desk::{Desk, Flashed};
 #[cfg(not(feature = "console"))]
 use assay_board_support::image::region as image_region;
 use assay_board_support::line::Line;
@@ -63,7 +63,7 @@ type Registers = SpiTis<ByteBus<TpmSpi>, TpmChipSelect>;
 type Image = Node<'static, Timer<Micros>, Link, TpmEvidence<Tis<Registers, Timer<Micros>>>>;
 /// What the board is for while it is on a desk.
 #[cfg(feature = "console")]
-type Image = Console<Desk<Timer<Micros>, Link, Registers>>;
+type Image = Console<Desk<Timer<Micros>, Link, Registers, Flashed>>;
 
 #[entry]
 fn main() -> ! {
@@ -85,7 +85,7 @@ fn image() -> Image {
     let record = provisioning::region();
     #[cfg(feature = "console")]
     return Console::new(
-        Desk::new(timer, BOARD, record, HOW_TO_FLASH),
+        Desk::new(timer, BOARD, HOW_TO_FLASH, Flashed(record)),
         link,
         bus,
         timer,

@@ -15,13 +15,11 @@ mod arch;
 mod arch;
 mod boot;
 mod clock;
-#[cfg(not(feature = "console"))]
 mod flash;
 #[cfg(feature = "defmt")]
 mod log;
 mod noise;
 mod pins;
-#[cfg(not(feature = "console"))]
 mod rom;
 mod serial;
 mod spi;
@@ -32,10 +30,13 @@ mod watchdog;
 use assay_board_support::boots::Counting;
 use assay_board_support::byte_spi::ByteBus;
 #[cfg(feature = "console")]
-use assay_board_support::desk::Desk;
+use assay_board_support::desk::{Desk, InFlash};
 #[cfg(not(feature = "console"))]
 use assay_board_support::image::region as image_region;
 use assay_board_support::line::Line;
+#[cfg(feature = "console")]
+use assay_board_support::paged_flash::PagedFlash;
+#[cfg(not(feature = "console"))]
 use assay_board_support::provisioning;
 use assay_board_support::timer::Timer;
 use assay_firmware::bus::SpiTis;
@@ -51,6 +52,8 @@ use assay_firmware::run::{Node, Timing};
 #[cfg(not(feature = "console"))]
 use assay_firmware::tis::Tis;
 
+#[cfg(feature = "console")]
+use crate::flash::Quad;
 use crate::pins::TpmChipSelect;
 use crate::serial::LinkUart;
 use crate::spi::TpmSpi;
@@ -75,7 +78,7 @@ type Image =
     Node<'static, Counting<Timer<Micros>>, Link, TpmEvidence<Tis<Registers, Timer<Micros>>>>;
 /// What the board is for while it is on a desk.
 #[cfg(feature = "console")]
-type Image = Console<Desk<Timer<Micros>, Link, Registers>>;
+type Image = Console<Desk<Timer<Micros>, Link, Registers, InFlash<PagedFlash<Quad>>>>;
 
 /// Called once, by the reset.
 fn run() -> ! {
@@ -97,10 +100,9 @@ fn image() -> Image {
     let Ok(bus) = SpiTis::new(ByteBus(TpmSpi::start()), chip_select) else {
         unreachable!("an output pin of this chip cannot fail")
     };
-    let record = provisioning::region();
     #[cfg(feature = "console")]
     return Console::new(
-        Desk::new(timer, BOARD, record, HOW_TO_FLASH),
+        Desk::new(timer, BOARD, HOW_TO_FLASH, flash::kept()),
         link,
         bus,
         timer,
@@ -116,6 +118,7 @@ fn image() -> Image {
         };
         let boot = MeasuredBoot::new(image, platform.number());
         let source = TpmEvidence::new(Tis::new(bus, timer)).measuring(boot);
+        let record = provisioning::region();
         Node::new(platform, link, source, record, BOARD, Timing::default())
     }
 }

@@ -20,7 +20,7 @@ use assay_board_support::boots::Counting;
 use assay_board_support::byte_spi::ByteBus;
 use assay_board_support::cortex_m::systick;
 #[cfg(feature = "console")]
-use assay_board_support::desk::Desk;
+use assay_board_support::desk::{Desk, Flashed};
 #[cfg(not(feature = "console"))]
 use assay_board_support::image::region as image_region;
 use assay_board_support::line::Line;
@@ -67,7 +67,7 @@ type Registers = SpiTis<ByteBus<TpmSpi>, TpmChipSelect>;
 type Image = Node<'static, Counting<Timer>, Link, TpmEvidence<Tis<Registers, Timer>>>;
 /// What the board is for while it is on a desk.
 #[cfg(feature = "console")]
-type Image = Console<Desk<Timer, Link, Registers>>;
+type Image = Console<Desk<Timer, Link, Registers, Flashed>>;
 
 #[entry]
 fn main() -> ! {
@@ -92,7 +92,7 @@ fn image() -> Image {
     let record = provisioning::region();
     #[cfg(feature = "console")]
     return Console::new(
-        Desk::new(timer, BOARD, record, HOW_TO_FLASH),
+        Desk::new(timer, BOARD, HOW_TO_FLASH, Flashed(record)),
         link,
         bus,
         timer,

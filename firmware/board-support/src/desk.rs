@@ -3,40 +3,107 @@
 use core::marker::PhantomData;
 
 use assay_firmware::bus::TisBus;
-use assay_firmware::console::{Board, Wire};
+use assay_firmware::console::{Board, RecordFault, SettingsStore, Wire};
 use assay_firmware::platform::{BoardInfo, Platform};
+use assay_firmware::settings::{Settings, SettingsError};
 use embedded_hal::delay::DelayNs;
 use embedded_io::{Read, ReadReady, Write};
+use embedded_storage::nor_flash::NorFlash;
 
-/// A board on a technician's desk, whose record a programmer writes.
+use crate::record::Record;
+
+/// What a board keeps in its flash.
+pub trait Kept {
+    /// Copies what lies where the record is kept.
+    fn read_record(&mut self, to: &mut [u8]);
+
+    /// Puts a record where the agent looks for it.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordFault`].
+    fn write_record(&mut self, record: &[u8]) -> Result<(), RecordFault>;
+
+    /// The settings, where they could be opened.
+    fn settings(&mut self) -> Option<&mut dyn SettingsStore>;
+}
+
+/// A record that a programmer writes, and nothing else: a board without a driver for its flash.
 #[derive(Debug)]
-pub struct Desk<P, S, B> {
+pub struct Flashed(pub &'static [u8]);
+
+impl Kept for Flashed {
+    fn read_record(&mut self, to: &mut [u8]) {
+        for (to, from) in to.iter_mut().zip(self.0) {
+            *to = *from;
+        }
+    }
+
+    fn write_record(&mut self, _: &[u8]) -> Result<(), RecordFault> {
+        Err(RecordFault::NotHere)
+    }
+
+    fn settings(&mut self) -> Option<&mut dyn SettingsStore> {
+        None
+    }
+}
+
+/// Settings and record, each in its pages of one flash.
+pub struct InFlash<F: NorFlash> {
+    /// `None` when the region is not what the flash has; what is wrong inside it each access says.
+    settings: Option<Settings<F>>,
+    record: Record<F>,
+}
+
+impl<F: NorFlash> InFlash<F> {
+    /// From what opened the settings, and the record's place.
+    pub fn new(settings: Result<Settings<F>, SettingsError>, record: Record<F>) -> Self {
+        Self {
+            settings: settings.ok(),
+            record,
+        }
+    }
+}
+
+impl<F: NorFlash> Kept for InFlash<F> {
+    fn read_record(&mut self, to: &mut [u8]) {
+        self.record.read(to);
+    }
+
+    fn write_record(&mut self, record: &[u8]) -> Result<(), RecordFault> {
+        self.record.write(record)
+    }
+
+    fn settings(&mut self) -> Option<&mut dyn SettingsStore> {
+        let settings = self.settings.as_mut()?;
+        Some(settings)
+    }
+}
+
+/// A board on a technician's desk.
+#[derive(Debug)]
+pub struct Desk<P, S, B, K> {
     platform: P,
     about: BoardInfo,
-    record: &'static [u8],
     how_to_flash: &'static str,
+    kept: K,
     parts: PhantomData<(S, B)>,
 }
 
-impl<P, S, B> Desk<P, S, B> {
-    /// A board with its time, its name, the region of its record, and how that is written, in one line.
-    pub const fn new(
-        platform: P,
-        about: BoardInfo,
-        record: &'static [u8],
-        how_to_flash: &'static str,
-    ) -> Self {
+impl<P, S, B, K> Desk<P, S, B, K> {
+    /// A board with its time, its name, how its record is written from outside, in one line, and what it keeps.
+    pub const fn new(platform: P, about: BoardInfo, how_to_flash: &'static str, kept: K) -> Self {
         Self {
             platform,
             about,
-            record,
             how_to_flash,
+            kept,
             parts: PhantomData,
         }
     }
 }
 
-impl<P: Platform, S, B> Platform for Desk<P, S, B> {
+impl<P: Platform, S, B, K> Platform for Desk<P, S, B, K> {
     fn now_us(&mut self) -> u64 {
         self.platform.now_us()
     }
@@ -58,11 +125,12 @@ impl<P: Platform, S, B> Platform for Desk<P, S, B> {
     }
 }
 
-impl<P, S, B> Board for Desk<P, S, B>
+impl<P, S, B, K> Board for Desk<P, S, B, K>
 where
     P: Platform + DelayNs,
     S: Read + ReadReady + Write,
     B: TisBus + Wire,
+    K: Kept,
 {
     type Serial = S;
     type Bus = B;
@@ -73,12 +141,18 @@ where
     }
 
     fn read_record(&mut self, to: &mut [u8]) {
-        for (to, from) in to.iter_mut().zip(self.record) {
-            *to = *from;
-        }
+        self.kept.read_record(to);
+    }
+
+    fn write_record(&mut self, record: &[u8]) -> Result<(), RecordFault> {
+        self.kept.write_record(record)
     }
 
     fn how_to_flash_record(&self) -> &'static str {
         self.how_to_flash
+    }
+
+    fn settings(&mut self) -> Option<&mut dyn SettingsStore> {
+        self.kept.settings()
     }
 }

@@ -24,6 +24,13 @@ impl<F: NorFlash> Record<F> {
         Self { flash, region }
     }
 
+    /// Copies what is at the front; blank, should the flash ever fail: that is no record.
+    pub fn read(&mut self, to: &mut [u8]) {
+        if self.flash.read(self.region.start, to).is_err() {
+            to.fill(0xFF);
+        }
+    }
+
     /// Erases as many pages as `record` needs, and writes it to the front. Power that goes meanwhile leaves a board without
     /// a record, never with half of one: its checksum comes last.
     ///
@@ -129,7 +136,11 @@ mod tests {
         for len in [1, 7, 8, 9, PAGE - 1, PAGE, PAGE + 1, 2 * PAGE] {
             let mut flash = flash();
             let record: Vec<u8> = (0..len).map(|at| at as u8 | 0x80).collect();
-            assert_eq!(Record::new(&mut flash, REGION).write(&record), Ok(()));
+            let mut there = vec![0; len];
+            let mut kept = Record::new(&mut flash, REGION);
+            assert_eq!(kept.write(&record), Ok(()));
+            kept.read(&mut there);
+            assert_eq!(there, record);
             let touched = PAGE + len.next_multiple_of(PAGE);
             assert_eq!(flash.bytes[PAGE..PAGE + len], record[..], "{len}");
             assert!(
