@@ -414,7 +414,7 @@ const TRACES: [&str; 6] = [
 ];
 
 /// The image for the field of every board that has a console, as a binary of its own or as a feature of the same one.
-fn fields() -> Vec<(Board, PathBuf)> {
+fn field_images() -> Vec<(Board, PathBuf)> {
     let boards = board::all().unwrap();
     let with_console = boards.into_iter().filter(|board| {
         let features = &board.manifest.features;
@@ -430,12 +430,12 @@ fn fields() -> Vec<(Board, PathBuf)> {
 
 #[test]
 fn an_image_for_the_field_has_nothing_of_the_console() {
-    let fields = fields();
-    let of_one_binary = fields.iter().filter(|(board, _)| !board.manifest.bringup);
-    assert!(of_one_binary.count() >= 2, "{fields:?}");
+    let images = field_images();
+    let of_one_binary = images.iter().filter(|(board, _)| !board.manifest.bringup);
+    assert!(of_one_binary.count() >= 2, "{images:?}");
     let mut consoles = 0;
-    for (board, field) in fields {
-        let field = texts(&field);
+    for (board, image) in images {
+        let field = texts(&image);
         for trace in TRACES {
             assert!(!field.contains(trace), "{}: `{trace}`", board.name);
         }

@@ -190,7 +190,7 @@ impl Errand for Ask {
                     }
                     (Witnessed::Untold(_), None, None) => {}
                     (Witnessed::Untold(why), None, Some(_)) => {
-                        return Err(WitnessError::Silent(why.said()).into());
+                        return Err(WitnessError::Silent(*why).into());
                     }
                     _ => return Err(not_ours("it is of another boot")),
                 }

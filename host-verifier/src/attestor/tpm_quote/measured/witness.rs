@@ -27,12 +27,12 @@ pub enum Witnessed {
     /// Which it was.
     Boot(NodeBoot),
     /// Nothing, which is for nodes that never said it: one that did must say it again, or leaving it out would be a way in.
-    Untold(WitnessError),
+    Untold(Untold),
 }
 
-/// The TPM was reset where its node was not, or nobody can tell.
+/// Why nobody can tell which boot it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum WitnessError {
+pub enum Untold {
     /// The log does not say how the node booted.
     #[error("the event log does not say how the node booted")]
     Missing,
@@ -44,6 +44,14 @@ pub enum WitnessError {
         "the attestation key is no primary of the Endorsement hierarchy, so the TPM's resets cannot be compared with the node's boots"
     )]
     Disguised,
+}
+
+/// The TPM was reset where its node was not, or nobody can tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WitnessError {
+    /// The policy wants to know which boot it was.
+    #[error("{0}")]
+    Untold(Untold),
     /// The TPM was reset or restarted since the node booted.
     #[error(
         "the TPM was reset since the node booted: resetCount and restartCount were {boot_reset} and {boot_restart}, and are {now_reset} and {now_restart}"
@@ -59,8 +67,8 @@ pub enum WitnessError {
         now_restart: u32,
     },
     /// The node has told its boots before, and now does not.
-    #[error("{0}, and at an earlier login it did")]
-    Silent(&'static str),
+    #[error("{0}; at an earlier login its boot was told")]
+    Silent(Untold),
     /// This boot does not follow from that of the last login.
     #[error("{0}")]
     Conflict(#[from] BootConflict),
@@ -71,22 +79,15 @@ impl WitnessError {
     #[must_use]
     pub const fn check(&self) -> &'static str {
         match self {
-            Self::Missing | Self::NoCounter | Self::Silent(_) => "reset-witness-missing",
-            Self::Disguised => "counters-disguised",
+            Self::Untold(Untold::Missing | Untold::NoCounter) | Self::Silent(_) => {
+                "reset-witness-missing"
+            }
+            Self::Untold(Untold::Disguised) => "counters-disguised",
             Self::Reset { .. }
             | Self::Conflict(BootConflict::TpmReset { .. } | BootConflict::Witness) => {
                 "reset-witness"
             }
             Self::Conflict(BootConflict::Backwards { .. }) => "boot-counter-backwards",
-        }
-    }
-
-    /// What a node did not say.
-    pub(super) const fn said(&self) -> &'static str {
-        match self {
-            Self::NoCounter => "the node tells no boot counter",
-            Self::Disguised => "the attestation key disguises the TPM's counters",
-            _ => "the event log does not say how the node booted",
         }
     }
 }
@@ -110,18 +111,18 @@ impl WitnessRule {
         boot: Option<&Boot>,
         now: Option<&BootState>,
     ) -> Result<Option<Witnessed>, WitnessError> {
-        let unless_required = |error| match self {
-            Self::Require => Err(error),
-            Self::Accept | Self::Ignore => Ok(Some(Witnessed::Untold(error))),
+        let unless_required = |untold| match self {
+            Self::Require => Err(WitnessError::Untold(untold)),
+            Self::Accept | Self::Ignore => Ok(Some(Witnessed::Untold(untold))),
         };
         if self == Self::Ignore {
             return Ok(None);
         }
         let Some(boot) = boot else {
-            return unless_required(WitnessError::Missing);
+            return unless_required(Untold::Missing);
         };
         let Some(now) = now else {
-            return unless_required(WitnessError::Disguised);
+            return unless_required(Untold::Disguised);
         };
         if (now.reset_count, now.restart_count) != (boot.reset_count, boot.restart_count) {
             return Err(WitnessError::Reset {
@@ -132,7 +133,7 @@ impl WitnessRule {
             });
         }
         let Some(counter) = boot.counter else {
-            return unless_required(WitnessError::NoCounter);
+            return unless_required(Untold::NoCounter);
         };
         let [_, _, witness @ ..] = boot.witness.0;
         Ok(Some(Witnessed::Boot(NodeBoot {
