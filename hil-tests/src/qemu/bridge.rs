@@ -247,6 +247,7 @@ fn exit_event(totals: &Totals) -> ExitEvent {
         instructions: 0,
         stack_lowest: None,
         noise_words: 0,
+        closed: Vec::new(),
     }
 }
 

@@ -100,6 +100,22 @@ pub struct ExitEvent {
     /// Words that the board has had from the overlay's random number generator.
     #[serde(default)]
     pub noise_words: u64,
+    /// What of its flash the board had closed until the next reset.
+    #[serde(default)]
+    pub closed: Vec<ClosedFlash>,
+}
+
+/// A part of the flash that is closed until the next reset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct ClosedFlash {
+    /// Address of its first byte.
+    pub address: u64,
+    /// Bytes.
+    pub len: u64,
+    /// Nothing there can be written or erased.
+    pub to_writes: bool,
+    /// Nothing there can be read or executed.
+    pub to_reads: bool,
 }
 
 /// Receives the events of one machine.
