@@ -1,22 +1,150 @@
-//! Write protection of the provisioning record, until the next reset.
+//! The pages of the flash in which the board keeps its settings.
+//!
+//! The processor fetches its instructions from the same flash, so it stands still while a page is erased (85 ms at most) or a
+//! word is written (41 µs): nothing is received meanwhile, which is why the settings are written before the link is up.
 
-use assay_board_support::provisioning;
-use nrf_pac::ACL;
-use nrf_pac::acl::vals::Write;
+#![expect(unsafe_code, reason = "the flash is written by its address")]
 
-/// Pages of the flash, bytes.
-const PAGE_BYTES: usize = 4_096;
+use core::ptr::{slice_from_raw_parts, with_exposed_provenance, with_exposed_provenance_mut};
 
-/// Forbids the core to write or erase the record (data sheet 4.4: the access control lists can be set once and hold
-/// until the reset). The agent never writes it; after this no fault of the agent's can.
-///
-/// A debug probe writes it before the image runs, or after an erase of the whole chip where the debug port is locked.
-pub(crate) fn protect_provisioning() {
-    let region = provisioning::region();
-    let address = region.as_ptr().addr();
-    debug_assert!(address.is_multiple_of(PAGE_BYTES) && region.len().is_multiple_of(PAGE_BYTES));
-    let list = ACL.acl(0);
-    list.addr().write_value(address as u32);
-    list.size().write_value(region.len() as u32);
-    list.perm().write(|w| w.set_write(Write::Disable));
+use assay_board_support::settings::region;
+use assay_firmware::settings::{Settings, SettingsError};
+use embedded_storage::nor_flash::{
+    ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash, check_erase, check_read,
+    check_write,
+};
+use nrf_pac::NVMC;
+use nrf_pac::nvmc::vals::Wen;
+
+use crate::watchdog;
+
+/// Where the flash is in memory.
+const FLASH_BASE: usize = 0;
+
+/// The board's settings.
+pub(crate) fn settings() -> Result<Settings<Pages>, SettingsError> {
+    Settings::new(Pages(()), region(FLASH_BASE))
+}
+
+/// What the controller did not do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FlashError {
+    /// Not whole pages, or not whole words.
+    NotAligned,
+    /// Not the settings' pages.
+    OutOfBounds,
+    /// What is there afterwards is not what was written: worn out, or written before.
+    Refused,
+}
+
+impl NorFlashError for FlashError {
+    fn kind(&self) -> NorFlashErrorKind {
+        match self {
+            Self::NotAligned => NorFlashErrorKind::NotAligned,
+            Self::OutOfBounds => NorFlashErrorKind::OutOfBounds,
+            Self::Refused => NorFlashErrorKind::Other,
+        }
+    }
+}
+
+impl From<NorFlashErrorKind> for FlashError {
+    fn from(kind: NorFlashErrorKind) -> Self {
+        match kind {
+            NorFlashErrorKind::NotAligned => Self::NotAligned,
+            NorFlashErrorKind::OutOfBounds => Self::OutOfBounds,
+            _ => Self::Refused,
+        }
+    }
+}
+
+/// The flash up to the end of the settings; the controller takes changes while one is made, and only then.
+pub(crate) struct Pages(());
+
+/// Sets the controller to `what`, does `work`, and sets it to reading again.
+fn change(what: Wen, work: impl FnOnce() -> Result<(), FlashError>) -> Result<(), FlashError> {
+    watchdog::kick();
+    NVMC.config().write(|w| w.set_wen(what));
+    let done = work();
+    NVMC.config().write(|w| w.set_wen(Wen::Ren));
+    watchdog::kick();
+    done
+}
+
+/// Waits for the end of an operation; the watchdog ends it with a controller that is broken.
+fn finish() {
+    while !NVMC.ready().read().ready() {}
+}
+
+/// Nothing before the settings is ours to change.
+fn ours(from: u32) -> Result<(), FlashError> {
+    if from < region(FLASH_BASE).start {
+        return Err(FlashError::OutOfBounds);
+    }
+    Ok(())
+}
+
+impl ErrorType for Pages {
+    type Error = FlashError;
+}
+
+impl ReadNorFlash for Pages {
+    const READ_SIZE: usize = 1;
+
+    fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), FlashError> {
+        check_read(self, offset, bytes.len())?;
+        let from = with_exposed_provenance::<u8>(FLASH_BASE + offset as usize);
+        // SAFETY: the range is within the chip's flash, as was checked, and only this driver changes it.
+        let there = unsafe { &*slice_from_raw_parts(from, bytes.len()) };
+        for (to, from) in bytes.iter_mut().zip(there) {
+            *to = *from;
+        }
+        Ok(())
+    }
+
+    /// Up to the end of the settings: what comes after them is the record.
+    fn capacity(&self) -> usize {
+        region(FLASH_BASE).end as usize
+    }
+}
+
+impl NorFlash for Pages {
+    /// The controller takes whole words. Each may be written twice between two erasures (nWRITE); none is written again here.
+    const WRITE_SIZE: usize = 4;
+    const ERASE_SIZE: usize = 4 * 1024;
+
+    fn erase(&mut self, from: u32, to: u32) -> Result<(), FlashError> {
+        check_erase(self, from, to)?;
+        ours(from)?;
+        change(Wen::Een, || {
+            for page in (from..to).step_by(Self::ERASE_SIZE) {
+                NVMC.erasepage().write_value(page);
+                finish();
+            }
+            Ok(())
+        })
+    }
+
+    fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), FlashError> {
+        check_write(self, offset, bytes.len())?;
+        ours(offset)?;
+        let mut at = with_exposed_provenance_mut::<u32>(FLASH_BASE + offset as usize);
+        change(Wen::Wen, || {
+            for word in bytes.as_chunks::<4>().0 {
+                let word = u32::from_le_bytes(*word);
+                // SAFETY: within the settings, as was checked, and aligned; the controller has ended the word before.
+                let there = unsafe {
+                    at.write_volatile(word);
+                    finish();
+                    let there = at.read_volatile();
+                    at = at.add(1);
+                    there
+                };
+                // The controller has no flag for what it did not do.
+                if there != word {
+                    return Err(FlashError::Refused);
+                }
+            }
+            Ok(())
+        })
+    }
 }

@@ -3,6 +3,8 @@
 #![no_std]
 #![no_main]
 
+mod access;
+#[cfg(not(feature = "console"))]
 mod flash;
 #[cfg(feature = "defmt")]
 mod log;
@@ -14,6 +16,8 @@ mod spi;
 mod time;
 mod watchdog;
 
+#[cfg(not(feature = "console"))]
+use assay_board_support::boots::Counting;
 use assay_board_support::byte_spi::ByteBus;
 #[cfg(feature = "console")]
 use assay_board_support::desk::{Desk, Flashed};
@@ -60,7 +64,8 @@ type Link = Line<LinkUart, Timer<Micros>>;
 type Registers = SpiTis<ByteBus<TpmSpi>, TpmChipSelect>;
 /// What the board is for: the agent over its parts.
 #[cfg(not(feature = "console"))]
-type Image = Node<'static, Timer<Micros>, Link, TpmEvidence<Tis<Registers, Timer<Micros>>>>;
+type Image =
+    Node<'static, Counting<Timer<Micros>>, Link, TpmEvidence<Tis<Registers, Timer<Micros>>>>;
 /// What the board is for while it is on a desk.
 #[cfg(feature = "console")]
 type Image = Console<Desk<Timer<Micros>, Link, Registers, Flashed>>;
@@ -75,8 +80,11 @@ fn main() -> ! {
 /// Brings the board up. Not inlined, so that what only the start needs leaves the stack again.
 #[inline(never)]
 fn image() -> Image {
-    flash::protect_provisioning();
+    access::protect_provisioning();
     let timer = Timer(Micros::start());
+    // Before the link is up: a flash that is erased stops the processor, and bytes would be lost.
+    #[cfg(not(feature = "console"))]
+    let platform = Counting::start(timer, flash::settings());
     let chip_select = pins::connect();
     let link = Line::new(LinkUart::start(), timer, &serial::RECEIVER);
     let Ok(bus) = SpiTis::new(ByteBus(TpmSpi::start()), chip_select) else {
@@ -97,9 +105,10 @@ fn image() -> Image {
             version: BOARD.version,
             bytes: image_region(),
         };
-        // No settings are kept in this board's flash, so nothing counts its boots.
-        let boot = MeasuredBoot::new(image, None);
+        #[cfg(feature = "defmt")]
+        defmt::info!("boot {}", platform.number());
+        let boot = MeasuredBoot::new(image, platform.number());
         let source = TpmEvidence::new(Tis::new(bus, timer)).measuring(boot);
-        Node::new(timer, link, source, record, BOARD, Timing::default())
+        Node::new(platform, link, source, record, BOARD, Timing::default())
     }
 }

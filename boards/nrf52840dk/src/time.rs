@@ -59,7 +59,6 @@ impl Micros {
         TIMER0.tasks_clear().write_value(1);
         TIMER0.bitmode().write(|w| w.set_bitmode(Bitmode::_32bit));
         TIMER0.prescaler().write(|w| w.set_prescaler(PRESCALER));
-        TIMER0.intenset().write(|w| w.set_compare(WAKE, true));
         TIMER0.tasks_start().write_value(1);
         // SAFETY: unmasking breaks no critical section: none is held here. The interrupt ends sleeps; its handler never runs.
         unsafe { NVIC::unmask(Interrupt::TIMER0) };
@@ -91,8 +90,13 @@ impl Clock for Micros {
                 withdraw();
                 let end = counter().wrapping_add(LONGEST_SLEEP_US);
                 TIMER0.cc(WAKE).write_value(end);
+                TIMER0.intenset().write(|w| w.set_compare(WAKE, true));
             },
-            withdraw,
+            || {
+                // A byte of the link may have ended the sleep first: the compare is still to come then, and nobody awaits it.
+                TIMER0.intenclr().write(|w| w.set_compare(WAKE, true));
+                withdraw();
+            },
         );
     }
 

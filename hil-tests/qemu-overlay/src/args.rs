@@ -12,8 +12,8 @@
 //! | `limits` | `on`, `off`: limits of silicon | `on` |
 //! | `faults` | a plan, see `assay_spi_tpm::fault` | none |
 //! | `stats` | file or listening unix socket that receives JSON lines | none |
-//! | `chip` | `stm32f405`, `stm32l476`: the microcontroller | `stm32f405` |
-//! | `cs` | pin of the TPM's chip select | `PA4` |
+//! | `chip` | `stm32f405`, `stm32l476`, `nrf52840`: the microcontroller | `stm32f405` |
+//! | `cs` | pin of the TPM's chip select: `PA4`, or `P1.12` | `PA4` |
 //! | `nrst` | pin of the TPM's reset line | not wired |
 //! | `uid` | 24 hex digits, the chip's unique id | `415353415900000000000001` |
 //! | `settings` | file in which the part of the flash that the board writes outlives the run | none |
@@ -37,9 +37,9 @@ use crate::chip::Chip;
 /// A GPIO pin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pin {
-    /// Port, 0 = A.
+    /// Port, 0 = A or P0.
     pub port: u8,
-    /// Pin of the port, 0..=15.
+    /// Pin of the port: 0..=15 where ports have letters, else 0..=31.
     pub number: u8,
 }
 
@@ -215,16 +215,26 @@ fn number(text: &str) -> Result<u64, String> {
     parsed.map_err(|_| "no number".to_owned())
 }
 
+/// `PA4` as ST names pins, `P1.12` as Nordic does.
 fn pin(text: &str) -> Result<Pin, String> {
-    let refused = || "not a pin such as PA4".to_owned();
-    let mut letters = text.strip_prefix('P').ok_or_else(refused)?.chars();
-    let port = letters
-        .next()
-        .filter(|letter| ('A'..='I').contains(letter))
-        .and_then(|letter| u8::try_from(u32::from(letter).saturating_sub(u32::from('A'))).ok())
-        .ok_or_else(refused)?;
-    let number = letters.as_str().parse().map_err(|_| refused())?;
-    if number > 15 {
+    let refused = || "not a pin such as PA4 or P1.12".to_owned();
+    let name = text.strip_prefix('P').ok_or_else(refused)?;
+    let (port, number, last) = match name.split_once('.') {
+        Some((port, number)) => (port.parse().ok().filter(|port| *port < 2), number, 31),
+        None => {
+            let mut letters = name.chars();
+            let letter = letters
+                .next()
+                .filter(|letter| ('A'..='I').contains(letter))
+                .and_then(|letter| {
+                    u8::try_from(u32::from(letter).saturating_sub(u32::from('A'))).ok()
+                });
+            (letter, letters.as_str(), 15)
+        }
+    };
+    let port = port.ok_or_else(refused)?;
+    let number = number.parse().map_err(|_| refused())?;
+    if number > last {
         return Err(refused());
     }
     Ok(Pin { port, number })
@@ -292,12 +302,25 @@ mod tests {
     }
 
     #[test]
+    fn a_pin_is_named_as_the_chips_maker_names_it() {
+        let cs = |argument| Args::parse(["swtpm=x", argument]).unwrap().setup.cs;
+        assert_eq!(cs("cs=PC0"), Pin { port: 2, number: 0 });
+        let nordic = Pin {
+            port: 1,
+            number: 12,
+        };
+        assert_eq!(cs("cs=P1.12"), nordic);
+    }
+
+    #[test]
     fn refuses_what_it_does_not_know_and_says_which() {
         let refused = |argument| Args::parse(["swtpm=x", argument]).unwrap_err().to_string();
         assert_eq!(refused("speed=9"), "unknown argument \"speed\"");
         assert!(refused("cs=PZ4").starts_with("cs=PZ4: "));
         assert!(refused("cs=PA16").starts_with("cs=PA16: "));
         assert!(refused("pll=lazy").starts_with("pll=lazy: "));
+        assert!(refused("cs=P2.1").starts_with("cs=P2.1: "));
+        assert!(refused("cs=P1.32").starts_with("cs=P1.32: "));
         assert!(refused("chip=z80").starts_with("chip=z80: "));
         assert!(refused("faults=warp").contains("unknown fault \"warp\""));
         assert!(refused("uid=01").contains("24 hex digits"));

@@ -3,22 +3,39 @@
 //!
 //! As on the real chip a block without its clock is dead, a pin that was never made an output
 //! drives nothing, and SPI1 reaches the TPM only through pins given to it (PA5 to PA7 or PB3 to PB5,
-//! alternate function 5). A board crate that forgets any of these fails here too.
+//! alternate function 5), or that it selects itself (P1.15 to P1.13, on the nRF52840). A board crate that forgets any of
+//! these fails here too.
 
 use std::path::PathBuf;
 
 use assay_spi_tpm::SpiTpm;
 
 use crate::args::Pin;
+use crate::blocks::nrf::nvmc::Closed;
 use crate::blocks::{
-    Clocks, Flash, FlashControl, FlashInfo, Gpio, Iwdg, Kicks, MachineUsart, Rcc, ResetCause, Rx,
-    Spi, SpiMaster, Watchdog, Words, l4, merge, narrow,
+    Clocks, Flash, FlashControl, FlashInfo, Iwdg, Kicks, Link, MachineUart, Noise, Port, Rcc,
+    ResetCause, Rx, Spi, SpiMaster, Watchdog, Words, l4, merge, narrow, nrf,
 };
 pub use crate::chip::Block;
 use crate::chip::Chip;
 
-/// Alternate function of SPI1, on both chips.
+/// Alternate function of SPI1, on the chips that have such.
 const AF_SPI1: u32 = 5;
+/// The TPM's SCK, MISO and MOSI where SPI1 selects its pins itself.
+const SPI1_PINS: [Pin; 3] = [
+    Pin {
+        port: 1,
+        number: 15,
+    },
+    Pin {
+        port: 1,
+        number: 14,
+    },
+    Pin {
+        port: 1,
+        number: 13,
+    },
+];
 /// PWR_CSR.VOSRDY of the STM32F405: the regulator is ready.
 const VOSRDY: u32 = 1 << 14;
 
@@ -51,13 +68,14 @@ pub struct Board {
     rcc: Box<dyn Clocks>,
     pwr: Words<2>,
     flash: Box<dyn FlashControl>,
-    ports: Vec<Gpio>,
+    ports: Vec<Box<dyn Port>>,
     spi: Box<dyn SpiMaster>,
-    /// The machine's own, which [`l4::Usart`] works with.
-    machine: Box<dyn MachineUsart>,
-    usart: l4::Usart,
-    noise: l4::Rng,
-    flash_info: FlashInfo,
+    /// QEMU's own, which `uart` works with.
+    machine: Box<dyn MachineUart>,
+    uart: Box<dyn Link>,
+    noise: Box<dyn Noise>,
+    timer: nrf::Timer,
+    flash_info: Option<FlashInfo>,
     /// Where the record is in the flash that the board writes.
     record_at: u32,
     watchdog: Box<dyn Watchdog>,
@@ -79,7 +97,7 @@ fn record_offset(chip: Chip) -> u32 {
 impl Board {
     /// A board that has just been powered.
     #[must_use]
-    pub fn new(tpm: SpiTpm, machine: Box<dyn MachineUsart>, setup: &Setup) -> Self {
+    pub fn new(tpm: SpiTpm, machine: Box<dyn MachineUart>, setup: &Setup) -> Self {
         let Setup {
             chip,
             record,
@@ -103,8 +121,21 @@ impl Board {
                     }),
                     Box::new(l4::Spi::default()),
                 ),
+                Chip::Nrf52840 => (
+                    Box::new(nrf::Clock::default()),
+                    Box::new(nrf::Nvmc::new(kept, record)),
+                    Box::new(nrf::Spi::default()),
+                ),
             };
-        let ports = (0..chip.ports()).map(|port| Gpio::new(chip.port_at_reset(port)));
+        let (uart, noise): (Box<dyn Link>, Box<dyn Noise>) = match chip {
+            Chip::Stm32f405 | Chip::Stm32l476 => {
+                (Box::new(l4::Usart::default()), Box::new(l4::Rng::default()))
+            }
+            Chip::Nrf52840 => (
+                Box::new(nrf::Uart::default()),
+                Box::new(nrf::Rng::default()),
+            ),
+        };
         Self {
             tpm,
             cs: setup.cs,
@@ -112,14 +143,20 @@ impl Board {
             rcc,
             pwr: Words::default(),
             flash,
-            ports: ports.collect(),
+            ports: (0..chip.ports()).map(|port| chip.port(port)).collect(),
             spi,
             machine,
-            usart: l4::Usart::default(),
-            noise: l4::Rng::default(),
-            flash_info: FlashInfo::new(setup.uid, chip.factory()),
+            uart,
+            noise,
+            timer: nrf::Timer::default(),
+            flash_info: chip
+                .factory()
+                .map(|layout| FlashInfo::new(setup.uid, layout)),
             record_at: record_offset(chip),
-            watchdog: Box::new(Iwdg::new(chip == Chip::Stm32l476)),
+            watchdog: match chip {
+                Chip::Stm32f405 | Chip::Stm32l476 => Box::new(Iwdg::new(chip == Chip::Stm32l476)),
+                Chip::Nrf52840 => Box::new(nrf::Wdt::default()),
+            },
             now_ns: 0,
             inside_ns: 0,
             reset_cause: ResetCause::default(),
@@ -148,10 +185,29 @@ impl Board {
         self.flash.non_maskable()
     }
 
+    /// Whether an access since the last call ends in a bus fault.
+    pub fn refused(&mut self) -> bool {
+        self.flash.refused()
+    }
+
+    /// What of the flash is closed until the next reset.
+    #[must_use]
+    pub fn closed(&self) -> Vec<Closed> {
+        self.flash.closed()
+    }
+
     /// Tells the model the guest's time, ns.
     pub fn set_time(&mut self, ns: u64) {
         self.now_ns = ns;
         self.tpm.clock().set_ns(ns);
+        self.noise.set_time(ns);
+        self.timer.set_time(ns);
+    }
+
+    /// Whether the timer's interrupt is raised, and when the guest's time has to be told again for it, ns.
+    #[must_use]
+    pub fn timer(&self) -> (bool, Option<u64>) {
+        (self.timer.interrupt(), self.timer.next())
     }
 
     /// The guest's time is this by now: it stood still inside of the model meanwhile, most of it while the software TPM
@@ -201,8 +257,9 @@ impl Board {
             port.reset();
         }
         self.spi.reset();
-        self.usart.system_reset();
+        self.uart.system_reset();
         self.noise.reset();
+        self.timer.reset();
         self.drive_lines();
     }
 
@@ -222,18 +279,22 @@ impl Board {
                 .get(usize::from(port))
                 .map_or(0, |gpio| gpio.read(offset, size)),
             Block::Spi1 if self.rcc.spi_clock() => self.spi.read(offset, size),
-            Block::Usart2 if self.rcc.usart_clock() => {
-                self.usart.read(offset, size, self.machine.as_mut())
+            Block::Uart if self.rcc.usart_clock() => {
+                self.uart.read(offset, size, self.machine.as_mut())
             }
             Block::Noise if self.rcc.noise_clock() => {
                 self.noise.read(offset, size, self.rcc.noise_sampled())
             }
-            Block::FlashInfo => self.flash_info.read(offset, size),
+            Block::Timer => self.timer.read(offset, size),
+            Block::FlashInfo => self
+                .flash_info
+                .as_ref()
+                .map_or(0, |info| info.read(offset, size)),
             Block::Watchdog => {
                 let now = self.watchdog_ns();
                 self.watchdog.read(offset, size, now)
             }
-            Block::Gpio(_) | Block::Spi1 | Block::Usart2 | Block::Noise => 0,
+            Block::Gpio(_) | Block::Spi1 | Block::Uart | Block::Noise => 0,
         }
     }
 
@@ -263,16 +324,18 @@ impl Board {
                 }
             }
             Block::Spi1 if self.rcc.spi_clock() => self.spi_write(offset, size, value),
-            Block::Usart2 if self.rcc.usart_clock() => {
+            Block::Uart if self.rcc.usart_clock() => {
+                let is_wired = self.uart_is_wired();
                 let machine = self.machine.as_mut();
-                self.usart.write(offset, size, value, machine);
+                self.uart.write(offset, size, value, is_wired, machine);
             }
             Block::Noise if self.rcc.noise_clock() => self.noise.write(offset, size, value),
+            Block::Timer => self.timer.write(offset, size, value),
             Block::Watchdog => {
                 let now = self.watchdog_ns();
                 self.watchdog.write(offset, size, value, now);
             }
-            Block::FlashInfo | Block::Gpio(_) | Block::Spi1 | Block::Usart2 | Block::Noise => {}
+            Block::FlashInfo | Block::Gpio(_) | Block::Spi1 | Block::Uart | Block::Noise => {}
         }
     }
 
@@ -288,7 +351,7 @@ impl Board {
             self.spi.reset();
         }
         if self.rcc.usart_reset() {
-            self.usart.reset(self.machine.as_mut());
+            self.uart.reset(self.machine.as_mut());
         }
         if moved {
             self.drive_lines();
@@ -297,7 +360,7 @@ impl Board {
 
     /// Chip select and nRST have pull-ups: a floating pin is high.
     fn drive_lines(&mut self) {
-        let high = |pin: Pin, ports: &[Gpio]| {
+        let high = |pin: Pin, ports: &[Box<dyn Port>]| {
             ports
                 .get(usize::from(pin.port))
                 .and_then(|gpio| gpio.driven(pin.number))
@@ -334,8 +397,37 @@ impl Board {
         }
     }
 
-    /// SCK, MISO and MOSI on PA5, PA6, PA7 or on PB3, PB4, PB5.
+    fn is_output(&self, pin: Pin) -> bool {
+        self.ports
+            .get(usize::from(pin.port))
+            .is_some_and(|port| port.driven(pin.number).is_some())
+    }
+
+    fn is_input(&self, pin: Pin) -> bool {
+        self.ports
+            .get(usize::from(pin.port))
+            .is_some_and(|port| port.is_input(pin.number))
+    }
+
+    /// Whether a UART that selects its pins itself has the link's, and those their directions.
+    fn uart_is_wired(&self) -> bool {
+        self.uart.pins().is_none_or(|selected| {
+            let [sends, receives] = nrf::uart::PINS;
+            selected == nrf::uart::PINS.map(Some)
+                && self.is_output(sends)
+                && self.is_input(receives)
+        })
+    }
+
+    /// SCK, MISO and MOSI on PA5, PA6, PA7 or on PB3, PB4, PB5, or the pins that SPI1 selects itself.
     fn spi_is_wired(&self) -> bool {
+        if let Some(selected) = self.spi.pins() {
+            let [clock, miso, mosi] = SPI1_PINS;
+            return selected == SPI1_PINS.map(Some)
+                && self.is_output(clock)
+                && self.is_output(mosi)
+                && self.is_input(miso);
+        }
         let given = |port: usize, pin: u8| {
             self.ports
                 .get(port)

@@ -13,7 +13,7 @@ const AFRL: u32 = 0x20;
 /// A machine whose USART is never reached.
 struct NoUsart;
 
-impl MachineUsart for NoUsart {
+impl MachineUart for NoUsart {
     fn read(&mut self, _: u32) -> u32 {
         0
     }
@@ -242,4 +242,114 @@ fn the_watchdog_does_not_count_what_the_models_take() {
     assert_eq!(board.bites_at_ns(), Some(16 * SECOND));
     board.set_time(16 * SECOND);
     assert!(board.bite());
+}
+
+const TPM_PINS: [(u8, u32); 4] = [(12, 3), (13, 3), (14, 0xC), (15, 3)];
+
+/// As `configured`, on the nRF52840, with the TPM where its kit has it; `left_out` of the pins stays as after a reset.
+fn configured_nrf(left_out: Option<u8>) -> Board {
+    let tpm = SpiTpm::new(ScriptedTpm::new(), Config::chip(Personality::SLB9672));
+    let setup = Setup {
+        cs: Pin {
+            port: 1,
+            number: 12,
+        },
+        ..setup(Chip::Nrf52840)
+    };
+    let mut board = Board::new(tpm, Box::new(NoUsart), &setup);
+    board.write(Block::Gpio(1), 0x08, 4, 1 << 12);
+    for (pin, configuration) in TPM_PINS {
+        if Some(pin) != left_out {
+            let at = 0x200 + u32::from(pin) * 4;
+            board.write(Block::Gpio(1), at, 4, configuration);
+        }
+    }
+    for (register, value) in [
+        (0x508, 0x2F),
+        (0x50C, 0x2D),
+        (0x510, 0x2E),
+        (0x524, 0x4000_0000),
+        (0x500, 1),
+    ] {
+        board.write(Block::Spi1, register, 4, value);
+    }
+    board
+}
+
+fn did_vid_nrf(board: &mut Board) -> [u8; 4] {
+    board.write(Block::Gpio(1), 0x0C, 4, 1 << 12);
+    let mut last = [0; 4];
+    for byte in [0x83, 0xD4, 0x0F, 0x00, 0, 0, 0, 0] {
+        board.write(Block::Spi1, 0x51C, 4, byte);
+        last.rotate_left(1);
+        last[3] = u8::try_from(board.read(Block::Spi1, 0x518, 4)).unwrap_or(0);
+    }
+    board.write(Block::Gpio(1), 0x08, 4, 1 << 12);
+    last
+}
+
+#[test]
+fn nordics_chip_reads_the_tpms_identity_by_pins_that_it_selects_and_not_with_one_left_out() {
+    assert_eq!(
+        did_vid_nrf(&mut configured_nrf(None)),
+        [0xD1, 0x15, 0x1D, 0x00]
+    );
+    for (pin, _) in TPM_PINS {
+        let mut board = configured_nrf(Some(pin));
+        assert_eq!(did_vid_nrf(&mut board), [0xFF; 4], "P1.{pin}");
+    }
+    let mut board = configured_nrf(None);
+    board.write(Block::Spi1, 0x500, 4, 0);
+    board.write(Block::Spi1, 0x50C, 4, 0x2C);
+    board.write(Block::Spi1, 0x500, 4, 1);
+    assert_eq!(did_vid_nrf(&mut board), [0xFF; 4], "another pin's MOSI");
+}
+
+/// Notes what reaches QEMU's UART.
+struct Wire(std::sync::Arc<std::sync::Mutex<Vec<(u32, u32)>>>);
+
+impl MachineUart for Wire {
+    fn read(&mut self, _: u32) -> u32 {
+        0
+    }
+
+    fn write(&mut self, offset: u32, value: u32) {
+        if let Ok(mut seen) = self.0.lock() {
+            seen.push((offset, value));
+        }
+    }
+}
+
+#[test]
+fn nordics_uart_is_on_with_the_links_pins_and_their_directions_alone() {
+    let on = |sends: u32, receives: u32, selected: u32| {
+        let seen = std::sync::Arc::default();
+        let tpm = SpiTpm::new(ScriptedTpm::new(), Config::default());
+        let wire = Box::new(Wire(std::sync::Arc::clone(&seen)));
+        let mut board = Board::new(tpm, wire, &setup(Chip::Nrf52840));
+        board.write(Block::Gpio(0), 0x200 + 6 * 4, 4, sends);
+        board.write(Block::Gpio(0), 0x200 + 8 * 4, 4, receives);
+        board.write(Block::Uart, 0x50C, 4, selected);
+        board.write(Block::Uart, 0x514, 4, 8);
+        board.write(Block::Uart, 0x500, 4, 4);
+        seen.lock()
+            .is_ok_and(|seen| seen.last() == Some(&(0x500, 4)))
+    };
+    assert!(on(3, 0xC, 6));
+    assert!(!on(2, 0xC, 6), "no output");
+    assert!(!on(3, 2, 6), "an input that is cut off");
+    assert!(!on(3, 0xC, 7), "another pin");
+}
+
+#[test]
+fn a_reset_opens_what_was_closed() {
+    let mut board = configured_nrf(None);
+    for (register, value) in [(0x800, 0x000F_7000), (0x804, 0x1000), (0x808, 6)] {
+        board.write(Block::Flash, register, 4, value);
+    }
+    assert_eq!(board.closed().len(), 1);
+    board.read(Block::Settings, 0, 4);
+    assert!(board.refused());
+    board.system_reset();
+    assert!(board.closed().is_empty());
 }

@@ -1,9 +1,10 @@
 //! Which chip the overlay makes of the machine, and where its blocks are.
 //!
-//! Both have the core, the interrupt numbers and the memory of the machine's own STM32F405: 1 MiB of flash at 0x0800_0000
-//! and RAM at 0x2000_0000. What differs are the blocks, and the STM32L476 has its own USART, too ([`crate::blocks::l4`]).
+//! All have the core of the machine's own STM32F405, at least as many interrupts, RAM at 0x2000_0000 and 1 MiB of flash, which
+//! the machine has at 0x0800_0000 and again at 0, where the nRF52840's is. What differs are the blocks: the STM32L476 has its
+//! own USART, too ([`crate::blocks::l4`]), the nRF52840 its own of everything ([`crate::blocks::nrf`]).
 
-use crate::blocks::{flash, flash_info, gpio, l4};
+use crate::blocks::{Gpio, Port, flash, flash_info, gpio, l4, nrf};
 
 /// A chip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -13,30 +14,34 @@ pub enum Chip {
     Stm32f405,
     /// The low-power one of the same core. `[RM0351]`
     Stm32l476,
+    /// Nordic's. `[nRF52840_PS]`
+    Nrf52840,
 }
 
 /// A block of registers, or a piece of the flash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Block {
-    /// Reset and clock control.
+    /// Reset and clock control; CLOCK.
     Rcc,
     /// Power control.
     Pwr,
-    /// Flash controller.
+    /// Flash controller; with the access control lists of an nRF52840.
     Flash,
     /// The part of the flash that the board writes.
     Settings,
     /// The part of the flash with the provisioning record; laid over the machine's only where the board shall write it,
     /// since what QEMU loads there would be hidden.
     Record,
-    /// A port, 0 = A.
+    /// A port, 0 = A or P0.
     Gpio(u8),
     /// The TPM's bus.
     Spi1,
-    /// The link, by other registers than the machine's USART2 has.
-    Usart2,
+    /// The link, by other registers than the machine's USART2 has: USART2, or UART0.
+    Uart,
     /// The random number generator.
     Noise,
+    /// TIMER0 of an nRF52840.
+    Timer,
     /// Unique id and flash size.
     FlashInfo,
     /// The watchdog.
@@ -48,7 +53,7 @@ const REGISTERS: u64 = 0x400;
 
 impl Chip {
     /// Every chip.
-    pub const ALL: [Self; 2] = [Self::Stm32f405, Self::Stm32l476];
+    pub const ALL: [Self; 3] = [Self::Stm32f405, Self::Stm32l476, Self::Nrf52840];
 
     /// Its name, as the argument `chip` has it.
     #[must_use]
@@ -56,6 +61,7 @@ impl Chip {
         match self {
             Self::Stm32f405 => "stm32f405",
             Self::Stm32l476 => "stm32l476",
+            Self::Nrf52840 => "nrf52840",
         }
     }
 
@@ -65,41 +71,46 @@ impl Chip {
         Self::ALL.into_iter().find(|chip| chip.name() == name)
     }
 
-    /// How many GPIO ports there are, from A on.
+    /// How many GPIO ports there are, from A or P0 on.
     #[must_use]
     pub const fn ports(self) -> u8 {
         match self {
             Self::Stm32f405 => 9,
             Self::Stm32l476 => 8,
+            Self::Nrf52840 => 2,
         }
     }
 
-    /// The state of a port after a reset.
+    /// A port in its state after a reset.
     #[must_use]
-    pub const fn port_at_reset(self, port: u8) -> gpio::AtReset {
-        match (self, port) {
-            (Self::Stm32f405, 0) => gpio::AtReset::new(0xA800_0000, 0x6400_0000),
-            (Self::Stm32f405, 1) => gpio::AtReset::new(0x0000_0280, 0x0000_0100),
-            (Self::Stm32f405, _) => gpio::AtReset::new(0, 0),
+    pub fn port(self, port: u8) -> Box<dyn Port> {
+        let (modes, pulls) = match (self, port) {
+            (Self::Stm32f405, 0) => (0xA800_0000, 0x6400_0000),
+            (Self::Stm32f405, 1) => (0x0000_0280, 0x0000_0100),
+            (Self::Stm32f405, _) => (0, 0),
             // Analog, but for the debug port's pins.
-            (Self::Stm32l476, 0) => gpio::AtReset::new(0xABFF_FFFF, 0x6400_0000),
-            (Self::Stm32l476, 1) => gpio::AtReset::new(0xFFFF_FEBF, 0x0000_0100),
-            (Self::Stm32l476, 7) => gpio::AtReset::new(0x0000_000F, 0),
-            (Self::Stm32l476, _) => gpio::AtReset::new(0xFFFF_FFFF, 0),
-        }
+            (Self::Stm32l476, 0) => (0xABFF_FFFF, 0x6400_0000),
+            (Self::Stm32l476, 1) => (0xFFFF_FEBF, 0x0000_0100),
+            (Self::Stm32l476, 7) => (0x0000_000F, 0),
+            (Self::Stm32l476, _) => (0xFFFF_FFFF, 0),
+            (Self::Nrf52840, 0) => return Box::new(nrf::Gpio::new(32)),
+            (Self::Nrf52840, _) => return Box::new(nrf::Gpio::new(16)),
+        };
+        Box::new(Gpio::new(gpio::AtReset::new(modes, pulls)))
     }
 
-    /// Where unique id and flash size are in [`Block::FlashInfo`].
+    /// Where unique id and flash size are in [`Block::FlashInfo`]; `None` on a chip without.
     #[must_use]
-    pub const fn factory(self) -> flash_info::Layout {
+    pub const fn factory(self) -> Option<flash_info::Layout> {
         match self {
-            Self::Stm32f405 => flash_info::Layout::STM32F405,
-            Self::Stm32l476 => flash_info::Layout::STM32L476,
+            Self::Stm32f405 => Some(flash_info::Layout::STM32F405),
+            Self::Stm32l476 => Some(flash_info::Layout::STM32L476),
+            Self::Nrf52840 => None,
         }
     }
 
     /// Address and size of a block in the machine's memory; `None` where the machine's own serves, or there is none.
-    /// `[RM0090] table 1`, `[RM0351] 2.2.2`
+    /// `[RM0090] table 1`, `[RM0351] 2.2.2`, `[nRF52840_PS] Memory, Instantiation`
     #[must_use]
     pub fn place(self, block: Block) -> Option<(u64, u64)> {
         let port = |base: u64, number: u8| {
@@ -107,6 +118,7 @@ impl Chip {
             (base.saturating_add(offset), REGISTERS)
         };
         Some(match (self, block) {
+            (Self::Nrf52840, block) => return nrf52840(block),
             (_, Block::Spi1) => (0x4001_3000, REGISTERS),
             (_, Block::Watchdog) => (0x4000_3000, REGISTERS),
             (Self::Stm32f405, Block::Rcc) => (0x4002_3800, REGISTERS),
@@ -116,7 +128,7 @@ impl Chip {
             (Self::Stm32f405, Block::Record) => (flash::RECORD_BASE, flash::SECTOR as u64),
             (Self::Stm32f405, Block::Gpio(number)) => port(0x4002_0000, number),
             (Self::Stm32f405, Block::FlashInfo) => (0x1FFF_7800, REGISTERS),
-            (Self::Stm32f405, Block::Usart2 | Block::Noise) => return None,
+            (Self::Stm32f405, Block::Uart | Block::Noise) => return None,
             (Self::Stm32l476, Block::Rcc) => (0x4002_1000, REGISTERS),
             (Self::Stm32l476, Block::Flash) => (0x4002_2000, REGISTERS),
             (Self::Stm32l476, Block::Settings) => (l4::flash::BASE, l4::flash::SETTINGS_LEN as u64),
@@ -124,11 +136,12 @@ impl Chip {
                 (l4::flash::RECORD_BASE, l4::flash::RECORD_LEN as u64)
             }
             (Self::Stm32l476, Block::Gpio(number)) => port(0x4800_0000, number),
-            (Self::Stm32l476, Block::Usart2) => (0x4000_4400, REGISTERS),
+            (Self::Stm32l476, Block::Uart) => (0x4000_4400, REGISTERS),
             (Self::Stm32l476, Block::Noise) => (0x5006_0800, REGISTERS),
             (Self::Stm32l476, Block::FlashInfo) => (0x1FFF_7500, 0x100),
             // The image leaves the regulator as it is after a reset.
             (Self::Stm32l476, Block::Pwr) => return None,
+            (_, Block::Timer) => return None,
         })
     }
 
@@ -141,8 +154,9 @@ impl Chip {
             Block::Settings,
             Block::Record,
             Block::Spi1,
-            Block::Usart2,
+            Block::Uart,
             Block::Noise,
+            Block::Timer,
             Block::FlashInfo,
             Block::Watchdog,
         ]
@@ -153,6 +167,26 @@ impl Chip {
             Some((block, base, size))
         })
     }
+}
+
+/// As [`Chip::place`], for the one whose blocks have 4 KiB each.
+fn nrf52840(block: Block) -> Option<(u64, u64)> {
+    const REGISTERS: u64 = 0x1000;
+    Some(match block {
+        Block::Rcc => (0x4000_0000, REGISTERS),
+        Block::Uart => (0x4000_2000, REGISTERS),
+        Block::Spi1 => (0x4000_4000, REGISTERS),
+        Block::Timer => (0x4000_8000, REGISTERS),
+        Block::Noise => (0x4000_D000, REGISTERS),
+        Block::Watchdog => (0x4001_0000, REGISTERS),
+        Block::Flash => (0x4001_E000, REGISTERS),
+        // Both ports lie in one page, each from its register OUT on.
+        Block::Gpio(0) => (0x5000_0500, 0x280),
+        Block::Gpio(1) => (0x5000_0800, 0x280),
+        Block::Settings => (nrf::nvmc::BASE, nrf::nvmc::SETTINGS_LEN as u64),
+        Block::Record => (nrf::nvmc::RECORD_BASE, nrf::nvmc::RECORD_LEN as u64),
+        Block::Gpio(_) | Block::Pwr | Block::FlashInfo => return None,
+    })
 }
 
 #[cfg(test)]

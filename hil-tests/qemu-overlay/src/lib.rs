@@ -1,16 +1,16 @@
 //! A QEMU plugin that turns the stock machine `netduinoplus2` (STM32F405, Cortex-M4F) into a board
 //! with a TPM on SPI1, so that the ELF one would flash runs there unmodified.
 //!
-//! The board has the machine's own chip or an STM32L476 ([`chip`]), whose core, interrupts and memory are the same. QEMU keeps
-//! CPU, flash, RAM, NVIC, SysTick and USARTs. The overlay lays its own models over RCC, PWR, the flash interface, the GPIO
-//! ports, SPI1 and the chip's factory area ([`blocks`], [`board`]), for the STM32L476 over USART2 and the random number
-//! generator, too; the TPM behind SPI1 is `assay-spi-tpm` on swtpm's sockets. Arguments: [`args`]. What it reports:
-//! [`report`], [`counters`].
+//! The board has the machine's own chip, an STM32L476 or an nRF52840 ([`chip`]), whose core is the same. QEMU keeps CPU, flash,
+//! RAM, NVIC, SysTick and USARTs. The overlay lays its own models over RCC, PWR, the flash interface, the GPIO ports, SPI1
+//! and the chip's factory area ([`blocks`], [`board`]), for the STM32L476 over USART2 and the random number generator, too.
+//! For the nRF52840 it adds a UART that QEMU has and this machine has not, and lays models of that chip's blocks over it. The TPM behind SPI1 is `assay-spi-tpm` on swtpm's sockets. Arguments: [`args`]. What it
+//! reports: [`report`], [`counters`].
 //!
 //! # Why QEMU functions that are no plugin interface
 //! The plugin interface observes a guest but cannot add devices. Debian's QEMU is built with
 //! loadable modules, so it exports all its functions, among them the few memory functions that this
-//! needs ([`qemu`]). A QEMU without them is found out before the start (by the launcher in
+//! needs ([`qemu`]), and those that make and connect its devices. A QEMU without them is found out before the start (by the launcher in
 //! `assay-hil-tests`), not by a crash.
 
 #![warn(unsafe_op_in_unsafe_fn)]
@@ -23,6 +23,10 @@ pub mod counters;
 pub mod report;
 
 // Nothing provides QEMU's functions to a test program.
+#[cfg(not(test))]
+pub mod alarm;
+#[cfg(not(test))]
+pub mod devices;
 #[cfg(not(test))]
 pub mod machine;
 #[cfg(not(test))]

@@ -1,12 +1,12 @@
-//! Parts of the machine that the board works with: its USART2, its clock, its interrupt controller and its reset. Called with QEMU's lock held, from a read or
-//! write by the guest.
+//! Parts of the machine that the board works with: its USART2 or the UART that was added, its clock, its interrupt controller
+//! and its reset. Called with QEMU's lock held, from a read or write by the guest.
 #![expect(unsafe_code, reason = "QEMU's interface is C")]
 
-use std::ffi::{CStr, c_void};
+use std::ffi::CStr;
 use std::ptr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use crate::blocks::MachineUsart;
+use crate::blocks::MachineUart;
 use crate::qemu::{self, Opaque};
 
 /// The one of the machine's USARTs at 0x4000_4400; they are numbered from 0.
@@ -18,22 +18,34 @@ const NVIC: &CStr = c"nvic";
 /// A second in the unit of periods, 2^-32 ns.
 const SECOND: u64 = 1_000_000_000 << 32;
 
-/// The machine's own USART2, below the overlay's.
+/// Registers of the UART that was added; 0 where none was.
+static ADDED: AtomicUsize = AtomicUsize::new(0);
+
+/// QEMU's UART below the overlay's: the one that was added, or else the machine's own USART2.
 #[derive(Debug, Default)]
-pub struct Usart2 {
+pub struct Uart {
     /// Its registers; 0 until they were first needed, when the machine is complete.
     region: usize,
 }
 
-fn find(name: &CStr) -> Option<ptr::NonNull<Opaque>> {
+/// `region` are the registers of the UART that was added.
+pub fn added_uart(region: *mut Opaque) {
+    ADDED.store(region.expose_provenance(), Ordering::Relaxed);
+}
+
+/// The one object of this name, or at this path.
+pub fn find(name: &CStr) -> Option<ptr::NonNull<Opaque>> {
     let mut ambiguous = false;
     // SAFETY: the name ends in NUL; QEMU's lock is held. An object of the machine lives as long as the process.
     let object = unsafe { qemu::object_resolve_path(name.as_ptr(), &raw mut ambiguous) };
     ptr::NonNull::new(object).filter(|_| !ambiguous)
 }
 
-impl Usart2 {
+impl Uart {
     fn region(&mut self) -> Option<*mut Opaque> {
+        if self.region == 0 {
+            self.region = ADDED.load(Ordering::Relaxed);
+        }
         if self.region == 0 {
             let Some(device) = find(USART2) else {
                 eprintln!("assay-qemu-overlay: this machine has no USART2");
@@ -47,7 +59,7 @@ impl Usart2 {
     }
 }
 
-impl MachineUsart for Usart2 {
+impl MachineUart for Uart {
     fn read(&mut self, offset: u32) -> u32 {
         let Some(region) = self.region() else {
             return 0;
@@ -116,58 +128,4 @@ pub fn raise_non_maskable() {
 pub fn reset() {
     // SAFETY: a request that QEMU's main loop fulfils; QEMU's lock is held.
     unsafe { qemu::qemu_system_reset_request(qemu::GUEST_RESET) };
-}
-
-/// A timer on the guest's clock.
-#[derive(Debug)]
-pub struct Alarm {
-    /// QEMU's `QEMUTimer`, 56 bytes in 7.2 and in 10.0, never freed.
-    timer: *mut [u64; 32],
-    /// When it calls back; `u64::MAX` when it does not.
-    at_ns: AtomicU64,
-}
-
-// SAFETY: the timer is handled with QEMU's lock held only.
-unsafe impl Sync for Alarm {}
-// SAFETY: as above.
-unsafe impl Send for Alarm {}
-
-impl Alarm {
-    /// One that does not call back yet.
-    #[must_use]
-    pub fn new(callback: extern "C" fn(opaque: *mut c_void)) -> Self {
-        let timer = ptr::from_mut(Box::leak(Box::new([0; 32])));
-        // SAFETY: the memory is zeroed, larger than a QEMUTimer, 8-aligned and never freed; the callback lives as long as the
-        // process; the machine exists, and with it the main loop's lists.
-        unsafe {
-            qemu::timer_init_full(
-                timer.cast(),
-                ptr::null_mut(),
-                qemu::CLOCK_VIRTUAL,
-                qemu::SCALE_NS,
-                0,
-                callback,
-                ptr::null_mut(),
-            );
-        }
-        Self {
-            timer,
-            at_ns: AtomicU64::new(u64::MAX),
-        }
-    }
-
-    /// Calls back at `at_ns` at the latest. One that is due before stays: who it calls looks what has become of its time, which
-    /// costs less than to move it at each kick.
-    pub fn at_the_latest(&self, at_ns: u64) {
-        if self.at_ns.fetch_min(at_ns, Ordering::Relaxed) > at_ns {
-            let at = i64::try_from(at_ns).unwrap_or(i64::MAX);
-            // SAFETY: the timer was made above; QEMU's lock is held.
-            unsafe { qemu::timer_mod_ns(self.timer.cast(), at) };
-        }
-    }
-
-    /// It has called back.
-    pub fn rang(&self) {
-        self.at_ns.store(u64::MAX, Ordering::Relaxed);
-    }
 }

@@ -10,9 +10,13 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use assay_spi_tpm::swtpm::SwtpmSocket;
 use assay_spi_tpm::{Config, SpiTpm};
 
+use crate::alarm::Alarm;
 use crate::args::Args;
+use crate::blocks::nrf::nvmc::Closed;
 use crate::board::{Block, Board};
+use crate::chip::Chip;
 use crate::counters;
+use crate::devices::Devices;
 use crate::machine;
 use crate::qemu::{self, Info, MemoryRegionOps, Opaque, PluginId, TakenAccess, ValidAccess};
 use crate::report::Reporter;
@@ -24,18 +28,18 @@ pub static qemu_plugin_version: c_int = if cfg!(feature = "plugin-v4") { 4 } els
 static BOARD: OnceLock<Mutex<Board>> = OnceLock::new();
 static REPORT: Mutex<Reporter> = Mutex::new(Reporter::silent());
 static ARGS: OnceLock<Args> = OnceLock::new();
-static WATCHDOG: OnceLock<machine::Alarm> = OnceLock::new();
+static WATCHDOG: OnceLock<Alarm> = OnceLock::new();
 
-/// Above everything that the machine itself maps.
-const PRIORITY: c_int = 100;
+/// What was added to the machine, where its chip wants it.
+static DEVICES: OnceLock<Devices> = OnceLock::new();
 
 /// Larger than QEMU's `MemoryRegion` in any version seen (272 bytes in 7.2).
 type RegionStorage = [u64; 512];
 
 static OPS: MemoryRegionOps = MemoryRegionOps {
+    plain: [ptr::null(); 2],
     read: on_read,
     write: on_write,
-    with_attributes: [ptr::null(); 2],
     endianness: qemu::LITTLE_ENDIAN,
     valid: ValidAccess {
         min: 1,
@@ -138,7 +142,7 @@ fn make_board(args: &Args) -> Board {
             counters::to_json_members()
         ));
     }));
-    Board::new(tpm, Box::new(machine::Usart2::default()), &args.setup)
+    Board::new(tpm, Box::new(machine::Uart::default()), &args.setup)
 }
 
 fn report(line: &str) {
@@ -163,7 +167,10 @@ extern "C" fn on_vcpu_init(_id: PluginId, vcpu: c_uint) {
                 overlay(block, base, size);
             }
         }
-        WATCHDOG.get_or_init(|| machine::Alarm::new(on_watchdog));
+        WATCHDOG.get_or_init(|| Alarm::new(on_watchdog));
+        if setup.chip == Chip::Nrf52840 {
+            DEVICES.get_or_init(|| Devices::add(on_alarm));
+        }
         // SAFETY: QEMU calls back with the same null pointer, under its own lock.
         unsafe { qemu::qemu_register_reset(on_system_reset, ptr::null_mut()) };
     });
@@ -188,7 +195,7 @@ fn overlay(block: Block, base: u64, size: u64) {
             qemu::get_system_memory(),
             base,
             region,
-            PRIORITY,
+            qemu::PRIORITY,
         );
     }
 }
@@ -234,43 +241,89 @@ extern "C" fn on_watchdog(_opaque: *mut c_void) {
     with_board((), watch);
 }
 
-extern "C" fn on_read(opaque: *mut c_void, address: u64, size: c_uint) -> u64 {
+extern "C" fn on_read(
+    opaque: *mut c_void,
+    address: u64,
+    data: *mut u64,
+    size: c_uint,
+    _attributes: u64,
+) -> u32 {
     // SAFETY: `opaque` is the leaked `Block` that `overlay` registered.
     let block = unsafe { *opaque.cast::<Block>() };
     let offset = u32::try_from(address).unwrap_or(u32::MAX);
-    with_board(0, |board| {
+    let (value, result) = with_board((0, qemu::ANSWERED), |board| {
         let value = board.read(block, offset, size);
         if board.non_maskable() {
             machine::raise_non_maskable();
         }
-        u64::from(value)
-    })
+        (u64::from(value), answer(board, block))
+    });
+    // SAFETY: QEMU passes a place for the value.
+    unsafe { data.write(value) };
+    result
 }
 
-extern "C" fn on_write(opaque: *mut c_void, address: u64, data: u64, size: c_uint) {
+extern "C" fn on_write(
+    opaque: *mut c_void,
+    address: u64,
+    data: u64,
+    size: c_uint,
+    _attributes: u64,
+) -> u32 {
     // SAFETY: `opaque` is the leaked `Block` that `overlay` registered.
     let block = unsafe { *opaque.cast::<Block>() };
     let offset = u32::try_from(address).unwrap_or(u32::MAX);
     let value = u32::try_from(data & u64::from(u32::MAX)).unwrap_or(0);
-    with_board((), |board| {
+    with_board(qemu::ANSWERED, |board| {
         board.write(block, offset, size, value);
         if block == Block::Rcc
             && let Some(hz) = board.core_hz()
         {
             machine::set_core_clock(hz);
         }
-        if block == Block::Watchdog {
-            watch(board);
-        }
-    });
+        answer(board, block)
+    })
+}
+
+/// What the bus says to the access; and an interrupt that the access has changed.
+fn answer(board: &mut Board, block: Block) -> u32 {
+    match block {
+        Block::Timer => apply_timer(board),
+        Block::Watchdog => watch(board),
+        _ => {}
+    }
+    if board.refused() {
+        qemu::BUS_FAULT
+    } else {
+        qemu::ANSWERED
+    }
+}
+
+fn apply_timer(board: &Board) {
+    if let Some(devices) = DEVICES.get() {
+        devices.apply_timer(board.timer());
+    }
+}
+
+/// The guest's time is what the timer awaits.
+extern "C" fn on_alarm(_opaque: *mut c_void) {
+    if let Some(devices) = DEVICES.get() {
+        devices.rang();
+    }
+    with_board((), |board| apply_timer(board));
 }
 
 extern "C" fn on_system_reset(_opaque: *mut c_void) {
     static POWERED: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
-    // The first call is part of power-on.
+    // The first call is part of power-on, when the machine is complete.
     if POWERED.swap(true, std::sync::atomic::Ordering::Relaxed) {
-        with_board((), Board::system_reset);
+        with_board((), |board| {
+            board.system_reset();
+            apply_timer(board);
+        });
         guard((), || report("{\"event\":\"system_reset\"}"));
+    } else if let Some(devices) = DEVICES.get() {
+        guard((), || devices.connect());
     }
 }
 
@@ -279,6 +332,7 @@ extern "C" fn on_exit(_id: PluginId, _userdata: *mut c_void) {
         let Some(board) = BOARD.get() else { return };
         let mut board = lock(board);
         board.set_time(now());
+        let closed: Vec<String> = board.closed().iter().map(Closed::to_json).collect();
         let totals = board.tpm().stats().totals();
         let watchdog = board.kicks().map_or("null".to_owned(), |kicks| {
             format!(
@@ -287,8 +341,9 @@ extern "C" fn on_exit(_id: PluginId, _userdata: *mut c_void) {
             )
         });
         report(&format!(
-            "{{\"event\":\"exit\",\"noise_words\":{},\"watchdog\":{watchdog},{},{}}}",
+            "{{\"event\":\"exit\",\"noise_words\":{},\"watchdog\":{watchdog},\"closed\":[{}],{},{}}}",
             board.noise_words(),
+            closed.join(","),
             totals.to_json_members(),
             counters::to_json_members()
         ));

@@ -53,12 +53,24 @@ pub struct TakenAccess {
 /// `MemoryRegionOps`.
 #[repr(C)]
 pub struct MemoryRegionOps {
-    /// Read of `size` bytes.
-    pub read: extern "C" fn(opaque: *mut c_void, address: u64, size: c_uint) -> u64,
-    /// Write of `size` bytes.
-    pub write: extern "C" fn(opaque: *mut c_void, address: u64, data: u64, size: c_uint),
-    /// Unused variants with attributes.
-    pub with_attributes: [*const c_void; 2],
+    /// Unused variants that cannot fail.
+    pub plain: [*const c_void; 2],
+    /// Read of `size` bytes: what the bus says to it. `attributes` is a structure of one or two words, passed in a register.
+    pub read: extern "C" fn(
+        opaque: *mut c_void,
+        address: u64,
+        data: *mut u64,
+        size: c_uint,
+        attributes: u64,
+    ) -> u32,
+    /// Write of `size` bytes, likewise.
+    pub write: extern "C" fn(
+        opaque: *mut c_void,
+        address: u64,
+        data: u64,
+        size: c_uint,
+        attributes: u64,
+    ) -> u32,
     /// 2 = little-endian.
     pub endianness: c_int,
     /// What the guest may do.
@@ -76,6 +88,12 @@ const _: () = {
 // SAFETY: the structure is only read by QEMU, and holds function pointers and nulls.
 unsafe impl Sync for MemoryRegionOps {}
 
+/// Priority of what is laid over the machine: above everything that it maps itself.
+pub const PRIORITY: c_int = 100;
+/// `MEMTX_OK`.
+pub const ANSWERED: u32 = 0;
+/// `MEMTX_ERROR`.
+pub const BUS_FAULT: u32 = 1;
 /// `ARMV7M_EXCP_NMI`.
 pub const NON_MASKABLE: c_int = 2;
 /// `MO_32`, little-endian.
@@ -91,13 +109,15 @@ pub const WRITES: c_int = 2;
 /// `QEMU_PLUGIN_INLINE_ADD_U64`.
 #[cfg(not(feature = "plugin-v4"))]
 pub const INLINE_ADD: c_int = 0;
+/// `SCALE_NS`: a timer's unit.
+pub const NANOSECONDS: c_int = 1;
 /// `QEMU_CLOCK_VIRTUAL`.
 pub const CLOCK_VIRTUAL: c_int = 1;
-/// `SCALE_NS`: timers count ns.
-pub const SCALE_NS: c_int = 1;
 /// `SHUTDOWN_CAUSE_GUEST_RESET`.
 pub const GUEST_RESET: c_int = 7;
 
+/// Callback of a timer.
+pub type TimerCallback = extern "C" fn(opaque: *mut c_void);
 /// Callback of an executed instruction.
 pub type ExecCallback = extern "C" fn(vcpu: c_uint, userdata: *mut c_void);
 /// Callback of a memory access.
@@ -190,6 +210,24 @@ unsafe extern "C" {
     ) -> u32;
     /// The object with this name, where there is just one, or at this path; null when there is none.
     pub fn object_resolve_path(path: *const c_char, ambiguous: *mut bool) -> *mut Opaque;
+    /// A device of this type, not realized yet. Ends QEMU when there is no such type.
+    pub fn qdev_new(name: *const c_char) -> *mut Opaque;
+    /// Gives a device its character device.
+    pub fn qdev_prop_set_chr(device: *mut Opaque, name: *const c_char, value: *mut Opaque);
+    /// The character device of the option `-serial` with this number; null when there is none.
+    pub fn serial_hd(number: c_int) -> *mut Opaque;
+    /// Completes a device of the system bus, which owns it from here on.
+    pub fn sysbus_realize_and_unref(device: *mut Opaque, error: *mut *mut Opaque) -> bool;
+    /// For whoever can do nothing about an error: QEMU ends with a message.
+    pub static mut error_fatal: *mut Opaque;
+    /// An interrupt's input of the processor.
+    pub fn qdev_get_gpio_in(device: *mut Opaque, number: c_int) -> *mut Opaque;
+    /// Connects a device's interrupt to an input.
+    pub fn sysbus_connect_irq(device: *mut Opaque, number: c_int, input: *mut Opaque);
+    /// Sets an interrupt's input.
+    pub fn qemu_set_irq(input: *mut Opaque, level: c_int);
+    /// Makes a timer call back no more.
+    pub fn timer_del(timer: *mut c_void);
     /// The registers of a device.
     pub fn sysbus_mmio_get_region(device: *mut Opaque, number: c_int) -> *mut Opaque;
     /// Makes an exception of the processor pending.
@@ -207,7 +245,7 @@ unsafe extern "C" {
         clock: c_int,
         scale: c_int,
         attributes: c_int,
-        callback: extern "C" fn(opaque: *mut c_void),
+        callback: TimerCallback,
         opaque: *mut c_void,
     );
     /// Sets when a timer calls back, ns on its clock; in the main loop's thread, with QEMU's lock held.

@@ -113,6 +113,22 @@ pub struct ExitEvent {
     /// How the board kicked the overlay's watchdog; `None` where there is none, or it was never started.
     #[serde(default)]
     pub watchdog: Option<Kicks>,
+    /// What of its flash the board had closed until the next reset.
+    #[serde(default)]
+    pub closed: Vec<ClosedFlash>,
+}
+
+/// A part of the flash that is closed until the next reset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct ClosedFlash {
+    /// Address of its first byte.
+    pub address: u64,
+    /// Bytes.
+    pub len: u64,
+    /// Nothing there can be written or erased.
+    pub to_writes: bool,
+    /// Nothing there can be read or executed.
+    pub to_reads: bool,
 }
 
 /// How a watchdog was kicked, in the guest's time without what it spent in the models of the overlay.

@@ -12,7 +12,7 @@ use object::{Object, ObjectSymbol};
 use super::QemuError;
 
 /// What the overlay calls, as declared in its `qemu` module.
-pub const NEEDED: [&str; 23] = [
+pub const NEEDED: [&str; 32] = [
     "get_system_memory",
     "memory_region_init_io",
     "memory_region_add_subregion_overlap",
@@ -20,6 +20,15 @@ pub const NEEDED: [&str; 23] = [
     "memory_region_dispatch_write",
     "object_resolve_path",
     "sysbus_mmio_get_region",
+    "sysbus_realize_and_unref",
+    "sysbus_connect_irq",
+    "qdev_new",
+    "qdev_prop_set_chr",
+    "qdev_get_gpio_in",
+    "serial_hd",
+    "qemu_set_irq",
+    "timer_del",
+    "error_fatal",
     "armv7m_nvic_set_pending",
     "clock_set",
     "clock_propagate",

@@ -1,4 +1,4 @@
-//! Flash cells that a board writes, and how a controller is unlocked: what the controllers of both chips share.
+//! Flash cells that a board writes, and how the controllers of the STM32s are unlocked.
 
 use std::fs;
 use std::path::PathBuf;

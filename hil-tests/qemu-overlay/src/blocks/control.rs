@@ -1,5 +1,8 @@
 //! What the board asks of the blocks that differ from chip to chip.
 
+use super::nrf::nvmc::Closed;
+use crate::args::Pin;
+
 /// Why the microcontroller was reset while it ran.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ResetCause {
@@ -70,6 +73,76 @@ pub trait FlashControl: Send {
     fn non_maskable(&mut self) -> bool {
         false
     }
+
+    /// Whether an access since the last call ends in a bus fault.
+    fn refused(&mut self) -> bool {
+        false
+    }
+
+    /// What is closed until the next reset.
+    fn closed(&self) -> Vec<Closed> {
+        Vec::new()
+    }
+}
+
+/// A GPIO port.
+pub trait Port: Send {
+    /// Back to the reset state.
+    fn reset(&mut self);
+    /// A read of `size` bytes.
+    fn read(&self, offset: u32, size: u32) -> u32;
+    /// A write of `size` bytes.
+    fn write(&mut self, offset: u32, size: u32, value: u32);
+    /// Level that the pin drives; `None` when it is no output and so floats.
+    fn driven(&self, pin: u8) -> Option<bool>;
+
+    /// Whether the pin is given to alternate function `function`, on a chip where pins are.
+    fn is_alternate(&self, _pin: u8, _function: u32) -> bool {
+        false
+    }
+
+    /// Whether the pin is an input that reaches whoever selects it, on a chip where blocks select pins.
+    fn is_input(&self, _pin: u8) -> bool {
+        false
+    }
+}
+
+/// A random number generator.
+pub trait Noise: Send {
+    /// Back to the reset state.
+    fn reset(&mut self);
+    /// Tells it the guest's time, ns.
+    fn set_time(&mut self, _ns: u64) {}
+    /// Words of 32 bits that the board has had.
+    fn given(&self) -> u64;
+    /// A read of `size` bytes; `sampled`: whether its clock is one that it can work with.
+    fn read(&mut self, offset: u32, size: u32, sampled: bool) -> u32;
+    /// A write of `size` bytes.
+    fn write(&mut self, offset: u32, size: u32, value: u32);
+}
+
+/// The UART of the link, by other registers than the machine's has, over the machine's.
+pub trait Link: Send {
+    /// A reset of the block alone, which the machine's does not see.
+    fn reset(&mut self, machine: &mut dyn MachineUart);
+    /// A reset of the machine, which resets its own.
+    fn system_reset(&mut self);
+    /// A read of `size` bytes.
+    fn read(&mut self, offset: u32, size: u32, machine: &mut dyn MachineUart) -> u32;
+    /// A write of `size` bytes; `is_wired`: whether the pins of [`Link::pins`] are the link's, and as they must be.
+    fn write(
+        &mut self,
+        offset: u32,
+        size: u32,
+        value: u32,
+        is_wired: bool,
+        machine: &mut dyn MachineUart,
+    );
+
+    /// The pins that it sends and receives by, where it selects them itself.
+    fn pins(&self) -> Option<[Option<Pin>; 2]> {
+        None
+    }
 }
 
 /// What a write to an SPI's data register puts on the wire.
@@ -95,10 +168,16 @@ pub trait SpiMaster: Send {
     fn write(&mut self, offset: u32, size: u32, value: u32) -> Rx;
     /// What came back for a write, in the order of the wire.
     fn receive(&mut self, answer: &[u8]);
+
+    /// Its clock, MISO and MOSI, where it selects them itself.
+    fn pins(&self) -> Option<[Option<Pin>; 3]> {
+        None
+    }
 }
 
-/// The machine's own USART2, by the registers that it has there: an STM32F2's. `[RM0033] 24.6`
-pub trait MachineUsart: Send {
+/// QEMU's own UART below the link's, by the registers that it has there: the machine's USART2, which is an STM32F2's
+/// (`[RM0033] 24.6`), or an nRF51's.
+pub trait MachineUart: Send {
     /// A read of the register at `offset`.
     fn read(&mut self, offset: u32) -> u32;
     /// A write of the register at `offset`.

@@ -1,6 +1,6 @@
 //! One GPIO port: modes, output levels, alternate functions. `[RM0090] 8.4`, `[RM0351] 8.5`
 
-use super::{Words, merge, narrow};
+use super::{Port, Words, merge, narrow};
 
 const MODER: u32 = 0x00;
 const PUPDR: u32 = 0x0C;
@@ -48,26 +48,32 @@ impl Gpio {
         gpio
     }
 
-    /// Back to the reset state: no pin drives anything but the debug port's.
-    pub fn reset(&mut self) {
+    fn mode(&self, pin: u8) -> u32 {
+        two_bits(self.words.get(MODER), pin)
+    }
+
+    fn level(&self, pin: u8) -> bool {
+        // An analog pin's input is cut off.
+        self.mode(pin) != ANALOG
+            && self
+                .driven(pin)
+                .unwrap_or_else(|| two_bits(self.words.get(PUPDR), pin) == 1)
+    }
+}
+
+impl Port for Gpio {
+    /// No pin drives anything then but the debug port's.
+    fn reset(&mut self) {
         self.words = Words::default();
         self.words.set(MODER, self.at_reset.moder);
         self.words.set(PUPDR, self.at_reset.pupdr);
     }
 
-    fn mode(&self, pin: u8) -> u32 {
-        two_bits(self.words.get(MODER), pin)
-    }
-
-    /// Level that the pin drives; `None` when it is no output and so floats.
-    #[must_use]
-    pub fn driven(&self, pin: u8) -> Option<bool> {
+    fn driven(&self, pin: u8) -> Option<bool> {
         (self.mode(pin) == OUTPUT).then(|| bit(self.words.get(ODR), pin))
     }
 
-    /// Whether the pin is given to alternate function `function`.
-    #[must_use]
-    pub fn is_alternate(&self, pin: u8, function: u32) -> bool {
+    fn is_alternate(&self, pin: u8, function: u32) -> bool {
         let register = if pin < 8 { AFRL } else { AFRH };
         let selected = self
             .words
@@ -78,9 +84,7 @@ impl Gpio {
         self.mode(pin) == ALTERNATE && selected == function
     }
 
-    /// A read of `size` bytes.
-    #[must_use]
-    pub fn read(&self, offset: u32, size: u32) -> u32 {
+    fn read(&self, offset: u32, size: u32) -> u32 {
         let word = match offset & !3 {
             IDR => (0..16u8)
                 .filter(|pin| self.level(*pin))
@@ -93,16 +97,7 @@ impl Gpio {
         narrow(word, offset, size)
     }
 
-    fn level(&self, pin: u8) -> bool {
-        // An analog pin's input is cut off.
-        self.mode(pin) != ANALOG
-            && self
-                .driven(pin)
-                .unwrap_or_else(|| two_bits(self.words.get(PUPDR), pin) == 1)
-    }
-
-    /// A write of `size` bytes.
-    pub fn write(&mut self, offset: u32, size: u32, value: u32) {
+    fn write(&mut self, offset: u32, size: u32, value: u32) {
         match offset & !3 {
             IDR => {}
             BSRR => {

@@ -1,5 +1,5 @@
 //! Register models of the blocks that a stock machine lacks. Plain Rust, no QEMU in here.
-//! Names and offsets as in ST RM0090, for an STM32F405; in [`l4`] as in RM0351, for an STM32L476.
+//! Names and offsets as in ST RM0090, for an STM32F405; in [`l4`] as in RM0351, for an STM32L476; in [`nrf`] an nRF52840's.
 
 pub mod cells;
 pub mod control;
@@ -8,12 +8,15 @@ pub mod flash_info;
 pub mod gpio;
 pub mod iwdg;
 pub mod l4;
+pub mod nrf;
 pub mod rcc;
 pub mod spi;
 pub mod watchdog;
 
 pub use cells::{Cells, Lock};
-pub use control::{Clocks, FlashControl, MachineUsart, ResetCause, Rx, SpiMaster};
+pub use control::{
+    Clocks, FlashControl, Link, MachineUart, Noise, Port, ResetCause, Rx, SpiMaster,
+};
 pub use flash::Flash;
 pub use flash_info::FlashInfo;
 pub use gpio::Gpio;

@@ -5,7 +5,7 @@
 use std::fs::File;
 use std::io::Read;
 
-use crate::blocks::{Words, merge, narrow};
+use crate::blocks::{Noise, Words, merge, narrow};
 
 const CR: u32 = 0x00;
 const SR: u32 = 0x04;
@@ -23,20 +23,16 @@ pub struct Rng {
     given: u64,
 }
 
-impl Rng {
-    /// Back to the reset state.
-    pub fn reset(&mut self) {
+impl Noise for Rng {
+    fn reset(&mut self) {
         self.words = Words::default();
     }
 
-    /// Words that the board has had.
-    #[must_use]
-    pub fn given(&self) -> u64 {
+    fn given(&self) -> u64 {
         self.given
     }
 
-    /// A read of `size` bytes; `sampled`: whether its clock is one that it can work with.
-    pub fn read(&mut self, offset: u32, size: u32, sampled: bool) -> u32 {
+    fn read(&mut self, offset: u32, size: u32, sampled: bool) -> u32 {
         let on = self.words.get(CR) & ENABLE != 0;
         let word = match offset & !3 {
             SR if on && sampled => DATA_READY,
@@ -51,15 +47,15 @@ impl Rng {
         narrow(word, offset, size)
     }
 
-    /// A write of `size` bytes.
-    pub fn write(&mut self, offset: u32, size: u32, value: u32) {
+    fn write(&mut self, offset: u32, size: u32, value: u32) {
         let word = merge(self.words.get(offset), offset, size, value);
         self.words.set(offset, word);
     }
 }
 
-/// The board's own check finds a word that repeats, so a host without noise is one without a generator.
-fn noise() -> Option<u32> {
+/// A word of the host's noise. The board's own check finds one that repeats, so a host without noise is one without a
+/// generator.
+pub(in crate::blocks) fn noise() -> Option<u32> {
     let mut word = [0; 4];
     let mut source = File::open("/dev/urandom").ok()?;
     source.read_exact(&mut word).ok()?;

@@ -4,7 +4,7 @@
 //! device, the interrupt) serves here as it is. The baud rate is the machine's; a divider below 16, which the real one
 //! cannot work with, leaves it off.
 
-use crate::blocks::{MachineUsart, Words, merge, narrow};
+use crate::blocks::{Link, MachineUart, Words, merge, narrow};
 
 const CR1: u32 = 0x00;
 const BRR: u32 = 0x0C;
@@ -40,17 +40,6 @@ pub struct Usart {
 }
 
 impl Usart {
-    /// A reset of the block by the RCC, which the machine's does not see.
-    pub fn reset(&mut self, machine: &mut dyn MachineUsart) {
-        self.words = Words::default();
-        machine.write(OLD_CR1, 0);
-    }
-
-    /// A reset of the machine, which resets its own.
-    pub fn system_reset(&mut self) {
-        self.words = Words::default();
-    }
-
     fn is_on(&self) -> bool {
         self.words.get(CR1) & ENABLE != 0 && self.words.get(BRR) >= 16
     }
@@ -58,9 +47,19 @@ impl Usart {
     fn does(&self, what: u32) -> bool {
         self.is_on() && self.words.get(CR1) & what != 0
     }
+}
 
-    /// A read of `size` bytes.
-    pub fn read(&mut self, offset: u32, size: u32, machine: &mut dyn MachineUsart) -> u32 {
+impl Link for Usart {
+    fn reset(&mut self, machine: &mut dyn MachineUart) {
+        self.words = Words::default();
+        machine.write(OLD_CR1, 0);
+    }
+
+    fn system_reset(&mut self) {
+        self.words = Words::default();
+    }
+
+    fn read(&mut self, offset: u32, size: u32, machine: &mut dyn MachineUart) -> u32 {
         let word = match offset & !3 {
             // The low byte's flags are the same on both.
             ISR if self.is_on() => {
@@ -76,8 +75,15 @@ impl Usart {
         narrow(word, offset, size)
     }
 
-    /// A write of `size` bytes.
-    pub fn write(&mut self, offset: u32, size: u32, value: u32, machine: &mut dyn MachineUsart) {
+    /// Whether its pins are given to it is not looked at: on this chip the port says so.
+    fn write(
+        &mut self,
+        offset: u32,
+        size: u32,
+        value: u32,
+        _: bool,
+        machine: &mut dyn MachineUart,
+    ) {
         let word = merge(self.words.get(offset), offset, size, value);
         match offset & !3 {
             CR1 => {
@@ -109,7 +115,7 @@ mod tests {
         control: u32,
     }
 
-    impl MachineUsart for Machine {
+    impl MachineUart for Machine {
         fn read(&mut self, offset: u32) -> u32 {
             match offset {
                 OLD_SR => IDLE | 1 << 5,
@@ -132,15 +138,15 @@ mod tests {
     #[test]
     fn a_usart_that_was_set_up_sends_and_receives_by_the_machines() {
         let (mut usart, mut machine) = (Usart::default(), Machine::default());
-        usart.write(BRR, 4, 87, &mut machine);
-        usart.write(CR1, 4, ALL, &mut machine);
+        usart.write(BRR, 4, 87, true, &mut machine);
+        usart.write(CR1, 4, ALL, true, &mut machine);
         assert_eq!(machine.control, OLD_ENABLE | RECEIVE | TRANSMIT | 1 << 5);
         assert_eq!(
             usart.read(ISR, 4, &mut machine),
             IDLE | 1 << 5 | TRANSMITS | RECEIVES
         );
         assert_eq!(usart.read(RDR, 4, &mut machine), 0x41);
-        usart.write(TDR, 4, 0x42, &mut machine);
+        usart.write(TDR, 4, 0x42, true, &mut machine);
         assert_eq!(machine.sent, [0x42]);
         usart.reset(&mut machine);
         assert_eq!(machine.control, 0);
@@ -150,9 +156,9 @@ mod tests {
     fn one_that_is_off_or_has_no_divider_or_only_receives_sends_nothing() {
         for (divider, control) in [(87, ALL & !ENABLE), (15, ALL), (87, ALL & !TRANSMIT)] {
             let (mut usart, mut machine) = (Usart::default(), Machine::default());
-            usart.write(BRR, 4, divider, &mut machine);
-            usart.write(CR1, 4, control, &mut machine);
-            usart.write(TDR, 4, 0x42, &mut machine);
+            usart.write(BRR, 4, divider, true, &mut machine);
+            usart.write(CR1, 4, control, true, &mut machine);
+            usart.write(TDR, 4, 0x42, true, &mut machine);
             assert!(machine.sent.is_empty(), "{divider} {control:#x}");
         }
     }
@@ -160,9 +166,9 @@ mod tests {
     #[test]
     fn the_divider_is_fixed_while_it_is_on() {
         let (mut usart, mut machine) = (Usart::default(), Machine::default());
-        usart.write(BRR, 4, 87, &mut machine);
-        usart.write(CR1, 4, ALL, &mut machine);
-        usart.write(BRR, 4, 694, &mut machine);
+        usart.write(BRR, 4, 87, true, &mut machine);
+        usart.write(CR1, 4, ALL, true, &mut machine);
+        usart.write(BRR, 4, 694, true, &mut machine);
         assert_eq!(usart.read(BRR, 4, &mut machine), 87);
     }
 }
