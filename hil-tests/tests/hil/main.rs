@@ -18,6 +18,7 @@ mod devid;
 mod embassy;
 mod emulated;
 mod faults;
+mod front_door;
 mod host_agent;
 mod interposer;
 mod layering;
