@@ -29,6 +29,7 @@ mod manufacture;
 mod mcu_key;
 mod measure;
 mod measured_boot;
+mod measured_images;
 mod monitor;
 mod possession;
 mod qemu;
