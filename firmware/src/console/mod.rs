@@ -186,11 +186,15 @@ impl<H: Board> Console<H> {
     }
 
     fn command(&mut self, line: &str) -> Result<(), Problem> {
-        let mut words = line.split_ascii_whitespace();
+        // Commands are known in any case; the text after them keeps its own.
+        let mut folded = heapless::String::<MAX_LINE>::new();
+        let _ = folded.push_str(line);
+        folded.make_ascii_lowercase();
+        let mut words = folded.split_ascii_whitespace();
         let Some(first) = words.next() else {
             return Ok(());
         };
-        let rest = line.trim_start().strip_prefix(first).unwrap_or("").trim();
+        let rest = line.trim_start().get(first.len()..).unwrap_or("").trim();
         match (first, words.next()) {
             ("help" | "?", _) => self.help(),
             ("info", None) => self.info(),

@@ -14,10 +14,12 @@ use crate::agent;
 impl<H: Board> Console<H> {
     /// Begins a record, with what stands on the command's own line.
     pub(super) fn provision(&mut self, rest: &str) -> Result<(), Problem> {
-        let (force, text) = match rest.strip_prefix("force") {
-            Some(text) if text.is_empty() || text.starts_with(' ') => (true, text.trim()),
-            _ => (false, rest),
-        };
+        let space = rest.bytes().position(|byte| byte == b' ');
+        let (word, text) = space
+            .and_then(|space| rest.split_at_checked(space))
+            .unwrap_or((rest, ""));
+        let force = word.eq_ignore_ascii_case("force");
+        let text = if force { text.trim() } else { rest };
         let paste = Paste::new(force);
         if text.is_empty() {
             self.say(format_args!(

@@ -34,12 +34,12 @@ impl<H: Board> Console<H> {
                 self.label();
                 Ok(())
             }
-            ("label", "") => {
+            (word, "") if word.eq_ignore_ascii_case("label") => {
                 self.value(Setting::Label)?;
                 self.label();
                 Ok(())
             }
-            ("label", label) => {
+            (word, label) if word.eq_ignore_ascii_case("label") => {
                 let settings = self.board.settings().ok_or(Problem::NoSettings)?;
                 settings.set(Setting::Label, label.as_bytes())?;
                 self.label();

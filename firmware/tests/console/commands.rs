@@ -102,7 +102,7 @@ fn a_damaged_record_is_not_shown_as_a_whole_one() {
 #[test]
 fn what_is_no_command_does_nothing_and_says_so() {
     let mut desk = desk();
-    for line in ["foo", "INFO", "tpmprobe", "infoo", "; reset", "\u{7f}spi"] {
+    for line in ["foo", "INF", "tpmprobe", "infoo", "; reset", "\u{7f}spi"] {
         let said = desk.types(format!("{line}\r").as_bytes());
         assert!(said.contains("error: "), "{line}: {said}");
         assert!(said.contains("\nhint: "), "{line}: {said}");
@@ -179,6 +179,21 @@ fn a_label_is_kept_shown_and_bounded() {
         desk.asks("settings name x")
             .starts_with("error: it is written: ")
     );
+}
+
+#[test]
+fn a_command_is_known_in_any_case_and_a_label_keeps_its_own() {
+    let mut desk = desk();
+    let info = desk.asks("info");
+    assert!(info.starts_with("board "), "{info}");
+    assert_eq!(desk.asks("  INFO"), info);
+    let probe = desk.asks("TPM Probe");
+    assert!(probe.starts_with("chip "), "{probe}");
+    assert_eq!(
+        desk.asks("Settings LABEL Rack 7"),
+        "label           Rack 7\n"
+    );
+    assert_eq!(desk.asks("SETTINGS label"), "label           Rack 7\n");
 }
 
 #[test]

@@ -138,9 +138,14 @@ fn another_record_is_replaced_by_force_only() {
         "{said}"
     );
     assert_eq!(desk.knobs.borrow().record, record("theirs"));
-    let said = pasted(&mut desk, "provision force", &text, 80);
-    assert!(said.contains("written"), "{said}");
-    assert_eq!(desk.knobs.borrow().record, record("ours"));
+    for (command, cluster) in [("provision force", "ours"), ("Provision FORCE", "other")] {
+        let said = pasted(&mut desk, command, &hex(&record(cluster)), 80);
+        assert!(said.contains("written"), "{said}");
+        assert_eq!(desk.knobs.borrow().record, record(cluster));
+    }
+    // What begins like the word is no word.
+    let said = desk.asks("provision forced");
+    assert!(said.starts_with("error: "), "{said}");
 }
 
 #[test]

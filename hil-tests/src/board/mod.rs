@@ -103,6 +103,23 @@ pub struct Machine {
     pub cpu: Option<String>,
 }
 
+/// The symbol at which an image begins that hashes itself; the linker script has it.
+pub const IMAGE_START: &str = "_image_start";
+
+impl Board {
+    /// Whether its image measures itself: one of its linker scripts says where the image begins.
+    #[must_use]
+    pub fn measures_itself(&self) -> bool {
+        let folder = workspace_root().join("boards").join(&self.name);
+        let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        files.map(|file| file.path()).any(|path| {
+            let is_script = path.extension().is_some_and(|e| e == "x" || e == "ld");
+            let says = |text: String| text.contains(IMAGE_START);
+            is_script && std::fs::read_to_string(path).is_ok_and(says)
+        })
+    }
+}
+
 impl Machine {
     /// Whether the TPM is the model of an SPI TPM, which wants swtpm as sockets, instead of one of the machine's own.
     #[must_use]

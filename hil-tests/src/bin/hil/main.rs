@@ -61,6 +61,9 @@ enum Command {
     /// Runs the whole fault matrix: every fault in every phase of every TPM command of a login
     Faults(faults::Faults),
     /// Runs thousands of logins in virtual time, with faults at random
+    ///
+    /// Time is the model's: it passes with bytes on the bus and with waits. "The model's longest wait without a kick" says that the
+    /// watchdog is kicked in each wait; what a processor computes takes no time here.
     Soak(soak::Args),
 }
 
@@ -79,6 +82,13 @@ fn leave_quietly_when_nobody_reads() {
 fn cli() -> Cli {
     let mut command = Cli::command();
     if let Some(called) = std::env::var("HIL_CALLED").ok().filter(|it| !it.is_empty()) {
+        // The one command that has another name at the front door.
+        let door = format!("{called} hil");
+        command = command.mut_subcommand("board", |board| {
+            let usage = board.clone().bin_name(door).render_usage().to_string();
+            let usage = usage.trim_start_matches("Usage: ").to_owned();
+            board.override_usage(usage)
+        });
         command = command.bin_name(called);
     }
     Cli::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())

@@ -31,9 +31,6 @@ impl ValueEnum for Named {
 }
 
 /// Run a soak.
-///
-/// Time is the model's: it passes with bytes on the bus and with waits. "The model's longest wait without a kick" says that the
-/// driver kicks the watchdog while it waits; what a processor computes takes no time here.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Logins that must succeed

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use assay_hil_tests::board::{self, Profile, symbol_address};
+use assay_hil_tests::board::{self, Board, IMAGE_START, Profile, symbol_address};
 use assay_hil_tests::manufacture::{Recipe, cache};
 use assay_hil_tests::scenario::live::{Live, Options, Reference, VerifierEvent};
 use assay_hil_tests::scenario::loopback;
@@ -57,11 +57,14 @@ pub(super) fn run(demo: &Demo, booted: Booted) -> Result<()> {
         board.name, board.manifest.target
     ));
     let built = board::build(&board, Profile::Firmware)?;
-    // Those that hash themselves say where they begin.
-    if symbol_address(&built, "_image_start")?.is_none() {
+    if symbol_address(&built, IMAGE_START)?.is_none() {
+        let emulated = |one: &Board| one.manifest.qemu.is_some() && one.measures_itself();
+        let others = board::all()?.into_iter().filter(emulated);
+        let names: Vec<_> = others.map(|one| one.name).collect();
         bail!(
-            "boards/{} does not measure what it boots\nhint: stm32f405 and stm32l476 do; docs/measured-boot.md says what a board needs for it",
-            board.name
+            "boards/{} does not measure what it boots\nhint: {} do, of those that QEMU can run; docs/measured-boot.md says what a board needs for it",
+            board.name,
+            names.join(", ")
         );
     }
     let folder = tempfile::Builder::new().prefix("assay-").tempdir()?;
