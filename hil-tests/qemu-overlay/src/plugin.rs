@@ -262,6 +262,9 @@ extern "C" fn on_write(opaque: *mut c_void, address: u64, data: u64, size: c_uin
         if block == Block::Watchdog {
             watch(board);
         }
+        if block == Block::Flash && board.restarts() {
+            machine::reset();
+        }
     });
 }
 
