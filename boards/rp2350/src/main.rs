@@ -26,7 +26,7 @@ mod watchdog;
 
 use assay_board_support::byte_spi::ByteBus;
 #[cfg(feature = "console")]
-use assay_board_support::desk::Desk;
+use assay_board_support::desk::{Desk, Guard};
 #[cfg(not(feature = "console"))]
 use assay_board_support::image::region as image_region;
 use assay_board_support::line::Line;
@@ -90,7 +90,8 @@ fn image() -> Image {
     let record = provisioning::region();
     #[cfg(feature = "console")]
     return Console::new(
-        Desk::new(timer, BOARD, record, HOW_TO_FLASH),
+        // Nothing on the chip keeps code from writing the flash beside it.
+        Desk::new(timer, BOARD, record, HOW_TO_FLASH).guarded(Guard::NONE),
         link,
         bus,
         timer,

@@ -3,10 +3,38 @@
 use core::marker::PhantomData;
 
 use assay_firmware::bus::TisBus;
-use assay_firmware::console::{Board, Wire};
-use assay_firmware::platform::{BoardInfo, Platform};
+use assay_firmware::console::{Board, ProtectFault, Wire};
+use assay_firmware::platform::{BoardInfo, Platform, Protection, ReadOut, WriteProtection};
 use embedded_hal::delay::DelayNs;
 use embedded_io::{Read, ReadReady, Write};
+
+/// What protects the record of a board on a desk.
+#[derive(Debug, Clone, Copy)]
+pub struct Guard {
+    /// What the chip says.
+    pub state: fn() -> Protection,
+    /// [`Board::protect_record`], where the board can.
+    pub protect: Option<fn() -> Result<(), ProtectFault>>,
+    /// [`Board::how_to_unprotect`].
+    pub undo: fn() -> &'static str,
+}
+
+impl Guard {
+    /// A board that does not look.
+    pub const UNKNOWN: Self = Self {
+        state: || Protection::UNKNOWN,
+        protect: None,
+        undo: || "the board's README says how, \"In the field\"",
+    };
+    /// A record in a flash that anybody can write.
+    pub const NONE: Self = Self {
+        state: || Protection {
+            write: WriteProtection::Open,
+            read_out: ReadOut::Unknown,
+        },
+        ..Self::UNKNOWN
+    };
+}
 
 /// A board on a technician's desk, whose record a programmer writes.
 #[derive(Debug)]
@@ -15,6 +43,7 @@ pub struct Desk<P, S, B> {
     about: BoardInfo,
     record: &'static [u8],
     how_to_flash: &'static str,
+    guard: Guard,
     parts: PhantomData<(S, B)>,
 }
 
@@ -31,8 +60,16 @@ impl<P, S, B> Desk<P, S, B> {
             about,
             record,
             how_to_flash,
+            guard: Guard::UNKNOWN,
             parts: PhantomData,
         }
+    }
+
+    /// The same, of which it is known what protects its record.
+    #[must_use]
+    pub const fn guarded(mut self, guard: Guard) -> Self {
+        self.guard = guard;
+        self
     }
 }
 
@@ -80,5 +117,23 @@ where
 
     fn how_to_flash_record(&self) -> &'static str {
         self.how_to_flash
+    }
+
+    fn protection(&mut self) -> Protection {
+        (self.guard.state)()
+    }
+
+    fn can_protect_record(&self) -> bool {
+        self.guard.protect.is_some()
+    }
+
+    fn protect_record(&mut self) -> Result<(), ProtectFault> {
+        self.guard
+            .protect
+            .map_or(Err(ProtectFault::NotHere), |protect| protect())
+    }
+
+    fn how_to_unprotect(&self) -> &'static str {
+        (self.guard.undo)()
     }
 }

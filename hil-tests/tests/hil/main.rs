@@ -30,6 +30,7 @@ mod measure;
 mod measured_boot;
 mod monitor;
 mod possession;
+mod protection;
 mod qemu;
 mod service_load;
 mod settings;
