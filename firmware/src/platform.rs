@@ -43,3 +43,45 @@ pub struct BoardInfo {
     /// The image's version.
     pub version: &'static str,
 }
+
+/// What a chip does for the flash with the provisioning record. As the chip says, and no more than that: what it holds against
+/// differs between chips.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Protection {
+    /// Against being changed.
+    pub write: WriteProtection,
+    /// Against being read, of the whole flash.
+    pub read_out: ReadOut,
+}
+
+impl Protection {
+    /// Of a board that does not look.
+    pub const UNKNOWN: Self = Self {
+        write: WriteProtection::Unknown,
+        read_out: ReadOut::Unknown,
+    };
+}
+
+/// Whether the record's flash can be written by code that runs on the chip.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WriteProtection {
+    /// The controller refuses to, all of the record.
+    Protected,
+    /// Some of it can be, or all.
+    Open,
+    /// The board does not look.
+    Unknown,
+}
+
+/// Whether somebody with a probe can read the flash, in the levels that STM32s have (RDP).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadOut {
+    /// Yes.
+    Level0,
+    /// No; what takes the protection away erases the flash.
+    Level1,
+    /// No, for good, and no option byte can be changed any more.
+    Level2,
+    /// The board does not look, or its chip has no such levels.
+    Unknown,
+}

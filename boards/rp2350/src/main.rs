@@ -30,7 +30,7 @@ mod watchdog;
 use assay_board_support::boots::Counting;
 use assay_board_support::byte_spi::ByteBus;
 #[cfg(feature = "console")]
-use assay_board_support::desk::{Desk, InFlash};
+use assay_board_support::desk::{Desk, Guard, InFlash};
 #[cfg(not(feature = "console"))]
 use assay_board_support::image::region as image_region;
 use assay_board_support::line::Line;
@@ -102,7 +102,8 @@ fn image() -> Image {
     };
     #[cfg(feature = "console")]
     return Console::new(
-        Desk::new(timer, BOARD, HOW_TO_FLASH, flash::kept()),
+        // Nothing on the chip keeps code from writing the flash beside it.
+        Desk::new(timer, BOARD, HOW_TO_FLASH, flash::kept()).guarded(Guard::NONE),
         link,
         bus,
         timer,

@@ -12,6 +12,7 @@ mod log;
 mod noise;
 mod panic;
 mod pins;
+mod protection;
 mod record;
 mod serial;
 mod spi;
@@ -20,8 +21,8 @@ mod watchdog;
 
 use assay_board_support::cortex_m::systick;
 use assay_firmware::bus::SpiTis;
-use assay_firmware::console::{Board, Console, RecordFault, SettingsStore};
-use assay_firmware::platform::{BoardInfo, Platform};
+use assay_firmware::console::{Board, Console, ProtectFault, RecordFault, SettingsStore};
+use assay_firmware::platform::{BoardInfo, Platform, Protection};
 use assay_firmware::settings::Settings;
 use cortex_m_rt::entry;
 use stm32f4xx_hal::pac;
@@ -94,6 +95,22 @@ impl Board for Bench {
 
     fn how_to_flash_record(&self) -> &'static str {
         "probe-rs download --chip STM32F405RGTx --binary-format bin --base-address 0x080E0000 FILE"
+    }
+
+    fn protection(&mut self) -> Protection {
+        protection::read()
+    }
+
+    fn can_protect_record(&self) -> bool {
+        true
+    }
+
+    fn protect_record(&mut self) -> Result<(), ProtectFault> {
+        self.record.protect()
+    }
+
+    fn how_to_unprotect(&self) -> &'static str {
+        "STM32_Programmer_CLI -c port=SWD -ob nWRP11=1"
     }
 
     fn settings(&mut self) -> Option<&mut dyn SettingsStore> {

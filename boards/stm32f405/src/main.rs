@@ -12,6 +12,8 @@ mod log;
 mod noise;
 mod panic;
 mod pins;
+#[cfg(feature = "defmt")]
+mod protection;
 mod serial;
 mod spi;
 mod watchdog;
@@ -23,6 +25,8 @@ use assay_firmware::bus::SpiTis;
 use assay_firmware::evidence::tpm::TpmEvidence;
 use assay_firmware::measure::{Measurable, MeasuredBoot};
 use assay_firmware::platform::BoardInfo;
+#[cfg(feature = "defmt")]
+use assay_firmware::platform::WriteProtection;
 use assay_firmware::run::{Node, Timing};
 use assay_firmware::tis::Tis;
 use cortex_m_rt::entry;
@@ -62,7 +66,12 @@ fn agent() -> Agent {
     let timer = Timer::start(core.SYST);
     let platform = Counting::start(timer, flash::settings(board.flash));
     #[cfg(feature = "defmt")]
-    defmt::info!("boot {}", platform.number());
+    {
+        defmt::info!("boot {}", platform.number());
+        if protection::read().write == WriteProtection::Open {
+            defmt::warn!("record not write-protected");
+        }
+    }
     let link = Link::new(board.usart, timer, &mut board.rcc);
     let Ok(bus) = SpiTis::new(TpmBus::new(board.spi, &mut board.rcc), board.chip_select) else {
         unreachable!("an output pin of this chip cannot fail")

@@ -11,11 +11,13 @@ use core::ops::Range;
 use core::ptr::addr_of;
 
 use assay_board_support::cortex_m::systick::Watchdog;
-use assay_firmware::console::RecordFault;
+use assay_firmware::console::{ProtectFault, RecordFault};
+use assay_firmware::platform::WriteProtection;
 use embedded_storage::nor_flash::{NorFlash, ReadNorFlash};
 use stm32f4xx_hal::flash::{FlashExt, LockedFlash};
 use stm32f4xx_hal::pac::FLASH;
 
+use crate::protection;
 use crate::watchdog::Independent;
 
 /// Where the flash is in memory.
@@ -25,6 +27,11 @@ unsafe extern "C" {
     static _provisioning_start: u8;
     static _provisioning_end: u8;
 }
+
+/// Keys of FLASH_OPTKEYR, and OPTLOCK and OPTSTRT of FLASH_OPTCR (RM0090 3.6.2, 3.9).
+const OPTION_KEYS: [u32; 2] = [0x0819_2A3B, 0x4C5D_6E7F];
+const OPTION_LOCK: u32 = 1;
+const OPTION_START: u32 = 1 << 1;
 
 /// The sector with the record.
 pub(crate) struct Record(LockedFlash);
@@ -60,6 +67,39 @@ impl Record {
         erased
             .and_then(|()| NorFlash::write(&mut flash, start, record))
             .map_err(|_| RecordFault::Flash)
+    }
+
+    /// Write-protects the sector. Read-out protection is never touched, nor any other option: they are written back as they
+    /// were read, and a wrong RDP locks a chip for good.
+    pub(crate) fn protect(&mut self) -> Result<(), ProtectFault> {
+        // SAFETY: as in `new`.
+        let flash = unsafe { &*FLASH::ptr() };
+        Independent::kick();
+        while flash.sr().read().bsy().bit_is_set() {}
+        // SAFETY: the register takes any number; these two, in this order, unlock. What is written to the options is what was read
+        // from them but for the sector's bit, the lock and the start.
+        unsafe {
+            for key in OPTION_KEYS {
+                flash.optkeyr().write(|w| w.bits(key));
+            }
+            let options = flash.optcr().read().bits() & !protection::OPEN;
+            if options & OPTION_LOCK != 0 {
+                return Err(ProtectFault::Refused);
+            }
+            flash.optcr().write(|w| w.bits(options));
+            flash.optcr().write(|w| w.bits(options | OPTION_START));
+        }
+        // The option bytes are erased and programmed: as long as a sector of 16 KiB, 0.5 s at most.
+        while flash.sr().read().bsy().bit_is_set() {}
+        Independent::kick();
+        // SAFETY: the bit locks.
+        flash
+            .optcr()
+            .modify(|r, w| unsafe { w.bits(r.bits() | OPTION_LOCK) });
+        match protection::read().write {
+            WriteProtection::Protected => Ok(()),
+            _ => Err(ProtectFault::Refused),
+        }
     }
 }
 

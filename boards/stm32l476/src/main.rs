@@ -11,6 +11,10 @@ mod log;
 mod noise;
 mod panic;
 mod pins;
+#[cfg(feature = "console")]
+mod protect;
+#[cfg(any(feature = "console", feature = "defmt"))]
+mod protection;
 mod serial;
 mod spi;
 mod watchdog;
@@ -33,6 +37,8 @@ use assay_firmware::evidence::tpm::TpmEvidence;
 #[cfg(not(feature = "console"))]
 use assay_firmware::measure::{Measurable, MeasuredBoot};
 use assay_firmware::platform::BoardInfo;
+#[cfg(all(feature = "defmt", not(feature = "console")))]
+use assay_firmware::platform::WriteProtection;
 #[cfg(not(feature = "console"))]
 use assay_firmware::run::{Node, Timing};
 #[cfg(not(feature = "console"))]
@@ -92,7 +98,7 @@ fn image() -> Image {
     let record = provisioning::region();
     #[cfg(feature = "console")]
     return Console::new(
-        Desk::new(timer, BOARD, HOW_TO_FLASH, Flashed(record)),
+        Desk::new(timer, BOARD, HOW_TO_FLASH, Flashed(record)).guarded(protect::GUARD),
         link,
         bus,
         timer,
@@ -101,7 +107,12 @@ fn image() -> Image {
     {
         let platform = Counting::start(timer, flash::settings(chip.FLASH));
         #[cfg(feature = "defmt")]
-        defmt::info!("boot {}", platform.number());
+        {
+            defmt::info!("boot {}", platform.number());
+            if protection::read().write == WriteProtection::Open {
+                defmt::warn!("record not write-protected");
+            }
+        }
         let image = Measurable {
             name: BOARD.name,
             version: BOARD.version,

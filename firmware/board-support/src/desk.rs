@@ -3,14 +3,42 @@
 use core::marker::PhantomData;
 
 use assay_firmware::bus::TisBus;
-use assay_firmware::console::{Board, RecordFault, SettingsStore, Wire};
-use assay_firmware::platform::{BoardInfo, Platform};
+use assay_firmware::console::{Board, ProtectFault, RecordFault, SettingsStore, Wire};
+use assay_firmware::platform::{BoardInfo, Platform, Protection, ReadOut, WriteProtection};
 use assay_firmware::settings::{Settings, SettingsError};
 use embedded_hal::delay::DelayNs;
 use embedded_io::{Read, ReadReady, Write};
 use embedded_storage::nor_flash::NorFlash;
 
 use crate::record::Record;
+
+/// What protects the record of a board on a desk.
+#[derive(Debug, Clone, Copy)]
+pub struct Guard {
+    /// What the chip says.
+    pub state: fn() -> Protection,
+    /// [`Board::protect_record`], where the board can.
+    pub protect: Option<fn() -> Result<(), ProtectFault>>,
+    /// [`Board::how_to_unprotect`].
+    pub undo: fn() -> &'static str,
+}
+
+impl Guard {
+    /// A board that does not look.
+    pub const UNKNOWN: Self = Self {
+        state: || Protection::UNKNOWN,
+        protect: None,
+        undo: || "the board's README says how, \"In the field\"",
+    };
+    /// A record in a flash that anybody can write.
+    pub const NONE: Self = Self {
+        state: || Protection {
+            write: WriteProtection::Open,
+            read_out: ReadOut::Unknown,
+        },
+        ..Self::UNKNOWN
+    };
+}
 
 /// What a board keeps in its flash.
 pub trait Kept {
@@ -87,6 +115,7 @@ pub struct Desk<P, S, B, K> {
     about: BoardInfo,
     how_to_flash: &'static str,
     kept: K,
+    guard: Guard,
     parts: PhantomData<(S, B)>,
 }
 
@@ -98,8 +127,16 @@ impl<P, S, B, K> Desk<P, S, B, K> {
             about,
             how_to_flash,
             kept,
+            guard: Guard::UNKNOWN,
             parts: PhantomData,
         }
+    }
+
+    /// The same, of which it is known what protects its record.
+    #[must_use]
+    pub const fn guarded(mut self, guard: Guard) -> Self {
+        self.guard = guard;
+        self
     }
 }
 
@@ -154,5 +191,23 @@ where
 
     fn settings(&mut self) -> Option<&mut dyn SettingsStore> {
         self.kept.settings()
+    }
+
+    fn protection(&mut self) -> Protection {
+        (self.guard.state)()
+    }
+
+    fn can_protect_record(&self) -> bool {
+        self.guard.protect.is_some()
+    }
+
+    fn protect_record(&mut self) -> Result<(), ProtectFault> {
+        self.guard
+            .protect
+            .map_or(Err(ProtectFault::NotHere), |protect| protect())
+    }
+
+    fn how_to_unprotect(&self) -> &'static str {
+        (self.guard.undo)()
     }
 }

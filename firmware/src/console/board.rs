@@ -7,7 +7,7 @@ use embedded_io::{Read, ReadReady, Write};
 use embedded_storage::nor_flash::NorFlash;
 
 use crate::bus::{SpiTis, TisBus, TraceSink, Tracer};
-use crate::platform::{BoardInfo, Platform};
+use crate::platform::{BoardInfo, Platform, Protection};
 use crate::settings::{Setting, Settings, SettingsError};
 
 /// A board that has a bring-up image.
@@ -44,6 +44,31 @@ pub trait Board: Platform {
     /// How the record is written from outside, in one line: what a technician is told when the board cannot do it.
     fn how_to_flash_record(&self) -> &'static str;
 
+    /// What protects the record.
+    fn protection(&mut self) -> Protection {
+        Protection::UNKNOWN
+    }
+
+    /// Whether [`protect_record`](Self::protect_record) can do anything here.
+    fn can_protect_record(&self) -> bool {
+        false
+    }
+
+    /// Has the chip refuse to write the record's flash from now on, over resets and losses of power. Nothing else changes.
+    /// A chip that has to restart for it does, and this does not return.
+    ///
+    /// # Errors
+    ///
+    /// [`ProtectFault`].
+    fn protect_record(&mut self) -> Result<(), ProtectFault> {
+        Err(ProtectFault::NotHere)
+    }
+
+    /// How that is taken back from outside, in one line.
+    fn how_to_unprotect(&self) -> &'static str {
+        "the board's README says how, \"In the field\""
+    }
+
     /// The settings, where the board has them and they could be opened.
     fn settings(&mut self) -> Option<&mut dyn SettingsStore> {
         None
@@ -64,6 +89,17 @@ pub enum RecordFault {
     Flash,
     /// The record is longer than the room for it.
     TooLong,
+}
+
+/// Why a record was not write-protected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProtectFault {
+    /// This board's firmware cannot do it.
+    NotHere,
+    /// What the chip has for it is in use for something else.
+    InUse,
+    /// The chip did not take it.
+    Refused,
 }
 
 /// Settings of whatever flash.

@@ -64,6 +64,7 @@ impl<H: Board> Console<H> {
                 self.show_record(&record, &pins);
             }
         }
+        self.show_protection();
         Ok(())
     }
 

@@ -22,6 +22,7 @@ mod line;
 mod log;
 mod paste;
 mod problem;
+mod protect;
 mod provision;
 mod reset;
 mod selftest;
@@ -33,7 +34,7 @@ mod tpm_selftest;
 
 use core::fmt::Write as _;
 
-pub use self::board::{Board, RecordFault, SettingsStore, Wire};
+pub use self::board::{Board, ProtectFault, RecordFault, SettingsStore, Wire};
 pub use self::line::MAX_LINE;
 use self::line::{Editor, Event};
 use self::log::AccessLog;
@@ -56,14 +57,14 @@ struct Entry {
 }
 
 /// In the order in which a technician needs them.
-const COMMANDS: [Entry; 10] = [
+const COMMANDS: [Entry; 11] = [
     Entry {
         usage: "help",
         about: "this list",
     },
     Entry {
         usage: "info",
-        about: "board, version, starts, provisioning record",
+        about: "board, version, starts, provisioning record, protection",
     },
     Entry {
         usage: "tpm probe",
@@ -92,6 +93,10 @@ const COMMANDS: [Entry; 10] = [
     Entry {
         usage: "provision [force] [TEXT]",
         about: "write the provisioning record, as hex or base64",
+    },
+    Entry {
+        usage: "protect [force]",
+        about: "write-protect the record",
     },
     Entry {
         usage: "reset",
@@ -206,6 +211,7 @@ impl<H: Board> Console<H> {
             ("selftest", None) => self.selftest(),
             ("settings", _) => self.settings(rest),
             ("provision", _) => self.provision(rest),
+            ("protect", _) => self.protect(rest),
             ("reset", None) => self.reset(),
             ("info" | "selftest" | "reset", Some(_)) => Err(Problem::NoArguments),
             _ => Err(Problem::Unknown),

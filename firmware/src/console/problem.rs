@@ -4,7 +4,7 @@ use core::fmt;
 
 use assay_common::identity::ProvisioningError;
 
-use super::board::RecordFault;
+use super::board::{ProtectFault, RecordFault};
 use super::diagnosis::Diagnosis;
 use super::line::MAX_LINE;
 use super::paste::PasteError;
@@ -54,6 +54,18 @@ pub(super) enum Problem {
     Write(RecordFault, &'static str),
     /// What was written is not what is there.
     Verify,
+    /// The record's flash is write-protected; how that is taken back.
+    Protected(&'static str),
+    /// The board cannot protect its record.
+    NoProtection,
+    /// There is no record that the agent would take.
+    NothingToProtect,
+    /// What `protect` does is not taken back here.
+    ForGood,
+    /// The record was not protected.
+    Protect(ProtectFault),
+    /// The chip did what it was told, and the record can still be written.
+    StillOpen,
     /// The board is still here.
     NoReset,
 }
@@ -95,6 +107,16 @@ impl Problem {
             }
             Self::Write(RecordFault::TooLong, _) | Self::Verify => {
                 "the board may have no record now; `info` shows what it has"
+            }
+            Self::Protected(how) => how,
+            Self::NoProtection => "the board's README says what its chip has, \"In the field\"",
+            Self::NothingToProtect => "`info` says what is wrong with it; `provision` writes one",
+            Self::ForGood => "if this record is the right one: `protect force`",
+            Self::Protect(ProtectFault::InUse) => {
+                "the chip's ranges protect something else; set them with a probe"
+            }
+            Self::Protect(_) | Self::StillOpen => {
+                "`info` shows the state; at read-out level 2 nothing can be changed"
             }
             Self::NoReset => "press its reset button",
         }
@@ -158,6 +180,19 @@ impl fmt::Display for Problem {
             Self::Write(RecordFault::Flash, _) => f.write_str("the flash refused the record"),
             Self::Write(RecordFault::TooLong, _) => f.write_str("no room for a record so long"),
             Self::Verify => f.write_str("the flash does not hold what was written"),
+            Self::Protected(_) => f.write_str("the record is write-protected"),
+            Self::NoProtection | Self::Protect(ProtectFault::NotHere) => {
+                f.write_str("this board cannot write-protect its record")
+            }
+            Self::NothingToProtect => f.write_str("there is no record to protect"),
+            Self::ForGood => f.write_str("only a probe takes this back"),
+            Self::Protect(ProtectFault::InUse) => {
+                f.write_str("the chip has no write protection left")
+            }
+            Self::Protect(ProtectFault::Refused) => {
+                f.write_str("the chip refused the write protection")
+            }
+            Self::StillOpen => f.write_str("the record can still be written"),
             Self::NoReset => f.write_str("this board cannot restart itself"),
         }
     }

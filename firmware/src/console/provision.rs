@@ -14,6 +14,10 @@ use crate::agent;
 impl<H: Board> Console<H> {
     /// Begins a record, with what stands on the command's own line.
     pub(super) fn provision(&mut self, rest: &str) -> Result<(), Problem> {
+        // Before anybody types a record in vain.
+        if self.record_is_protected() {
+            return Err(Problem::Protected(self.board.how_to_unprotect()));
+        }
         let space = rest.bytes().position(|byte| byte == b' ');
         let (word, text) = space
             .and_then(|space| rest.split_at_checked(space))

@@ -19,7 +19,11 @@ impl<H: Board> Console<H> {
             self.verdict("settings", settings, &mut failed)?;
         }
         let record = self.record_is_whole();
+        let is_whole = record.is_ok();
         self.verdict("record", record, &mut failed)?;
+        if is_whole {
+            self.warn_of_open_record();
+        }
         if failed > 0 {
             return Err(Problem::NotFit(failed));
         }

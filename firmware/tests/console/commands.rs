@@ -30,7 +30,7 @@ fn help_names_only_commands_that_there_are() {
         .filter_map(|line| line.strip_prefix("  "))
         .map(|line| line.split(['[', ' ']).next().unwrap().to_owned())
         .collect();
-    assert_eq!(usages.len(), 10, "{help}");
+    assert_eq!(usages.len(), 11, "{help}");
     for command in usages {
         let said = desk.types(format!("{command}\r\x03").as_bytes());
         assert!(!said.contains("no such command"), "{command}: {said}");
@@ -50,6 +50,7 @@ starts          7
 label           none
 uptime          0 d 03:04:05
 record          none: no provisioning record
+protection      write protection not known
 "
     );
 }
@@ -66,6 +67,7 @@ record          whole
   trust domain  example.org
   verifier key  sha256 {FINGERPRINT}
   EK pin        none: any TPM will do
+protection      write protection not known
 "
     );
     assert!(said.ends_with(&expected), "{said}");
@@ -79,7 +81,8 @@ fn a_pinned_record_shows_its_tpm_and_not_its_secret() {
     let said = desk.asks("info");
     assert!(
         said.ends_with(&format!(
-            "  EK pin        Name {name}\n  secret        32 bytes, not shown\n"
+            "  EK pin        Name {name}\n  secret        32 bytes, not shown\n\
+             protection      write protection not known\n"
         )),
         "{said}"
     );
@@ -94,7 +97,9 @@ fn a_damaged_record_is_not_shown_as_a_whole_one() {
     desk.knobs.borrow_mut().record = record;
     let said = desk.asks("info");
     assert!(
-        said.ends_with("record          none: provisioning record cut short or damaged\n"),
+        said.contains(
+            "record          none: provisioning record cut short or damaged\nprotection "
+        ),
         "{said}"
     );
 }

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
 use std::rc::Rc;
 
-use assay_firmware::console::{Board, Console, RecordFault, SettingsStore, Wire};
-use assay_firmware::platform::{BoardInfo, Platform};
+use assay_firmware::console::{Board, Console, ProtectFault, RecordFault, SettingsStore, Wire};
+use assay_firmware::platform::{BoardInfo, Platform, Protection, WriteProtection};
 use assay_firmware::settings::{Setting, SettingsError};
 use embedded_io::{ErrorType, Read, ReadReady, Write};
 
@@ -60,6 +60,11 @@ pub struct Knobs {
     /// The flash takes the record and loses a bit of it.
     pub loses_a_bit: bool,
     pub record_writes: u32,
+    pub protection: Protection,
+    /// What the next protection does; `None` of a board that cannot.
+    pub protects: Option<Result<(), ProtectFault>>,
+    /// The chip says yes and does nothing.
+    pub protects_in_vain: bool,
     pub settings: Option<BTreeMap<u8, Vec<u8>>>,
     pub settings_fault: Option<SettingsError>,
     pub has_noise: bool,
@@ -135,6 +140,27 @@ impl Board for Bench {
         "flash it by hand"
     }
 
+    fn protection(&mut self) -> Protection {
+        self.knobs.borrow().protection
+    }
+
+    fn can_protect_record(&self) -> bool {
+        self.knobs.borrow().protects.is_some()
+    }
+
+    fn protect_record(&mut self) -> Result<(), ProtectFault> {
+        let mut knobs = self.knobs.borrow_mut();
+        knobs.protects.unwrap_or(Err(ProtectFault::NotHere))?;
+        if !knobs.protects_in_vain {
+            knobs.protection.write = WriteProtection::Protected;
+        }
+        Ok(())
+    }
+
+    fn how_to_unprotect(&self) -> &'static str {
+        "take it back by hand"
+    }
+
     fn settings(&mut self) -> Option<&mut dyn SettingsStore> {
         let has = self.knobs.borrow().settings.is_some();
         has.then_some(self as &mut dyn SettingsStore)
@@ -184,6 +210,9 @@ impl Desk {
             write_fault: None,
             loses_a_bit: false,
             record_writes: 0,
+            protection: Protection::UNKNOWN,
+            protects: None,
+            protects_in_vain: false,
             settings: Some(BTreeMap::from([(
                 Setting::Boots as u8,
                 7u32.to_be_bytes().to_vec(),

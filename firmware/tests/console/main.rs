@@ -15,6 +15,7 @@ mod desk;
 #[path = "../tpm/model.rs"]
 #[allow(dead_code, reason = "the driver's own tests use the rest")]
 mod model;
+mod protection;
 mod provisioning;
 mod sick_tpm;
 mod tpm;

@@ -3,8 +3,8 @@
 use core::hint::black_box;
 
 use assay_firmware::bus::SpiTis;
-use assay_firmware::console::{Board, RecordFault, SettingsStore};
-use assay_firmware::platform::{BoardInfo, Platform};
+use assay_firmware::console::{Board, ProtectFault, RecordFault, SettingsStore};
+use assay_firmware::platform::{BoardInfo, Platform, Protection};
 use assay_firmware::settings::{Setting, SettingsError};
 
 use crate::wire::{Wire, filled, seen};
@@ -69,6 +69,18 @@ impl Board for Bench {
         black_box(Ok(()))
     }
     fn how_to_flash_record(&self) -> &'static str {
+        black_box("")
+    }
+    fn protection(&mut self) -> Protection {
+        black_box(Protection::UNKNOWN)
+    }
+    fn can_protect_record(&self) -> bool {
+        black_box(true)
+    }
+    fn protect_record(&mut self) -> Result<(), ProtectFault> {
+        black_box(Ok(()))
+    }
+    fn how_to_unprotect(&self) -> &'static str {
         black_box("")
     }
     fn settings(&mut self) -> Option<&mut dyn SettingsStore> {

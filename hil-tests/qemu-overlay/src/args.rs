@@ -16,7 +16,7 @@
 //! | `cs` | pin of the TPM's chip select: `PA4`, or `P1.12` | `PA4` |
 //! | `nrst` | pin of the TPM's reset line | not wired |
 //! | `uid` | 24 hex digits, the chip's unique id | `415353415900000000000001` |
-//! | `settings` | file in which the part of the flash that the board writes outlives the run | none |
+//! | `settings` | file in which the part of the flash that the board writes outlives the run, and beside it, with `.options` behind the name, the option bytes | none |
 //! | `record` | `on`, `off`: the part of the flash with the provisioning record is blank and can be written | `off` |
 //! | `torn` | address of a double word of the STM32L476's settings that a loss of power cut short | none |
 //! | `pll` | `dead`, `dead:STARTS`: the PLL never locks, or not at so many starts | locks at once |

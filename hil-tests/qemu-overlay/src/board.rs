@@ -240,6 +240,15 @@ impl Board {
         news
     }
 
+    /// Whether the chip asks for a reset of its own; told once.
+    pub fn restarts(&mut self) -> bool {
+        let news = self.flash.restarts() && self.reset_cause == ResetCause::Requested;
+        if news {
+            self.reset_cause = ResetCause::OptionBytes;
+        }
+        news
+    }
+
     /// How the watchdog was kicked; `None` when it was never started.
     pub fn kicks(&mut self) -> Option<Kicks> {
         let now = self.watchdog_ns();

@@ -290,6 +290,7 @@ fn answer(board: &mut Board, block: Block) -> u32 {
     match block {
         Block::Timer => apply_timer(board),
         Block::Watchdog => watch(board),
+        Block::Flash if board.restarts() => machine::reset(),
         _ => {}
     }
     if board.refused() {

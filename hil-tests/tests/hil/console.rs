@@ -11,17 +11,17 @@ use assay_spi_tpm::swtpm::Mode;
 use tempfile::TempDir;
 
 /// Only ends a run that has gone wrong.
-const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 const LIFE: Duration = Duration::from_secs(180);
 
 /// A desk, and the folder that it stands in.
-struct Seat {
-    desk: Desk,
+pub(crate) struct Seat {
+    pub(crate) desk: Desk,
     folder: TempDir,
 }
 
 impl Seat {
-    fn at(name: &str, overlay: OverlayOptions, record: Option<&[u8]>) -> Self {
+    pub(crate) fn at(name: &str, overlay: OverlayOptions, record: Option<&[u8]>) -> Self {
         let board = board::find(name).unwrap();
         let image = board::build_bringup(&board, Profile::Firmware).unwrap();
         let folder = tempfile::Builder::new().prefix("assay-").tempdir().unwrap();
@@ -43,7 +43,7 @@ impl Seat {
         Self { desk, folder }
     }
 
-    fn asks(&mut self, command: &str) -> String {
+    pub(crate) fn asks(&mut self, command: &str) -> String {
         self.desk.asks(command, LIMIT).unwrap()
     }
 }
@@ -165,7 +165,7 @@ fn crc32(bytes: &[u8]) -> u32 {
 }
 
 /// Types a record in lines of 64, and returns the last answer.
-fn paste(seat: &mut Seat, command: &str, text: &str) -> String {
+pub(crate) fn paste(seat: &mut Seat, command: &str, text: &str) -> String {
     seat.asks(command);
     let mut last = String::new();
     for line in text.as_bytes().chunks(64) {
@@ -245,7 +245,7 @@ fn wrong_input_over_long_lines_and_noise_leave_the_console_as_it_was() {
     let mut seat = stm32(OverlayOptions::default());
     assert_eq!(
         seat.asks("help me").lines().count(),
-        11,
+        12,
         "all commands and a word on keys"
     );
     let said = seat.asks("frobnicate");

@@ -32,6 +32,7 @@ mod measured_boot;
 mod measured_images;
 mod monitor;
 mod possession;
+mod protection;
 mod qemu;
 mod service_load;
 mod settings;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use assay_hil_tests::board::{self, Profile};
 use assay_hil_tests::manufacture::{EkKind, Recipe, cache};
-use assay_hil_tests::qemu::{Launch, monitor};
+use assay_hil_tests::qemu::{Launch, OverlayOptions, monitor};
 use assay_hil_tests::scenario::desk::nobodys_record;
 use assay_spi_tpm::swtpm::Mode;
 
@@ -18,6 +18,10 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 /// The image with its log, and what it logged until it had said hello to nobody.
 fn logged() -> (PathBuf, Vec<u8>) {
+    logged_with(OverlayOptions::default())
+}
+
+fn logged_with(overlay: OverlayOptions) -> (PathBuf, Vec<u8>) {
     let board = board::find("stm32f405").unwrap();
     let image = board::build_with(&board, Profile::Firmware, &["defmt".to_owned()]).unwrap();
     let folder = tempfile::Builder::new().prefix("assay-").tempdir().unwrap();
@@ -30,6 +34,7 @@ fn logged() -> (PathBuf, Vec<u8>) {
     let machine = board.manifest.qemu.as_ref().unwrap();
     let log = folder.path().join("log");
     let qemu = Launch::new(machine, &image, &swtpm)
+        .overlay(overlay)
         .log_serial(machine.log.unwrap(), &log)
         .load(&record, board.manifest.provisioning_address)
         .start()
@@ -66,6 +71,24 @@ fn decoded(elf: &Path, bytes: &[u8], options: &[&str]) -> (String, String) {
         String::from_utf8(output.stdout).unwrap(),
         String::from_utf8(output.stderr).unwrap(),
     )
+}
+
+#[test]
+fn a_board_whose_record_can_be_written_warns_of_it_at_its_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = folder.path().join("settings.bin");
+    // FLASH_OPTCR as delivered, and with sector 11 protected.
+    for (options, warns) in [(0x0FFF_AAEC_u32, true), (0x07FF_AAEC, false)] {
+        let file = settings.with_extension("bin.options");
+        std::fs::write(file, options.to_le_bytes()).unwrap();
+        let (image, bytes) = logged_with(OverlayOptions {
+            settings: Some(settings.clone()),
+            ..OverlayOptions::default()
+        });
+        let (lines, _) = decoded(&image, &bytes, &["--level", "warn"]);
+        let warned = lines.contains("record not write-protected");
+        assert_eq!(warned, warns, "{lines}");
+    }
 }
 
 #[test]

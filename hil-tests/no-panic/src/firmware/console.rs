@@ -1,7 +1,7 @@
 //! `assay_firmware::console`.
 
 use assay_firmware::bus::{Access, SpiTis, Tracer};
-use assay_firmware::console::{self, Board, RecordFault};
+use assay_firmware::console::{self, Board, ProtectFault, RecordFault};
 
 use crate::Prover;
 use crate::bench::Bench;
@@ -17,9 +17,14 @@ pub(crate) fn prove(prover: &mut impl Prover) {
         Console: greet new run turn;
     }
     derived! { prover;
+        ProtectFault: Clone Debug PartialEq;
         RecordFault: Clone Debug PartialEq;
     }
     functions! { prover;
+        <Wire as Board>::can_protect_record,
+        <Wire as Board>::how_to_unprotect,
+        <Wire as Board>::protect_record,
+        <Wire as Board>::protection,
         <Wire as Board>::reset,
         <Wire as Board>::settings,
         <Wire as Board>::unique_id,

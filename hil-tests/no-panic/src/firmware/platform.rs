@@ -1,6 +1,6 @@
 //! `assay_firmware::platform`.
 
-use assay_firmware::platform::{BoardInfo, Platform};
+use assay_firmware::platform::{BoardInfo, Platform, Protection, ReadOut, WriteProtection};
 
 use crate::Prover;
 use crate::macros::{derived, functions};
@@ -11,5 +11,8 @@ pub(crate) fn prove(prover: &mut impl Prover) {
     functions! { prover; <Wire as Platform>::boots, <Wire as Platform>::noise, <Wire as Platform>::restart }
     derived! { prover;
         BoardInfo: Clone Debug;
+        Protection: Clone Debug PartialEq;
+        ReadOut: Clone Debug PartialEq;
+        WriteProtection: Clone Debug PartialEq;
     }
 }

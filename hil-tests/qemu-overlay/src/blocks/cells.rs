@@ -5,22 +5,43 @@ use std::path::PathBuf;
 
 /// What is written to the key register, one after the other.
 const KEYS: [u32; 2] = [0x4567_0123, 0xCDEF_89AB];
+/// The same for the option bytes.
+const OPTION_KEYS: [u32; 2] = [0x0819_2A3B, 0x4C5D_6E7F];
 
 /// How far a controller is unlocked.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub struct Lock {
+    keys: [u32; 2],
     /// How many keys were right; more than all after a wrong one, until the next reset.
     right: usize,
 }
 
+impl Default for Lock {
+    fn default() -> Self {
+        Self {
+            keys: KEYS,
+            right: 0,
+        }
+    }
+}
+
 impl Lock {
+    /// That of the option bytes.
+    #[must_use]
+    pub const fn of_options() -> Self {
+        Self {
+            keys: OPTION_KEYS,
+            right: 0,
+        }
+    }
+
     /// A key was written; whether it was the last one that was wanted.
     pub fn key(&mut self, key: u32) -> bool {
-        self.right = match KEYS.get(self.right) {
+        self.right = match self.keys.get(self.right) {
             Some(wanted) if *wanted == key => self.right.saturating_add(1),
             _ => usize::MAX,
         };
-        self.right == KEYS.len()
+        self.right == self.keys.len()
     }
 }
 

@@ -11,6 +11,8 @@ pub enum ResetCause {
     Requested,
     /// Its watchdog ran out.
     Watchdog,
+    /// It asked for its option bytes to be loaded.
+    OptionBytes,
 }
 
 /// Reset and clock control.
@@ -68,6 +70,11 @@ pub trait FlashControl: Send {
     fn read(&mut self, offset: u32, size: u32) -> u32;
     /// A write to the cells: programs them if that is what the controller was set to.
     fn write(&mut self, offset: u32, size: u32, value: u32);
+
+    /// Whether the chip has to restart, since its option bytes are to be loaded.
+    fn restarts(&self) -> bool {
+        false
+    }
 
     /// Whether a read since the last call has to raise the interrupt that cannot be masked.
     fn non_maskable(&mut self) -> bool {

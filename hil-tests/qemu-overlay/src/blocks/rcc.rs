@@ -68,7 +68,8 @@ impl Clocks for Rcc {
         self.words = Words::default();
         self.set_reset_values();
         self.flags |= match cause {
-            ResetCause::Requested => SOFTWARE_RESET,
+            // This chip needs no restart for its option bytes.
+            ResetCause::Requested | ResetCause::OptionBytes => SOFTWARE_RESET,
             ResetCause::Watchdog => WATCHDOG_RESET,
         };
         if self.dead_pll != u32::MAX {

@@ -2,12 +2,13 @@
 //!
 //! The rest of the flash is the machine's, which loads the image into it and never changes it. What a real part refuses is
 //! refused here: a locked controller, half a double word, a double word that is written a second time, a page that is
-//! not ours, anything at all while the errors of the last operation stand. A double word that was cut short ([`Flash::tear`])
+//! not ours or is write-protected, anything at all while the errors of the last operation stand. A double word that was cut short ([`Flash::tear`])
 //! raises the interrupt that cannot be masked when it is read.
 
 use std::ops::Range;
 use std::path::PathBuf;
 
+use crate::blocks::options::{Options, RDP_LEVEL_2};
 use crate::blocks::{Cells, FlashControl, Lock, Words, merge, narrow};
 
 /// Address of the first byte that can be written.
@@ -28,6 +29,7 @@ pub const RECORD_BASE: u64 = BASE + SETTINGS_LEN as u64;
 pub const RECORD_LEN: usize = 8 * PAGE;
 
 const KEYR: u32 = 0x08;
+const OPTKEYR: u32 = 0x0C;
 const SR: u32 = 0x10;
 const CR: u32 = 0x14;
 const ECCR: u32 = 0x18;
@@ -37,6 +39,8 @@ const CR_PG: u32 = 1;
 const CR_PER: u32 = 1 << 1;
 const CR_BKER: u32 = 1 << 11;
 const CR_STRT: u32 = 1 << 16;
+const CR_OPTSTRT: u32 = 1 << 17;
+const CR_OBL_LAUNCH: u32 = 1 << 27;
 const CR_OPTLOCK: u32 = 1 << 30;
 const CR_LOCK: u32 = 1 << 31;
 
@@ -59,13 +63,28 @@ const ECC_BANK: u32 = 1 << 19;
 /// What a double word that was cut short still has of its bits.
 const TORN: [u8; 8] = [0x5A; 8];
 
-/// The option bytes as delivered: two banks, no protection.
-const OPTIONS: u32 = 0xFFEF_F8AA;
+/// The registers of the option bytes: OPTR, PCROP1SR, PCROP1ER, WRP1AR, WRP1BR, PCROP2SR, PCROP2ER, WRP2AR, WRP2BR.
+const OPTIONS: [u32; 9] = [OPTR, 0x24, 0x28, 0x2C, 0x30, 0x44, 0x48, 0x4C, 0x50];
+/// Where the two ranges of a bank are among them.
+const RANGES: [[usize; 2]; 2] = [[3, 4], [7, 8]];
+/// As delivered: two banks, no protection. A range whose start is after its end is none.
+const DELIVERED: [u32; 9] = [
+    0xFFEF_F8AA,
+    u32::MAX,
+    0x0FFF_0000,
+    UNUSED,
+    UNUSED,
+    u32::MAX,
+    0x0FFF_0000,
+    UNUSED,
+    UNUSED,
+];
+const UNUSED: u32 = 0xFF00_FFFF;
 
 /// The controller and what it controls.
 #[derive(Debug, Clone)]
 pub struct Flash {
-    registers: Words<9>,
+    registers: Words<21>,
     lock: Lock,
     cells: Cells,
     pages: Range<u32>,
@@ -75,6 +94,12 @@ pub struct Flash {
     torn: Option<u32>,
     /// Whether one was read since it was last asked.
     non_maskable: bool,
+    options: Options<9>,
+    options_lock: Lock,
+    /// What is in force: they are loaded at power-on, and when that is asked for.
+    loaded: [u32; 9],
+    /// Whether it was.
+    launched: bool,
 }
 
 impl Flash {
@@ -82,9 +107,14 @@ impl Flash {
     #[must_use]
     pub fn new(file: Option<PathBuf>, record: bool) -> Self {
         let pages = if record { WITH_RECORD } else { SETTINGS };
+        let options = Options::new(DELIVERED, file.clone());
         let mut flash = Self {
             registers: Words::default(),
             lock: Lock::default(),
+            loaded: options.words(),
+            options,
+            options_lock: Lock::of_options(),
+            launched: false,
             cells: Cells::new(pages.len().saturating_mul(PAGE), file),
             pages,
             half: None,
@@ -124,7 +154,16 @@ impl Flash {
         if control & CR_PG == 0 {
             self.half = None;
         }
-        self.registers.set(CR, control & !CR_STRT);
+        // Only a key opens the option bytes.
+        let closed = (self.registers.get(CR) | control) & CR_OPTLOCK;
+        if closed != 0 {
+            self.options_lock = Lock::of_options();
+        }
+        let commands = CR_STRT | CR_OPTSTRT | CR_OBL_LAUNCH | CR_OPTLOCK;
+        self.registers.set(CR, control & !commands | closed);
+        if closed == 0 {
+            self.options_command(control);
+        }
         if control & CR_STRT == 0 || control & CR_PER == 0 {
             return;
         }
@@ -133,7 +172,7 @@ impl Flash {
         }
         let bank = if control & CR_BKER == 0 { 0 } else { BANK };
         let number = (control >> 3 & 0xFF).saturating_add(bank);
-        if !self.pages.contains(&number) {
+        if !self.pages.contains(&number) || self.is_protected(number) {
             return self.fail(SR_WRPERR);
         }
         let nth = usize::try_from(number.saturating_sub(self.pages.start)).unwrap_or(0);
@@ -143,8 +182,34 @@ impl Flash {
         self.torn = self.torn.filter(|at| at.checked_div(page) != Some(erased));
     }
 
+    fn options_command(&mut self, control: u32) {
+        let [now, ..] = self.options.words();
+        if control & CR_OPTSTRT != 0 && now & 0xFF != RDP_LEVEL_2 {
+            self.options
+                .program(OPTIONS.map(|register| self.registers.get(register)));
+        }
+        self.launched |= control & CR_OBL_LAUNCH != 0;
+    }
+
+    /// By the ranges of its bank that are in force: first page in bits 0 to 7, last in bits 16 to 23.
+    fn is_protected(&self, page: u32) -> bool {
+        let [first, second] = RANGES;
+        let (ranges, page) = match page.checked_sub(BANK) {
+            None => (first, page),
+            Some(page) => (second, page),
+        };
+        ranges.into_iter().any(|range| {
+            let range = self.loaded.get(range).copied().unwrap_or(UNUSED);
+            (range & 0xFF..=range >> 16 & 0xFF).contains(&page)
+        })
+    }
+
     fn program(&mut self, offset: u32, low: u32, high: u32) {
         let (low_at, high_at) = (offset & !7, offset | 4);
+        let page = offset.checked_div(u32::try_from(PAGE).unwrap_or(u32::MAX));
+        if self.is_protected(self.pages.start.saturating_add(page.unwrap_or(0))) {
+            return self.fail(SR_WRPERR);
+        }
         let erased = [low_at, high_at]
             .into_iter()
             .all(|at| self.cells.read(at, 4) == u32::MAX);
@@ -167,8 +232,14 @@ impl FlashControl for Flash {
     fn reset(&mut self) {
         self.registers = Words::default();
         self.registers.set(CR, CR_LOCK | CR_OPTLOCK);
-        self.registers.set(OPTR, OPTIONS);
+        if std::mem::take(&mut self.launched) {
+            self.loaded = self.options.words();
+        }
+        for (register, value) in OPTIONS.into_iter().zip(self.loaded) {
+            self.registers.set(register, value);
+        }
         self.lock = Lock::default();
+        self.options_lock = Lock::of_options();
         self.half = None;
     }
 
@@ -189,8 +260,20 @@ impl FlashControl for Flash {
             SR => self.registers.set(SR, old & !(word & SR_FLAGS)),
             ECCR => self.registers.set(ECCR, old & !(word & ECC_FLAGS)),
             CR if old & CR_LOCK == 0 => self.command(word),
-            // Locked: nothing but a key moves it. The option bytes have a lock of their own, which nobody opens.
-            CR | OPTR => {}
+            OPTKEYR => {
+                // Only a controller that is open itself.
+                let control = self.registers.get(CR);
+                if control & CR_LOCK == 0 && self.options_lock.key(word) {
+                    self.registers.set(CR, control & !CR_OPTLOCK);
+                }
+            }
+            // Locked: nothing but a key moves it.
+            CR => {}
+            option if OPTIONS.contains(&option) => {
+                if self.registers.get(CR) & CR_OPTLOCK == 0 {
+                    self.registers.set(offset, word);
+                }
+            }
             _ => self.registers.set(offset, word),
         }
     }
@@ -198,6 +281,10 @@ impl FlashControl for Flash {
     fn read(&mut self, offset: u32, size: u32) -> u32 {
         self.stumble(offset);
         self.cells.read(offset, size)
+    }
+
+    fn restarts(&self) -> bool {
+        self.launched
     }
 
     fn non_maskable(&mut self) -> bool {
@@ -222,144 +309,5 @@ impl FlashControl for Flash {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const KEYS: [u32; 2] = [0x4567_0123, 0xCDEF_89AB];
-
-    fn unlocked() -> Flash {
-        let mut flash = Flash::new(None, false);
-        for key in KEYS {
-            flash.write_register(KEYR, 4, key);
-        }
-        flash
-    }
-
-    fn erase(flash: &mut Flash, page: u32) {
-        flash.write_register(CR, 4, CR_PER | CR_BKER | page << 3 | CR_STRT);
-    }
-
-    #[test]
-    fn a_double_word_is_programmed_when_its_second_half_comes_and_erased_with_its_page() {
-        let mut flash = unlocked();
-        flash.write_register(CR, 4, CR_PG);
-        flash.write(8, 4, 0x1122_3344);
-        assert_eq!(flash.read(8, 4), u32::MAX);
-        flash.write(12, 4, 0x5566_7788);
-        assert_eq!(flash.read(8, 4), 0x1122_3344);
-        assert_eq!(flash.read(13, 1), 0x77);
-        erase(&mut flash, 241);
-        assert_eq!(flash.read(12, 4), 0x5566_7788, "the other page");
-        erase(&mut flash, 240);
-        assert_eq!(flash.read(12, 4), u32::MAX);
-        assert_eq!(flash.read_register(SR, 4), 0);
-    }
-
-    #[test]
-    fn a_double_word_that_was_cut_short_is_told_until_its_page_is_erased() {
-        let mut flash = unlocked();
-        flash.tear(BASE + 0x804);
-        assert_ne!(flash.read(0x800, 4), u32::MAX);
-        assert!(flash.non_maskable() && !flash.non_maskable());
-        let told = flash.read_register(ECCR, 4);
-        assert_eq!(told, ECC_DOUBLE | ECC_BANK | 0x7_8800);
-        flash.write_register(ECCR, 4, ECC_DOUBLE);
-        assert_eq!(flash.read_register(ECCR, 4) & ECC_DOUBLE, 0);
-        flash.read(0x808, 4);
-        assert!(!flash.non_maskable(), "the next one is whole");
-        erase(&mut flash, 240);
-        flash.read(0x800, 1);
-        assert!(flash.non_maskable(), "another page was erased");
-        erase(&mut flash, 241);
-        assert_eq!(
-            (flash.read(0x800, 4), flash.non_maskable()),
-            (u32::MAX, false)
-        );
-    }
-
-    #[test]
-    fn what_was_programmed_can_only_become_zeros_until_it_is_erased() {
-        let mut flash = unlocked();
-        flash.write_register(CR, 4, CR_PG);
-        for half in [0, 4] {
-            flash.write(half, 4, 0xFFFF_0000);
-        }
-        for half in [0, 4] {
-            flash.write(half, 4, 0x0F0F_0000);
-        }
-        assert_eq!(flash.read_register(SR, 4), SR_PROGERR);
-        assert_eq!(flash.read(0, 4), 0xFFFF_0000);
-        flash.write_register(SR, 4, SR_PROGERR);
-        for half in [0, 4] {
-            flash.write(half, 4, 0);
-        }
-        assert_eq!((flash.read_register(SR, 4), flash.read(0, 4)), (0, 0));
-    }
-
-    #[test]
-    fn an_error_stands_in_the_way_until_it_is_cleared() {
-        let mut flash = unlocked();
-        flash.write_register(CR, 4, CR_PG);
-        flash.write(0, 1, 0);
-        assert_eq!(flash.read_register(SR, 4), SR_SIZERR);
-        for half in [0, 4] {
-            flash.write(half, 4, 1);
-        }
-        assert_eq!(flash.read(0, 4), u32::MAX);
-        assert_eq!(flash.read_register(SR, 4), SR_SIZERR | SR_PGSERR);
-        flash.write_register(SR, 4, SR_SIZERR | SR_PGSERR);
-        for half in [0, 4] {
-            flash.write(half, 4, 1);
-        }
-        assert_eq!(flash.read(0, 4), 1);
-    }
-
-    #[test]
-    fn halves_of_two_double_words_are_none() {
-        for (first, second) in [(0, 12), (4, 8), (0, 0)] {
-            let mut flash = unlocked();
-            flash.write_register(CR, 4, CR_PG);
-            flash.write(first, 4, 0);
-            flash.write(second, 4, 0);
-            let errors = flash.read_register(SR, 4);
-            assert_ne!(errors & SR_PGAERR, 0, "{first} {second}");
-            assert_eq!(flash.read(0, 4), u32::MAX);
-        }
-    }
-
-    #[test]
-    fn a_locked_controller_changes_nothing_and_a_wrong_key_locks_until_the_next_reset() {
-        let mut flash = Flash::new(None, false);
-        flash.write_register(CR, 4, CR_PG);
-        flash.write(0, 4, 0);
-        flash.write(4, 4, 0);
-        assert_eq!(flash.read(0, 4), u32::MAX);
-        assert_eq!(flash.read_register(SR, 4), SR_PGSERR);
-        flash.write_register(KEYR, 4, 1);
-        for key in KEYS {
-            flash.write_register(KEYR, 4, key);
-        }
-        assert_ne!(flash.read_register(CR, 4) & CR_LOCK, 0);
-        flash.reset();
-        for key in KEYS {
-            flash.write_register(KEYR, 4, key);
-        }
-        assert_eq!(flash.read_register(CR, 4) & CR_LOCK, 0);
-    }
-
-    #[test]
-    fn pages_of_the_image_and_of_the_first_bank_are_not_the_boards_and_the_records_only_if_given() {
-        let refused = |flash: &mut Flash, control: u32| {
-            flash.write_register(CR, 4, control | CR_PER | CR_STRT);
-            flash.read_register(SR, 4) == SR_WRPERR
-        };
-        assert!(refused(&mut unlocked(), CR_BKER | 239 << 3));
-        assert!(refused(&mut unlocked(), 240 << 3));
-        assert!(refused(&mut unlocked(), CR_BKER | 248 << 3));
-        let mut given = Flash::new(None, true);
-        for key in KEYS {
-            given.write_register(KEYR, 4, key);
-        }
-        assert!(!refused(&mut given, CR_BKER | 248 << 3));
-    }
-}
+#[path = "flash_tests.rs"]
+mod tests;

@@ -34,6 +34,8 @@ const RESET_FLAGS: u32 = 0xFF00_0000;
 const POWER_ON: u32 = 0x0C00_0000;
 /// PINRSTF, SFTRSTF: how a reset of the running machine shows.
 const SOFTWARE_RESET: u32 = 0x1400_0000;
+/// PINRSTF, OBLRSTF: how a restart for the option bytes shows.
+const OPTIONS_RESET: u32 = 0x0600_0000;
 /// PINRSTF, IWDGRSTF: how a bite of the watchdog shows.
 const WATCHDOG_RESET: u32 = 0x2400_0000;
 
@@ -158,6 +160,7 @@ impl Clocks for Rcc {
         self.set_reset_values();
         self.flags |= match cause {
             ResetCause::Requested => SOFTWARE_RESET,
+            ResetCause::OptionBytes => OPTIONS_RESET,
             ResetCause::Watchdog => WATCHDOG_RESET,
         };
         if self.dead_pll != u32::MAX {
