@@ -1,4 +1,4 @@
-//! The pages of the flash in which the board keeps its settings.
+//! The pages of the flash that the board writes: its settings, and in a bring-up image the provisioning record.
 //!
 //! On a chip with two banks they are in the second and the image is in the first, so the processor runs on while a page is
 //! erased or written. With one bank it stands still, once a boot.
@@ -8,12 +8,15 @@
     reason = "the controller's numbers are written as such, and the flash by its address"
 )]
 
+use core::ops::Range;
 use core::ptr::{slice_from_raw_parts, with_exposed_provenance, with_exposed_provenance_mut};
 use core::sync::atomic::{AtomicBool, Ordering, compiler_fence};
 
 use assay_board_support::cortex_m::fault;
 use assay_board_support::cortex_m::systick::Watchdog;
 use assay_board_support::settings::region;
+#[cfg(feature = "console")]
+use assay_board_support::{desk::InFlash, provisioning, record::Record};
 use assay_firmware::settings::{Settings, SettingsError};
 use cortex_m_rt::exception;
 use embedded_storage::nor_flash::{
@@ -22,6 +25,7 @@ use embedded_storage::nor_flash::{
 };
 
 use crate::pac::FLASH;
+use crate::pac::flash::RegisterBlock;
 use crate::watchdog::Independent;
 
 /// Where the flash is in memory.
@@ -35,12 +39,23 @@ const ERRORS: u32 = 0x0000_C3FA;
 /// The exception's number, as the processor counts them.
 const NON_MASKABLE: i16 = -14;
 
-/// Whether what is being read are the settings.
+/// Whether what is being read are the settings, or a record on a desk.
 static READING: AtomicBool = AtomicBool::new(false);
 
-/// The board's settings.
-pub(crate) fn settings(flash: FLASH) -> Result<Settings<Pages>, SettingsError> {
-    Settings::new(Pages(flash), region(FLASH_BASE))
+/// The board's settings. Takes the controller, which nobody else changes.
+pub(crate) fn settings(_: FLASH) -> Result<Settings<Pages>, SettingsError> {
+    let ours = region(FLASH_BASE);
+    Settings::new(Pages { ours: ours.clone() }, ours)
+}
+
+/// What a technician can have written.
+#[cfg(feature = "console")]
+pub(crate) fn kept(flash: FLASH) -> InFlash<Pages> {
+    let place = provisioning::place(FLASH_BASE);
+    let pages = Pages {
+        ours: place.clone(),
+    };
+    InFlash::new(settings(flash), Record::new(pages, place))
 }
 
 /// The error-correcting code found more wrong bits in a double word than it can mend (RM0351 3.3.2).
@@ -63,7 +78,7 @@ unsafe fn NonMaskableInt() {
 pub(crate) enum FlashError {
     /// Not whole pages, or not whole double words.
     NotAligned,
-    /// Not the settings' pages.
+    /// Not the pages that this is for.
     OutOfBounds,
     /// Write-protected, worn out, or written twice.
     Refused,
@@ -89,10 +104,20 @@ impl From<NorFlashErrorKind> for FlashError {
     }
 }
 
-/// The flash up to the end of the settings; unlocked while it is changed, and only then.
-pub(crate) struct Pages(FLASH);
+/// The flash up to the end of `ours`, of which those pages may be changed; unlocked while they are, and only then.
+pub(crate) struct Pages {
+    ours: Range<u32>,
+}
 
 impl Pages {
+    /// Nothing before them is ours to change.
+    fn is_ours(&self, from: u32) -> Result<(), FlashError> {
+        if from < self.ours.start {
+            return Err(FlashError::OutOfBounds);
+        }
+        Ok(())
+    }
+
     /// Unlocks, does `work`, and locks again.
     ///
     /// The data cache is off meanwhile, and empty afterwards: it does not follow an erasure (RM0351 3.3.4), and may be
@@ -100,9 +125,11 @@ impl Pages {
     /// Flash memory read-while-write operation").
     fn change(
         &mut self,
-        work: impl FnOnce(&FLASH) -> Result<(), FlashError>,
+        work: impl FnOnce(&RegisterBlock) -> Result<(), FlashError>,
     ) -> Result<(), FlashError> {
-        let flash = &self.0;
+        // SAFETY: the controller was given for this. The pages of settings and record are changed one after the other, each by a
+        // whole operation, and no interrupt handler changes any.
+        let flash = unsafe { &*FLASH::ptr() };
         Independent::kick();
         if flash.cr().read().lock().bit_is_set() {
             for key in KEYS {
@@ -130,21 +157,13 @@ impl Pages {
 }
 
 /// Waits for the end of an operation; the watchdog ends it with a controller that is broken.
-fn finish(flash: &FLASH) -> Result<(), FlashError> {
+fn finish(flash: &RegisterBlock) -> Result<(), FlashError> {
     while flash.sr().read().bsy().bit_is_set() {}
     if flash.sr().read().bits() & ERRORS == 0 {
         Ok(())
     } else {
         Err(FlashError::Refused)
     }
-}
-
-/// Nothing before the settings is ours to change.
-fn ours(from: u32) -> Result<(), FlashError> {
-    if from < region(FLASH_BASE).start {
-        return Err(FlashError::OutOfBounds);
-    }
-    Ok(())
 }
 
 impl ErrorType for Pages {
@@ -171,9 +190,8 @@ impl ReadNorFlash for Pages {
         Ok(())
     }
 
-    /// Up to the end of the settings: what comes after them is the record.
     fn capacity(&self) -> usize {
-        region(FLASH_BASE).end as usize
+        self.ours.end as usize
     }
 }
 
@@ -184,7 +202,7 @@ impl NorFlash for Pages {
 
     fn erase(&mut self, from: u32, to: u32) -> Result<(), FlashError> {
         check_erase(self, from, to)?;
-        ours(from)?;
+        self.is_ours(from)?;
         let page = |offset: u32| offset / Self::ERASE_SIZE as u32;
         // 25 ms each at most (data sheet, "Flash memory characteristics").
         self.change(|flash| {
@@ -204,13 +222,13 @@ impl NorFlash for Pages {
 
     fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), FlashError> {
         check_write(self, offset, bytes.len())?;
-        ours(offset)?;
+        self.is_ours(offset)?;
         let mut at = with_exposed_provenance_mut::<u32>(FLASH_BASE + offset as usize);
         self.change(|flash| {
             flash.cr().modify(|_, w| w.pg().set_bit());
             for word in bytes.as_chunks::<8>().0 {
                 for half in word.as_chunks::<4>().0 {
-                    // SAFETY: within the settings, as was checked, and aligned; the controller takes the two halves one
+                    // SAFETY: within our pages, as was checked, and aligned; the controller takes the two halves one
                     // after the other.
                     unsafe {
                         at.write_volatile(u32::from_le_bytes(*half));

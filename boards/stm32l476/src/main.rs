@@ -4,7 +4,6 @@
 #![no_main]
 
 mod clock;
-#[cfg(not(feature = "console"))]
 mod flash;
 #[cfg(feature = "defmt")]
 mod log;
@@ -24,10 +23,11 @@ use assay_board_support::boots::Counting;
 use assay_board_support::byte_spi::ByteBus;
 use assay_board_support::cortex_m::systick;
 #[cfg(feature = "console")]
-use assay_board_support::desk::{Desk, Flashed};
+use assay_board_support::desk::{Desk, InFlash};
 #[cfg(not(feature = "console"))]
 use assay_board_support::image::region as image_region;
 use assay_board_support::line::Line;
+#[cfg(not(feature = "console"))]
 use assay_board_support::provisioning;
 use assay_firmware::bus::SpiTis;
 #[cfg(feature = "console")]
@@ -47,6 +47,8 @@ use cortex_m_rt::entry;
 use stm32l4::stm32l4x6 as pac;
 
 use crate::clock::CORE_HZ;
+#[cfg(feature = "console")]
+use crate::flash::Pages;
 use crate::pins::TpmChipSelect;
 use crate::serial::LinkUsart;
 use crate::spi::TpmSpi;
@@ -73,7 +75,7 @@ type Registers = SpiTis<ByteBus<TpmSpi>, TpmChipSelect>;
 type Image = Node<'static, Counting<Timer>, Link, TpmEvidence<Tis<Registers, Timer>>>;
 /// What the board is for while it is on a desk.
 #[cfg(feature = "console")]
-type Image = Console<Desk<Timer, Link, Registers, Flashed>>;
+type Image = Console<Desk<Timer, Link, Registers, InFlash<Pages>>>;
 
 #[entry]
 fn main() -> ! {
@@ -95,10 +97,9 @@ fn image() -> Image {
     let Ok(bus) = SpiTis::new(ByteBus(TpmSpi::start(chip.SPI1)), chip_select) else {
         unreachable!("an output pin of this chip cannot fail")
     };
-    let record = provisioning::region();
     #[cfg(feature = "console")]
     return Console::new(
-        Desk::new(timer, BOARD, HOW_TO_FLASH, Flashed(record)).guarded(protect::GUARD),
+        Desk::new(timer, BOARD, HOW_TO_FLASH, flash::kept(chip.FLASH)).guarded(protect::GUARD),
         link,
         bus,
         timer,
@@ -120,6 +121,7 @@ fn image() -> Image {
         };
         let boot = MeasuredBoot::new(image, platform.number());
         let source = TpmEvidence::new(Tis::new(bus, timer)).measuring(boot);
+        let record = provisioning::region();
         Node::new(platform, link, source, record, BOARD, Timing::default())
     }
 }

@@ -55,7 +55,7 @@ fn protect() -> Result<(), ProtectFault> {
     let free = |nth: &usize| in_use(unsafe { range(bank, *nth).read_volatile() }).is_none();
     let free = ORDER.into_iter().find(free).ok_or(ProtectFault::InUse)?;
     let register = range(bank, free);
-    // SAFETY: the other owner of the controller are the settings, which a bring-up image has not.
+    // SAFETY: the other users of the controller are the settings and the record, whose operations are whole when this is called.
     let flash = unsafe { &*FLASH::ptr() };
     Independent::kick();
     while flash.sr().read().bsy().bit_is_set() {}

@@ -85,15 +85,25 @@ fn is_a_whole_probe(said: &str) {
 
 #[test]
 fn a_technician_brings_a_blank_board_up_provisions_and_tests_it() {
-    let mut seat = stm32(OverlayOptions {
+    for (name, unique_id) in [
+        ("stm32f405", "unique id       a1b2030405060708090a0b0c\n"),
+        ("stm32l476", ""),
+    ] {
+        is_brought_up(name, unique_id);
+    }
+}
+
+fn is_brought_up(name: &str, unique_id: &str) {
+    let overlay = OverlayOptions {
         writable_record: true,
         unique_id: Some([0xA1, 0xB2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]),
         ..OverlayOptions::default()
-    });
+    };
+    let mut seat = Seat::at(name, overlay, None);
     let info = seat.asks("info");
     for row in [
-        "board           stm32f405\n",
-        "unique id       a1b2030405060708090a0b0c\n",
+        &*format!("board           {name}\n"),
+        unique_id,
         "starts          never counted\n",
         "label           none\n",
         "record          none: no provisioning record\n",
