@@ -56,6 +56,8 @@ pub struct Setup {
     pub record: bool,
     /// Address of a double word of the settings that a loss of power cut short; for a flash with an error-correcting code.
     pub torn: Option<u64>,
+    /// Whether access control lists take what is written to them, on a chip that has such.
+    pub acl: bool,
 }
 
 /// The board.
@@ -76,6 +78,8 @@ pub struct Board {
     flash_info: Option<FlashInfo>,
     /// Where the record is in the flash that the board writes.
     record_at: u32,
+    /// Something of the flash was closed when the link was up already.
+    closed_late: bool,
 }
 
 /// The record follows upon the settings.
@@ -109,7 +113,13 @@ impl Board {
                 ),
                 Chip::Nrf52840 => (
                     Box::new(nrf::Clock::default()),
-                    Box::new(nrf::Nvmc::new(kept, record)),
+                    Box::new({
+                        let mut nvmc = nrf::Nvmc::new(kept, record);
+                        if !setup.acl {
+                            nvmc.without_lists();
+                        }
+                        nvmc
+                    }),
                     Box::new(nrf::Spi::default()),
                 ),
             };
@@ -139,6 +149,7 @@ impl Board {
                 .factory()
                 .map(|layout| FlashInfo::new(setup.uid, layout)),
             record_at: record_offset(chip),
+            closed_late: false,
         }
     }
 
@@ -173,6 +184,12 @@ impl Board {
     #[must_use]
     pub fn closed(&self) -> Vec<Closed> {
         self.flash.closed()
+    }
+
+    /// Whether something of it was closed, at this start or an earlier one, when the link was up already.
+    #[must_use]
+    pub const fn closed_late(&self) -> bool {
+        self.closed_late
     }
 
     /// Tells the model the guest's time, ns.
@@ -245,7 +262,12 @@ impl Board {
                 let word = merge(self.pwr.get(offset), offset, size, value);
                 self.pwr.set(offset, word);
             }
-            Block::Flash => self.flash.write_register(offset, size, value),
+            Block::Flash => {
+                let before = self.flash.closed().len();
+                self.flash.write_register(offset, size, value);
+                let is_more = self.flash.closed().len() > before;
+                self.closed_late |= is_more && self.uart.is_on();
+            }
             Block::Settings => self.flash.write(offset, size, value),
             Block::Record => {
                 let offset = self.record_at.saturating_add(offset);

@@ -297,9 +297,10 @@ extern "C" fn on_exit(_id: PluginId, _userdata: *mut c_void) {
         let closed: Vec<String> = board.closed().iter().map(Closed::to_json).collect();
         let totals = board.tpm().stats().totals();
         report(&format!(
-            "{{\"event\":\"exit\",\"noise_words\":{},\"closed\":[{}],{},{}}}",
+            "{{\"event\":\"exit\",\"noise_words\":{},\"closed\":[{}],\"closed_late\":{},{},{}}}",
             board.noise_words(),
             closed.join(","),
+            board.closed_late(),
             totals.to_json_members(),
             counters::to_json_members()
         ));

@@ -248,6 +248,7 @@ fn exit_event(totals: &Totals) -> ExitEvent {
         stack_lowest: None,
         noise_words: 0,
         closed: Vec::new(),
+        closed_late: false,
     }
 }
 

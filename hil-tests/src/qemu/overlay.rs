@@ -36,6 +36,8 @@ pub struct OverlayOptions {
     pub settings: Option<PathBuf>,
     /// Address of a double word of the settings that a loss of power cut short, on a chip whose flash notices.
     pub torn: Option<u64>,
+    /// The access control lists of the flash take nothing, on a chip that has such.
+    pub without_access_control: bool,
     /// The sector with the provisioning record can be written too. It is blank then, whatever is loaded there.
     pub writable_record: bool,
     /// Count instructions.
@@ -100,6 +102,9 @@ impl OverlayOptions {
                 .map(|file| ("settings", path(file))),
         );
         pairs.extend(self.torn.map(|at| ("torn", format!("{at:#x}"))));
+        if self.without_access_control {
+            pairs.push(("acl", "off".to_owned()));
+        }
         if self.writable_record {
             pairs.push(("record", "on".to_owned()));
         }

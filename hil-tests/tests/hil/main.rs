@@ -20,6 +20,7 @@ mod emulated;
 mod faults;
 mod host_agent;
 mod interposer;
+mod key_page;
 mod layering;
 mod line;
 mod linux_spidev;
