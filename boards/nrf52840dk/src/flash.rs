@@ -1,10 +1,11 @@
-//! The pages of the flash in which the board keeps its settings.
+//! The pages of the flash that the board writes: its settings, and before them the page of the microcontroller's key.
 //!
 //! The processor fetches its instructions from the same flash, so it stands still while a page is erased (85 ms at most) or a
-//! word is written (41 µs): nothing is received meanwhile, which is why the settings are written before the link is up.
+//! word is written (41 µs): nothing is received meanwhile, which is why both are written before the link is up.
 
 #![expect(unsafe_code, reason = "the flash is written by its address")]
 
+use core::ops::Range;
 use core::ptr::{slice_from_raw_parts, with_exposed_provenance, with_exposed_provenance_mut};
 
 use assay_board_support::settings::region;
@@ -23,7 +24,17 @@ const FLASH_BASE: usize = 0;
 
 /// The board's settings.
 pub(crate) fn settings() -> Result<Settings<Pages>, SettingsError> {
-    Settings::new(Pages(()), region(FLASH_BASE))
+    let region = region(FLASH_BASE);
+    Settings::new(Pages(region.clone()), region)
+}
+
+/// The flash with the page of the microcontroller's key, and where it begins.
+#[cfg(feature = "secure-bus")]
+pub(crate) fn key_page() -> (Pages, u32) {
+    // memory.x has it there.
+    let end = region(FLASH_BASE).start;
+    let page = end - Pages::ERASE_SIZE as u32;
+    (Pages(page..end), page)
 }
 
 /// What the controller did not do.
@@ -31,7 +42,7 @@ pub(crate) fn settings() -> Result<Settings<Pages>, SettingsError> {
 pub(crate) enum FlashError {
     /// Not whole pages, or not whole words.
     NotAligned,
-    /// Not the settings' pages.
+    /// Not pages that are its to write.
     OutOfBounds,
     /// What is there afterwards is not what was written: worn out, or written before.
     Refused,
@@ -57,8 +68,9 @@ impl From<NorFlashErrorKind> for FlashError {
     }
 }
 
-/// The flash up to the end of the settings; the controller takes changes while one is made, and only then.
-pub(crate) struct Pages(());
+/// The flash up to the end of these bytes, of which they are to be written; the controller takes changes while one is made,
+/// and only then.
+pub(crate) struct Pages(Range<u32>);
 
 /// Sets the controller to `what`, does `work`, and sets it to reading again.
 fn change(what: Wen, work: impl FnOnce() -> Result<(), FlashError>) -> Result<(), FlashError> {
@@ -75,12 +87,14 @@ fn finish() {
     while !NVMC.ready().read().ready() {}
 }
 
-/// Nothing before the settings is ours to change.
-fn ours(from: u32) -> Result<(), FlashError> {
-    if from < region(FLASH_BASE).start {
-        return Err(FlashError::OutOfBounds);
+impl Pages {
+    /// Nothing before them is to be changed.
+    fn check_start(&self, from: u32) -> Result<(), FlashError> {
+        if from < self.0.start {
+            return Err(FlashError::OutOfBounds);
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 impl ErrorType for Pages {
@@ -101,9 +115,9 @@ impl ReadNorFlash for Pages {
         Ok(())
     }
 
-    /// Up to the end of the settings: what comes after them is the record.
+    /// Up to their end: what comes after them is somebody else's.
     fn capacity(&self) -> usize {
-        region(FLASH_BASE).end as usize
+        self.0.end as usize
     }
 }
 
@@ -114,7 +128,7 @@ impl NorFlash for Pages {
 
     fn erase(&mut self, from: u32, to: u32) -> Result<(), FlashError> {
         check_erase(self, from, to)?;
-        ours(from)?;
+        self.check_start(from)?;
         change(Wen::Een, || {
             for page in (from..to).step_by(Self::ERASE_SIZE) {
                 NVMC.erasepage().write_value(page);
@@ -126,12 +140,12 @@ impl NorFlash for Pages {
 
     fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), FlashError> {
         check_write(self, offset, bytes.len())?;
-        ours(offset)?;
+        self.check_start(offset)?;
         let mut at = with_exposed_provenance_mut::<u32>(FLASH_BASE + offset as usize);
         change(Wen::Wen, || {
             for word in bytes.as_chunks::<4>().0 {
                 let word = u32::from_le_bytes(*word);
-                // SAFETY: within the settings, as was checked, and aligned; the controller has ended the word before.
+                // SAFETY: within the pages, as was checked, and aligned; the controller has ended the word before.
                 let there = unsafe {
                     at.write_volatile(word);
                     finish();

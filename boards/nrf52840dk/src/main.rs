@@ -6,6 +6,8 @@
 mod access;
 #[cfg(not(feature = "console"))]
 mod flash;
+#[cfg(all(feature = "secure-bus", not(feature = "console")))]
+mod key;
 #[cfg(feature = "defmt")]
 mod log;
 mod noise;
@@ -40,6 +42,8 @@ use assay_firmware::run::{Node, Timing};
 use assay_firmware::tis::Tis;
 use cortex_m_rt::entry;
 
+#[cfg(all(feature = "secure-bus", not(feature = "console")))]
+use crate::key::BoardKey;
 use crate::pins::TpmChipSelect;
 use crate::serial::LinkUart;
 use crate::spi::TpmSpi;
@@ -85,6 +89,9 @@ fn image() -> Image {
     // Before the link is up: a flash that is erased stops the processor, and bytes would be lost.
     #[cfg(not(feature = "console"))]
     let platform = Counting::start(timer, flash::settings());
+    // Closed before anything comes in.
+    #[cfg(all(feature = "secure-bus", not(feature = "console")))]
+    let key = BoardKey::take(timer);
     let chip_select = pins::connect();
     let link = Line::new(LinkUart::start(), timer, &serial::RECEIVER);
     let Ok(bus) = SpiTis::new(ByteBus(TpmSpi::start()), chip_select) else {
@@ -109,6 +116,11 @@ fn image() -> Image {
         defmt::info!("boot {}", platform.number());
         let boot = MeasuredBoot::new(image, platform.number());
         let source = TpmEvidence::new(Tis::new(bus, timer)).measuring(boot);
+        #[cfg(feature = "secure-bus")]
+        let source = match cortex_m::singleton!(: BoardKey = key) {
+            Some(key) => source.signing_with(key),
+            None => unreachable!("this is the first call"),
+        };
         Node::new(platform, link, source, record, BOARD, Timing::default())
     }
 }

@@ -7,15 +7,14 @@ use nrf_pac::RNG;
 use crate::time::Micros;
 
 /// A corrected byte takes 120 µs as a rule, and no time is promised; 36 are needed.
-const LONGEST_US: u64 = 10_000;
+const LONGEST_US: u64 = 2_000;
 
 /// Fills `out`; 0 when there is no noise.
 pub(crate) fn read(out: &mut [u8; 32], clock: Micros) -> usize {
-    let end = clock.now_us() + LONGEST_US;
     RNG.config().write(|w| w.set_dercen(true));
     RNG.events_valrdy().write_value(0);
     RNG.tasks_start().write_value(1);
-    let filled = noise::fill(out, || match word(clock, end) {
+    let filled = noise::fill(out, || match word(clock) {
         Some(word) => Sample::Word(word),
         None => Sample::Fault,
     });
@@ -23,12 +22,18 @@ pub(crate) fn read(out: &mut [u8; 32], clock: Micros) -> usize {
     filled
 }
 
-/// The next four bytes; `None` when they are not there by `end`.
-fn word(clock: Micros, end: u64) -> Option<u32> {
+/// The next four bytes; `None` when one is not there in time.
+fn word(clock: Micros) -> Option<u32> {
     let mut word = [0; 4];
     for byte in &mut word {
-        while RNG.events_valrdy().read() == 0 {
-            if clock.now_us() >= end {
+        let end = clock.now_us() + LONGEST_US;
+        loop {
+            // Before the look, so that there is one after the end: whatever held the processor up held up no noise.
+            let is_late = clock.now_us() >= end;
+            if RNG.events_valrdy().read() != 0 {
+                break;
+            }
+            if is_late {
                 return None;
             }
         }

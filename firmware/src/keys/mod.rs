@@ -5,7 +5,7 @@
 //! * [`mod@activate`]: what the verifier sealed to both.
 //! * `protect`: the EK's pinned Name, and the session that guards the bus.
 //! * [`mod@quote`]: PCR values and a quote that agree.
-//! * [`mcu`]: the microcontroller's own key, which is in no TPM.
+//! * [`mcu`]: the microcontroller's own key, which is in no TPM; [`mod@page`]: of a secret that the board made for itself.
 //! * [`svid_key`]: the key that the node's SVID is for, and its certification request ([`csr`]).
 //!
 //! At most three objects and two sessions are in the TPM at any time, which is what the smallest chips hold. What is loaded is ours until
@@ -20,6 +20,8 @@ pub mod devid;
 pub mod ek;
 #[cfg(feature = "secure-bus")]
 pub mod mcu;
+#[cfg(feature = "secure-bus")]
+pub mod page;
 #[cfg(feature = "secure-bus")]
 pub mod protect;
 pub mod quote;

@@ -12,7 +12,7 @@
 mod boots;
 mod flash;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use core::ops::Range;
 

@@ -18,6 +18,7 @@
 //! | `uid` | 24 hex digits, the chip's unique id | `415353415900000000000001` |
 //! | `settings` | file in which the part of the flash that the board writes outlives the run, and beside it, with `.options` behind the name, the option bytes | none |
 //! | `record` | `on`, `off`: the part of the flash with the provisioning record is blank and can be written | `off` |
+//! | `acl` | `on`, `off`: the access control lists of an nRF52840 take what is written to them | `on` |
 //! | `torn` | address of a double word of the STM32L476's settings that a loss of power cut short | none |
 //! | `pll` | `dead`, `dead:STARTS`: the PLL never locks, or not at so many starts | locks at once |
 //! | `count` | `on`, `off`: count instructions | `off` |
@@ -116,6 +117,7 @@ impl Args {
                 record: false,
                 torn: None,
                 dead_pll: 0,
+                acl: true,
             },
             count: false,
             span: None,
@@ -167,6 +169,7 @@ impl Args {
                 "record" => args.setup.record = switch(value).map_err(bad)?,
                 "torn" => args.setup.torn = Some(number(value).map_err(bad)?),
                 "pll" => args.setup.dead_pll = dead(value).map_err(bad)?,
+                "acl" => args.setup.acl = switch(value).map_err(bad)?,
                 "count" => args.count = switch(value).map_err(bad)?,
                 "start" => start = Some(number(value).map_err(bad)?),
                 "stop" => stop = Some(number(value).map_err(bad)?),

@@ -58,6 +58,8 @@ pub struct Setup {
     pub torn: Option<u64>,
     /// At how many starts the PLL does not lock; at all of them if all bits are set.
     pub dead_pll: u32,
+    /// Whether access control lists take what is written to them, on a chip that has such.
+    pub acl: bool,
 }
 
 /// The board.
@@ -85,6 +87,8 @@ pub struct Board {
     inside_ns: u64,
     /// Why the reset comes that was asked for.
     reset_cause: ResetCause,
+    /// Something of the flash was closed when the link was up already.
+    closed_late: bool,
 }
 
 /// The record follows upon the settings.
@@ -123,7 +127,13 @@ impl Board {
                 ),
                 Chip::Nrf52840 => (
                     Box::new(nrf::Clock::default()),
-                    Box::new(nrf::Nvmc::new(kept, record)),
+                    Box::new({
+                        let mut nvmc = nrf::Nvmc::new(kept, record);
+                        if !setup.acl {
+                            nvmc.without_lists();
+                        }
+                        nvmc
+                    }),
                     Box::new(nrf::Spi::default()),
                 ),
             };
@@ -160,6 +170,7 @@ impl Board {
             now_ns: 0,
             inside_ns: 0,
             reset_cause: ResetCause::default(),
+            closed_late: false,
         }
     }
 
@@ -194,6 +205,12 @@ impl Board {
     #[must_use]
     pub fn closed(&self) -> Vec<Closed> {
         self.flash.closed()
+    }
+
+    /// Whether something of it was closed, at this start or an earlier one, when the link was up already.
+    #[must_use]
+    pub const fn closed_late(&self) -> bool {
+        self.closed_late
     }
 
     /// Tells the model the guest's time, ns.
@@ -318,7 +335,12 @@ impl Board {
                 let word = merge(self.pwr.get(offset), offset, size, value);
                 self.pwr.set(offset, word);
             }
-            Block::Flash => self.flash.write_register(offset, size, value),
+            Block::Flash => {
+                let before = self.flash.closed().len();
+                self.flash.write_register(offset, size, value);
+                let is_more = self.flash.closed().len() > before;
+                self.closed_late |= is_more && self.uart.is_on();
+            }
             Block::Settings => self.flash.write(offset, size, value),
             Block::Record => {
                 let offset = self.record_at.saturating_add(offset);

@@ -31,6 +31,7 @@ fn setup(chip: Chip) -> Setup {
         record: false,
         torn: None,
         dead_pll: 0,
+        acl: true,
     }
 }
 
@@ -348,8 +349,14 @@ fn a_reset_opens_what_was_closed() {
         board.write(Block::Flash, register, 4, value);
     }
     assert_eq!(board.closed().len(), 1);
+    assert!(!board.closed_late());
     board.read(Block::Settings, 0, 4);
     assert!(board.refused());
     board.system_reset();
     assert!(board.closed().is_empty());
+    board.write(Block::Uart, 0x500, 4, 4);
+    for (register, value) in [(0x810, 0x000F_7000), (0x814, 0x1000), (0x818, 6)] {
+        board.write(Block::Flash, register, 4, value);
+    }
+    assert!(board.closed_late());
 }

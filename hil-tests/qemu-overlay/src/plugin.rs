@@ -342,9 +342,10 @@ extern "C" fn on_exit(_id: PluginId, _userdata: *mut c_void) {
             )
         });
         report(&format!(
-            "{{\"event\":\"exit\",\"noise_words\":{},\"watchdog\":{watchdog},\"closed\":[{}],{},{}}}",
+            "{{\"event\":\"exit\",\"noise_words\":{},\"watchdog\":{watchdog},\"closed\":[{}],\"closed_late\":{},{},{}}}",
             board.noise_words(),
             closed.join(","),
+            board.closed_late(),
             totals.to_json_members(),
             counters::to_json_members()
         ));

@@ -249,6 +249,7 @@ fn exit_event(totals: &Totals) -> ExitEvent {
         noise_words: 0,
         watchdog: None,
         closed: Vec::new(),
+        closed_late: false,
     }
 }
 

@@ -116,6 +116,9 @@ pub struct ExitEvent {
     /// What of its flash the board had closed until the next reset.
     #[serde(default)]
     pub closed: Vec<ClosedFlash>,
+    /// Something of it was closed when the link was up already.
+    #[serde(default)]
+    pub closed_late: bool,
 }
 
 /// A part of the flash that is closed until the next reset.

@@ -38,6 +38,8 @@ pub struct OverlayOptions {
     pub torn: Option<u64>,
     /// At how many starts the PLL does not lock; at all of them is `u32::MAX`.
     pub dead_pll: u32,
+    /// The access control lists of the flash take nothing, on a chip that has such.
+    pub without_access_control: bool,
     /// The sector with the provisioning record can be written too. It is blank then, whatever is loaded there.
     pub writable_record: bool,
     /// Count instructions.
@@ -102,6 +104,9 @@ impl OverlayOptions {
                 .map(|file| ("settings", path(file))),
         );
         pairs.extend(self.torn.map(|at| ("torn", format!("{at:#x}"))));
+        if self.without_access_control {
+            pairs.push(("acl", "off".to_owned()));
+        }
         match self.dead_pll {
             0 => {}
             u32::MAX => pairs.push(("pll", "dead".to_owned())),

@@ -21,6 +21,7 @@ mod faults;
 mod front_door;
 mod host_agent;
 mod interposer;
+mod key_page;
 mod layering;
 mod line;
 mod linux_spidev;

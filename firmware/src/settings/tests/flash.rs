@@ -7,13 +7,13 @@ use embedded_storage::nor_flash::{
 };
 
 /// Bytes of a page: small, so that few writes go round the log.
-pub(super) const PAGE: usize = 128;
-pub(super) const SIZE: usize = 3 * PAGE;
-pub(super) const REGION: Range<u32> = 0..SIZE as u32;
+pub(crate) const PAGE: usize = 128;
+pub(crate) const SIZE: usize = 3 * PAGE;
+pub(crate) const REGION: Range<u32> = 0..SIZE as u32;
 
 /// What a test has to ask for, or a bug of ours or of the log's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Failure {
+pub(crate) enum Failure {
     /// The power went. What was under way is done in part.
     Power,
     /// The controller refuses.
@@ -35,21 +35,21 @@ impl NorFlashError for Failure {
 
 /// The flash. A word may be written once between erasures.
 #[derive(Clone)]
-pub(super) struct Flash {
-    pub(super) bytes: [u8; SIZE],
+pub(crate) struct Flash {
+    pub(crate) bytes: [u8; SIZE],
     /// By the number of the word, however many bytes one has.
     written: [bool; SIZE],
     /// Bytes that may still be written or erased before the power goes.
-    pub(super) power: Option<usize>,
+    pub(crate) power: Option<usize>,
     /// What the byte under way is left as.
-    pub(super) torn: u8,
-    pub(super) refuses: bool,
-    pub(super) erasures: usize,
-    pub(super) writes: usize,
+    pub(crate) torn: u8,
+    pub(crate) refuses: bool,
+    pub(crate) erasures: usize,
+    pub(crate) writes: usize,
 }
 
 impl Flash {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self {
             bytes: [0xFF; SIZE],
             written: [false; SIZE],
@@ -62,7 +62,7 @@ impl Flash {
     }
 
     /// Whatever a chip with words of `WORD` bytes holds before it is first used.
-    pub(super) fn holding<const WORD: usize>(bytes: [u8; SIZE]) -> Self {
+    pub(crate) fn holding<const WORD: usize>(bytes: [u8; SIZE]) -> Self {
         let mut flash = Self::new();
         flash.bytes = bytes;
         flash.written = core::array::from_fn(|word| {
@@ -107,7 +107,7 @@ impl Flash {
 
 /// A flash that a test keeps while a log uses it: what is in it after the power went is what counts. Its words have 4 bytes,
 /// as an STM32F405's are written, or 8, as an STM32L476's.
-pub(super) struct Chip<'a, const WORD: usize = 4>(pub(super) &'a mut Flash);
+pub(crate) struct Chip<'a, const WORD: usize = 4>(pub(crate) &'a mut Flash);
 
 impl<const WORD: usize> ErrorType for Chip<'_, WORD> {
     type Error = Failure;

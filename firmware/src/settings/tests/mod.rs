@@ -2,6 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-mod flash;
+pub(crate) mod flash;
 mod power_cuts;
 mod values;

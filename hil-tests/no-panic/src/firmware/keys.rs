@@ -9,6 +9,8 @@ use assay_firmware::keys::ek::{Ek, EkIndices};
 #[cfg(feature = "secure-bus")]
 use assay_firmware::keys::mcu::{DerivedKey, McuKey};
 #[cfg(feature = "secure-bus")]
+use assay_firmware::keys::page::{self, PageError};
+#[cfg(feature = "secure-bus")]
 use assay_firmware::keys::protect;
 use assay_firmware::keys::quote::AgreedQuote;
 use assay_firmware::keys::svid_key::{SvidKey, SvidKeyTemplate};
@@ -18,6 +20,8 @@ use assay_firmware::tpm::TpmError;
 use crate::Prover;
 use crate::macros::{derived, dropped, functions, methods, walks};
 use crate::wire::Driver;
+#[cfg(feature = "secure-bus")]
+use crate::wire::Wire;
 
 /// Every public function of `assay_firmware::keys`.
 pub(crate) fn prove(prover: &mut impl Prover) {
@@ -81,9 +85,11 @@ pub(crate) fn prove(prover: &mut impl Prover) {
 fn prove_derived(prover: &mut impl Prover) {
     derived! { prover;
         DerivedKey: Debug;
+        PageError: Clone Debug Display PartialEq;
     }
     functions! { prover;
         DerivedKey::of,
+        page::key::<Wire>,
         protect::<Driver>,
         <DerivedKey as McuKey>::public,
         <DerivedKey as McuKey>::sign,

@@ -146,6 +146,9 @@ pub trait Link: Send {
         machine: &mut dyn MachineUart,
     );
 
+    /// Whether bytes can come in, as far as it knows itself.
+    fn is_on(&self) -> bool;
+
     /// The pins that it sends and receives by, where it selects them itself.
     fn pins(&self) -> Option<[Option<Pin>; 2]> {
         None

@@ -40,16 +40,16 @@ pub struct Usart {
 }
 
 impl Usart {
-    fn is_on(&self) -> bool {
-        self.words.get(CR1) & ENABLE != 0 && self.words.get(BRR) >= 16
-    }
-
     fn does(&self, what: u32) -> bool {
         self.is_on() && self.words.get(CR1) & what != 0
     }
 }
 
 impl Link for Usart {
+    fn is_on(&self) -> bool {
+        self.words.get(CR1) & ENABLE != 0 && self.words.get(BRR) >= 16
+    }
+
     fn reset(&mut self, machine: &mut dyn MachineUart) {
         self.words = Words::default();
         machine.write(OLD_CR1, 0);

@@ -86,6 +86,8 @@ pub struct Nvmc {
     writes: BTreeMap<u32, u8>,
     /// Whether the last access ends in a bus fault.
     fault: bool,
+    /// The lists take nothing, as on a chip that is broken.
+    is_open: bool,
 }
 
 impl Nvmc {
@@ -108,7 +110,13 @@ impl Nvmc {
             len,
             writes,
             fault: false,
+            is_open: false,
         }
+    }
+
+    /// The lists take nothing, as on a chip that is broken.
+    pub fn without_lists(&mut self) {
+        self.is_open = true;
     }
 
     /// The lists that are in force: with a page's address, a size and something that is forbidden.
@@ -184,7 +192,7 @@ impl FlashControl for Nvmc {
             at @ ACL..ACL_END => {
                 let at = at.saturating_sub(ACL);
                 let is_register = at.checked_rem(ACL_STRIDE) <= Some(ACL_PERM);
-                if is_register && self.lists.get(at) == 0 {
+                if is_register && !self.is_open && self.lists.get(at) == 0 {
                     self.lists.set(at, merge(0, offset, size, value));
                 }
             }
@@ -306,6 +314,10 @@ mod tests {
         nvmc.write_register(CONFIG, 4, ERASE);
         nvmc.write_register(ERASEPAGE, 4, page(0));
         assert!(nvmc.refused());
+        for (register, value) in [(0, page(0)), (4, 0x1000), (8, NO_READ | NO_WRITE)] {
+            let at = ACL + ACL_STRIDE + register;
+            assert_eq!(nvmc.read_register(at, 4), value);
+        }
         // Its registers are written once.
         close(&mut nvmc, 1, page(2), 0, 0);
         nvmc.read(0xFFC, 4);
@@ -331,6 +343,16 @@ mod tests {
         assert_eq!(refused(NO_READ, 0, page(0)), (false, false));
         assert_eq!(refused(0, 0x1000, page(0)), (false, false));
         assert_eq!(refused(NO_READ, 0x1000, page(0) + 4), (false, false));
+    }
+
+    #[test]
+    fn lists_that_take_nothing_close_nothing_and_say_so() {
+        let mut nvmc = set_to(WRITE);
+        nvmc.without_lists();
+        close(&mut nvmc, 1, page(0), 0x1000, NO_READ | NO_WRITE);
+        nvmc.read(0, 4);
+        assert!(!nvmc.refused());
+        assert_eq!(nvmc.read_register(ACL + ACL_STRIDE + ACL_PERM, 4), 0);
     }
 
     #[test]

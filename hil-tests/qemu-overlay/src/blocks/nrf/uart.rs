@@ -36,13 +36,11 @@ impl Default for Uart {
     }
 }
 
-impl Uart {
+impl Link for Uart {
     fn is_on(&self) -> bool {
         self.words.get(ENABLE) == ENABLED
     }
-}
 
-impl Link for Uart {
     fn system_reset(&mut self) {
         *self = Self::default();
     }
