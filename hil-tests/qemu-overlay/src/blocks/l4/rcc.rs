@@ -64,7 +64,7 @@ impl Default for Rcc {
 }
 
 impl Rcc {
-    /// After power-on. The PLL does not lock at the first `dead_pll` starts, this one included; at no start whatever if it is all ones.
+    /// After power-on. The PLL does not lock at the first `dead_pll` starts, this one included; never, where that is `u32::MAX`.
     #[must_use]
     pub fn new(dead_pll: u32) -> Self {
         let mut rcc = Self {
