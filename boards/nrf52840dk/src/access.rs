@@ -6,7 +6,7 @@
 
 use assay_board_support::provisioning;
 use nrf_pac::ACL;
-#[cfg(all(feature = "secure-bus", not(feature = "console")))]
+#[cfg(feature = "secure-bus")]
 use nrf_pac::acl::vals::Read;
 use nrf_pac::acl::vals::Write;
 
@@ -15,7 +15,7 @@ const PAGE_BYTES: usize = 4_096;
 
 /// Lists, by their numbers.
 const RECORD: usize = 0;
-#[cfg(all(feature = "secure-bus", not(feature = "console")))]
+#[cfg(feature = "secure-bus")]
 const KEY: usize = 1;
 
 /// Forbids the core to write or erase the record. The agent never writes it; after this no fault of the agent's can.
@@ -33,7 +33,7 @@ pub(crate) fn protect_provisioning() {
 
 /// Forbids the core to read, write or erase the page of the key at `address`. Whether it is closed: the chip holds a list to be
 /// in force whose registers have what was written, two cycles later.
-#[cfg(all(feature = "secure-bus", not(feature = "console")))]
+#[cfg(feature = "secure-bus")]
 #[must_use]
 pub(crate) fn close_key_page(address: u32) -> bool {
     let list = ACL.acl(KEY);

@@ -1,7 +1,8 @@
-//! The pages of the flash that the board writes: its settings, and before them the page of the microcontroller's key.
+//! The pages of the flash that the board writes: its settings, before them the page of the microcontroller's key, and in a
+//! bring-up image the provisioning record.
 //!
 //! The processor fetches its instructions from the same flash, so it stands still while a page is erased (85 ms at most) or a
-//! word is written (41 µs): nothing is received meanwhile, which is why both are written before the link is up.
+//! word is written (41 µs): nothing is received meanwhile, which is why an agent writes before the link is up.
 
 #![expect(unsafe_code, reason = "the flash is written by its address")]
 
@@ -9,6 +10,8 @@ use core::ops::Range;
 use core::ptr::{slice_from_raw_parts, with_exposed_provenance, with_exposed_provenance_mut};
 
 use assay_board_support::settings::region;
+#[cfg(feature = "console")]
+use assay_board_support::{desk::InFlash, provisioning, record::Record};
 use assay_firmware::settings::{Settings, SettingsError};
 use embedded_storage::nor_flash::{
     ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash, check_erase, check_read,
@@ -28,8 +31,16 @@ pub(crate) fn settings() -> Result<Settings<Pages>, SettingsError> {
     Settings::new(Pages(region.clone()), region)
 }
 
+/// What a technician can have written.
+#[cfg(feature = "console")]
+pub(crate) fn kept() -> InFlash<Pages> {
+    let place = provisioning::place(FLASH_BASE);
+    let record = Record::new(Pages(place.clone()), place);
+    InFlash::new(settings(), record)
+}
+
 /// The flash with the page of the microcontroller's key, and where it begins.
-#[cfg(feature = "secure-bus")]
+#[cfg(all(feature = "secure-bus", not(feature = "console")))]
 pub(crate) fn key_page() -> (Pages, u32) {
     // memory.x has it there.
     let end = region(FLASH_BASE).start;

@@ -3,8 +3,8 @@
 #![no_std]
 #![no_main]
 
-mod access;
 #[cfg(not(feature = "console"))]
+mod access;
 mod flash;
 #[cfg(all(feature = "secure-bus", not(feature = "console")))]
 mod key;
@@ -22,10 +22,11 @@ mod watchdog;
 use assay_board_support::boots::Counting;
 use assay_board_support::byte_spi::ByteBus;
 #[cfg(feature = "console")]
-use assay_board_support::desk::{Desk, Flashed};
+use assay_board_support::desk::Desk;
 #[cfg(not(feature = "console"))]
 use assay_board_support::image::region as image_region;
 use assay_board_support::line::Line;
+#[cfg(not(feature = "console"))]
 use assay_board_support::provisioning;
 use assay_board_support::timer::Timer;
 use assay_firmware::bus::SpiTis;
@@ -42,6 +43,8 @@ use assay_firmware::run::{Node, Timing};
 use assay_firmware::tis::Tis;
 use cortex_m_rt::entry;
 
+#[cfg(feature = "console")]
+use crate::flash::Pages;
 #[cfg(all(feature = "secure-bus", not(feature = "console")))]
 use crate::key::BoardKey;
 use crate::pins::TpmChipSelect;
@@ -72,7 +75,7 @@ type Image =
     Node<'static, Counting<Timer<Micros>>, Link, TpmEvidence<Tis<Registers, Timer<Micros>>>>;
 /// What the board is for while it is on a desk.
 #[cfg(feature = "console")]
-type Image = Console<Desk<Timer<Micros>, Link, Registers, Flashed>>;
+type Image = Console<Desk<Timer<Micros>, Link, Registers, Pages>>;
 
 #[entry]
 fn main() -> ! {
@@ -84,6 +87,8 @@ fn main() -> ! {
 /// Brings the board up. Not inlined, so that what only the start needs leaves the stack again.
 #[inline(never)]
 fn image() -> Image {
+    // A technician may still want to write it.
+    #[cfg(not(feature = "console"))]
     access::protect_provisioning();
     let timer = Timer(Micros::start());
     // Before the link is up: a flash that is erased stops the processor, and bytes would be lost.
@@ -97,10 +102,9 @@ fn image() -> Image {
     let Ok(bus) = SpiTis::new(ByteBus(TpmSpi::start()), chip_select) else {
         unreachable!("an output pin of this chip cannot fail")
     };
-    let record = provisioning::region();
     #[cfg(feature = "console")]
     return Console::new(
-        Desk::new(timer, BOARD, HOW_TO_FLASH, Flashed(record)),
+        Desk::new(timer, BOARD, HOW_TO_FLASH, flash::kept()),
         link,
         bus,
         timer,
@@ -121,6 +125,7 @@ fn image() -> Image {
             Some(key) => source.signing_with(key),
             None => unreachable!("this is the first call"),
         };
+        let record = provisioning::region();
         Node::new(platform, link, source, record, BOARD, Timing::default())
     }
 }

@@ -30,7 +30,7 @@ mod watchdog;
 use assay_board_support::boots::Counting;
 use assay_board_support::byte_spi::ByteBus;
 #[cfg(feature = "console")]
-use assay_board_support::desk::{Desk, Guard, InFlash};
+use assay_board_support::desk::{Desk, Guard};
 #[cfg(not(feature = "console"))]
 use assay_board_support::image::region as image_region;
 use assay_board_support::line::Line;
@@ -78,7 +78,7 @@ type Image =
     Node<'static, Counting<Timer<Micros>>, Link, TpmEvidence<Tis<Registers, Timer<Micros>>>>;
 /// What the board is for while it is on a desk.
 #[cfg(feature = "console")]
-type Image = Console<Desk<Timer<Micros>, Link, Registers, InFlash<PagedFlash<Quad>>>>;
+type Image = Console<Desk<Timer<Micros>, Link, Registers, PagedFlash<Quad>>>;
 
 /// Called once, by the reset.
 fn run() -> ! {

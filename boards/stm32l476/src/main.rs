@@ -23,7 +23,7 @@ use assay_board_support::boots::Counting;
 use assay_board_support::byte_spi::ByteBus;
 use assay_board_support::cortex_m::systick;
 #[cfg(feature = "console")]
-use assay_board_support::desk::{Desk, InFlash};
+use assay_board_support::desk::Desk;
 #[cfg(not(feature = "console"))]
 use assay_board_support::image::region as image_region;
 use assay_board_support::line::Line;
@@ -75,7 +75,7 @@ type Registers = SpiTis<ByteBus<TpmSpi>, TpmChipSelect>;
 type Image = Node<'static, Counting<Timer>, Link, TpmEvidence<Tis<Registers, Timer>>>;
 /// What the board is for while it is on a desk.
 #[cfg(feature = "console")]
-type Image = Console<Desk<Timer, Link, Registers, InFlash<Pages>>>;
+type Image = Console<Desk<Timer, Link, Registers, Pages>>;
 
 #[entry]
 fn main() -> ! {

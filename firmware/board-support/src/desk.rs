@@ -40,42 +40,6 @@ impl Guard {
     };
 }
 
-/// What a board keeps in its flash.
-pub trait Kept {
-    /// Copies what lies where the record is kept.
-    fn read_record(&mut self, to: &mut [u8]);
-
-    /// Puts a record where the agent looks for it.
-    ///
-    /// # Errors
-    ///
-    /// [`RecordFault`].
-    fn write_record(&mut self, record: &[u8]) -> Result<(), RecordFault>;
-
-    /// The settings, where they could be opened.
-    fn settings(&mut self) -> Option<&mut dyn SettingsStore>;
-}
-
-/// A record that a programmer writes, and nothing else: a board without a driver for its flash.
-#[derive(Debug)]
-pub struct Flashed(pub &'static [u8]);
-
-impl Kept for Flashed {
-    fn read_record(&mut self, to: &mut [u8]) {
-        for (to, from) in to.iter_mut().zip(self.0) {
-            *to = *from;
-        }
-    }
-
-    fn write_record(&mut self, _: &[u8]) -> Result<(), RecordFault> {
-        Err(RecordFault::NotHere)
-    }
-
-    fn settings(&mut self) -> Option<&mut dyn SettingsStore> {
-        None
-    }
-}
-
 /// Settings and record, each in its pages of one flash.
 pub struct InFlash<F: NorFlash> {
     /// `None` when the region is not what the flash has; what is wrong inside it each access says.
@@ -93,35 +57,24 @@ impl<F: NorFlash> InFlash<F> {
     }
 }
 
-impl<F: NorFlash> Kept for InFlash<F> {
-    fn read_record(&mut self, to: &mut [u8]) {
-        self.record.read(to);
-    }
-
-    fn write_record(&mut self, record: &[u8]) -> Result<(), RecordFault> {
-        self.record.write(record)
-    }
-
-    fn settings(&mut self) -> Option<&mut dyn SettingsStore> {
-        let settings = self.settings.as_mut()?;
-        Some(settings)
-    }
-}
-
 /// A board on a technician's desk.
-#[derive(Debug)]
-pub struct Desk<P, S, B, K> {
+pub struct Desk<P, S, B, F: NorFlash> {
     platform: P,
     about: BoardInfo,
     how_to_flash: &'static str,
-    kept: K,
+    kept: InFlash<F>,
     guard: Guard,
     parts: PhantomData<(S, B)>,
 }
 
-impl<P, S, B, K> Desk<P, S, B, K> {
+impl<P, S, B, F: NorFlash> Desk<P, S, B, F> {
     /// A board with its time, its name, how its record is written from outside, in one line, and what it keeps.
-    pub const fn new(platform: P, about: BoardInfo, how_to_flash: &'static str, kept: K) -> Self {
+    pub const fn new(
+        platform: P,
+        about: BoardInfo,
+        how_to_flash: &'static str,
+        kept: InFlash<F>,
+    ) -> Self {
         Self {
             platform,
             about,
@@ -140,7 +93,7 @@ impl<P, S, B, K> Desk<P, S, B, K> {
     }
 }
 
-impl<P: Platform, S, B, K> Platform for Desk<P, S, B, K> {
+impl<P: Platform, S, B, F: NorFlash> Platform for Desk<P, S, B, F> {
     fn now_us(&mut self) -> u64 {
         self.platform.now_us()
     }
@@ -162,12 +115,12 @@ impl<P: Platform, S, B, K> Platform for Desk<P, S, B, K> {
     }
 }
 
-impl<P, S, B, K> Board for Desk<P, S, B, K>
+impl<P, S, B, F> Board for Desk<P, S, B, F>
 where
     P: Platform + DelayNs,
     S: Read + ReadReady + Write,
     B: TisBus + Wire,
-    K: Kept,
+    F: NorFlash,
 {
     type Serial = S;
     type Bus = B;
@@ -178,11 +131,11 @@ where
     }
 
     fn read_record(&mut self, to: &mut [u8]) {
-        self.kept.read_record(to);
+        self.kept.record.read(to);
     }
 
     fn write_record(&mut self, record: &[u8]) -> Result<(), RecordFault> {
-        self.kept.write_record(record)
+        self.kept.record.write(record)
     }
 
     fn how_to_flash_record(&self) -> &'static str {
@@ -190,7 +143,8 @@ where
     }
 
     fn settings(&mut self) -> Option<&mut dyn SettingsStore> {
-        self.kept.settings()
+        let settings = self.kept.settings.as_mut()?;
+        Some(settings)
     }
 
     fn protection(&mut self) -> Protection {

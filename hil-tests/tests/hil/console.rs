@@ -88,6 +88,7 @@ fn a_technician_brings_a_blank_board_up_provisions_and_tests_it() {
     for (name, unique_id) in [
         ("stm32f405", "unique id       a1b2030405060708090a0b0c\n"),
         ("stm32l476", ""),
+        ("nrf52840dk", ""),
     ] {
         is_brought_up(name, unique_id);
     }
