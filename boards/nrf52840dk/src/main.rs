@@ -78,20 +78,45 @@ type Image = Console<Desk<Timer<Micros>, Link, Registers>>;
 fn main() -> ! {
     // First, so that a crystal that does not start ends in a restart, too.
     watchdog::start();
-    image().run()
+    access::protect_provisioning();
+    let timer = Timer(Micros::start());
+    let kept = Kept::take(timer);
+    image(timer, kept).run()
+}
+
+/// What the board keeps in its flash; of which a bring-up image has nothing.
+struct Kept {
+    #[cfg(not(feature = "console"))]
+    platform: Counting<Timer<Micros>>,
+    #[cfg(all(feature = "secure-bus", not(feature = "console")))]
+    key: BoardKey,
+}
+
+impl Kept {
+    /// Before the link is up: a flash that is erased stops the processor, and bytes would be lost; and the key's page is closed
+    /// before anything comes in. Not inlined, and apart from [`image`], whose frame is the largest there is.
+    #[inline(never)]
+    #[cfg_attr(
+        feature = "console",
+        expect(unused_variables, reason = "nothing is kept")
+    )]
+    fn take(timer: Timer<Micros>) -> Self {
+        Self {
+            #[cfg(not(feature = "console"))]
+            platform: Counting::start(timer, flash::settings()),
+            #[cfg(all(feature = "secure-bus", not(feature = "console")))]
+            key: BoardKey::take(timer),
+        }
+    }
 }
 
 /// Brings the board up. Not inlined, so that what only the start needs leaves the stack again.
 #[inline(never)]
-fn image() -> Image {
-    access::protect_provisioning();
-    let timer = Timer(Micros::start());
-    // Before the link is up: a flash that is erased stops the processor, and bytes would be lost.
-    #[cfg(not(feature = "console"))]
-    let platform = Counting::start(timer, flash::settings());
-    // Closed before anything comes in.
-    #[cfg(all(feature = "secure-bus", not(feature = "console")))]
-    let key = BoardKey::take(timer);
+#[cfg_attr(
+    feature = "console",
+    expect(unused_variables, reason = "nothing is kept")
+)]
+fn image(timer: Timer<Micros>, kept: Kept) -> Image {
     let chip_select = pins::connect();
     let link = Line::new(LinkUart::start(), timer, &serial::RECEIVER);
     let Ok(bus) = SpiTis::new(ByteBus(TpmSpi::start()), chip_select) else {
@@ -113,14 +138,21 @@ fn image() -> Image {
             bytes: image_region(),
         };
         #[cfg(feature = "defmt")]
-        defmt::info!("boot {}", platform.number());
-        let boot = MeasuredBoot::new(image, platform.number());
+        defmt::info!("boot {}", kept.platform.number());
+        let boot = MeasuredBoot::new(image, kept.platform.number());
         let source = TpmEvidence::new(Tis::new(bus, timer)).measuring(boot);
         #[cfg(feature = "secure-bus")]
-        let source = match cortex_m::singleton!(: BoardKey = key) {
+        let source = match cortex_m::singleton!(: BoardKey = kept.key) {
             Some(key) => source.signing_with(key),
             None => unreachable!("this is the first call"),
         };
-        Node::new(platform, link, source, record, BOARD, Timing::default())
+        Node::new(
+            kept.platform,
+            link,
+            source,
+            record,
+            BOARD,
+            Timing::default(),
+        )
     }
 }
