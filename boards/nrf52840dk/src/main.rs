@@ -1,10 +1,14 @@
-//! The Assay agent on Nordic's nRF52840-DK with a TPM on the Arduino header: clocks, pins, and the agent's run loop.
+//! The Assay agent on Nordic's nRF52840-DK with a TPM on the Arduino header: clocks, pins, and what is run on them.
 
 #![no_std]
 #![no_main]
 
 #[cfg(not(feature = "console"))]
 mod access;
+#[cfg(not(feature = "console"))]
+mod agent;
+#[cfg(feature = "console")]
+mod bringup;
 mod flash;
 #[cfg(all(feature = "secure-bus", not(feature = "console")))]
 mod key;
@@ -18,35 +22,17 @@ mod spi;
 mod time;
 mod watchdog;
 
-#[cfg(not(feature = "console"))]
-use assay_board_support::boots::Counting;
 use assay_board_support::byte_spi::ByteBus;
-#[cfg(feature = "console")]
-use assay_board_support::desk::Desk;
-#[cfg(not(feature = "console"))]
-use assay_board_support::image::region as image_region;
 use assay_board_support::line::Line;
-#[cfg(not(feature = "console"))]
-use assay_board_support::provisioning;
 use assay_board_support::timer::Timer;
 use assay_firmware::bus::SpiTis;
-#[cfg(feature = "console")]
-use assay_firmware::console::Console;
-#[cfg(not(feature = "console"))]
-use assay_firmware::evidence::tpm::TpmEvidence;
-#[cfg(not(feature = "console"))]
-use assay_firmware::measure::{Measurable, MeasuredBoot};
 use assay_firmware::platform::BoardInfo;
-#[cfg(not(feature = "console"))]
-use assay_firmware::run::{Node, Timing};
-#[cfg(not(feature = "console"))]
-use assay_firmware::tis::Tis;
 use cortex_m_rt::entry;
 
+#[cfg(not(feature = "console"))]
+use crate::agent::run;
 #[cfg(feature = "console")]
-use crate::flash::Pages;
-#[cfg(all(feature = "secure-bus", not(feature = "console")))]
-use crate::key::BoardKey;
+use crate::bringup::run;
 use crate::pins::TpmChipSelect;
 use crate::serial::LinkUart;
 use crate::spi::TpmSpi;
@@ -55,77 +41,29 @@ use crate::time::Micros;
 /// The core, Hz. It is not to choose: the chip makes it of whichever oscillator runs.
 pub(crate) const CORE_HZ: u32 = 64_000_000;
 
-const BOARD: BoardInfo = BoardInfo {
+pub(crate) const BOARD: BoardInfo = BoardInfo {
     name: "nrf52840dk",
     version: env!("CARGO_PKG_VERSION"),
 };
 
-/// How the record is written, for a technician.
-#[cfg(feature = "console")]
-const HOW_TO_FLASH: &str =
-    "probe-rs download --chip nRF52840_xxAA --binary-format bin --base-address 0x000FC000 node.bin";
-
 /// The link.
-type Link = Line<LinkUart, Timer<Micros>>;
+pub(crate) type Link = Line<LinkUart, Timer<Micros>>;
 /// The TPM's registers.
-type Registers = SpiTis<ByteBus<TpmSpi>, TpmChipSelect>;
-/// What the board is for: the agent over its parts.
-#[cfg(not(feature = "console"))]
-type Image =
-    Node<'static, Counting<Timer<Micros>>, Link, TpmEvidence<Tis<Registers, Timer<Micros>>>>;
-/// What the board is for while it is on a desk.
-#[cfg(feature = "console")]
-type Image = Console<Desk<Timer<Micros>, Link, Registers, Pages>>;
+pub(crate) type Registers = SpiTis<ByteBus<TpmSpi>, TpmChipSelect>;
 
 #[entry]
 fn main() -> ! {
     // First, so that a crystal that does not start ends in a restart, too.
     watchdog::start();
-    image().run()
+    run(Timer(Micros::start()))
 }
 
-/// Brings the board up. Not inlined, so that what only the start needs leaves the stack again.
-#[inline(never)]
-fn image() -> Image {
-    // A technician may still want to write it.
-    #[cfg(not(feature = "console"))]
-    access::protect_provisioning();
-    let timer = Timer(Micros::start());
-    // Before the link is up: a flash that is erased stops the processor, and bytes would be lost.
-    #[cfg(not(feature = "console"))]
-    let platform = Counting::start(timer, flash::settings());
-    // Closed before anything comes in.
-    #[cfg(all(feature = "secure-bus", not(feature = "console")))]
-    let key = BoardKey::take(timer);
+/// The link and the TPM, once their pins are connected.
+pub(crate) fn parts(timer: Timer<Micros>) -> (Link, Registers) {
     let chip_select = pins::connect();
     let link = Line::new(LinkUart::start(), timer, &serial::RECEIVER);
     let Ok(bus) = SpiTis::new(ByteBus(TpmSpi::start()), chip_select) else {
         unreachable!("an output pin of this chip cannot fail")
     };
-    #[cfg(feature = "console")]
-    return Console::new(
-        Desk::new(timer, BOARD, HOW_TO_FLASH, flash::kept()),
-        link,
-        bus,
-        timer,
-    );
-    #[cfg(not(feature = "console"))]
-    {
-        let image = Measurable {
-            name: BOARD.name,
-            version: BOARD.version,
-            bytes: image_region(),
-        };
-        #[cfg(feature = "defmt")]
-        defmt::info!("boot {}", platform.number());
-        let boot = MeasuredBoot::new(image, platform.number());
-        let source = TpmEvidence::new(Tis::new(bus, timer)).measuring(boot);
-        #[cfg(feature = "secure-bus")]
-        let source = match cortex_m::singleton!(: BoardKey = key) {
-            Some(key) => source.signing_with(key),
-            None => unreachable!("this is the first call"),
-        };
-        let record = provisioning::region();
-        Node::new(platform, link, source, record, BOARD, Timing::default())
-    }
+    (link, bus)
 }

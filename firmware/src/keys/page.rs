@@ -186,6 +186,8 @@ impl Content {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
+    use embedded_storage::nor_flash::{ErrorType, NorFlashErrorKind, ReadNorFlash};
+
     use super::*;
     use crate::keys::McuKey;
     use crate::settings::tests::flash::{Chip, Flash, PAGE};
@@ -298,36 +300,74 @@ mod tests {
     }
 
     #[test]
-    fn a_flash_that_refuses_or_keeps_nothing_gives_no_key() {
+    fn a_flash_that_refuses_gives_no_key() {
         let mut flash = Flash::new();
         flash.refuses = true;
         assert_eq!(public_of(&mut flash, &mut 0), Err(PageError::Flash));
-        // Worn out: what is written does not hold.
-        struct Worn;
-        impl embedded_storage::nor_flash::ErrorType for Worn {
-            type Error = embedded_storage::nor_flash::NorFlashErrorKind;
+    }
+
+    /// A page in which what is written to some bytes does not hold.
+    struct Worn {
+        page: [u8; PAGE],
+        lost: core::ops::Range<usize>,
+    }
+
+    impl ErrorType for Worn {
+        type Error = NorFlashErrorKind;
+    }
+
+    impl ReadNorFlash for Worn {
+        const READ_SIZE: usize = 1;
+
+        fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), NorFlashErrorKind> {
+            let from = offset as usize;
+            bytes.copy_from_slice(self.page.get(from..from + bytes.len()).unwrap());
+            Ok(())
         }
-        impl embedded_storage::nor_flash::ReadNorFlash for Worn {
-            const READ_SIZE: usize = 1;
-            fn read(&mut self, _: u32, bytes: &mut [u8]) -> Result<(), Self::Error> {
-                bytes.fill(0xFF);
-                Ok(())
-            }
-            fn capacity(&self) -> usize {
-                PAGE
-            }
+
+        fn capacity(&self) -> usize {
+            PAGE
         }
-        impl NorFlash for Worn {
-            const WRITE_SIZE: usize = 4;
-            const ERASE_SIZE: usize = PAGE;
-            fn erase(&mut self, _: u32, _: u32) -> Result<(), Self::Error> {
-                Ok(())
-            }
-            fn write(&mut self, _: u32, _: &[u8]) -> Result<(), Self::Error> {
-                Ok(())
-            }
+    }
+
+    impl NorFlash for Worn {
+        const WRITE_SIZE: usize = 4;
+        const ERASE_SIZE: usize = PAGE;
+
+        fn erase(&mut self, _: u32, _: u32) -> Result<(), NorFlashErrorKind> {
+            self.page.fill(0xFF);
+            Ok(())
         }
-        let made = key(&mut Worn, 0, &mut |out| out.len());
-        assert_eq!(made.unwrap_err(), PageError::Flash);
+
+        fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), NorFlashErrorKind> {
+            let cells = self.page.iter_mut().enumerate().skip(offset as usize);
+            for ((at, cell), byte) in cells.zip(bytes) {
+                if !self.lost.contains(&at) {
+                    *cell &= byte;
+                }
+            }
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_is_written_counts_once_it_is_read_again() {
+        for (lost, is_kept) in [
+            (0..1, false),
+            (63..64, false),
+            (64..80, false),
+            (72..80, true),
+        ] {
+            let mut worn = Worn {
+                page: [0xFF; PAGE],
+                lost: lost.clone(),
+            };
+            let made = key(&mut worn, 0, &mut noise(&mut 0));
+            assert_eq!(
+                made.err(),
+                (!is_kept).then_some(PageError::Flash),
+                "{lost:?}"
+            );
+        }
     }
 }
