@@ -36,7 +36,7 @@ impl<H: Board> Console<H> {
     pub(super) fn protect(&mut self, rest: &str) -> Result<(), Problem> {
         let force = match rest {
             "" => false,
-            "force" => true,
+            force if force.eq_ignore_ascii_case("force") => true,
             _ => return Err(Problem::Usage("protect | protect force")),
         };
         if !self.board.can_protect_record() {

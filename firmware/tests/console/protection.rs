@@ -143,7 +143,7 @@ fn every_way_in_which_a_record_stays_open_is_told() {
         ),
     ] {
         desk.knobs.borrow_mut().protects = result;
-        let said = desk.asks("protect force");
+        let said = desk.asks("PROTECT Force");
         assert!(said.contains(&format!("error: {why}\nhint: ")), "{said}");
     }
     desk.knobs.borrow_mut().protects = Some(Ok(()));
