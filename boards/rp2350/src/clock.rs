@@ -2,7 +2,7 @@
 
 #![expect(unsafe_code, reason = "dividers are written as numbers")]
 
-use rp235x_pac::{CLOCKS, PLL_SYS, RESETS, TICKS, XOSC};
+use rp235x_pac::{CLOCKS, PLL_SYS, RESETS, TICKS, XOSC, ticks::TICK};
 
 /// The crystal, and the reference clock, Hz.
 const CRYSTAL_HZ: u32 = 12_000_000;
@@ -74,12 +74,22 @@ pub(crate) fn start() {
         .clk_peri_ctrl()
         .write(|w| w.auxsrc().clk_sys().enable().set_bit());
 
-    // The timer and the watchdog count microseconds, made from the reference clock.
-    for tick in [ticks.ticktimer0(), ticks.tickwatchdog()] {
-        tick.ctrl().write(|w| w.enable().clear_bit());
-        // SAFETY: 12 cycles are a microsecond, and fit.
-        tick.cycles()
-            .write(|w| unsafe { w.proc0_cycles().bits((CRYSTAL_HZ / 1_000_000) as u16) });
-        tick.ctrl().write(|w| w.enable().set_bit());
-    }
+    make_ticks(ticks.ticktimer0());
+}
+
+/// Makes the ticks that the watchdog counts, without which it stands: the boot ROM leaves them off (data sheet 8.5).
+///
+/// They are microseconds once the reference clock is the crystal's, and about that before.
+pub(crate) fn tick_watchdog() {
+    // SAFETY: called once, before anything else uses this generator.
+    make_ticks(unsafe { (*TICKS::ptr()).tickwatchdog() });
+}
+
+/// One tick each microsecond of the crystal's, from the reference clock.
+fn make_ticks(tick: &TICK) {
+    tick.ctrl().write(|w| w.enable().clear_bit());
+    // SAFETY: 12 cycles are a microsecond, and fit.
+    tick.cycles()
+        .write(|w| unsafe { w.proc0_cycles().bits((CRYSTAL_HZ / 1_000_000) as u16) });
+    tick.ctrl().write(|w| w.enable().set_bit());
 }

@@ -7,6 +7,8 @@
 
 use rp235x_pac::{PSM, WATCHDOG};
 
+use crate::clock;
+
 /// Longest time between two kicks. Every wait kicks, for the TPM and for the link, however short. What takes time without
 /// a wait is the sending of a frame, 0.2 s at 115,200 baud, and the P-256 arithmetic, some tenths of a second.
 pub(crate) const LONGEST_MS: u32 = 8_000;
@@ -19,13 +21,14 @@ const RESETS_ALL: u32 = 0x01FF_FFFF & !(1 << 2 | 1 << 3);
 
 /// Starts the countdown. From here on somebody must [`kick`].
 ///
-/// Before the clocks are up its tick is made from the boot ROM's oscillator, which is slower than the crystal.
+/// Before the clocks are up its ticks are made from the boot ROM's oscillator, which is about as fast as the crystal.
 pub(crate) fn start() {
     // SAFETY: called once, before any other code uses these registers.
     let (watchdog, psm) = unsafe { (&*WATCHDOG::ptr(), &*PSM::ptr()) };
     watchdog.ctrl().modify(|_, w| w.enable().clear_bit());
     // SAFETY: the bits are those of the register's table.
     psm.wdsel().write(|w| unsafe { w.bits(RESETS_ALL) });
+    clock::tick_watchdog();
     kick();
     // A debugger that halts the core halts the countdown, too: these are the reset values.
     watchdog.ctrl().modify(|_, w| w.enable().set_bit());

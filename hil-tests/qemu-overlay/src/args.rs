@@ -12,8 +12,8 @@
 //! | `limits` | `on`, `off`: limits of silicon | `on` |
 //! | `faults` | a plan, see `assay_spi_tpm::fault` | none |
 //! | `stats` | file or listening unix socket that receives JSON lines | none |
-//! | `chip` | `stm32f405`, `stm32l476`, `nrf52840`: the microcontroller | `stm32f405` |
-//! | `cs` | pin of the TPM's chip select: `PA4`, or `P1.12` | `PA4` |
+//! | `chip` | `stm32f405`, `stm32l476`, `nrf52840`, `rp2350`: the microcontroller | `stm32f405` |
+//! | `cs` | pin of the TPM's chip select: `PA4`, `P1.12`, or `GP17` | `PA4` |
 //! | `nrst` | pin of the TPM's reset line | not wired |
 //! | `uid` | 24 hex digits, the chip's unique id | `415353415900000000000001` |
 //! | `settings` | file in which the part of the flash that the board writes outlives the run, and beside it, with `.options` behind the name, the option bytes | none |
@@ -218,9 +218,14 @@ fn number(text: &str) -> Result<u64, String> {
     parsed.map_err(|_| "no number".to_owned())
 }
 
-/// `PA4` as ST names pins, `P1.12` as Nordic does.
+/// `PA4` as ST names pins, `P1.12` as Nordic does, `GP17` as Raspberry Pi.
 fn pin(text: &str) -> Result<Pin, String> {
-    let refused = || "not a pin such as PA4 or P1.12".to_owned();
+    let refused = || "not a pin such as PA4, P1.12 or GP17".to_owned();
+    if let Some(number) = text.strip_prefix("GP") {
+        let number = number.parse().ok().filter(|number| *number < 30);
+        let number = number.ok_or_else(refused)?;
+        return Ok(Pin { port: 0, number });
+    }
     let name = text.strip_prefix('P').ok_or_else(refused)?;
     let (port, number, last) = match name.split_once('.') {
         Some((port, number)) => (port.parse().ok().filter(|port| *port < 2), number, 31),
@@ -313,6 +318,11 @@ mod tests {
             number: 12,
         };
         assert_eq!(cs("cs=P1.12"), nordic);
+        let pico = Pin {
+            port: 0,
+            number: 17,
+        };
+        assert_eq!(cs("cs=GP17"), pico);
     }
 
     #[test]
@@ -324,6 +334,7 @@ mod tests {
         assert!(refused("pll=lazy").starts_with("pll=lazy: "));
         assert!(refused("cs=P2.1").starts_with("cs=P2.1: "));
         assert!(refused("cs=P1.32").starts_with("cs=P1.32: "));
+        assert!(refused("cs=GP30").starts_with("cs=GP30: "));
         assert!(refused("chip=z80").starts_with("chip=z80: "));
         assert!(refused("faults=warp").contains("unknown fault \"warp\""));
         assert!(refused("uid=01").contains("24 hex digits"));

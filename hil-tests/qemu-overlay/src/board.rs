@@ -3,7 +3,7 @@
 //!
 //! As on the real chip a block without its clock is dead, a pin that was never made an output
 //! drives nothing, and SPI1 reaches the TPM only through pins given to it (PA5 to PA7 or PB3 to PB5,
-//! alternate function 5), or that it selects itself (P1.15 to P1.13, on the nRF52840). A board crate that forgets any of
+//! alternate function 5), or that it selects itself (P1.15 to P1.13, on the nRF52840); on the RP2350 they are GP18, GP16 and GP19. A board crate that forgets any of
 //! these fails here too.
 
 use std::path::PathBuf;
@@ -14,28 +14,13 @@ use crate::args::Pin;
 use crate::blocks::nrf::nvmc::Closed;
 use crate::blocks::{
     Clocks, Flash, FlashControl, FlashInfo, Iwdg, Kicks, Link, MachineUart, Noise, Port, Rcc,
-    ResetCause, Rx, Spi, SpiMaster, Watchdog, Words, l4, merge, narrow, nrf,
+    ResetCause, Rx, Spi, SpiMaster, Ticked, Timer, Watchdog, Words, l4, merge, narrow, nrf, rp,
 };
 pub use crate::chip::Block;
 use crate::chip::Chip;
 
-/// Alternate function of SPI1, on the chips that have such.
-const AF_SPI1: u32 = 5;
-/// The TPM's SCK, MISO and MOSI where SPI1 selects its pins itself.
-const SPI1_PINS: [Pin; 3] = [
-    Pin {
-        port: 1,
-        number: 15,
-    },
-    Pin {
-        port: 1,
-        number: 14,
-    },
-    Pin {
-        port: 1,
-        number: 13,
-    },
-];
+mod wiring;
+
 /// PWR_CSR.VOSRDY of the STM32F405: the regulator is ready.
 const VOSRDY: u32 = 1 << 14;
 
@@ -64,6 +49,7 @@ pub struct Setup {
 
 /// The board.
 pub struct Board {
+    chip: Chip,
     tpm: SpiTpm,
     cs: Pin,
     nrst: Option<Pin>,
@@ -76,7 +62,7 @@ pub struct Board {
     machine: Box<dyn MachineUart>,
     uart: Box<dyn Link>,
     noise: Box<dyn Noise>,
-    timer: nrf::Timer,
+    timer: Box<dyn Timer>,
     flash_info: Option<FlashInfo>,
     /// Where the record is in the flash that the board writes.
     record_at: u32,
@@ -89,6 +75,8 @@ pub struct Board {
     reset_cause: ResetCause,
     /// Something of the flash was closed when the link was up already.
     closed_late: bool,
+    /// Whether the last access was one to a block that is in reset, or to none.
+    unanswered: bool,
 }
 
 /// The record follows upon the settings.
@@ -136,6 +124,11 @@ impl Board {
                     }),
                     Box::new(nrf::Spi::default()),
                 ),
+                Chip::Rp2350 => (
+                    Box::new(rp::System::new(dead_pll)),
+                    Box::new(rp::Xip::new(kept, record)),
+                    Box::new(rp::Spi::default()),
+                ),
             };
         let (uart, noise): (Box<dyn Link>, Box<dyn Noise>) = match chip {
             Chip::Stm32f405 | Chip::Stm32l476 => {
@@ -145,8 +138,10 @@ impl Board {
                 Box::new(nrf::Uart::default()),
                 Box::new(nrf::Rng::default()),
             ),
+            Chip::Rp2350 => (Box::new(rp::Uart::default()), Box::new(rp::Trng::default())),
         };
         Self {
+            chip,
             tpm,
             cs: setup.cs,
             nrst: setup.nrst,
@@ -158,7 +153,10 @@ impl Board {
             machine,
             uart,
             noise,
-            timer: nrf::Timer::default(),
+            timer: match chip {
+                Chip::Rp2350 => Box::new(rp::Timer::default()),
+                _ => Box::new(nrf::Timer::default()),
+            },
             flash_info: chip
                 .factory()
                 .map(|layout| FlashInfo::new(setup.uid, layout)),
@@ -166,11 +164,13 @@ impl Board {
             watchdog: match chip {
                 Chip::Stm32f405 | Chip::Stm32l476 => Box::new(Iwdg::new(chip == Chip::Stm32l476)),
                 Chip::Nrf52840 => Box::new(nrf::Wdt::default()),
+                Chip::Rp2350 => Box::new(rp::Dog::default()),
             },
             now_ns: 0,
             inside_ns: 0,
             reset_cause: ResetCause::default(),
             closed_late: false,
+            unanswered: false,
         }
     }
 
@@ -198,7 +198,13 @@ impl Board {
 
     /// Whether an access since the last call ends in a bus fault.
     pub fn refused(&mut self) -> bool {
-        self.flash.refused()
+        std::mem::take(&mut self.unanswered) | self.flash.refused()
+    }
+
+    /// Whether the flash can be read, and code run from it.
+    #[must_use]
+    pub fn flash_is_memory(&self) -> bool {
+        self.flash.is_memory()
     }
 
     /// What of the flash is closed until the next reset.
@@ -217,6 +223,7 @@ impl Board {
     pub fn set_time(&mut self, ns: u64) {
         self.now_ns = ns;
         self.tpm.clock().set_ns(ns);
+        self.rcc.set_time(ns);
         self.noise.set_time(ns);
         self.timer.set_time(ns);
     }
@@ -249,7 +256,7 @@ impl Board {
     /// Whether the watchdog has run out, for which the machine has to be reset; told once.
     pub fn bite(&mut self) -> bool {
         let now = self.watchdog_ns();
-        let expired = self.watchdog.countdown(now).expired(now);
+        let expired = self.watchdog.countdown(now).expired(now) && self.rcc.watchdog_restarts();
         let news = expired && self.reset_cause == ResetCause::Requested;
         if news {
             self.reset_cause = ResetCause::Watchdog;
@@ -286,12 +293,31 @@ impl Board {
         self.uart.system_reset();
         self.noise.reset();
         self.timer.reset();
+        self.unanswered = false;
+        self.apply_ticks();
         self.drive_lines();
     }
 
     /// A read by the guest; `size` is 1, 2 or 4 bytes.
     pub fn read(&mut self, block: Block, offset: u32, size: u32) -> u32 {
+        if !self.rcc.answers(block) {
+            self.unanswered = true;
+            return 0;
+        }
+        let offset = if self.chip.has_aliases(block) {
+            offset & 0xFFF
+        } else {
+            offset
+        };
         match block {
+            Block::System(part) => self.rcc.read(part.at(offset), size),
+            Block::Pads => self.bank_read(rp::pins::PADS, offset, size),
+            Block::Sio => self.bank_read(rp::pins::SIO, offset, size),
+            Block::RomCalls => self.flash.read_register(offset, size),
+            Block::Nothing => {
+                self.unanswered = true;
+                0
+            }
             Block::Rcc => self.rcc.read(offset, size),
             Block::Pwr => {
                 let ready = if offset & !3 == 4 { VOSRDY } else { 0 };
@@ -326,7 +352,25 @@ impl Board {
 
     /// A write by the guest; `size` is 1, 2 or 4 bytes.
     pub fn write(&mut self, block: Block, offset: u32, size: u32, value: u32) {
+        if !self.rcc.answers(block) {
+            self.unanswered = true;
+            return;
+        }
+        let (mut offset, mut size, mut value) = (offset, size, value);
+        if self.chip.has_aliases(block) {
+            let old = |at| self.read(block, at, 4);
+            (offset, value) = rp::aliased(offset, size, value, old);
+            size = 4;
+        }
         match block {
+            Block::System(part) => {
+                self.rcc.write(part.at(offset), size, value);
+                self.apply_block_resets();
+            }
+            Block::Pads => self.bank_write(rp::pins::PADS, offset, size, value),
+            Block::Sio => self.bank_write(rp::pins::SIO, offset, size, value),
+            Block::RomCalls => self.flash.write_register(offset, size, value),
+            Block::Nothing => self.unanswered = true,
             Block::Rcc => {
                 self.rcc.write(offset, size, value);
                 self.apply_block_resets();
@@ -374,7 +418,7 @@ impl Board {
         let mut moved = false;
         for (number, gpio) in (0u8..).zip(self.ports.iter_mut()) {
             if self.rcc.gpio_reset(number) {
-                gpio.reset();
+                gpio.block_reset();
                 moved = true;
             }
         }
@@ -384,9 +428,35 @@ impl Board {
         if self.rcc.usart_reset() {
             self.uart.reset(self.machine.as_mut());
         }
+        if !self.rcc.answers(Block::Noise) {
+            self.noise.reset();
+        }
+        if !self.rcc.answers(Block::Timer) {
+            self.timer.reset();
+        }
+        self.apply_ticks();
         if moved {
             self.drive_lines();
         }
+    }
+
+    fn apply_ticks(&mut self) {
+        let now = self.watchdog_ns();
+        self.timer.set_tick(self.rcc.tick_ns(Ticked::Timer));
+        self.watchdog
+            .set_tick(self.rcc.tick_ns(Ticked::Watchdog), now);
+    }
+
+    fn bank_read(&self, bank: u32, offset: u32, size: u32) -> u32 {
+        let at = bank.saturating_add(offset);
+        self.ports.first().map_or(0, |pins| pins.read(at, size))
+    }
+
+    fn bank_write(&mut self, bank: u32, offset: u32, size: u32, value: u32) {
+        if let Some(pins) = self.ports.first_mut() {
+            pins.write(bank.saturating_add(offset), size, value);
+        }
+        self.drive_lines();
     }
 
     /// Chip select and nRST have pull-ups: a floating pin is high.
@@ -427,49 +497,12 @@ impl Board {
             0xFF
         }
     }
-
-    fn is_output(&self, pin: Pin) -> bool {
-        self.ports
-            .get(usize::from(pin.port))
-            .is_some_and(|port| port.driven(pin.number).is_some())
-    }
-
-    fn is_input(&self, pin: Pin) -> bool {
-        self.ports
-            .get(usize::from(pin.port))
-            .is_some_and(|port| port.is_input(pin.number))
-    }
-
-    /// Whether a UART that selects its pins itself has the link's, and those their directions.
-    fn uart_is_wired(&self) -> bool {
-        self.uart.pins().is_none_or(|selected| {
-            let [sends, receives] = nrf::uart::PINS;
-            selected == nrf::uart::PINS.map(Some)
-                && self.is_output(sends)
-                && self.is_input(receives)
-        })
-    }
-
-    /// SCK, MISO and MOSI on PA5, PA6, PA7 or on PB3, PB4, PB5, or the pins that SPI1 selects itself.
-    fn spi_is_wired(&self) -> bool {
-        if let Some(selected) = self.spi.pins() {
-            let [clock, miso, mosi] = SPI1_PINS;
-            return selected == SPI1_PINS.map(Some)
-                && self.is_output(clock)
-                && self.is_output(mosi)
-                && self.is_input(miso);
-        }
-        let given = |port: usize, pin: u8| {
-            self.ports
-                .get(port)
-                .is_some_and(|gpio| gpio.is_alternate(pin, AF_SPI1))
-        };
-        [(5, 3), (6, 4), (7, 5)]
-            .into_iter()
-            .all(|(a, b)| given(0, a) || given(1, b))
-    }
 }
 
 #[cfg(test)]
 #[path = "board_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "board_rp2350_tests.rs"]
+mod rp2350_tests;

@@ -4,7 +4,8 @@
 //! The board has the machine's own chip, an STM32L476 or an nRF52840 ([`chip`]), whose core is the same. QEMU keeps CPU, flash,
 //! RAM, NVIC, SysTick and USARTs. The overlay lays its own models over RCC, PWR, the flash interface, the GPIO ports, SPI1
 //! and the chip's factory area ([`blocks`], [`board`]), for the STM32L476 over USART2 and the random number generator, too.
-//! For the nRF52840 it adds a UART that QEMU has and this machine has not, and lays models of that chip's blocks over it. The TPM behind SPI1 is `assay-spi-tpm` on swtpm's sockets. Arguments: [`args`]. What it
+//! For the nRF52840 it adds a UART that QEMU has and this machine has not, and lays models of that chip's blocks over it. An
+//! RP2350 it makes of a machine that takes a Cortex-M33 (`lm3s811evb`), of which nothing else stays ([`memories`]). The TPM behind SPI1 is `assay-spi-tpm` on swtpm's sockets. Arguments: [`args`]. What it
 //! reports: [`report`], [`counters`].
 //!
 //! # Why QEMU functions that are no plugin interface
@@ -29,6 +30,8 @@ pub mod alarm;
 pub mod devices;
 #[cfg(not(test))]
 pub mod machine;
+#[cfg(not(test))]
+pub mod memories;
 #[cfg(not(test))]
 pub mod plugin;
 #[cfg(not(test))]

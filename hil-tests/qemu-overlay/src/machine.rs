@@ -41,6 +41,15 @@ pub fn find(name: &CStr) -> Option<ptr::NonNull<Opaque>> {
     ptr::NonNull::new(object).filter(|_| !ambiguous)
 }
 
+/// The one object of this type.
+pub fn find_type(name: &CStr) -> Option<ptr::NonNull<Opaque>> {
+    let mut ambiguous = false;
+    // SAFETY: both texts end in NUL; QEMU's lock is held. An object of the machine lives as long as the process.
+    let object =
+        unsafe { qemu::object_resolve_path_type(c"".as_ptr(), name.as_ptr(), &raw mut ambiguous) };
+    ptr::NonNull::new(object).filter(|_| !ambiguous)
+}
+
 impl Uart {
     fn region(&mut self) -> Option<*mut Opaque> {
         if self.region == 0 {

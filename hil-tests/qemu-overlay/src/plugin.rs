@@ -13,11 +13,12 @@ use assay_spi_tpm::{Config, SpiTpm};
 use crate::alarm::Alarm;
 use crate::args::Args;
 use crate::blocks::nrf::nvmc::Closed;
+use crate::blocks::rp::rom;
 use crate::board::{Block, Board};
-use crate::chip::Chip;
 use crate::counters;
-use crate::devices::Devices;
+use crate::devices::{Devices, Wanted};
 use crate::machine;
+use crate::memories;
 use crate::qemu::{self, Info, MemoryRegionOps, Opaque, PluginId, TakenAccess, ValidAccess};
 use crate::report::Reporter;
 
@@ -32,9 +33,6 @@ static WATCHDOG: OnceLock<Alarm> = OnceLock::new();
 
 /// What was added to the machine, where its chip wants it.
 static DEVICES: OnceLock<Devices> = OnceLock::new();
-
-/// Larger than QEMU's `MemoryRegion` in any version seen (272 bytes in 7.2).
-type RegionStorage = [u64; 512];
 
 static OPS: MemoryRegionOps = MemoryRegionOps {
     plain: [ptr::null(); 2],
@@ -164,21 +162,24 @@ extern "C" fn on_vcpu_init(_id: PluginId, vcpu: c_uint) {
         };
         for (block, base, size) in setup.chip.blocks() {
             if setup.record || block != Block::Record {
-                overlay(block, base, size);
+                overlay(block, base, size, qemu::PRIORITY);
             }
         }
+        if let Some((block, base, size)) = setup.chip.below() {
+            overlay(block, base, size, qemu::BELOW);
+        }
+        memories::add(&setup.chip.memories());
         WATCHDOG.get_or_init(|| Alarm::new(on_watchdog));
-        if setup.chip == Chip::Nrf52840 {
-            DEVICES.get_or_init(|| Devices::add(on_alarm));
+        if let Some(wanted) = Wanted::by(setup.chip) {
+            DEVICES.get_or_init(|| Devices::add(wanted, on_alarm));
         }
         // SAFETY: QEMU calls back with the same null pointer, under its own lock.
         unsafe { qemu::qemu_register_reset(on_system_reset, ptr::null_mut()) };
     });
 }
 
-fn overlay(block: Block, base: u64, size: u64) {
-    let storage: &'static mut RegionStorage = Box::leak(Box::new([0; 512]));
-    let region = ptr::from_mut(storage).cast::<c_void>();
+fn overlay(block: Block, base: u64, size: u64, priority: c_int) {
+    let region = memories::storage();
     let opaque = ptr::from_mut(Box::leak(Box::new(block))).cast::<c_void>();
     // SAFETY: the storage is zeroed, larger than a MemoryRegion, 8-aligned and never freed; `OPS`,
     // `opaque` and the name live as long as the process; QEMU holds its lock in this callback.
@@ -195,7 +196,7 @@ fn overlay(block: Block, base: u64, size: u64) {
             qemu::get_system_memory(),
             base,
             region,
-            qemu::PRIORITY,
+            priority,
         );
     }
 }
@@ -252,11 +253,14 @@ extern "C" fn on_read(
     let block = unsafe { *opaque.cast::<Block>() };
     let offset = u32::try_from(address).unwrap_or(u32::MAX);
     let (value, result) = with_board((0, qemu::ANSWERED), |board| {
-        let value = board.read(block, offset, size);
+        let value = match block {
+            Block::RomCalls if offset == rom::START => memories::flash_start(),
+            _ => u64::from(board.read(block, offset, size)),
+        };
         if board.non_maskable() {
             machine::raise_non_maskable();
         }
-        (u64::from(value), answer(board, block))
+        (value, answer(board, block))
     });
     // SAFETY: QEMU passes a place for the value.
     unsafe { data.write(value) };
@@ -291,6 +295,12 @@ fn answer(board: &mut Board, block: Block) -> u32 {
         Block::Timer => apply_timer(board),
         Block::Watchdog => watch(board),
         Block::Flash if board.restarts() => machine::reset(),
+        // The ticks of both, and what restarts the chip.
+        Block::Rcc | Block::System(_) => {
+            apply_timer(board);
+            watch(board);
+        }
+        Block::RomCalls => memories::show_flash(board.flash_is_memory()),
         _ => {}
     }
     if board.refused() {
@@ -320,6 +330,7 @@ extern "C" fn on_system_reset(_opaque: *mut c_void) {
     if POWERED.swap(true, std::sync::atomic::Ordering::Relaxed) {
         with_board((), |board| {
             board.system_reset();
+            memories::show_flash(board.flash_is_memory());
             apply_timer(board);
         });
         guard((), || report("{\"event\":\"system_reset\"}"));

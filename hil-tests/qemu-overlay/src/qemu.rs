@@ -90,6 +90,10 @@ unsafe impl Sync for MemoryRegionOps {}
 
 /// Priority of what is laid over the machine: above everything that it maps itself.
 pub const PRIORITY: c_int = 100;
+/// Of what lies below all that: above everything that the machine maps, and below memory that it has not.
+pub const BELOW: c_int = 50;
+/// Of that memory.
+pub const MEMORY: c_int = 75;
 /// `MEMTX_OK`.
 pub const ANSWERED: u32 = 0;
 /// `MEMTX_ERROR`.
@@ -208,6 +212,32 @@ unsafe extern "C" {
         operation: c_int,
         attributes: u64,
     ) -> u32;
+    /// Makes a region of memory that the guest can write.
+    pub fn memory_region_init_ram(
+        region: *mut c_void,
+        owner: *mut c_void,
+        name: *const c_char,
+        size: u64,
+        error: *mut *mut Opaque,
+    );
+    /// Makes a region of memory that the guest cannot write.
+    pub fn memory_region_init_rom(
+        region: *mut c_void,
+        owner: *mut c_void,
+        name: *const c_char,
+        size: u64,
+        error: *mut *mut Opaque,
+    );
+    /// Where a region of memory is in this process.
+    pub fn memory_region_get_ram_ptr(region: *mut c_void) -> *mut c_void;
+    /// Whether a region is there for the guest.
+    pub fn memory_region_set_enabled(region: *mut c_void, enabled: bool);
+    /// The one object of this type at or below this path; null when there is none.
+    pub fn object_resolve_path_type(
+        path: *const c_char,
+        name: *const c_char,
+        ambiguous: *mut bool,
+    ) -> *mut Opaque;
     /// The object with this name, where there is just one, or at this path; null when there is none.
     pub fn object_resolve_path(path: *const c_char, ambiguous: *mut bool) -> *mut Opaque;
     /// A device of this type, not realized yet. Ends QEMU when there is no such type.

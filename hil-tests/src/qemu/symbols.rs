@@ -12,13 +12,18 @@ use object::{Object, ObjectSymbol};
 use super::QemuError;
 
 /// What the overlay calls, as declared in its `qemu` module.
-pub const NEEDED: [&str; 32] = [
+pub const NEEDED: [&str; 37] = [
     "get_system_memory",
     "memory_region_init_io",
     "memory_region_add_subregion_overlap",
+    "memory_region_init_ram",
+    "memory_region_init_rom",
+    "memory_region_get_ram_ptr",
+    "memory_region_set_enabled",
     "memory_region_dispatch_read",
     "memory_region_dispatch_write",
     "object_resolve_path",
+    "object_resolve_path_type",
     "sysbus_mmio_get_region",
     "sysbus_realize_and_unref",
     "sysbus_connect_irq",

@@ -77,6 +77,8 @@ type Stm32l476 = Chip<8, 0x800, 0>;
 /// The page before the settings is the microcontroller's key's.
 type Nrf52840 = Chip<4, 0x1000, 0x1000>;
 
+type Rp2350 = Chip<4, 0x1000, 0>;
+
 /// [`Chip::boots`] of a chip.
 type CountBoots = fn(&Path) -> u32;
 
@@ -101,10 +103,11 @@ impl<const WRITE: usize, const ERASE: usize, const BEFORE: usize> Chip<WRITE, ER
 
 #[test]
 fn each_start_of_a_board_has_a_number_of_its_own() {
-    let boards: [(&str, CountBoots); 3] = [
+    let boards: [(&str, CountBoots); 4] = [
         ("stm32f405", Stm32f405::boots),
         ("stm32l476", Stm32l476::boots),
         ("nrf52840dk", Nrf52840::boots),
+        ("rp2350", Rp2350::boots),
     ];
     for (name, boots) in boards {
         let board = board::find(name).unwrap();
@@ -134,6 +137,7 @@ fn boot(board: &Board, file: &Path, torn: Option<u64>) {
 fn a_board_that_starts_often_erases_the_pages_that_it_has_used() {
     starts_often::<8, 0x800, 0>("stm32l476");
     starts_often::<4, 0x1000, 0x1000>("nrf52840dk");
+    starts_often::<4, 0x1000, 0>("rp2350");
 }
 
 fn starts_often<const WRITE: usize, const ERASE: usize, const BEFORE: usize>(name: &str) {

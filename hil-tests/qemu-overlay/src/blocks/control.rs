@@ -2,6 +2,7 @@
 
 use super::nrf::nvmc::Closed;
 use crate::args::Pin;
+use crate::board::Block;
 
 /// Why the microcontroller was reset while it ran.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -15,8 +16,19 @@ pub enum ResetCause {
     OptionBytes,
 }
 
+/// What counts the ticks that a chip makes for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ticked {
+    /// The timer.
+    Timer,
+    /// The watchdog.
+    Watchdog,
+}
+
 /// Reset and clock control.
 pub trait Clocks: Send {
+    /// Tells it the guest's time, ns.
+    fn set_time(&mut self, _ns: u64) {}
     /// A reset of the machine while it runs.
     fn system_reset(&mut self, cause: ResetCause);
     /// Whether GPIO port `port` (0 = A) has its clock.
@@ -31,6 +43,21 @@ pub trait Clocks: Send {
     fn read(&self, offset: u32, size: u32) -> u32;
     /// A write of `size` bytes.
     fn write(&mut self, offset: u32, size: u32, value: u32);
+
+    /// Whether the bus reaches this block; where it does not, an access is a bus fault, and the block is in reset.
+    fn answers(&self, _block: Block) -> bool {
+        true
+    }
+
+    /// How long a tick takes, ns; `None` where none is made.
+    fn tick_ns(&self, _of: Ticked) -> Option<u64> {
+        None
+    }
+
+    /// Whether the chip starts anew when its watchdog has run out.
+    fn watchdog_restarts(&self) -> bool {
+        true
+    }
 
     /// The processor's clock; `None` where the machine's own is right.
     fn core_hz(&self) -> Option<u64> {
@@ -86,6 +113,11 @@ pub trait FlashControl: Send {
         false
     }
 
+    /// Whether the flash can be read, and code run from it.
+    fn is_memory(&self) -> bool {
+        true
+    }
+
     /// What is closed until the next reset.
     fn closed(&self) -> Vec<Closed> {
         Vec::new()
@@ -96,6 +128,10 @@ pub trait FlashControl: Send {
 pub trait Port: Send {
     /// Back to the reset state.
     fn reset(&mut self);
+    /// A reset of the pins' block alone.
+    fn block_reset(&mut self) {
+        self.reset();
+    }
     /// A read of `size` bytes.
     fn read(&self, offset: u32, size: u32) -> u32;
     /// A write of `size` bytes.
@@ -112,6 +148,24 @@ pub trait Port: Send {
     fn is_input(&self, _pin: u8) -> bool {
         false
     }
+}
+
+/// A timer with an interrupt.
+pub trait Timer: Send {
+    /// Back to the reset state.
+    fn reset(&mut self);
+    /// Tells it the guest's time, ns: what was to come until then is an event now.
+    fn set_time(&mut self, ns: u64);
+    /// Tells it how long the ticks that it counts take, ns; `None` while there are none. For a timer that makes none itself.
+    fn set_tick(&mut self, _ns: Option<u64>) {}
+    /// Whether its interrupt is raised.
+    fn interrupt(&self) -> bool;
+    /// When the next interrupt comes, ns of the guest's time; `None` when none will.
+    fn next(&self) -> Option<u64>;
+    /// A read of `size` bytes.
+    fn read(&mut self, offset: u32, size: u32) -> u32;
+    /// A write of `size` bytes.
+    fn write(&mut self, offset: u32, size: u32, value: u32);
 }
 
 /// A random number generator.

@@ -1,5 +1,6 @@
 //! Register models of the blocks that a stock machine lacks. Plain Rust, no QEMU in here.
-//! Names and offsets as in ST RM0090, for an STM32F405; in [`l4`] as in RM0351, for an STM32L476; in [`nrf`] an nRF52840's.
+//! Names and offsets as in ST RM0090, for an STM32F405; in [`l4`] as in RM0351, for an STM32L476; in [`nrf`] an nRF52840's,
+//! in [`rp`] an RP2350's.
 
 pub mod cells;
 pub mod control;
@@ -11,12 +12,13 @@ pub mod l4;
 pub mod nrf;
 pub mod options;
 pub mod rcc;
+pub mod rp;
 pub mod spi;
 pub mod watchdog;
 
 pub use cells::{Cells, Lock};
 pub use control::{
-    Clocks, FlashControl, Link, MachineUart, Noise, Port, ResetCause, Rx, SpiMaster,
+    Clocks, FlashControl, Link, MachineUart, Noise, Port, ResetCause, Rx, SpiMaster, Ticked, Timer,
 };
 pub use flash::Flash;
 pub use flash_info::FlashInfo;

@@ -7,6 +7,8 @@
 pub trait Watchdog: Send {
     /// A reset of the chip, which also ends the countdown.
     fn reset(&mut self, now_ns: u64);
+    /// Tells it how long the ticks that it counts take, ns; `None` while there are none. For one that makes none itself.
+    fn set_tick(&mut self, _tick_ns: Option<u64>, _now_ns: u64) {}
     /// A read of `size` bytes.
     fn read(&mut self, offset: u32, size: u32, now_ns: u64) -> u32;
     /// A write of `size` bytes.

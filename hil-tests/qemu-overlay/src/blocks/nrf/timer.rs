@@ -3,7 +3,7 @@
 //! Its own instead of QEMU's for an nRF51: the one of QEMU 7.2 drops the part of a tick at every look at it, and so stands
 //! still for a board that polls. No counter mode, no shortcuts.
 
-use crate::blocks::{merge, narrow};
+use crate::blocks::{self, merge, narrow};
 
 const TASKS_START: u32 = 0x000;
 const TASKS_STOP: u32 = 0x004;
@@ -47,45 +47,6 @@ pub struct Timer {
 }
 
 impl Timer {
-    /// Back to the reset state.
-    pub fn reset(&mut self) {
-        *self = Self {
-            now: self.now,
-            ..Self::default()
-        };
-    }
-
-    /// Tells it the guest's time, ns: what was to come until then is an event now.
-    pub fn set_time(&mut self, ns: u64) {
-        self.now = ns;
-        let (before, counted) = (self.seen, self.counted());
-        self.seen = counted;
-        let width = self.width();
-        for channel in &mut self.channels {
-            channel.event |= until(before, channel.value, width) <= counted.saturating_sub(before);
-        }
-    }
-
-    /// Whether its interrupt is raised.
-    #[must_use]
-    pub fn interrupt(&self) -> bool {
-        self.enabled_channels().any(|channel| channel.event)
-    }
-
-    /// When the next enabled compare comes, ns of the guest's time; `None` when none will.
-    #[must_use]
-    pub fn next(&self) -> Option<u64> {
-        let since = self.since?;
-        let coming = self.enabled_channels().filter(|channel| !channel.event);
-        let ticks = coming.map(|channel| until(self.seen, channel.value, self.width()));
-        let at = self.seen.saturating_add(ticks.min()?);
-        let ticks = at.saturating_sub(self.base);
-        let half_ns = ticks
-            .saturating_mul(TWO_TICKS_NS)
-            .saturating_mul(self.divider());
-        Some(since.saturating_add(half_ns.div_ceil(2)))
-    }
-
     fn enabled_channels(&self) -> impl Iterator<Item = &Channel> {
         (COMPARE_BIT..)
             .zip(&self.channels)
@@ -128,9 +89,43 @@ impl Timer {
         let nth = offset.checked_sub(from)? >> 2;
         self.channels.get_mut(usize::try_from(nth).ok()?)
     }
+}
 
-    /// A read of `size` bytes.
-    pub fn read(&mut self, offset: u32, size: u32) -> u32 {
+impl blocks::Timer for Timer {
+    fn reset(&mut self) {
+        *self = Self {
+            now: self.now,
+            ..Self::default()
+        };
+    }
+
+    fn set_time(&mut self, ns: u64) {
+        self.now = ns;
+        let (before, counted) = (self.seen, self.counted());
+        self.seen = counted;
+        let width = self.width();
+        for channel in &mut self.channels {
+            channel.event |= until(before, channel.value, width) <= counted.saturating_sub(before);
+        }
+    }
+
+    fn interrupt(&self) -> bool {
+        self.enabled_channels().any(|channel| channel.event)
+    }
+
+    fn next(&self) -> Option<u64> {
+        let since = self.since?;
+        let coming = self.enabled_channels().filter(|channel| !channel.event);
+        let ticks = coming.map(|channel| until(self.seen, channel.value, self.width()));
+        let at = self.seen.saturating_add(ticks.min()?);
+        let ticks = at.saturating_sub(self.base);
+        let half_ns = ticks
+            .saturating_mul(TWO_TICKS_NS)
+            .saturating_mul(self.divider());
+        Some(since.saturating_add(half_ns.div_ceil(2)))
+    }
+
+    fn read(&mut self, offset: u32, size: u32) -> u32 {
         let word = match offset & !3 {
             INTENSET | INTENCLR => self.enabled,
             BITMODE => self.bit_mode,
@@ -144,8 +139,7 @@ impl Timer {
         narrow(word, offset, size)
     }
 
-    /// A write of `size` bytes.
-    pub fn write(&mut self, offset: u32, size: u32, value: u32) {
+    fn write(&mut self, offset: u32, size: u32, value: u32) {
         let word = merge(0, offset, size, value);
         let counter = self.counter();
         match offset & !3 {
@@ -198,6 +192,7 @@ fn until(counted: u64, value: u32, width: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::blocks::Timer as _;
 
     /// At 1 MHz and 32 bits, from the time 5 µs on.
     fn running() -> Timer {
