@@ -20,8 +20,18 @@ type Agent =
 
 /// Starts what the board keeps, and the agent over it.
 pub(crate) fn run(timer: Timer<Micros>) -> ! {
-    access::protect_provisioning();
+    let record = access::close_record();
     let kept = Kept::take(timer);
+    // Without sessions nobody asks for the key, and still nobody is to read it.
+    #[cfg(not(feature = "secure-bus"))]
+    let record = access::close_key_page() & record;
+    let is_closed = access::close_image() & record;
+    #[cfg(feature = "defmt")]
+    if !is_closed {
+        defmt::warn!("the flash is open to writes: the access control lists do not hold");
+    }
+    #[cfg(not(feature = "defmt"))]
+    let _ = is_closed;
     agent(timer, kept).run()
 }
 

@@ -23,12 +23,22 @@ use nrf_pac::nvmc::vals::Wen;
 use crate::watchdog;
 
 /// Where the flash is in memory.
-const FLASH_BASE: usize = 0;
+pub(crate) const FLASH_BASE: usize = 0;
 
 /// The board's settings.
 pub(crate) fn settings() -> Result<Settings<Pages>, SettingsError> {
-    let region = region(FLASH_BASE);
-    Settings::new(Pages(region.clone()), region)
+    Settings::new(Pages(settings_place()), settings_place())
+}
+
+/// Where they are.
+pub(crate) fn settings_place() -> Range<u32> {
+    region(FLASH_BASE)
+}
+
+/// Where the page of the microcontroller's key is: memory.x has it before the settings.
+pub(crate) fn key_place() -> Range<u32> {
+    let end = settings_place().start;
+    end - Pages::ERASE_SIZE as u32..end
 }
 
 /// What a technician can have written.
@@ -42,10 +52,8 @@ pub(crate) fn kept() -> InFlash<Pages> {
 /// The flash with the page of the microcontroller's key, and where it begins.
 #[cfg(all(feature = "secure-bus", not(feature = "console")))]
 pub(crate) fn key_page() -> (Pages, u32) {
-    // memory.x has it there.
-    let end = region(FLASH_BASE).start;
-    let page = end - Pages::ERASE_SIZE as u32;
-    (Pages(page..end), page)
+    let place = key_place();
+    (Pages(place.clone()), place.start)
 }
 
 /// What the controller did not do.

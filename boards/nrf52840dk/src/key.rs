@@ -17,7 +17,7 @@ impl BoardKey {
         let (mut pages, page_at) = flash::key_page();
         let key = page::key(&mut pages, page_at, &mut |out| platform.noise(out));
         // Whatever came of it: what is there is nobody's to read.
-        let is_closed = access::close_key_page(page_at);
+        let is_closed = access::close_key_page();
         #[cfg(feature = "defmt")]
         {
             if let Err(error) = &key {

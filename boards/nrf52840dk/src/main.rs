@@ -3,7 +3,6 @@
 #![no_std]
 #![no_main]
 
-#[cfg(not(feature = "console"))]
 mod access;
 #[cfg(not(feature = "console"))]
 mod agent;

@@ -12,7 +12,7 @@ use core::ptr::addr_of;
 
 use assay_board_support::cortex_m::systick::Watchdog;
 use assay_firmware::console::{ProtectFault, RecordFault};
-use assay_firmware::platform::WriteProtection;
+use assay_firmware::platform::{ReadOut, WriteProtection};
 use embedded_storage::nor_flash::{NorFlash, ReadNorFlash};
 use stm32f4xx_hal::flash::{FlashExt, LockedFlash};
 use stm32f4xx_hal::pac::FLASH;
@@ -32,6 +32,8 @@ unsafe extern "C" {
 const OPTION_KEYS: [u32; 2] = [0x0819_2A3B, 0x4C5D_6E7F];
 const OPTION_LOCK: u32 = 1;
 const OPTION_START: u32 = 1 << 1;
+/// The flags of an operation that failed, of FLASH_SR: OPERR, WRPERR, PGAERR, PGPERR, PGSERR (RM0090 3.9).
+const ERRORS: u32 = 0xF2;
 
 /// The sector with the record.
 pub(crate) struct Record(LockedFlash);
@@ -69,9 +71,13 @@ impl Record {
             .map_err(|_| RecordFault::Flash)
     }
 
-    /// Write-protects the sector. Read-out protection is never touched, nor any other option: they are written back as they
-    /// were read, and a wrong RDP locks a chip for good.
+    /// Write-protects the sector. Read-out protection and all other options are written back as they were read: the chip
+    /// erases and programs them together, so a loss of power meanwhile can leave it at read-out level 1.
     pub(crate) fn protect(&mut self) -> Result<(), ProtectFault> {
+        // Its register would take the bit there, and the chip not.
+        if protection::read().read_out == ReadOut::Level2 {
+            return Err(ProtectFault::Refused);
+        }
         // SAFETY: as in `new`.
         let flash = unsafe { &*FLASH::ptr() };
         Independent::kick();
@@ -86,18 +92,29 @@ impl Record {
             if options & OPTION_LOCK != 0 {
                 return Err(ProtectFault::Refused);
             }
+            flash.sr().write(|w| w.bits(ERRORS));
             flash.optcr().write(|w| w.bits(options));
             flash.optcr().write(|w| w.bits(options | OPTION_START));
         }
         // The option bytes are erased and programmed: as long as a sector of 16 KiB, 0.5 s at most.
         while flash.sr().read().bsy().bit_is_set() {}
         Independent::kick();
+        let failed = flash.sr().read().bits() & ERRORS != 0;
+        if failed {
+            // What the register says is what is in force.
+            // SAFETY: the register has what it had before.
+            unsafe {
+                flash
+                    .optcr()
+                    .modify(|r, w| w.bits(r.bits() | protection::OPEN))
+            };
+        }
         // SAFETY: the bit locks.
         flash
             .optcr()
             .modify(|r, w| unsafe { w.bits(r.bits() | OPTION_LOCK) });
         match protection::read().write {
-            WriteProtection::Protected => Ok(()),
+            WriteProtection::Protected if !failed => Ok(()),
             _ => Err(ProtectFault::Refused),
         }
     }

@@ -32,7 +32,8 @@ impl<F: NorFlash> Record<F> {
     }
 
     /// Erases as many pages as `record` needs, and writes it to the front. Power that goes meanwhile leaves a board without
-    /// a record, never with half of one: its checksum comes last.
+    /// a record, never with half of one: its checksum comes last. (On a flash that guards each word by a code, a word that was cut short
+    /// may end in a fault when an agent reads it: `provision` once more.)
     ///
     /// # Errors
     ///

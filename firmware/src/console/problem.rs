@@ -111,7 +111,9 @@ impl Problem {
             Self::Protected(how) => how,
             Self::NoProtection => "the board's README says what its chip has, \"In the field\"",
             Self::NothingToProtect => "`info` says what is wrong with it; `provision` writes one",
-            Self::ForGood => "if this record is the right one: `protect force`",
+            Self::ForGood => {
+                "if this record is the right one, and the power stays on: `protect force`"
+            }
             Self::Protect(ProtectFault::InUse) => {
                 "the chip's ranges protect something else; set them with a probe"
             }
@@ -185,7 +187,7 @@ impl fmt::Display for Problem {
                 f.write_str("this board cannot write-protect its record")
             }
             Self::NothingToProtect => f.write_str("there is no record to protect"),
-            Self::ForGood => f.write_str("only a probe takes this back"),
+            Self::ForGood => f.write_str("this console does not take it back"),
             Self::Protect(ProtectFault::InUse) => {
                 f.write_str("the chip has no write protection left")
             }

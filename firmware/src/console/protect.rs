@@ -52,8 +52,8 @@ impl<H: Board> Console<H> {
         agent::Opening::new(&record).map_err(|_| Problem::NothingToProtect)?;
         let (provisioning, pins) =
             Provisioning::read_pinned(&record).map_err(|_| Problem::NothingToProtect)?;
+        self.show_record(&provisioning, &pins);
         if !force {
-            self.show_record(&provisioning, &pins);
             return Err(Problem::ForGood);
         }
         self.say(format_args!("protecting; the board may restart for it\n"));

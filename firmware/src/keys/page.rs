@@ -8,8 +8,8 @@
 //!     64    2*8  mark, twice: written last, and of a whole secret only
 //! ```
 //!
-//! Power may go at any word. A secret counts as soon as its digest is right, and is used only once a mark is there. Without
-//! either nobody has used it: the page is erased, and another one made. With a mark and without the digest it was whole
+//! Power may go at any word. A secret is used only once a mark is there. Without one nobody has used it: the page is erased, and
+//! the same secret written once more, or another one where its digest is not right. With a mark and without the digest it was whole
 //! once, and is damaged: it is not replaced, since another secret is another microcontroller to every verifier.
 //!
 //! Nothing here closes the page. That is the board's, after the secret was read and before anybody can ask for anything.
@@ -69,27 +69,24 @@ pub fn key<F: NorFlash>(
     noise: &mut dyn FnMut(&mut [u8; 32]) -> usize,
 ) -> Result<DerivedKey, PageError> {
     let mut content = Content::read(flash, page)?;
-    if !content.is_whole() {
-        if content.is_marked() {
-            return Err(PageError::Damaged);
+    if !content.is_marked() {
+        // Nobody has used it. One that is whole is written once more: a word that was cut short may read right now and not later.
+        if !content.is_whole() {
+            content = Content::made_of(noise)?;
         }
-        Content::made_of(noise)?.write(flash, page)?;
+        content.write(flash, page)?;
         content = Content::read(flash, page)?;
         if !content.is_whole() {
             return Err(PageError::Flash);
-        }
-    }
-    if !content.is_marked() {
-        if !content.marks.contains(&ERASED) {
-            // Each was cut short. The same secret once more, which nobody has used.
-            content.write(flash, page)?;
-            content = Content::read(flash, page)?;
         }
         content.mark(flash, page)?;
         content = Content::read(flash, page)?;
         if !content.is_marked() {
             return Err(PageError::Flash);
         }
+    }
+    if !content.is_whole() {
+        return Err(PageError::Damaged);
     }
     Ok(DerivedKey::of(&content.secret))
 }

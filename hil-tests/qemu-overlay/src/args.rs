@@ -182,6 +182,13 @@ impl Args {
                 _ => return Err(ArgError::Unknown(key.to_owned())),
             }
         }
+        if args.setup.dead_pll != 0 && args.setup.chip == Chip::Nrf52840 {
+            return Err(ArgError::Value {
+                key: "pll".to_owned(),
+                value: "dead".to_owned(),
+                reason: "this chip has none".to_owned(),
+            });
+        }
         args.swtpm = swtpm.ok_or(ArgError::NoTpm)?;
         args.span = match (start, stop) {
             (Some(start), Some(stop)) => Some((start, stop)),
@@ -332,6 +339,8 @@ mod tests {
         assert!(refused("cs=PZ4").starts_with("cs=PZ4: "));
         assert!(refused("cs=PA16").starts_with("cs=PA16: "));
         assert!(refused("pll=lazy").starts_with("pll=lazy: "));
+        let none = Args::parse(["swtpm=/t/sock", "chip=nrf52840", "pll=dead"]);
+        assert!(none.is_err_and(|error| error.to_string() == "pll=dead: this chip has none"));
         assert!(refused("cs=P2.1").starts_with("cs=P2.1: "));
         assert!(refused("cs=P1.32").starts_with("cs=P1.32: "));
         assert!(refused("cs=GP30").starts_with("cs=GP30: "));

@@ -6,7 +6,8 @@
 //! Then sessions and objects of the attempt are left in the TPM, and a command half sent or half read, for the next boot to
 //! clean up. `tests/hil/board_reset.rs` sweeps through the transfers one by one. What must hold all the time:
 //!
-//! * after a fault is gone the node logs in again by itself, within eight attempts;
+//! * after a fault is gone the node logs in again within eight attempts, by itself or after what an operator has to do, which is
+//!   counted;
 //! * the TPM holds what a session needs and nothing else: counted in the TPM, past the driver that is under test;
 //! * nothing is written to the TPM's NV: its indices and persistent objects stay what they were;
 //! * a login costs as much at the end as it did at the beginning;

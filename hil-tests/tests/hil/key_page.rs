@@ -102,7 +102,7 @@ fn two_boots_of_one_flash_are_one_microcontroller_and_another_chips_flash_is_ano
 }
 
 #[test]
-fn the_page_is_closed_to_reads_and_writes_before_the_link_is_up_and_the_record_to_writes() {
+fn the_page_is_closed_to_reads_and_all_of_the_flash_to_writes_before_the_link_is_up() {
     with_board(OverlayOptions::default(), |live| {
         granted(&live);
         let exit = emulated::exit(live);
@@ -113,7 +113,10 @@ fn the_page_is_closed_to_reads_and_writes_before_the_link_is_up_and_the_record_t
             .collect();
         let page = (PAGE_AT, PAGE as u64, true, true);
         let record = (RECORD_AT, 0x4000, true, false);
-        assert_eq!(closed, [record, page]);
+        let image = [(0, 0x8_0000), (0x8_0000, PAGE_AT - 0x8_0000)];
+        let [first, second] = image.map(|(at, len)| (at, len, true, false));
+        let settings = (PAGE_AT + PAGE as u64, 0x4000, true, false);
+        assert_eq!(closed, [record, page, first, second, settings]);
         assert!(!exit.closed_late);
     });
 }

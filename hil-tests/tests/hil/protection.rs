@@ -90,7 +90,9 @@ fn a_record_that_a_technician_protects_stays_protected_and_settings_beside_it_ar
     );
     let said = seat.asks("protect");
     assert!(
-        said.ends_with("hint: if this record is the right one: `protect force`\n"),
+        said.ends_with(
+            "hint: if this record is the right one, and the power stays on: `protect force`\n"
+        ),
         "{said}"
     );
     assert!(seat.asks("info").ends_with(OPEN), "asked only");
@@ -164,6 +166,23 @@ fn a_chip_that_restarts_for_its_option_bytes_protects_the_records_pages_and_no_o
         words[first] = RECORD;
         assert_eq!(now, words);
     }
+}
+
+/// At level 2 the register takes the bit, and the option bytes do not.
+#[test]
+fn a_chip_whose_options_are_frozen_is_not_said_to_protect_its_record() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = folder.path().join("settings.bin");
+    let frozen = F405_DELIVERED & !0xFF00 | 0xCC00;
+    std::fs::write(settings.with_extension("bin.options"), frozen.to_le_bytes()).unwrap();
+    let record = nobodys_record().unwrap();
+    let mut seat = Seat::at("stm32f405", kept(&settings), Some(&record));
+    let open = OPEN.replace("level 0", "level 2");
+    assert!(seat.asks("info").ends_with(&open));
+    let said = seat.asks("protect force");
+    assert!(said.contains("error: "), "{said}");
+    assert!(seat.asks("info").ends_with(&open));
+    assert_eq!(options(&settings), [frozen]);
 }
 
 #[test]

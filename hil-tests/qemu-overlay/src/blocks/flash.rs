@@ -110,8 +110,10 @@ impl Flash {
         let [now] = self.options.words();
         // RDP.
         let frozen = now >> 8 & 0xFF == RDP_LEVEL_2;
-        if word & OPTSTRT != 0 && !frozen {
-            self.options.program([word & OPTIONS]);
+        match word & OPTSTRT != 0 {
+            true if frozen => self.fail(SR_WRPERR),
+            true => self.options.program([word & OPTIONS]),
+            false => {}
         }
     }
 
@@ -323,5 +325,6 @@ mod tests {
         set_options(&mut flash, DELIVERED & !0xFF00 | RDP_LEVEL_2 << 8);
         set_options(&mut flash, DELIVERED & !(1 << 27));
         assert!(!flash.is_protected(11));
+        assert_ne!(flash.read_register(SR, 4) & SR_WRPERR, 0);
     }
 }
