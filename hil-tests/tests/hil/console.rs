@@ -163,6 +163,32 @@ fn is_brought_up(name: &str, unique_id: &str) {
     assert!(seat.asks("info").contains("  cluster       bar\n"));
 }
 
+/// The flash is a chip beside the microcontroller, and the image runs from it.
+#[test]
+fn a_board_that_runs_from_the_flash_that_it_changes_takes_its_record_all_the_same() {
+    let overlay = OverlayOptions {
+        writable_record: true,
+        ..OverlayOptions::default()
+    };
+    let mut seat = Seat::at("rp2350", overlay, None);
+    let info = seat.asks("info");
+    assert!(info.contains("record          none: no "), "{info}");
+    let record = nobodys_record().unwrap();
+    let said = paste(&mut seat, "provision", &hex::encode(&record));
+    let written = format!("written, {} bytes\n", record.len());
+    assert!(said.contains(&written), "{said}");
+    assert!(seat.asks("settings label slot 7").contains("slot 7"));
+    // It cannot reset its TPM: its watchdog restarts it.
+    seat.desk.types(b"reset\r").unwrap();
+    let greeting = seat.desk.until_prompt(LIMIT).unwrap();
+    assert!(greeting.contains("bring-up console"), "{greeting}");
+    let info = seat.asks("info");
+    assert!(
+        info.contains("label           slot 7\n") && info.contains("  cluster       lab\n"),
+        "{info}"
+    );
+}
+
 /// CRC-32/ISO-HDLC, bit by bit: a second one beside the record's own.
 fn crc32(bytes: &[u8]) -> u32 {
     let mut crc = u32::MAX;

@@ -206,6 +206,10 @@ mod tests {
         assert!(xip.refused());
         erase(&mut xip, OFFSET, 0x1000);
         assert!(xip.refused());
+        // Its pads were not connected.
+        call(&mut xip, &[EXIT]);
+        program(&mut xip, OFFSET, 64, 0);
+        assert!(xip.refused());
         call(&mut xip, &[CONNECT, EXIT]);
         program(&mut xip, OFFSET + 0x1100, 64, 0xFFFF_0000);
         program(&mut xip, OFFSET + 0x1100, 64, 0x0F0F_0F0F);
