@@ -9,13 +9,13 @@
 use core::ops::Range;
 use core::ptr::{slice_from_raw_parts, with_exposed_provenance, with_exposed_provenance_mut};
 
+use assay_board_support::flash_error::FlashError;
 use assay_board_support::settings::region;
 #[cfg(feature = "console")]
 use assay_board_support::{desk::InFlash, provisioning, record::Record};
 use assay_firmware::settings::{Settings, SettingsError};
 use embedded_storage::nor_flash::{
-    ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash, check_erase, check_read,
-    check_write,
+    ErrorType, NorFlash, ReadNorFlash, check_erase, check_read, check_write,
 };
 use nrf_pac::NVMC;
 use nrf_pac::nvmc::vals::Wen;
@@ -54,37 +54,6 @@ pub(crate) fn kept() -> InFlash<Pages> {
 pub(crate) fn key_page() -> (Pages, u32) {
     let place = key_place();
     (Pages(place.clone()), place.start)
-}
-
-/// What the controller did not do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum FlashError {
-    /// Not whole pages, or not whole words.
-    NotAligned,
-    /// Not pages that are its to write.
-    OutOfBounds,
-    /// What is there afterwards is not what was written: worn out, or written before.
-    Refused,
-}
-
-impl NorFlashError for FlashError {
-    fn kind(&self) -> NorFlashErrorKind {
-        match self {
-            Self::NotAligned => NorFlashErrorKind::NotAligned,
-            Self::OutOfBounds => NorFlashErrorKind::OutOfBounds,
-            Self::Refused => NorFlashErrorKind::Other,
-        }
-    }
-}
-
-impl From<NorFlashErrorKind> for FlashError {
-    fn from(kind: NorFlashErrorKind) -> Self {
-        match kind {
-            NorFlashErrorKind::NotAligned => Self::NotAligned,
-            NorFlashErrorKind::OutOfBounds => Self::OutOfBounds,
-            _ => Self::Refused,
-        }
-    }
 }
 
 /// The flash up to the end of these bytes, of which they are to be written; the controller takes changes while one is made,

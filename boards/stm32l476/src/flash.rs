@@ -14,14 +14,14 @@ use core::sync::atomic::{AtomicBool, Ordering, compiler_fence};
 
 use assay_board_support::cortex_m::fault;
 use assay_board_support::cortex_m::systick::Watchdog;
+use assay_board_support::flash_error::FlashError;
 use assay_board_support::settings::region;
 #[cfg(feature = "console")]
 use assay_board_support::{desk::InFlash, provisioning, record::Record};
 use assay_firmware::settings::{Settings, SettingsError};
 use cortex_m_rt::exception;
 use embedded_storage::nor_flash::{
-    ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash, check_erase, check_read,
-    check_write,
+    ErrorType, NorFlash, ReadNorFlash, check_erase, check_read, check_write,
 };
 
 use crate::pac::FLASH;
@@ -71,37 +71,6 @@ unsafe fn NonMaskableInt() {
         fault::unexpected_interrupt(NON_MASKABLE)
     }
     flash.eccr().modify(|_, w| w.eccd().set_bit());
-}
-
-/// What the controller did not do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum FlashError {
-    /// Not whole pages, or not whole double words.
-    NotAligned,
-    /// Not the pages that this is for.
-    OutOfBounds,
-    /// Write-protected, worn out, or written twice.
-    Refused,
-}
-
-impl NorFlashError for FlashError {
-    fn kind(&self) -> NorFlashErrorKind {
-        match self {
-            Self::NotAligned => NorFlashErrorKind::NotAligned,
-            Self::OutOfBounds => NorFlashErrorKind::OutOfBounds,
-            Self::Refused => NorFlashErrorKind::Other,
-        }
-    }
-}
-
-impl From<NorFlashErrorKind> for FlashError {
-    fn from(kind: NorFlashErrorKind) -> Self {
-        match kind {
-            NorFlashErrorKind::NotAligned => Self::NotAligned,
-            NorFlashErrorKind::OutOfBounds => Self::OutOfBounds,
-            _ => Self::Refused,
-        }
-    }
 }
 
 /// The flash up to the end of `ours`, of which those pages may be changed; unlocked while they are, and only then.

@@ -9,6 +9,7 @@
 //! | [`provisioning`] | every board | the memory region with the node's record, from linker symbols |
 //! | `record` | boards with a bring-up image (feature `console`) | the record, written |
 //! | [`settings`] | boards that keep settings | the memory region with them, from linker symbols |
+//! | [`flash_error`] | boards that write their flash | what it did not do |
 //! | [`paged_flash`] | boards with a flash chip on quad SPI | settings in a flash that is written by pages, and read back |
 //! | [`boots`] | boards that keep settings | the count of boots, into secrets and measurements |
 //! | [`noise`] | boards with a random number generator | its words, and the check that it does not repeat itself |
@@ -32,6 +33,7 @@ pub mod byte_spi;
 pub mod cortex_m;
 #[cfg(feature = "console")]
 pub mod desk;
+pub mod flash_error;
 pub mod image;
 pub mod last_words;
 pub mod line;

@@ -7,9 +7,10 @@
 use core::ops::Range;
 
 use embedded_storage::nor_flash::{
-    ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash, check_erase, check_read,
-    check_write,
+    ErrorType, NorFlash, ReadNorFlash, check_erase, check_read, check_write,
 };
+
+use crate::flash_error::FlashError;
 
 /// Bytes of a page: what one command writes, on nearly every such chip.
 pub const PAGE: usize = 256;
@@ -28,37 +29,6 @@ pub trait Chip {
     fn read(&self, offset: u32, bytes: &mut [u8]);
 }
 
-/// What the flash did not do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PagedFlashError {
-    /// Not whole sectors, or not whole words.
-    NotAligned,
-    /// Not the settings' sectors.
-    OutOfBounds,
-    /// What was written or erased is not there: write-protected, or worn out.
-    Refused,
-}
-
-impl NorFlashError for PagedFlashError {
-    fn kind(&self) -> NorFlashErrorKind {
-        match self {
-            Self::NotAligned => NorFlashErrorKind::NotAligned,
-            Self::OutOfBounds => NorFlashErrorKind::OutOfBounds,
-            Self::Refused => NorFlashErrorKind::Other,
-        }
-    }
-}
-
-impl From<NorFlashErrorKind> for PagedFlashError {
-    fn from(kind: NorFlashErrorKind) -> Self {
-        match kind {
-            NorFlashErrorKind::NotAligned => Self::NotAligned,
-            NorFlashErrorKind::OutOfBounds => Self::OutOfBounds,
-            _ => Self::Refused,
-        }
-    }
-}
-
 /// The part of a chip that may be changed, and what lies before it, which may be read.
 #[derive(Debug)]
 pub struct PagedFlash<C> {
@@ -72,22 +42,22 @@ impl<C: Chip> PagedFlash<C> {
         Self { chip, ours }
     }
 
-    fn check_ours(&self, from: u32) -> Result<(), PagedFlashError> {
+    fn check_ours(&self, from: u32) -> Result<(), FlashError> {
         if from < self.ours.start {
-            return Err(PagedFlashError::OutOfBounds);
+            return Err(FlashError::OutOfBounds);
         }
         Ok(())
     }
 
     /// Whether `expected` is what is in the flash from `offset` on.
-    fn holds(&self, offset: u32, expected: &[u8]) -> Result<(), PagedFlashError> {
+    fn holds(&self, offset: u32, expected: &[u8]) -> Result<(), FlashError> {
         let mut there = [0; PAGE];
         let mut offset = offset;
         for part in expected.chunks(PAGE) {
             let there = there.get_mut(..part.len()).unwrap_or_default();
             self.chip.read(offset, there);
             if there != part {
-                return Err(PagedFlashError::Refused);
+                return Err(FlashError::Refused);
             }
             offset = offset.saturating_add(part.len() as u32);
         }
@@ -96,13 +66,13 @@ impl<C: Chip> PagedFlash<C> {
 }
 
 impl<C> ErrorType for PagedFlash<C> {
-    type Error = PagedFlashError;
+    type Error = FlashError;
 }
 
 impl<C: Chip> ReadNorFlash for PagedFlash<C> {
     const READ_SIZE: usize = 1;
 
-    fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), PagedFlashError> {
+    fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), FlashError> {
         check_read(self, offset, bytes.len())?;
         self.chip.read(offset, bytes);
         Ok(())
@@ -119,7 +89,7 @@ impl<C: Chip> NorFlash for PagedFlash<C> {
     const WRITE_SIZE: usize = 4;
     const ERASE_SIZE: usize = SECTOR;
 
-    fn erase(&mut self, from: u32, to: u32) -> Result<(), PagedFlashError> {
+    fn erase(&mut self, from: u32, to: u32) -> Result<(), FlashError> {
         check_erase(self, from, to)?;
         self.check_ours(from)?;
         for sector in (from..to).step_by(SECTOR) {
@@ -131,7 +101,7 @@ impl<C: Chip> NorFlash for PagedFlash<C> {
         Ok(())
     }
 
-    fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), PagedFlashError> {
+    fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), FlashError> {
         check_write(self, offset, bytes.len())?;
         self.check_ours(offset)?;
         let mut rest = bytes;
@@ -234,14 +204,14 @@ mod tests {
         let mut nor = Nor::new();
         let before = nor.bytes.clone();
         let mut flash = PagedFlash::new(&mut nor, OURS);
-        let outside = Err(PagedFlashError::OutOfBounds);
+        let outside = Err(FlashError::OutOfBounds);
         assert_eq!(flash.erase(0, OURS.end), outside);
         assert_eq!(flash.erase(OURS.start, OURS.end + SECTOR as u32), outside);
         assert_eq!(flash.write(OURS.start - 4, &[0; 8]), outside);
         assert_eq!(flash.write(OURS.end - 4, &[0; 8]), outside);
         assert_eq!(
             flash.write(OURS.start + 2, &[0; 4]),
-            Err(PagedFlashError::NotAligned)
+            Err(FlashError::NotAligned)
         );
         assert_eq!(flash.read(OURS.end - 4, &mut [0; 8]), outside);
         assert_eq!(nor.bytes, before);
@@ -252,20 +222,17 @@ mod tests {
         let mut nor = Nor::new();
         nor.is_protected = true;
         let mut flash = PagedFlash::new(&mut nor, OURS);
-        assert_eq!(
-            flash.erase(OURS.start, OURS.end),
-            Err(PagedFlashError::Refused)
-        );
+        assert_eq!(flash.erase(OURS.start, OURS.end), Err(FlashError::Refused));
         assert_eq!(
             flash.write(OURS.start, &[0x5A; 4]),
-            Err(PagedFlashError::Refused)
+            Err(FlashError::Refused)
         );
         // Bits that are 0 stay so without an erasure.
         nor.is_protected = false;
         let mut flash = PagedFlash::new(&mut nor, OURS);
         assert_eq!(
             flash.write(OURS.start, &[0xFF; 4]),
-            Err(PagedFlashError::Refused)
+            Err(FlashError::Refused)
         );
     }
 
