@@ -8,7 +8,8 @@ use std::time::Duration;
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::{Body, Bytes, Frame, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::http::request::Parts;
+use hyper::{Method, Response, StatusCode};
 use tokio::sync::mpsc;
 
 use super::status::{Code, Status};
@@ -105,21 +106,21 @@ pub(super) fn refusal(status: &Status) -> Response<Answers> {
 }
 
 /// Checks that a request is one of gRPC; the answer when it is none.
-pub(super) fn check(request: &Request<Incoming>) -> Result<(), Box<Response<Answers>>> {
-    let content = request.headers().get(CONTENT_TYPE);
+pub(super) fn check(request: &Parts) -> Result<(), Box<Response<Answers>>> {
+    let content = request.headers.get(CONTENT_TYPE);
     let content = content.map_or(&b""[..], HeaderValue::as_bytes);
     let plain = |status| {
         let mut response = Response::new(Answers { coming: None });
         *response.status_mut() = status;
         Box::new(response)
     };
-    if request.method() != Method::POST {
+    if request.method != Method::POST {
         return Err(plain(StatusCode::METHOD_NOT_ALLOWED));
     }
     if content != b"application/grpc" && content != b"application/grpc+proto" {
         return Err(plain(StatusCode::UNSUPPORTED_MEDIA_TYPE));
     }
-    let mut security = request.headers().get_all(SECURITY).iter();
+    let mut security = request.headers.get_all(SECURITY).iter();
     match (security.next(), security.next()) {
         (Some(value), None) if value == "true" => Ok(()),
         _ => {
@@ -133,7 +134,7 @@ pub(super) fn check(request: &Request<Incoming>) -> Result<(), Box<Response<Answ
 }
 
 /// The one message of a request.
-pub(super) async fn message(body: Incoming) -> Result<Vec<u8>, Status> {
+pub(super) async fn message(body: &mut Incoming) -> Result<Vec<u8>, Status> {
     let wrong = |what: &str| Status::new(Code::InvalidArgument, what);
     let whole = Limited::new(body, MAX_REQUEST).collect();
     let whole = tokio::time::timeout(PATIENCE, whole).await;
@@ -141,6 +142,13 @@ pub(super) async fn message(body: Incoming) -> Result<Vec<u8>, Status> {
     let whole = whole.map_err(|_| Status::new(Code::ResourceExhausted, "a message too long"))?;
     let whole = whole.to_bytes();
     unframed(&whole).map(<[u8]>::to_vec).map_err(wrong)
+}
+
+/// Reads what is left of a request that is refused. An answer before a request's end resets its stream (RFC 9113,
+/// section 8.1), and a client that is sending still loses the answer with it. One that never ends is answered all the same.
+pub(super) async fn read_away(body: Incoming) {
+    let rest = Limited::new(body, MAX_REQUEST).collect();
+    let _ = tokio::time::timeout(PATIENCE, rest).await;
 }
 
 fn unframed(whole: &[u8]) -> Result<&[u8], &'static str> {

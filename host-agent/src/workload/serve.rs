@@ -186,18 +186,21 @@ async fn connected(stream: UnixStream, api: Arc<Api>) {
 }
 
 async fn call(api: Arc<Api>, peer: Arc<Peer>, request: Request<Incoming>) -> Response<Answers> {
-    if let Err(refusal) = grpc::check(&request) {
-        return *refusal;
-    }
-    let name = request
-        .uri()
-        .path()
-        .strip_prefix(SERVICE)
-        .unwrap_or_default()
-        .to_owned();
-    match answer(api, peer, &name, request.into_body()).await {
+    let (head, mut body) = request.into_parts();
+    let answered = match grpc::check(&head) {
+        Ok(()) => {
+            let name = head.uri.path().strip_prefix(SERVICE).unwrap_or_default();
+            let answered = answer(api, peer, name, &mut body).await;
+            answered.map_err(|status| grpc::refusal(&status))
+        }
+        Err(refusal) => Err(*refusal),
+    };
+    match answered {
         Ok(answers) => grpc::response(answers),
-        Err(status) => grpc::refusal(&status),
+        Err(refusal) => {
+            grpc::read_away(body).await;
+            refusal
+        }
     }
 }
 
@@ -205,7 +208,7 @@ async fn answer(
     api: Arc<Api>,
     peer: Arc<Peer>,
     name: &str,
-    body: Incoming,
+    body: &mut Incoming,
 ) -> Result<Answers, Status> {
     let stream = match name {
         "FetchX509SVID" => Some(Stream::X509Svid),
