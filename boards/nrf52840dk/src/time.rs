@@ -88,9 +88,12 @@ impl Clock for Micros {
             Interrupt::TIMER0,
             || {
                 withdraw();
-                let end = counter().wrapping_add(LONGEST_SLEEP_US);
-                TIMER0.cc(WAKE).write_value(end);
+                let from = counter();
+                TIMER0
+                    .cc(WAKE)
+                    .write_value(from.wrapping_add(LONGEST_SLEEP_US));
                 TIMER0.intenset().write(|w| w.set_compare(WAKE, true));
+                counter().wrapping_sub(from) < LONGEST_SLEEP_US
             },
             || {
                 // A byte of the link may have ended the sleep first: the compare is still to come then, and nobody awaits it.

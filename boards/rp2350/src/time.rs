@@ -56,13 +56,12 @@ impl Clock for Micros {
     fn sleep(self) {
         arch::sleep(
             || {
-                let end = timer()
-                    .timerawl()
-                    .read()
-                    .bits()
-                    .wrapping_add(LONGEST_SLEEP_US);
+                let low = || timer().timerawl().read().bits();
+                let from = low();
+                let end = from.wrapping_add(LONGEST_SLEEP_US);
                 // SAFETY: the alarm takes any time; it fires when the low word equals it.
                 timer().alarm0().write(|w| unsafe { w.bits(end) });
+                low().wrapping_sub(from) < LONGEST_SLEEP_US
             },
             || {
                 // SAFETY: writing an alarm's bit disarms it, or clears its interrupt.

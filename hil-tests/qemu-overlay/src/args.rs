@@ -18,6 +18,7 @@
 //! | `uid` | 24 hex digits, the chip's unique id | `415353415900000000000001` |
 //! | `settings` | file in which the part of the flash that the board writes outlives the run, and beside it, with `.options` behind the name, the option bytes | none |
 //! | `record` | `on`, `off`: the part of the flash with the provisioning record is blank and can be written | `off` |
+//! | `late` | `on`, `off`: each 16th alarm of the timer is set 2 ms late, on an nRF52840 or RP2350 | `off` |
 //! | `acl` | `on`, `off`: the access control lists of an nRF52840 take what is written to them | `on` |
 //! | `torn` | address of a double word of the STM32L476's settings that a loss of power cut short | none |
 //! | `pll` | `dead`, `dead:STARTS`: the PLL never locks, or not at so many starts | locks at once |
@@ -118,6 +119,7 @@ impl Args {
                 torn: None,
                 dead_pll: 0,
                 acl: true,
+                late: false,
             },
             count: false,
             span: None,
@@ -170,6 +172,7 @@ impl Args {
                 "torn" => args.setup.torn = Some(number(value).map_err(bad)?),
                 "pll" => args.setup.dead_pll = dead(value).map_err(bad)?,
                 "acl" => args.setup.acl = switch(value).map_err(bad)?,
+                "late" => args.setup.late = switch(value).map_err(bad)?,
                 "count" => args.count = switch(value).map_err(bad)?,
                 "start" => start = Some(number(value).map_err(bad)?),
                 "stop" => stop = Some(number(value).map_err(bad)?),
@@ -181,6 +184,13 @@ impl Args {
                 }
                 _ => return Err(ArgError::Unknown(key.to_owned())),
             }
+        }
+        if args.setup.late && matches!(args.setup.chip, Chip::Stm32f405 | Chip::Stm32l476) {
+            return Err(ArgError::Value {
+                key: "late".to_owned(),
+                value: "on".to_owned(),
+                reason: "the timer of this chip is the processor's".to_owned(),
+            });
         }
         if args.setup.dead_pll != 0 && args.setup.chip == Chip::Nrf52840 {
             return Err(ArgError::Value {
@@ -341,6 +351,10 @@ mod tests {
         assert!(refused("pll=lazy").starts_with("pll=lazy: "));
         let none = Args::parse(["swtpm=/t/sock", "chip=nrf52840", "pll=dead"]);
         assert!(none.is_err_and(|error| error.to_string() == "pll=dead: this chip has none"));
+        let late =
+            |chip| Args::parse(["swtpm=/t/sock", chip, "late=on"]).map(|args| args.setup.late);
+        assert!(late("chip=stm32l476").is_err());
+        assert!(late("chip=rp2350").unwrap() && late("chip=nrf52840").unwrap());
         assert!(refused("cs=P2.1").starts_with("cs=P2.1: "));
         assert!(refused("cs=P1.32").starts_with("cs=P1.32: "));
         assert!(refused("cs=GP30").starts_with("cs=GP30: "));

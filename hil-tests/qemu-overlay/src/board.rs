@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use assay_spi_tpm::SpiTpm;
 
 use crate::args::Pin;
+use crate::blocks::late::Late;
 use crate::blocks::nrf::nvmc::Closed;
 use crate::blocks::{
     Clocks, Flash, FlashControl, FlashInfo, Iwdg, Kicks, Link, MachineUart, Noise, Port, Rcc,
@@ -45,6 +46,8 @@ pub struct Setup {
     pub dead_pll: u32,
     /// Whether access control lists take what is written to them, on a chip that has such.
     pub acl: bool,
+    /// Whether some alarms of the timer are set late: something holds up the processor between reading the time and that.
+    pub late: bool,
 }
 
 /// The board.
@@ -153,9 +156,11 @@ impl Board {
             machine,
             uart,
             noise,
-            timer: match chip {
-                Chip::Rp2350 => Box::new(rp::Timer::default()),
-                _ => Box::new(nrf::Timer::default()),
+            timer: match (chip, setup.late) {
+                (Chip::Rp2350, false) => Box::new(rp::Timer::default()),
+                (Chip::Rp2350, true) => Box::new(Late::new(rp::Timer::default(), rp::ALARM)),
+                (_, false) => Box::new(nrf::Timer::default()),
+                (_, true) => Box::new(Late::new(nrf::Timer::default(), nrf::COMPARE)),
             },
             flash_info: chip
                 .factory()

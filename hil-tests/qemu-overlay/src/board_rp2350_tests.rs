@@ -42,6 +42,7 @@ fn powered(wire: &Wire) -> Board {
         record: false,
         torn: None,
         dead_pll: 0,
+        late: false,
         acl: true,
     };
     Board::new(tpm, Box::new(wire.clone()), &setup)

@@ -31,6 +31,7 @@ fn setup(chip: Chip) -> Setup {
         record: false,
         torn: None,
         dead_pll: 0,
+        late: false,
         acl: true,
     }
 }

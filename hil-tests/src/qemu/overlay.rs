@@ -38,6 +38,8 @@ pub struct OverlayOptions {
     pub torn: Option<u64>,
     /// At how many starts the PLL does not lock; at all of them is `u32::MAX`.
     pub dead_pll: u32,
+    /// Each 16th alarm of the timer is set 2 ms late, on a chip that has such: something holds up the processor.
+    pub late_alarms: bool,
     /// The access control lists of the flash take nothing, on a chip that has such.
     pub without_access_control: bool,
     /// The sector with the provisioning record can be written too. It is blank then, whatever is loaded there.
@@ -106,6 +108,9 @@ impl OverlayOptions {
         pairs.extend(self.torn.map(|at| ("torn", format!("{at:#x}"))));
         if self.without_access_control {
             pairs.push(("acl", "off".to_owned()));
+        }
+        if self.late_alarms {
+            pairs.push(("late", "on".to_owned()));
         }
         match self.dead_pll {
             0 => {}

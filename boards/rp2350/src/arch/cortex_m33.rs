@@ -32,8 +32,9 @@ pub(crate) fn unmask(interrupt: Interrupt) {
     unsafe { NVIC::unmask(interrupt) };
 }
 
-/// Sleeps until an interrupt is pending, at most until the one that `before` arms and `after` withdraws.
-pub(crate) fn sleep(before: impl FnOnce(), after: impl FnOnce()) {
+/// Sleeps until an interrupt is pending, at most until the one that `before` arms and `after` withdraws; not at all where
+/// `before` says that its time is over.
+pub(crate) fn sleep(before: impl FnOnce() -> bool, after: impl FnOnce()) {
     sleep::until_pending(Interrupt::TIMER0_IRQ_0, before, after);
 }
 

@@ -226,12 +226,14 @@ pub(crate) fn unmask(interrupt: Interrupt) {
 }
 
 /// Runs `before`, sleeps until an interrupt is pending, and runs `after`, all with interrupts masked: one that comes
-/// between `before` and the sleep ends the sleep instead of being slept through. Handlers run when this returns.
-pub(crate) fn sleep(before: impl FnOnce(), after: impl FnOnce()) {
+/// between `before` and the sleep ends the sleep instead of being slept through. Handlers run when this returns. There is no
+/// sleep where `before` says that its time is over.
+pub(crate) fn sleep(before: impl FnOnce() -> bool, after: impl FnOnce()) {
     mask();
-    before();
-    // SAFETY: a sleep. The core wakes for what is pending and enabled in `mie`, masked or not.
-    unsafe { asm!("fence", "wfi") };
+    if before() {
+        // SAFETY: a sleep. The core wakes for what is pending and enabled in `mie`, masked or not.
+        unsafe { asm!("fence", "wfi") };
+    }
     after();
     // SAFETY: called with interrupts unmasked, never from a handler.
     unsafe { asm!("csrs mstatus, {}", in(reg) INTERRUPTS) };

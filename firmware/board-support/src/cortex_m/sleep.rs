@@ -6,13 +6,20 @@ use cortex_m::peripheral::NVIC;
 /// Runs `before`, sleeps until an interrupt is pending, and runs `after`, all with interrupts masked: one that comes
 /// between `before` and the sleep ends the sleep instead of being slept through. Handlers run when this returns.
 ///
-/// `before` arms `wake`, an interrupt that is unmasked in the NVIC; `after` withdraws it at its source.
-pub fn until_pending(wake: impl InterruptNumber, before: impl FnOnce(), after: impl FnOnce()) {
+/// `before` arms `wake`, an interrupt that is unmasked in the NVIC, and says whether it is still to come: an alarm whose time
+/// was over when it was set is raised after a whole round of its timer, and nobody sleeps for that. `after` withdraws it at its
+/// source.
+pub fn until_pending(
+    wake: impl InterruptNumber,
+    before: impl FnOnce() -> bool,
+    after: impl FnOnce(),
+) {
     cortex_m::interrupt::free(|_| {
-        before();
-        // Whatever was armed has reached its peripheral before the sleep begins.
-        cortex_m::asm::dsb();
-        cortex_m::asm::wfi();
+        if before() {
+            // Whatever was armed has reached its peripheral before the sleep begins.
+            cortex_m::asm::dsb();
+            cortex_m::asm::wfi();
+        }
         after();
         // The source is off again; what it left pending here would run a handler that nobody needs.
         NVIC::unpend(wake);

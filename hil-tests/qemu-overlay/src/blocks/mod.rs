@@ -9,6 +9,7 @@ pub mod flash_info;
 pub mod gpio;
 pub mod iwdg;
 pub mod l4;
+pub mod late;
 pub mod nrf;
 pub mod options;
 pub mod rcc;

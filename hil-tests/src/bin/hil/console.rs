@@ -9,6 +9,7 @@ use assay_hil_tests::board::{self, Profile, TpmSource};
 use assay_hil_tests::manufacture::{Recipe, cache};
 use assay_hil_tests::qemu::OverlayOptions;
 use assay_hil_tests::scenario::desk::Desk;
+use clap::ArgGroup;
 use tempfile::TempDir;
 
 use crate::terminal;
@@ -19,12 +20,12 @@ const LIFE: Duration = Duration::from_secs(8 * 60 * 60);
 const LIMIT: Duration = Duration::from_secs(60);
 
 #[derive(clap::Args)]
+#[command(group(ArgGroup::new("place").required(true).args(["board", "port"])))]
 pub(crate) struct OpenConsole {
     /// Folder name below boards/: the board in QEMU, with a software TPM
-    #[arg(required_unless_present = "port")]
     board: Option<String>,
     /// A real board's link instead
-    #[arg(long, value_name = "TTY", conflicts_with_all = ["board", "record", "faults"])]
+    #[arg(long, value_name = "TTY", conflicts_with_all = ["record", "faults"])]
     port: Option<String>,
     /// Bits per second of the link
     #[arg(long, default_value_t = 921_600, requires = "port")]

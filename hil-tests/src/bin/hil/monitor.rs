@@ -15,28 +15,24 @@ use assay_hil_tests::manufacture::{Recipe, cache};
 use assay_hil_tests::qemu::{Launch, monitor};
 use assay_hil_tests::scenario::desk::nobodys_record;
 use assay_spi_tpm::swtpm::Mode;
+use clap::ArgGroup;
 
 /// How long an emulated board may run.
 const LIFE: Duration = Duration::from_secs(8 * 60 * 60);
 
 #[derive(clap::Args)]
+#[command(group(ArgGroup::new("place").required(true).args(["board", "port", "tcp"])))]
 pub(crate) struct Monitor {
     /// Folder name below boards/: the board in QEMU, with a software TPM and no verifier
-    #[arg(required_unless_present_any = ["port", "tcp"])]
     board: Option<String>,
     /// A real board's log on a serial port
-    #[arg(long, value_name = "TTY", conflicts_with_all = ["board", "tcp"], requires = "elf")]
+    #[arg(long, value_name = "TTY", requires = "elf")]
     port: Option<String>,
     /// Bits per second of the serial port
     #[arg(long, requires = "port")]
     baud: Option<u32>,
     /// A TCP server, such as a serial port's in another place
-    #[arg(
-        long,
-        value_name = "HOST:PORT",
-        conflicts_with = "board",
-        requires = "elf"
-    )]
+    #[arg(long, value_name = "HOST:PORT", requires = "elf")]
     tcp: Option<String>,
     /// The image that runs there, built with the feature `defmt`
     #[arg(long, value_name = "FILE", conflicts_with = "board")]

@@ -16,7 +16,7 @@ pub use gpio::Gpio;
 pub use nvmc::Nvmc;
 pub use rng::Rng;
 pub use spi::Spi;
-pub use timer::Timer;
+pub use timer::{CC as COMPARE, Timer};
 pub use uart::Uart;
 pub use watchdog::Wdt;
 

@@ -14,7 +14,8 @@ const INTENSET: u32 = 0x304;
 const INTENCLR: u32 = 0x308;
 const BITMODE: u32 = 0x508;
 const PRESCALER: u32 = 0x510;
-const CC: u32 = 0x540;
+/// The first compare register.
+pub const CC: u32 = 0x540;
 
 /// Compare registers of TIMER0.
 const CHANNELS: usize = 4;

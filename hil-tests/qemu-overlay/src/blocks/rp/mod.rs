@@ -17,7 +17,7 @@ pub mod xip;
 pub use pins::Pins;
 pub use spi::Spi;
 pub use system::System;
-pub use timer::Timer;
+pub use timer::{ALARM, Timer};
 pub use trng::Trng;
 pub use uart::Uart;
 pub use watchdog::Dog;

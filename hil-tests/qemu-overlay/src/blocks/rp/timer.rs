@@ -8,7 +8,8 @@ const TIMEHW: u32 = 0x00;
 const TIMELW: u32 = 0x04;
 const TIMEHR: u32 = 0x08;
 const TIMELR: u32 = 0x0C;
-const ALARM: u32 = 0x10;
+/// The first alarm.
+pub const ALARM: u32 = 0x10;
 const ARMED: u32 = 0x20;
 const TIMERAWH: u32 = 0x24;
 const TIMERAWL: u32 = 0x28;
