@@ -68,6 +68,8 @@ impl Clock for Micros {
                 timer().armed().write(|w| unsafe { w.bits(ALARM.into()) });
                 // SAFETY: as above.
                 timer().intr().write(|w| unsafe { w.bits(ALARM.into()) });
+                // The line is low when this has come back over the bus; until then it would be pending anew.
+                timer().intr().read();
             },
         );
     }

@@ -190,6 +190,12 @@ impl Board {
         &mut self.tpm
     }
 
+    /// How many alarms of the timer came late.
+    #[must_use]
+    pub fn late_alarms(&self) -> u32 {
+        self.timer.late()
+    }
+
     /// Words that the board has had from its random number generator.
     #[must_use]
     pub fn noise_words(&self) -> u64 {

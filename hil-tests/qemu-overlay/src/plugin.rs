@@ -353,10 +353,11 @@ extern "C" fn on_exit(_id: PluginId, _userdata: *mut c_void) {
             )
         });
         report(&format!(
-            "{{\"event\":\"exit\",\"noise_words\":{},\"watchdog\":{watchdog},\"closed\":[{}],\"closed_late\":{},{},{}}}",
+            "{{\"event\":\"exit\",\"noise_words\":{},\"watchdog\":{watchdog},\"closed\":[{}],\"closed_late\":{},\"late_alarms\":{},{},{}}}",
             board.noise_words(),
             closed.join(","),
             board.closed_late(),
+            board.late_alarms(),
             totals.to_json_members(),
             counters::to_json_members()
         ));

@@ -250,6 +250,7 @@ fn exit_event(totals: &Totals) -> ExitEvent {
         watchdog: None,
         closed: Vec::new(),
         closed_late: false,
+        late_alarms: 0,
     }
 }
 

@@ -119,6 +119,9 @@ pub struct ExitEvent {
     /// Something of it was closed when the link was up already.
     #[serde(default)]
     pub closed_late: bool,
+    /// Alarms of its timer that were set late, as it was told to.
+    #[serde(default)]
+    pub late_alarms: u32,
 }
 
 /// A part of the flash that is closed until the next reset.

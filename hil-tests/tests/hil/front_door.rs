@@ -1,20 +1,24 @@
 //! `./x`: what it asks the machine for before it runs a command, and what it is called in usage lines.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use assay_hil_tests::board::workspace_root;
+use tempfile::TempDir;
 
 fn script(path: &Path, body: &str) {
     fs::write(path, format!("#!/bin/sh\n{body}\n")).unwrap();
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// Runs a copy of `./x` on a machine that has everything, with this script as cargo; what came of it, and the packages that it
-/// asked for.
-fn open(arguments: &[&str], cargo: &str) -> (Output, String) {
+/// A copy of `./x` on a machine that has everything, with this script as cargo; its folder, where `asked` has the packages that
+/// it asks for.
+fn door(arguments: &[&str], cargo: &str) -> (Command, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path();
     let (bin, debug) = (place.join("bin"), place.join("target/debug"));
@@ -41,12 +45,19 @@ fn open(arguments: &[&str], cargo: &str) -> (Output, String) {
         &format!("echo \"$4\" >>{}; echo ok installed", asked.display()),
     );
     script(&debug.join("hil"), "echo \"$HIL_CALLED: $*\"");
-    let output = Command::new(place.join("x"))
+    let mut command = Command::new(place.join("x"));
+    command
         .args(arguments)
-        .env("PATH", format!("{}:/usr/bin:/bin", bin.display()))
-        .output()
-        .unwrap();
-    (output, fs::read_to_string(asked).unwrap())
+        .env("PATH", format!("{}:/usr/bin:/bin", bin.display()));
+    (command, folder)
+}
+
+/// What came of it, and the packages that it asked for.
+fn open(arguments: &[&str], cargo: &str) -> (Output, String) {
+    let (mut command, folder) = door(arguments, cargo);
+    let output = command.output().unwrap();
+    let asked = fs::read_to_string(folder.path().join("asked"));
+    (output, asked.unwrap())
 }
 
 /// What it ran in the end, and the packages that it asked for.
@@ -64,7 +75,10 @@ fn without_a_terminal_a_build_is_one_line_and_what_goes_wrong() {
     let (output, _) = open(&["soak", "1"], &fine);
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{said}");
-    assert_eq!(said, "==> compiling what has changed\nwarning: odd\n");
+    assert_eq!(
+        said,
+        "\u{1b}[1m==> compiling what has changed\u{1b}[0m\nwarning: odd\n"
+    );
     assert_eq!(output.stdout, b"./x: soak 1\n");
 
     let wrong = format!("{compiling}; echo 'error: no such field' >&2; exit 101");
@@ -76,6 +90,30 @@ fn without_a_terminal_a_build_is_one_line_and_what_goes_wrong() {
 
     let (output, _) = open(&["soak", "1"], "exit 0");
     assert!(output.stderr.is_empty(), "{output:?}");
+}
+
+/// While it compiles, and not when it is done.
+#[test]
+fn a_build_says_so_at_once() {
+    let until_told = "echo '   Compiling a v0.1.0' >&2; until [ -e go ]; do sleep 0.01; done";
+    let (mut command, folder) = door(&["soak", "1"], until_told);
+    let mut door = command
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (told, telling) = mpsc::channel();
+    let stderr = BufReader::new(door.stderr.take().unwrap());
+    let reader = std::thread::spawn(move || {
+        for line in stderr.lines() {
+            let _ = told.send(line.unwrap());
+        }
+    });
+    let line = telling.recv_timeout(Duration::from_secs(60));
+    fs::write(folder.path().join("go"), "").unwrap();
+    assert!(door.wait().unwrap().success());
+    reader.join().unwrap();
+    assert!(line.is_ok_and(|line| line.contains("compiling what has changed")));
 }
 
 #[test]

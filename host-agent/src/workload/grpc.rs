@@ -20,6 +20,9 @@ const MAX_REQUEST: usize = 32 * 1024;
 const PREFIX: usize = 5;
 /// A request whose message is not there after this never comes.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// A request that is refused is read to its end for so long, and up to so many bytes.
+const GRACE: Duration = Duration::from_secs(2);
+const MAX_REFUSED: usize = 1024 * 1024;
 
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -144,11 +147,20 @@ pub(super) async fn message(body: &mut Incoming) -> Result<Vec<u8>, Status> {
     unframed(&whole).map(<[u8]>::to_vec).map_err(wrong)
 }
 
-/// Reads what is left of a request that is refused. An answer before a request's end resets its stream (RFC 9113,
-/// section 8.1), and a client that is sending still loses the answer with it. One that never ends is answered all the same.
-pub(super) async fn read_away(body: Incoming) {
-    let rest = Limited::new(body, MAX_REQUEST).collect();
-    let _ = tokio::time::timeout(PATIENCE, rest).await;
+/// Reads what is left of a request that is refused, and keeps nothing of it. After an answer before the request's end the
+/// stream is reset (RFC 9113, section 8.1, and h2 does so), and clients that are sending still lose the answer with it, as
+/// curl 7.88 does. One that does not end soon is answered all the same.
+pub(super) async fn read_away(mut body: Incoming) {
+    let rest = async {
+        let mut read: usize = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            read = read.saturating_add(frame.data_ref().map_or(0, Bytes::len));
+            if read > MAX_REFUSED {
+                break;
+            }
+        }
+    };
+    let _ = tokio::time::timeout(GRACE, rest).await;
 }
 
 fn unframed(whole: &[u8]) -> Result<&[u8], &'static str> {

@@ -8,7 +8,7 @@ use cortex_m::peripheral::NVIC;
 ///
 /// `before` arms `wake`, an interrupt that is unmasked in the NVIC, and says whether it is still to come: an alarm whose time
 /// was over when it was set is raised after a whole round of its timer, and nobody sleeps for that. `after` withdraws it at its
-/// source.
+/// source, and reads there so that it is withdrawn when it returns.
 pub fn until_pending(
     wake: impl InterruptNumber,
     before: impl FnOnce() -> bool,
@@ -21,6 +21,7 @@ pub fn until_pending(
             cortex_m::asm::wfi();
         }
         after();
+        cortex_m::asm::dsb();
         // The source is off again; what it left pending here would run a handler that nobody needs.
         NVIC::unpend(wake);
     });

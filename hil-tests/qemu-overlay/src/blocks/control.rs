@@ -162,6 +162,10 @@ pub trait Timer: Send {
     fn interrupt(&self) -> bool;
     /// When the next interrupt comes, ns of the guest's time; `None` when none will.
     fn next(&self) -> Option<u64>;
+    /// How many alarms came late; for a timer that makes them so.
+    fn late(&self) -> u32 {
+        0
+    }
     /// A read of `size` bytes.
     fn read(&mut self, offset: u32, size: u32) -> u32;
     /// A write of `size` bytes.

@@ -1,5 +1,6 @@
-//! A timer some of whose alarms are set late: time passes between the instruction that reads the counter and the one that sets the alarm
-//! by it. On silicon that is an interrupt or a stall; in an emulator, the machine that it shares.
+//! A timer some of whose alarms are set late: time passes between the instruction that reads the counter and the one that sets
+//! the alarm by it. In an emulator it is the machine's, which does something else meanwhile. On silicon, where interrupts are
+//! masked there, it takes a debugger or a bus that stalls.
 
 use super::control::Timer;
 
@@ -57,6 +58,10 @@ impl<T: Timer> Timer for Late<T> {
         next.map(|at| at.saturating_sub(self.added))
     }
 
+    fn late(&self) -> u32 {
+        self.set.checked_div(EVERY).unwrap_or(0)
+    }
+
     fn read(&mut self, offset: u32, size: u32) -> u32 {
         self.timer.read(offset, size)
     }
@@ -99,6 +104,7 @@ mod tests {
             assert_eq!(timer.read(LOW, 4), 2_000);
             let near = |at: u64| at.abs_diff(5_000 + comes * 1_000) <= 1_000_000;
             assert!(timer.next().is_some_and(near), "{wait}");
+            assert_eq!(timer.late(), 1);
         }
     }
 }

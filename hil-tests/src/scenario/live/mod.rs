@@ -25,7 +25,7 @@ use assay_spi_tpm::swtpm::{Mode as Sockets, Swtpm};
 
 use crate::board::{Board, Machine};
 use crate::manufacture::ManufacturedTpm;
-use crate::qemu::{Event, Kicks, Launch, OverlayOptions, Qemu, events};
+use crate::qemu::{Event, ExitEvent, Kicks, Launch, OverlayOptions, Qemu, events};
 use crate::scenario::rig::Terms;
 
 pub use event::VerifierEvent;
@@ -212,13 +212,22 @@ impl Live {
     ///
     /// When QEMU does not end as told, or the watchdog ran out or was about to.
     pub fn end(self) -> Result<Option<Kicks>> {
+        self.end_with_sums().map(|(kicks, _)| kicks)
+    }
+
+    /// As [`Live::end`], with what the overlay or the bridge sums up.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn end_with_sums(self) -> Result<(Option<Kicks>, Option<ExitEvent>)> {
         let (_status, events) = self.qemu.quit()?;
         let last = events.and_then(|events| events.rest(LAST_WORDS).pop());
         let exit = last.and_then(|event| match event {
             Event::Exit(exit) => Some(exit),
             _ => None,
         });
-        Ok(events::kicked(&self.machine, exit.as_ref())?)
+        Ok((events::kicked(&self.machine, exit.as_ref())?, exit))
     }
 
     /// The TPM commands that the overlay or the bridge saw since the last call; waits so long for more.
