@@ -21,8 +21,8 @@ pub fn until_pending(
             cortex_m::asm::wfi();
         }
         after();
+        // The source is off again, and has been told so; what it left pending here would run a handler that nobody needs.
         cortex_m::asm::dsb();
-        // The source is off again; what it left pending here would run a handler that nobody needs.
         NVIC::unpend(wake);
     });
 }
